@@ -1,0 +1,66 @@
+//! The body bytes that filters see.
+
+/// Bytes of a body that are in a filter's hands: one chunk in streamed mode,
+/// all of it in whole mode. Not used at all while no filter asks for bodies.
+#[derive(Debug, Default)]
+pub struct BodyBuffer {
+    bytes: Vec<u8>,
+    /// Bytes before `start` were drained.
+    start: usize,
+}
+
+impl BodyBuffer {
+    /// An empty buffer without allocation.
+    pub const fn new() -> Self {
+        BodyBuffer { bytes: Vec::new(), start: 0 }
+    }
+
+    /// The bytes, in order.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends `bytes`.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Replaces everything by `bytes`.
+    pub fn replace(&mut self, bytes: &[u8]) {
+        self.clear();
+        self.append(bytes);
+    }
+
+    /// Removes up to `count` bytes from the front and says how many.
+    pub fn drain(&mut self, count: usize) -> usize {
+        let count = count.min(self.len());
+        self.start += count;
+        if self.start == self.bytes.len() {
+            self.clear();
+        }
+        count
+    }
+
+    /// Removes everything and keeps the memory, up to a bound.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+    }
+
+    /// Gives memory back that a large body left behind.
+    pub fn shrink(&mut self, max_bytes: usize) {
+        if self.bytes.capacity() > max_bytes {
+            self.bytes.shrink_to(max_bytes);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! How filter types are registered and how their factories are built.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{FilterConfigError, Metrics, StreamFilterFactory};
+
+/// What happens to a stream whose filter faulted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FaultPolicy {
+    /// Answer 500.
+    #[default]
+    Reply500,
+    /// Go on without the filter; reset if it already changed body bytes.
+    Pass,
+    /// Close without a reply.
+    Reset,
+}
+
+/// What follows when a filter faults too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Faults that trip it.
+    pub faults: u32,
+    /// Window they are counted in.
+    pub within: Duration,
+    /// What follows.
+    pub then: QuarantineAction,
+}
+
+/// What a quarantined filter does to streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuarantineAction {
+    /// Streams are refused as by `FaultPolicy::Reply500`.
+    Closed,
+    /// Streams go on without the filter.
+    Bypass,
+}
+
+/// Which configuration key named a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleSource {
+    /// `so_config`
+    SoConfig,
+    /// MOSN's `go_plugin_config`
+    GoPluginConfig,
+}
+
+impl ModuleSource {
+    /// The key.
+    pub fn key(self) -> &'static str {
+        match self {
+            ModuleSource::SoConfig => "so_config",
+            ModuleSource::GoPluginConfig => "go_plugin_config",
+        }
+    }
+}
+
+/// A module that a filter comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleSpec {
+    /// Key that named it.
+    pub source: ModuleSource,
+    /// The path as written.
+    pub so_path: PathBuf,
+    /// Unique, URL-safe name; the file's stem by default.
+    pub name: String,
+    /// Filter to ask the module for; empty for its only one.
+    pub filter: String,
+    /// Pinned digest of the file.
+    pub sha256: Option<[u8; 32]>,
+    /// Quarantine, if wanted.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// One entry of a filter chain's configuration, typed as far as the host can.
+#[derive(Debug, Clone)]
+pub struct FilterSpec {
+    /// The `type` of the entry.
+    pub filter_type: String,
+    /// Name for `per_filter_config`, metrics and logs: the module's name, the
+    /// entry's `name`, or its type.
+    pub name: String,
+    /// The `config` object; an empty object if absent.
+    pub config: serde_json::Value,
+    /// Set if the entry names a module.
+    pub module: Option<ModuleSpec>,
+    /// What a fault does.
+    pub on_fault: FaultPolicy,
+}
+
+/// What a builder may use.
+#[derive(Debug, Clone)]
+pub struct BuildEnv {
+    /// Where the factory defines its metrics.
+    pub metrics: Metrics,
+    /// Number of workers.
+    pub workers: usize,
+    /// Folders in which relative paths are looked up, in order.
+    pub search_dirs: Vec<PathBuf>,
+}
+
+impl BuildEnv {
+    /// `path` if absolute, else the first that exists below the search
+    /// folders, else the first candidate (so that errors name it).
+    pub fn resolve(&self, path: &std::path::Path) -> PathBuf {
+        if path.is_absolute() {
+            return path.to_path_buf();
+        }
+        let mut candidates = self.search_dirs.iter().map(|dir| dir.join(path));
+        let first = candidates.next();
+        match first {
+            Some(first) if !first.exists() => candidates.find(|c| c.exists()).unwrap_or(first),
+            Some(first) => first,
+            None => path.to_path_buf(),
+        }
+    }
+}
+
+/// Builds factories of one filter type.
+pub trait StreamFilterBuilder: Send + Sync {
+    /// Everything that can be said about `spec` without running foreign code.
+    fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>>;
+
+    /// Checks and builds.
+    fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>>;
+}
+
+/// Facts of a loaded module, for the admin page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleStatus {
+    /// Unique name.
+    pub name: String,
+    /// File it was read from.
+    pub file: String,
+    /// Digest of the bytes that run, hexadecimal.
+    pub sha256: String,
+    /// ABI it was built for, `major.minor`.
+    pub abi: String,
+    /// The module's own version.
+    pub version: String,
+    /// 1 for the first load, counting up with each reload.
+    pub generation: u64,
+    /// Filters in use from it.
+    pub filters: Vec<String>,
+    /// Streams that hold it now.
+    pub streams: u64,
+    /// Faults since it was loaded.
+    pub faults: u64,
+}
+
+/// The extensions this process knows. A value, filled by the server (or a
+/// test): nothing registers itself.
+#[derive(Default, Clone)]
+pub struct Registry {
+    stream_filters: BTreeMap<String, Arc<dyn StreamFilterBuilder>>,
+    modules: Option<Arc<dyn StreamFilterBuilder>>,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a filter type under `filter_type`.
+    pub fn stream_filter(&mut self, filter_type: &str, builder: Arc<dyn StreamFilterBuilder>) -> &mut Self {
+        self.stream_filters.insert(filter_type.to_owned(), builder);
+        self
+    }
+
+    /// Registers the builder for every entry that names a module, whatever its
+    /// type says.
+    pub fn modules(&mut self, builder: Arc<dyn StreamFilterBuilder>) -> &mut Self {
+        self.modules = Some(builder);
+        self
+    }
+
+    /// The builder for `spec`.
+    pub fn builder_for(&self, spec: &FilterSpec) -> Option<&Arc<dyn StreamFilterBuilder>> {
+        if spec.module.is_some() {
+            return self.modules.as_ref();
+        }
+        self.stream_filters.get(&spec.filter_type)
+    }
+
+    /// Registered types, sorted.
+    pub fn stream_filter_types(&self) -> impl Iterator<Item = &str> {
+        self.stream_filters.keys().map(String::as_str)
+    }
+}

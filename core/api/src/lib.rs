@@ -1,0 +1,50 @@
+//! Vocabulary shared by every layer of Sidegate: what a stream is, how a
+//! stream filter sees it, how extensions are registered, and how metrics are
+//! counted. No I/O happens here and nothing here knows a wire format.
+//!
+//! Start with [`StreamFilter`] (the extension point), [`StreamState`] (what it
+//! works on) and [`Registry`] (how the server learns of it).
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod body;
+mod builder;
+mod config_error;
+mod filter;
+mod filter_cx;
+mod headers;
+mod metrics;
+mod metrics_store;
+mod reply;
+mod resume;
+mod stream;
+mod validate;
+mod variable;
+
+pub use address::{Address, AddressError, PeerText};
+pub use body::BodyBuffer;
+pub use builder::{
+    BuildEnv, FaultPolicy, FilterSpec, ModuleSource, ModuleSpec, ModuleStatus, Quarantine, QuarantineAction, Registry,
+    StreamFilterBuilder,
+};
+pub use config_error::FilterConfigError;
+pub use filter::{
+    BodyInterest, Completion, EndOfStream, FilterFault, HookSet, Interests, ReceiverPhase, ResetBy, RouteFilterConfig,
+    Status, StreamFilter, StreamFilterFactory, WorkerIndex,
+};
+pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
+pub use headers::{HeaderLimit, Headers};
+pub use metrics::{
+    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Series, SeriesValue, UpDown,
+};
+pub use reply::LocalReply;
+pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
+pub use stream::{
+    ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseFlags, ResponseHead, StreamInfo, StreamState,
+};
+pub use validate::{HeaderProblem, check_filter_header, check_trailer, is_header_value, is_hop_by_hop, is_token};
+pub use variable::{Variable, VariableValue};
+
+/// Version of the proxy, as `sidegate --version` and the admin page print it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

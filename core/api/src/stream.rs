@@ -1,0 +1,392 @@
+//! One request and its response, whatever protocol carried them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::variable::NamedVariables;
+use crate::{BodyBuffer, Headers, LocalReply, PeerText, ResumeSlot};
+
+/// Everything the proxy and its filters know of one stream. It lives on its
+/// worker and is reused by the next stream of a keep-alive connection, so that
+/// plain traffic allocates nothing.
+#[derive(Debug, Default)]
+pub struct StreamState {
+    /// Head of the request, as normalized by the codec and edited by filters.
+    pub request: RequestHead,
+    /// Request body bytes in filters' hands.
+    pub request_body: BodyBuffer,
+    /// Request trailers, once the body has ended.
+    pub request_trailers: Headers,
+    /// Head of the response.
+    pub response: ResponseHead,
+    /// Response body bytes in filters' hands.
+    pub response_body: BodyBuffer,
+    /// Response trailers, once the body has ended.
+    pub response_trailers: Headers,
+    /// Variables that filters share.
+    pub named: NamedVariables,
+    /// Facts for filters and logs.
+    pub info: StreamInfo,
+    /// Reply that a filter set in the hook that is running or just returned.
+    pub reply: Option<Box<LocalReply>>,
+    /// Made on the first `Pending`.
+    pub resume: Option<Arc<ResumeSlot>>,
+}
+
+impl StreamState {
+    /// Forgets one stream and keeps the memory for the next, up to a bound.
+    pub fn reset(&mut self) {
+        const KEEP_BYTES: usize = 16 * 1024;
+        self.request.reset();
+        self.response.reset();
+        for headers in [
+            &mut self.request.headers,
+            &mut self.response.headers,
+            &mut self.request_trailers,
+            &mut self.response_trailers,
+        ] {
+            headers.clear();
+            headers.shrink(KEEP_BYTES);
+        }
+        for body in [&mut self.request_body, &mut self.response_body] {
+            body.clear();
+            body.shrink(KEEP_BYTES);
+        }
+        self.named.clear();
+        self.reply = None;
+        if let Some(resume) = self.resume.take() {
+            resume.close();
+        }
+        self.info.reset();
+    }
+}
+
+/// Method of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Method {
+    /// GET
+    #[default]
+    Get,
+    /// HEAD
+    Head,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+    /// OPTIONS
+    Options,
+    /// PATCH
+    Patch,
+    /// TRACE
+    Trace,
+    /// CONNECT
+    Connect,
+    /// Any other token; methods are case-sensitive.
+    Other(Box<str>),
+}
+
+impl Method {
+    /// The method called `token`; `None` if that is no RFC 9110 token.
+    pub fn parse(token: &[u8]) -> Option<Self> {
+        Some(match token {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"POST" => Method::Post,
+            b"PUT" => Method::Put,
+            b"DELETE" => Method::Delete,
+            b"OPTIONS" => Method::Options,
+            b"PATCH" => Method::Patch,
+            b"TRACE" => Method::Trace,
+            b"CONNECT" => Method::Connect,
+            other if crate::is_token(other) => Method::Other(std::str::from_utf8(other).ok()?.into()),
+            _ => return None,
+        })
+    }
+
+    /// Its text on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Patch => "PATCH",
+            Method::Trace => "TRACE",
+            Method::Connect => "CONNECT",
+            Method::Other(token) => token,
+        }
+    }
+
+    /// RFC 9110 section 9.2.2: sending it twice does what sending it once does.
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self, Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options | Method::Trace)
+    }
+}
+
+/// Protocol of a connection's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+}
+
+impl Protocol {
+    /// As in a status line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Http10 => "HTTP/1.0",
+            Protocol::Http11 => "HTTP/1.1",
+        }
+    }
+}
+
+/// Whether a head can still be edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeadState {
+    /// Not sent yet.
+    #[default]
+    Open,
+    /// On its way: edits are refused.
+    Sent,
+}
+
+/// Head of a request. `host` is not among the headers: it is `authority`.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    /// Method.
+    pub method: Method,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Host and optional port, lower case; empty for HTTP/1.0 without Host.
+    pub authority: String,
+    /// Path with resolved dot segments, then `?query` if there is one; `*` for
+    /// server-wide OPTIONS. ASCII.
+    target: String,
+    /// Length of the path part of `target`.
+    path_len: usize,
+    /// End-to-end fields, names in lower case. `content-length` is here to be
+    /// read; the codec writes its own.
+    pub headers: Headers,
+    /// Whether it can still be edited.
+    pub state: HeadState,
+}
+
+impl RequestHead {
+    /// Path without query.
+    pub fn path(&self) -> &str {
+        &self.target[..self.path_len]
+    }
+
+    /// Query without `?`, if there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.target.get(self.path_len + 1..)
+    }
+
+    /// Path and query, as sent upstream.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Sets path and query. `target` must be ASCII without controls or blanks;
+    /// the codec and [`FilterCx`](crate::FilterCx) check that.
+    pub fn set_target(&mut self, target: &str) {
+        self.target.clear();
+        self.target.push_str(target);
+        self.path_len = target.find('?').unwrap_or(target.len());
+    }
+
+    /// Sets the path and keeps the query.
+    pub fn set_path(&mut self, path: &str) {
+        self.target.replace_range(..self.path_len, path);
+        self.path_len = path.len();
+    }
+
+    fn reset(&mut self) {
+        self.method = Method::Get;
+        self.scheme = "http";
+        self.authority.clear();
+        self.target.clear();
+        self.path_len = 0;
+        self.state = HeadState::Open;
+    }
+}
+
+/// Head of a response.
+#[derive(Debug, Default)]
+pub struct ResponseHead {
+    /// Status code; 0 until there is a response.
+    pub status: u16,
+    /// End-to-end fields, names in lower case.
+    pub headers: Headers,
+    /// Whether it can still be edited.
+    pub state: HeadState,
+}
+
+impl ResponseHead {
+    fn reset(&mut self) {
+        self.status = 0;
+        self.state = HeadState::Open;
+    }
+}
+
+/// What streams of one downstream connection share.
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// The client.
+    pub remote: PeerText,
+    /// Our end.
+    pub local: PeerText,
+    /// Protocol spoken with the client; HTTP/1.0 clients are known per stream.
+    pub protocol: Protocol,
+}
+
+/// Facts of one stream.
+#[derive(Debug, Default)]
+pub struct StreamInfo {
+    /// The downstream connection; `None` only between streams.
+    pub connection: Option<Rc<ConnectionInfo>>,
+    /// When the first byte of the request was there.
+    pub start: Option<Instant>,
+    /// Version the client spoke.
+    pub protocol: Protocol,
+    /// `x-request-id`, made or taken over.
+    pub request_id: String,
+    /// Name of the matched virtual host.
+    pub virtual_host: Option<Arc<str>>,
+    /// Name or match of the matched route.
+    pub route: Option<Arc<str>>,
+    /// Cluster that was chosen.
+    pub cluster: Option<Arc<str>>,
+    /// Host that was chosen.
+    pub upstream_host: Option<Arc<PeerText>>,
+    /// Body bytes read from the client.
+    pub bytes_received: u64,
+    /// Body bytes sent to the client.
+    pub bytes_sent: u64,
+    /// Microseconds from start to the first byte of the upstream's response.
+    pub upstream_us: Option<u64>,
+    /// What went wrong, for logs.
+    pub flags: ResponseFlags,
+    /// One word more on what went wrong, for logs; a `LocalReply`'s details.
+    pub details: &'static str,
+}
+
+impl StreamInfo {
+    fn reset(&mut self) {
+        self.start = None;
+        self.protocol = Protocol::Http11;
+        self.request_id.clear();
+        self.virtual_host = None;
+        self.route = None;
+        self.cluster = None;
+        self.upstream_host = None;
+        self.bytes_received = 0;
+        self.bytes_sent = 0;
+        self.upstream_us = None;
+        self.flags = ResponseFlags::default();
+        self.details = "";
+    }
+}
+
+/// Set of reasons for a response that is not the upstream's own. The letters
+/// are those that Envoy's users know, where Envoy has the case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResponseFlags(u32);
+
+impl ResponseFlags {
+    /// No route for the request.
+    pub const NO_ROUTE: Self = Self(1);
+    /// The cluster has no usable host.
+    pub const NO_HEALTHY_UPSTREAM: Self = Self(1 << 1);
+    /// Connecting upstream failed.
+    pub const UPSTREAM_CONNECT: Self = Self(1 << 2);
+    /// The upstream closed or reset while its response was due.
+    pub const UPSTREAM_CLOSED: Self = Self(1 << 3);
+    /// The upstream answered too late.
+    pub const UPSTREAM_TIMEOUT: Self = Self(1 << 4);
+    /// The upstream broke the protocol.
+    pub const UPSTREAM_PROTOCOL: Self = Self(1 << 5);
+    /// A limit of connections or requests was reached.
+    pub const OVERFLOW: Self = Self(1 << 6);
+    /// The client closed or reset before the end.
+    pub const DOWNSTREAM_CLOSED: Self = Self(1 << 7);
+    /// The client broke the protocol.
+    pub const DOWNSTREAM_PROTOCOL: Self = Self(1 << 8);
+    /// The client was too slow.
+    pub const DOWNSTREAM_TIMEOUT: Self = Self(1 << 9);
+    /// The request was larger than a limit.
+    pub const TOO_LARGE: Self = Self(1 << 10);
+    /// A filter replied.
+    pub const FILTER_REPLY: Self = Self(1 << 11);
+    /// A filter faulted.
+    pub const FILTER_FAULT: Self = Self(1 << 12);
+    /// A filter closed the stream without a reply.
+    pub const FILTER_TERMINATED: Self = Self(1 << 13);
+    /// The route answers by itself.
+    pub const DIRECT_RESPONSE: Self = Self(1 << 14);
+    /// The stream did not end within the drain time.
+    pub const DRAIN_TIMEOUT: Self = Self(1 << 15);
+    /// The proxy itself failed.
+    pub const INTERNAL: Self = Self(1 << 16);
+
+    const NAMES: [(Self, &'static str); 17] = [
+        (Self::NO_ROUTE, "NR"),
+        (Self::NO_HEALTHY_UPSTREAM, "UH"),
+        (Self::UPSTREAM_CONNECT, "UF"),
+        (Self::UPSTREAM_CLOSED, "UC"),
+        (Self::UPSTREAM_TIMEOUT, "UT"),
+        (Self::UPSTREAM_PROTOCOL, "UPE"),
+        (Self::OVERFLOW, "UO"),
+        (Self::DOWNSTREAM_CLOSED, "DC"),
+        (Self::DOWNSTREAM_PROTOCOL, "DPE"),
+        (Self::DOWNSTREAM_TIMEOUT, "DT"),
+        (Self::TOO_LARGE, "TL"),
+        (Self::FILTER_REPLY, "FR"),
+        (Self::FILTER_FAULT, "FF"),
+        (Self::FILTER_TERMINATED, "FT"),
+        (Self::DIRECT_RESPONSE, "DR"),
+        (Self::DRAIN_TIMEOUT, "DD"),
+        (Self::INTERNAL, "IE"),
+    ];
+
+    /// Adds `flag`.
+    pub fn insert(&mut self, flag: Self) {
+        self.0 |= flag.0;
+    }
+
+    /// Whether `flag` is set.
+    pub fn contains(self, flag: Self) -> bool {
+        self.0 & flag.0 == flag.0
+    }
+
+    /// The raw bits, as the module ABI carries them.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Short names in a fixed order, comma-separated; `-` if there is none.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        let start = out.len();
+        for (flag, name) in Self::NAMES {
+            if self.contains(flag) {
+                if out.len() > start {
+                    out.push(b',');
+                }
+                out.extend_from_slice(name.as_bytes());
+            }
+        }
+        if out.len() == start {
+            out.push(b'-');
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! sidegate-generic-filter
