@@ -1,1 +1,25 @@
-//! sidegate-telemetry
+//! What the proxy tells about itself: logs, access logs, statistics of
+//! downstream connections and requests, and how metrics are rendered.
+//!
+//! All text leaves the worker through a [`LogSink`]: a bounded buffer that a
+//! thread of its own writes out. A slow disk or a reader that stopped reading
+//! costs lines, which are counted, and never a request.
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod downstream;
+mod escape;
+mod log;
+mod nearest;
+mod render;
+mod sink;
+mod target;
+mod timestamp;
+
+pub use access_log::{AccessLog, AccessLogFormat, FormatError};
+pub use downstream::DownstreamStats;
+pub use log::{LogConfig, LogLevel, Logging};
+pub use render::{exposition, process_text, prometheus, stats_flat, stats_json};
+pub use sink::{FlushOutcome, LogSink, LogSinks, LogSwitch};
+pub use target::{LogError, LogTarget};

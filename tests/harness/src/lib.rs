@@ -1,1 +1,42 @@
-//! sidegate-harness
+//! What the end-to-end tests and the demo need around the `sidegate` binary:
+//! the process itself, its configuration, and peers on both sides whose bytes
+//! the test decides.
+//!
+//! Everything here fails by panicking with a reason, because a test that
+//! cannot go on has failed. Nothing waits without a deadline.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a helper of tests fails by panicking and shows logs on stderr"
+)]
+
+mod access_log;
+mod binary;
+mod command;
+mod config;
+mod curl;
+mod message;
+mod origin;
+mod process;
+mod reply;
+mod tempdir;
+mod wait;
+mod wire;
+
+pub use access_log::{ACCESS_LOG_FORMAT, AccessLine};
+pub use binary::{artifact, binary, repository, target_dir};
+pub use command::{Outcome, run, sidegate};
+pub use config::ConfigBuilder;
+pub use curl::{CurlAnswer, curl};
+pub use message::{Framing, Head, Message};
+pub use origin::{Origin, OriginConnection, Seen};
+pub use process::{Proxy, ProxyOptions};
+pub use reply::Reply;
+pub use rustix::process::Signal;
+pub use tempdir::TempDir;
+pub use wait::{Gate, PATIENCE, until};
+pub use wire::{Wire, WireError};

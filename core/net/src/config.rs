@@ -1,0 +1,39 @@
+//! What a listener needs to know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidegate_api::Address;
+
+/// One listener, as resolved from the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: Address,
+    /// Length of the kernel's accept queue.
+    pub backlog: u32,
+    /// Accept point: one for all workers, or one per worker.
+    pub accept: AcceptMode,
+    /// Close a downstream connection after this long without a request;
+    /// `None`: never.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// How connections reach workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AcceptMode {
+    /// One socket; each connection goes to the worker with the fewest.
+    #[default]
+    Balanced,
+    /// `SO_REUSEPORT`: one socket per worker, the kernel spreads by hash.
+    ReusePort,
+}
+
+impl ListenerConfig {
+    /// MOSN's default for `connection_idle_timeout`.
+    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+    /// Default accept queue.
+    pub const DEFAULT_BACKLOG: u32 = 1024;
+}

@@ -1,0 +1,147 @@
+//! What the proxy needs to know of a listener's `proxy` network filter.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidegate_api::{FaultPolicy, RouteFilterConfig, StreamFilterFactory};
+use sidegate_router::RouteTable;
+use sidegate_telemetry::AccessLog;
+
+/// Everything the streams of one listener use; immutable within a snapshot.
+#[derive(Debug)]
+pub struct ProxyConfig {
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// Where requests go.
+    pub routes: Arc<RouteTable>,
+    /// The filter chain, in configured order.
+    pub filters: Vec<FilterEntry>,
+    /// Access logs, in configured order.
+    pub access_logs: Vec<AccessLog>,
+    /// Bounds on what a client may send.
+    pub limits: Http1Limits,
+    /// How long each part may take.
+    pub timeouts: Timeouts,
+    /// Headers that tell the upstream of the client.
+    pub forwarding: Forwarding,
+}
+
+/// One place in the filter chain.
+pub struct FilterEntry {
+    /// Name for `per_filter_config`, metrics and logs.
+    pub name: Arc<str>,
+    /// Makes the filters.
+    pub factory: Arc<dyn StreamFilterFactory>,
+    /// What a fault does.
+    pub on_fault: FaultPolicy,
+    /// Objects for `per_filter_config`, found by route.
+    pub route_configs: RouteConfigs,
+}
+
+/// The objects that one filter made of the `per_filter_config` of its
+/// listener's routes and virtual hosts.
+#[derive(Default)]
+pub struct RouteConfigs {
+    /// By [`sidegate_router::RouteId`], sorted.
+    pub by_route: Vec<(sidegate_router::RouteId, Arc<dyn RouteFilterConfig>)>,
+    /// By [`sidegate_router::VirtualHostId`], sorted; used where the route has
+    /// none.
+    pub by_virtual_host: Vec<(sidegate_router::VirtualHostId, Arc<dyn RouteFilterConfig>)>,
+}
+
+/// Bounds on what a client may send over HTTP/1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http1Limits {
+    /// Request line and fields together, in bytes; 431 above, 414 if the
+    /// request line alone is over it.
+    pub max_header_bytes: usize,
+    /// Number of fields; 431 above.
+    pub max_headers: usize,
+    /// Request body in bytes; 413 above. `None`: unlimited.
+    pub max_request_body: Option<u64>,
+    /// Bytes of a body that a filter may hold whole: 413 for requests, 502 for
+    /// responses.
+    pub max_buffered_body: usize,
+}
+
+impl Default for Http1Limits {
+    fn default() -> Self {
+        Http1Limits {
+            max_header_bytes: 8192,
+            max_headers: 100,
+            max_request_body: None,
+            max_buffered_body: 1 << 20,
+        }
+    }
+}
+
+/// How long the parts of a stream may take; `None`: no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From a connection's or request's first byte to the end of its head
+    /// (408).
+    pub request_header: Option<Duration>,
+    /// Between two reads of a request body (408).
+    pub request_body_idle: Option<Duration>,
+    /// Between two writes that the client takes.
+    pub response_write_idle: Option<Duration>,
+    /// From the end of the request to the head of the response, and the whole
+    /// stream upstream, unless the route says otherwise (504). MOSN: 60 s.
+    pub response: Option<Duration>,
+    /// How long a filter may stay `Pending` before that is a fault.
+    pub filter_pending: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            request_header: Some(Duration::from_secs(10)),
+            request_body_idle: Some(Duration::from_secs(60)),
+            response_write_idle: Some(Duration::from_secs(60)),
+            response: Some(Duration::from_secs(60)),
+            filter_pending: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Headers about the client that the proxy adds to upstream requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forwarding {
+    /// `x-forwarded-for`.
+    pub forwarded_for: ForwardedFor,
+    /// `x-request-id`.
+    pub request_id: RequestIdPolicy,
+}
+
+/// What happens to `x-forwarded-for`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedFor {
+    /// The client's address is appended to what the client sent.
+    #[default]
+    Append,
+    /// What the client sent is replaced by its address.
+    Replace,
+    /// What the client sent is removed.
+    Remove,
+    /// It passes as it is.
+    Pass,
+}
+
+/// What happens to `x-request-id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestIdPolicy {
+    /// Made where the client sent none.
+    #[default]
+    KeepOrMake,
+    /// Always made.
+    Make,
+    /// Left alone.
+    Pass,
+}
+
+impl fmt::Debug for FilterEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FilterEntry").field("name", &self.name).field("factory", &self.factory).finish_non_exhaustive()
+    }
+}

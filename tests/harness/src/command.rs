@@ -1,0 +1,58 @@
+//! Running a command to its end, with a deadline.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::wait::{PATIENCE, pause};
+use crate::{TempDir, binary};
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Standard output and error together.
+    pub fn output(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs `sidegate` with `args` to its end.
+#[track_caller]
+pub fn sidegate<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Outcome {
+    run(Command::new(binary()).args(args))
+}
+
+/// Runs `command` to its end; a command that does not end within [`PATIENCE`]
+/// is killed and fails the test.
+#[track_caller]
+pub fn run(command: &mut Command) -> Outcome {
+    // Files instead of pipes: nothing to drain while we watch the clock.
+    let dir = TempDir::new();
+    let (out, err) = (dir.join("stdout"), dir.join("stderr"));
+    command.stdin(Stdio::null()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{command:?} did not end within {PATIENCE:?}");
+        }
+        pause();
+    };
+    let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    Outcome { code: status.code(), stdout: read(out), stderr: read(err) }
+}
