@@ -1,0 +1,163 @@
+//! The accept thread: the one place where connections enter.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use sidegate_api::Address;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use crate::workers::Dispatcher;
+use crate::{AcceptMode, BoundListener, Service, Workers};
+
+/// Pause after running out of descriptors or memory; accepting at once would
+/// fail again and burn the core.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// Connections taken in one go before other listeners get a turn.
+const BATCH: usize = 64;
+
+/// Stops accepting when told to, or when dropped.
+#[derive(Debug)]
+pub struct AcceptHandle {
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AcceptHandle {
+    /// Accepts what already waits in the queues, closes the listeners, and
+    /// returns when that is done.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the accept thread ended by a panic");
+        }
+    }
+}
+
+impl Drop for AcceptHandle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Starts to accept on `listeners` for `workers`.
+pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Workers<S>) -> io::Result<AcceptHandle> {
+    let (stop, stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut loops = Vec::new();
+    {
+        let _entered = runtime.enter();
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let address = Arc::new(listener.address);
+            for (number, fd) in listener.sockets.into_iter().enumerate() {
+                loops.push(AcceptLoop {
+                    socket: AsyncFd::register(fd)?,
+                    listener: index,
+                    address: address.clone(),
+                    target: match listener.config.accept {
+                        AcceptMode::Balanced => None,
+                        AcceptMode::ReusePort => Some(number),
+                    },
+                    dispatcher: workers.dispatcher(),
+                    stopped: stopped.clone(),
+                });
+            }
+        }
+    }
+    let thread = std::thread::Builder::new().name("accept".into()).spawn(move || {
+        runtime.block_on(async {
+            let tasks: Vec<_> = loops.into_iter().map(|accept| tokio::spawn(accept.run())).collect();
+            for task in tasks {
+                if task.await.is_err() {
+                    tracing::error!("accepting ended by a panic");
+                }
+            }
+        });
+    })?;
+    Ok(AcceptHandle { stop, thread: Some(thread) })
+}
+
+struct AcceptLoop<S: Service> {
+    socket: AsyncFd<OwnedFd>,
+    listener: usize,
+    address: Arc<Address>,
+    /// The worker for all connections of this socket; `None`: the one with the
+    /// fewest.
+    target: Option<usize>,
+    dispatcher: Dispatcher<S>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl<S: Service> AcceptLoop<S> {
+    async fn run(mut self) {
+        loop {
+            let ready = tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stop| *stop) => break,
+                ready = self.socket.readable() => ready,
+            };
+            let Ok(mut guard) = ready else { break };
+            let outcome = accept_batch(self.socket.get_ref(), |fd, remote| match self.target {
+                Some(worker) => self.dispatcher.send_to(worker, fd, self.listener, remote, &self.address),
+                None => self.dispatcher.hand_over(fd, self.listener, remote, &self.address),
+            });
+            match outcome {
+                Batch::Full => tokio::task::yield_now().await,
+                Batch::Empty => guard.clear_ready(),
+                Batch::Failed(error) => {
+                    drop(guard);
+                    tracing::warn!(address = %self.address, %error, "cannot accept; trying again");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+            }
+        }
+        self.empty_queue();
+        if let Address::Unix(path) = &*self.address {
+            // A file that is gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Connections that completed their handshake are served, not reset.
+    fn empty_queue(&mut self) {
+        while let Batch::Full = accept_batch(self.socket.get_ref(), |fd, remote| {
+            self.dispatcher.hand_over(fd, self.listener, remote, &self.address);
+        }) {}
+    }
+}
+
+enum Batch {
+    /// More may wait.
+    Full,
+    /// Nothing waits.
+    Empty,
+    /// Out of descriptors or memory, or the socket is broken.
+    Failed(io::Error),
+}
+
+fn accept_batch(socket: &OwnedFd, mut hand_over: impl FnMut(OwnedFd, Option<Address>)) -> Batch {
+    for _ in 0..BATCH {
+        match acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((fd, remote)) => hand_over(fd, remote.and_then(address_of)),
+            Err(rustix::io::Errno::AGAIN) => return Batch::Empty,
+            // The client gave up while it waited.
+            Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => {}
+            Err(error) => return Batch::Failed(error.into()),
+        }
+    }
+    Batch::Full
+}
+
+fn address_of(remote: SocketAddrAny) -> Option<Address> {
+    std::net::SocketAddr::try_from(remote).ok().map(Address::Tcp)
+}

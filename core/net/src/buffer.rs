@@ -1,0 +1,148 @@
+//! Read buffers, borrowed from a worker's pool while a connection is active.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Free read buffers of one worker. An idle connection holds none.
+#[derive(Debug, Clone)]
+pub struct BufferPool(Rc<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    size: usize,
+    keep: usize,
+    free: RefCell<Vec<Vec<u8>>>,
+}
+
+impl BufferPool {
+    /// A pool of buffers of `size` bytes that keeps up to `keep` free ones.
+    pub fn new(size: usize, keep: usize) -> Self {
+        BufferPool(Rc::new(Pool { size, keep, free: RefCell::default() }))
+    }
+
+    fn take(&self) -> Vec<u8> {
+        self.0.free.borrow_mut().pop().unwrap_or_else(|| vec![0; self.0.size])
+    }
+
+    fn give(&self, bytes: Vec<u8>) {
+        let mut free = self.0.free.borrow_mut();
+        if bytes.len() == self.0.size && free.len() < self.0.keep {
+            free.push(bytes);
+        }
+    }
+}
+
+/// Bytes that were read and not yet used, in front of room for more. Memory is
+/// taken from the pool on the first read and given back when it is empty and
+/// released.
+#[derive(Debug)]
+pub struct ReadBuffer {
+    pool: BufferPool,
+    /// Empty while nothing is borrowed; initialized over its whole length.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl ReadBuffer {
+    /// A buffer without memory.
+    pub fn new(pool: BufferPool) -> Self {
+        ReadBuffer { pool, bytes: Vec::new(), start: 0, end: 0 }
+    }
+
+    /// Bytes read and not consumed.
+    pub fn filled(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Number of such bytes.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Forgets the first `count` bytes (at most all).
+    pub fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Room to read into, at least one byte: borrows memory if there is none,
+    /// moves the bytes to the front, and grows up to `max` bytes in all if
+    /// they fill it. Empty if they are `max` or more.
+    pub fn room(&mut self, max: usize) -> &mut [u8] {
+        if self.bytes.is_empty() {
+            self.bytes = self.pool.take();
+        }
+        if self.end == self.bytes.len() && self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.bytes.len() && self.bytes.len() < max {
+            let grown = (self.bytes.len() * 2).min(max);
+            self.bytes.resize(grown, 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Counts `count` bytes of the room as read.
+    pub fn advance(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.bytes.len());
+    }
+
+    /// Gives the memory back if no byte waits in it.
+    pub fn release(&mut self) {
+        if self.is_empty() && !self.bytes.is_empty() {
+            self.start = 0;
+            self.end = 0;
+            self.pool.give(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        self.consume(usize::MAX - self.start);
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_comes_from_the_pool_and_goes_back() {
+        let pool = BufferPool::new(8, 1);
+        let mut buffer = ReadBuffer::new(pool.clone());
+        buffer.room(16)[..3].copy_from_slice(b"abc");
+        buffer.advance(3);
+        buffer.release();
+        assert_eq!(buffer.filled(), b"abc");
+        buffer.consume(3);
+        buffer.release();
+        assert_eq!(pool.0.free.borrow().len(), 1);
+        assert_eq!(buffer.filled(), b"");
+    }
+
+    #[test]
+    fn grows_to_its_bound_and_moves_to_the_front() {
+        let mut buffer = ReadBuffer::new(BufferPool::new(4, 1));
+        for byte in 0..6 {
+            buffer.room(6)[0] = byte;
+            buffer.advance(1);
+        }
+        assert!(buffer.room(6).is_empty());
+        buffer.consume(2);
+        assert_eq!(buffer.room(6).len(), 2);
+        assert_eq!(buffer.filled(), [2, 3, 4, 5]);
+    }
+}

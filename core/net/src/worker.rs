@@ -1,0 +1,245 @@
+//! A worker: one thread whose connections nobody else touches.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sidegate_api::{Address, WorkerIndex};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{BufferPool, Deadlines, Socket};
+
+/// Bytes of a pooled read buffer. A request head and a small body, or most
+/// replies of a service, fit in one read.
+const READ_BUFFER: usize = 16 * 1024;
+/// Free read buffers that a worker keeps: 1 MiB.
+const KEEP_BUFFERS: usize = 64;
+
+/// What the process wants of its workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunPhase {
+    /// Serve.
+    Running,
+    /// Close what is idle, let streams finish, take no new connections.
+    Draining,
+    /// End at once.
+    Stopping,
+}
+
+/// What code on a worker may use of it.
+#[derive(Debug)]
+pub struct WorkerContext {
+    /// Number of this worker.
+    pub index: WorkerIndex,
+    /// Deadlines of its connections.
+    pub deadlines: Rc<Deadlines>,
+    /// Its read buffers.
+    pub buffers: BufferPool,
+    phase: Cell<RunPhase>,
+    connections: Cell<usize>,
+    idle: Notify,
+    load: Arc<WorkerLoad>,
+    date: RefCell<DateCell>,
+}
+
+/// What the accept thread knows of a worker. Padded to a cache line of its
+/// own: it is written by two threads per connection, not per request.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct WorkerLoad {
+    /// Connections handed to the worker and not yet closed.
+    pub(crate) connections: AtomicUsize,
+    /// Connections handed over that the worker has not picked up.
+    pub(crate) waiting: AtomicUsize,
+}
+
+/// A connection that was accepted for this worker.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket.
+    pub socket: Socket,
+    /// Which listener, by its place in the list the workers were started with.
+    pub listener: usize,
+    /// The client's address.
+    pub remote: Address,
+    /// Our address.
+    pub local: Address,
+    /// Counts the connection until it is dropped.
+    pub guard: ConnectionGuard,
+}
+
+/// Counts one connection of a worker for as long as it lives.
+#[derive(Debug)]
+pub struct ConnectionGuard {
+    worker: Rc<WorkerContext>,
+}
+
+/// What a worker runs for each connection.
+pub trait Service: 'static {
+    /// Configuration that is replaced as a whole.
+    type Snapshot: Send + Sync + 'static;
+
+    /// Made once per worker, on its thread.
+    fn start(worker: Rc<WorkerContext>, snapshot: Arc<Self::Snapshot>) -> Rc<Self>;
+
+    /// Takes a new snapshot; streams in flight stay with theirs.
+    fn adopt(self: &Rc<Self>, snapshot: Arc<Self::Snapshot>);
+
+    /// Serves one connection to its end. A panic in it ends this connection
+    /// only.
+    fn serve(self: &Rc<Self>, connection: Accepted) -> impl Future<Output = ()> + 'static;
+
+    /// Called when the worker starts to drain: close idle upstream
+    /// connections.
+    fn drain(self: &Rc<Self>);
+}
+
+pub(crate) enum Message<S: Service> {
+    Connection { fd: OwnedFd, listener: usize, remote: Option<Address>, listen: Arc<Address> },
+    Snapshot(Arc<S::Snapshot>),
+    Phase(RunPhase),
+}
+
+#[derive(Debug, Default)]
+struct DateCell {
+    second: u64,
+    text: Vec<u8>,
+}
+
+impl WorkerContext {
+    fn new(index: WorkerIndex, load: Arc<WorkerLoad>) -> Rc<Self> {
+        Rc::new(WorkerContext {
+            index,
+            deadlines: Deadlines::new(),
+            buffers: BufferPool::new(READ_BUFFER, KEEP_BUFFERS),
+            phase: Cell::new(RunPhase::Running),
+            connections: Cell::new(0),
+            idle: Notify::new(),
+            load,
+            date: RefCell::default(),
+        })
+    }
+
+    /// A context outside any worker thread, for tests and tools.
+    pub fn detached(index: WorkerIndex) -> Rc<Self> {
+        Self::new(index, Arc::default())
+    }
+
+    /// What the process wants now. Tasks with a [`crate::Deadline`] are woken
+    /// when it changes.
+    pub fn phase(&self) -> RunPhase {
+        self.phase.get()
+    }
+
+    /// Connections of this worker.
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    /// Runs `use_date` with the current `Date` value; formatted by `format`
+    /// once per second.
+    pub fn with_date<R>(&self, format: impl FnOnce(SystemTime, &mut Vec<u8>), use_date: impl FnOnce(&[u8]) -> R) -> R {
+        let now = SystemTime::now();
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let mut date = self.date.borrow_mut();
+        if date.second != second || date.text.is_empty() {
+            date.second = second;
+            date.text.clear();
+            format(now, &mut date.text);
+        }
+        use_date(&date.text)
+    }
+
+    fn guard(self: &Rc<Self>) -> ConnectionGuard {
+        self.connections.set(self.connections.get() + 1);
+        ConnectionGuard { worker: self.clone() }
+    }
+
+    fn set_phase(&self, phase: RunPhase) {
+        self.phase.set(phase);
+        self.deadlines.wake_all();
+        self.idle.notify_one();
+    }
+
+    async fn drained(&self) {
+        while self.connections.get() > 0 && self.phase.get() != RunPhase::Stopping {
+            self.idle.notified().await;
+        }
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        let worker = &self.worker;
+        worker.connections.set(worker.connections.get() - 1);
+        worker.load.connections.fetch_sub(1, Ordering::Relaxed);
+        if worker.connections.get() == 0 {
+            worker.idle.notify_one();
+        }
+    }
+}
+
+/// The worker's thread: ends when it was told to drain and its last
+/// connection is gone, or when told to stop.
+pub(crate) async fn run<S: Service>(
+    index: WorkerIndex,
+    load: Arc<WorkerLoad>,
+    snapshot: Arc<S::Snapshot>,
+    mut inbox: mpsc::UnboundedReceiver<Message<S>>,
+) {
+    let worker = WorkerContext::new(index, load);
+    tokio::task::spawn_local(worker.deadlines.clone().run());
+    let service = S::start(worker.clone(), snapshot);
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = inbox.recv() => message,
+            () = worker.drained(), if worker.phase() != RunPhase::Running => {
+                // What was handed over before the accept thread ended is
+                // still served.
+                match inbox.try_recv() {
+                    Ok(message) => Some(message),
+                    Err(_) => return,
+                }
+            }
+        };
+        match message {
+            Some(Message::Connection { fd, listener, remote, listen }) => {
+                worker.load.waiting.fetch_sub(1, Ordering::Relaxed);
+                let guard = worker.guard();
+                match accept(fd, listener, remote, &listen, guard) {
+                    Ok(accepted) => {
+                        tokio::task::spawn_local(service.serve(accepted));
+                    }
+                    Err(error) => tracing::debug!(%error, "connection was gone before it was served"),
+                }
+            }
+            Some(Message::Snapshot(snapshot)) => service.adopt(snapshot),
+            Some(Message::Phase(phase)) => {
+                worker.set_phase(phase);
+                service.drain();
+            }
+            None => worker.set_phase(RunPhase::Stopping),
+        }
+    }
+}
+
+fn accept(
+    fd: OwnedFd,
+    listener: usize,
+    remote: Option<Address>,
+    listen: &Address,
+    guard: ConnectionGuard,
+) -> std::io::Result<Accepted> {
+    let socket = Socket::from_fd(fd, listen)?;
+    let local = match listen {
+        // On a wildcard address only the connection knows which one it is.
+        Address::Tcp(address) if address.ip().is_unspecified() => socket.local_address()?,
+        other => other.clone(),
+    };
+    Ok(Accepted { socket, listener, remote: remote.unwrap_or_else(|| local.clone()), local, guard })
+}
