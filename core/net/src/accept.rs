@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use sidegate_api::Address;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
@@ -61,7 +62,7 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
             let address = Arc::new(listener.address);
             for (number, fd) in listener.sockets.into_iter().enumerate() {
                 loops.push(AcceptLoop {
-                    socket: AsyncFd::register(fd)?,
+                    socket: watch_readable(fd)?,
                     listener: index,
                     address: address.clone(),
                     target: match listener.config.accept {
@@ -85,6 +86,13 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
         });
     })?;
     Ok(AcceptHandle { stop, thread: Some(thread) })
+}
+
+// `AsyncFd::new` is deprecated for descriptor types that can lie about their
+// descriptor; `OwnedFd` cannot, and the replacement is an unsafe function.
+#[allow(deprecated)]
+fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 struct AcceptLoop<S: Service> {
