@@ -1,1 +1,43 @@
-//! sidegate-generic-filter
+//! The stream filter that loads modules: shared libraries that are named in
+//! the configuration and speak the module ABI.
+//!
+//! A module passes through here in this order:
+//!
+//! 1. [`Preflight`] reads the file once into sealed memory and checks that copy
+//!    without running any code of it. [`inspect`] prints what it found.
+//! 2. [`GenericFilter`] loads the copy and asks the module for factories, on
+//!    one thread of its own.
+//! 3. Factories make filters on workers; filters call the module's hooks; the
+//!    module calls back through the host's table.
+//!
+//! What a module hands over is checked as far as it can be: sizes, pointers
+//! for NULL, numbers, texts. Streams and resume handles are numbers and not
+//! pointers, so that a stale one is recognized. Modules stay loaded until the
+//! process ends.
+
+mod builder;
+mod control;
+mod create;
+mod elf;
+mod error_out;
+mod factory;
+mod filter;
+mod host;
+mod identity;
+mod inspect;
+mod loaded;
+mod policy;
+mod preflight;
+mod quarantine;
+mod refusal;
+mod resume_table;
+mod route_config;
+mod series;
+mod tables;
+mod text;
+
+pub use builder::GenericFilter;
+pub use inspect::{Inspection, RefusedBecause, Verdict, inspect, inspect_with};
+pub use policy::{Policy, Rule};
+pub use preflight::{Facts, Preflight, RecordFacts, SealedModule};
+pub use refusal::{Reason, Refusal};

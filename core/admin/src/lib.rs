@@ -1,1 +1,24 @@
-//! sidegate-admin
+//! The admin interface: what runs, how it fares and how much it logs, under
+//! MOSN's paths where MOSN has them.
+//!
+//! It sees the rest of the proxy as one [`AdminSource`]. Reading is open to
+//! whoever reaches the configured address; changing is for the machine itself
+//! or whoever has the token ([`AdminToken`]).
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod endpoints;
+mod handlers;
+mod query;
+mod reply;
+mod server;
+mod source;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use server::{AdminServer, BindError};
+pub use source::{AdminSource, ConfigDumpQuery, RunState, SourceError};
+pub use token::{AdminToken, TokenError};

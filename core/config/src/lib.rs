@@ -1,1 +1,33 @@
-//! sidegate-config
+//! MOSN's configuration schema, in JSON or YAML, resolved into the typed
+//! configurations that the layers own.
+//!
+//! ```text
+//!  text ── document ──▶ tree with positions ── reader ──▶ values ── resolve ──▶ Config
+//!                                                │
+//!                                                └─▶ every error and warning, with file, line, column and path
+//! ```
+//!
+//! Lenient where MOSN files need it: keys have no case, and keys of MOSN that
+//! do nothing here are warned about. Strict otherwise: unknown keys, names that
+//! are defined nowhere or twice, and keys of MOSN that would send traffic
+//! elsewhere, unguarded or in clear text if they were ignored, are errors.
+//!
+//! [`load`] builds filters but opens no log, binds no port and contacts nobody;
+//! [`Listener::open`] opens the access logs of a listener.
+
+#![forbid(unsafe_code)]
+
+mod diagnostic;
+pub mod document;
+mod dump;
+mod duration;
+mod file;
+mod nearest;
+mod reader;
+mod resolve;
+
+pub use diagnostic::{ConfigErrors, Diagnostic, kind};
+pub use dump::{REDACTED, redact};
+pub use duration::{DurationError, parse_duration};
+pub use file::{ConfigFile, LoadEnv, load};
+pub use resolve::{AccessLogConfig, AdminConfig, Config, Listener, LoadMode};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{FaultPolicy, RouteFilterConfig, StreamFilterFactory};
+use sidegate_api::{Counter, FaultPolicy, RouteFilterConfig, StreamFilterFactory};
 use sidegate_router::RouteTable;
 use sidegate_telemetry::AccessLog;
 
@@ -23,6 +23,9 @@ pub struct ProxyConfig {
     pub limits: Http1Limits,
     /// How long each part may take.
     pub timeouts: Timeouts,
+    /// Close a downstream connection after this long without a request;
+    /// `None`: never. The listener's `connection_idle_timeout`.
+    pub idle_timeout: Option<Duration>,
     /// Headers that tell the upstream of the client.
     pub forwarding: Forwarding,
 }
@@ -35,6 +38,8 @@ pub struct FilterEntry {
     pub factory: Arc<dyn StreamFilterFactory>,
     /// What a fault does.
     pub on_fault: FaultPolicy,
+    /// Counts its faults: `sidegate_filter_faults_total{listener,filter}`.
+    pub faults: Counter,
     /// Objects for `per_filter_config`, found by route.
     pub route_configs: RouteConfigs,
 }
@@ -67,12 +72,7 @@ pub struct Http1Limits {
 
 impl Default for Http1Limits {
     fn default() -> Self {
-        Http1Limits {
-            max_header_bytes: 8192,
-            max_headers: 100,
-            max_request_body: None,
-            max_buffered_body: 1 << 20,
-        }
+        Http1Limits { max_header_bytes: 8192, max_headers: 100, max_request_body: None, max_buffered_body: 1 << 20 }
     }
 }
 

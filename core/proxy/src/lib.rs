@@ -1,9 +1,34 @@
 //! The Proxy layer: the way of a stream through filters, route, host and back.
+//!
+//! ```text
+//!  connection   one task per downstream connection: head, stream, next head
+//!  stream       filters ▸ route ▸ filters ▸ host ▸ filters ▸ upstream
+//!  relay        both directions of one attempt, in one poll function
+//!  respond      response filters ▸ client; local replies come in here
+//!  finish       on_complete, access log, statistics; runs whatever happened
+//! ```
 
 #![forbid(unsafe_code)]
 
+mod attempt;
+mod body_pass;
+mod chain;
 mod config;
+mod connection;
+mod finish;
+mod forwarding;
+mod halt;
+mod hooks;
+mod plan;
+mod relay;
+mod respond;
+mod service;
+mod snapshot;
+mod stream;
+mod view;
 
 pub use config::{
     FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,
 };
+pub use service::ProxyService;
+pub use snapshot::ProxySnapshot;

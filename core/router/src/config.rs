@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    AbsolutePath, Authority, Domain, HeaderName, HeaderValueTemplate, PathSubstitution, RedirectCode, RouteMatch,
-    Scheme,
+    AbsolutePath, Authority, Domain, HeaderName, HeaderValueTemplate, PathSubstitution, RedirectCode, RedirectPath,
+    RouteMatch, Scheme,
 };
 
 /// One entry of `routers`.
@@ -127,9 +127,6 @@ pub struct RedirectAction {
     /// `scheme_redirect`
     pub scheme: Option<Scheme>,
 }
-
-/// Path of a redirect, with an optional query.
-pub use crate::target::RedirectPath;
 
 /// Answers by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

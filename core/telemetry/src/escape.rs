@@ -6,6 +6,16 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// backslashes, control bytes and everything beyond ASCII as `\xNN`, so that a
 /// value can neither end its quotes nor its line; `-` if it is empty.
 pub(crate) fn write_value(out: &mut Vec<u8>, value: &[u8]) {
+    write_escaped(out, value, &PLAIN);
+}
+
+/// The same with blanks escaped too, for values that are one word unless a
+/// peer wants to confuse: a format need not quote them.
+pub(crate) fn write_word(out: &mut Vec<u8>, value: &[u8]) {
+    write_escaped(out, value, &PLAIN_IN_WORD);
+}
+
+fn write_escaped(out: &mut Vec<u8>, value: &[u8], plain: &[bool; 256]) {
     /// A field may be as long as a peer's header; a log need not.
     const MAX: usize = 8 * 1024;
     if value.is_empty() {
@@ -16,7 +26,7 @@ pub(crate) fn write_value(out: &mut Vec<u8>, value: &[u8]) {
         _ => (value, false),
     };
     let mut rest = value;
-    while let Some(at) = rest.iter().position(|&b| !is_plain(b)) {
+    while let Some(at) = rest.iter().position(|&b| !plain[usize::from(b)]) {
         out.extend_from_slice(&rest[..at]);
         write_hex(out, rest[at]);
         rest = &rest[at + 1..];
@@ -41,8 +51,23 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+static PLAIN: [bool; 256] = plain_bytes();
+
+static PLAIN_IN_WORD: [bool; 256] = {
+    let mut plain = plain_bytes();
+    plain[b' ' as usize] = false;
+    plain
+};
+
+/// Printable ASCII without quote and backslash.
+const fn plain_bytes() -> [bool; 256] {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\');
+        byte += 1;
+    }
+    plain
 }
 
 /// Line and paragraph separators and bidirectional controls.
@@ -89,6 +114,9 @@ mod tests {
             prop_assert!(!text.is_empty());
             let printable = text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"');
             prop_assert!(printable);
+            let mut word = Vec::new();
+            write_word(&mut word, &bytes);
+            prop_assert!(!word.contains(&b' '));
         }
     }
 }

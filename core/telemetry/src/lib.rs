@@ -15,6 +15,8 @@ mod nearest;
 mod render;
 mod sink;
 mod target;
+#[cfg(test)]
+mod test_dir;
 mod timestamp;
 
 pub use access_log::{AccessLog, AccessLogFormat, FormatError};

@@ -9,28 +9,30 @@ pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time: SystemTime) {
     let (seconds, micros) = (since.as_secs(), since.subsec_micros());
     let (year, month, day) = civil_date(seconds / 86_400);
     let second_of_day = seconds % 86_400;
-    digits(out, year, 4);
+    digits::<4>(out, year);
     out.push(b'-');
-    digits(out, month, 2);
+    digits::<2>(out, month);
     out.push(b'-');
-    digits(out, day, 2);
+    digits::<2>(out, day);
     out.push(b'T');
-    digits(out, second_of_day / 3600, 2);
+    digits::<2>(out, second_of_day / 3600);
     out.push(b':');
-    digits(out, second_of_day / 60 % 60, 2);
+    digits::<2>(out, second_of_day / 60 % 60);
     out.push(b':');
-    digits(out, second_of_day % 60, 2);
+    digits::<2>(out, second_of_day % 60);
     out.push(b'.');
-    digits(out, micros.into(), 6);
+    digits::<6>(out, micros.into());
     out.push(b'Z');
 }
 
-/// Appends `value` in at least `width` digits.
-pub(crate) fn digits(out: &mut Vec<u8>, value: u64, width: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let text = buffer.format(value);
-    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(text.len())));
-    out.extend_from_slice(text.as_bytes());
+/// Appends the last `N` decimal digits of `value`.
+pub(crate) fn digits<const N: usize>(out: &mut Vec<u8>, mut value: u64) {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit += (value % 10) as u8;
+        value /= 10;
+    }
+    out.extend_from_slice(&text);
 }
 
 /// Year, month and day of a day counted from 1970-01-01. Years are counted

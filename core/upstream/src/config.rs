@@ -1,5 +1,6 @@
 //! What a cluster is made of, fully typed.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,17 @@ impl ClusterConfig {
             max_requests_per_connection: Some(Self::DEFAULT_MAX_REQUESTS),
             conn_buffer_limit_bytes: Self::DEFAULT_BUFFER_LIMIT,
         }
+    }
+}
+
+impl ClusterConfig {
+    /// Positions of hosts whose address an earlier host has already.
+    pub fn duplicate_hosts(&self) -> impl Iterator<Item = usize> {
+        let mut seen = HashSet::new();
+        self.hosts
+            .iter()
+            .enumerate()
+            .filter_map(move |(position, host)| (!seen.insert(&host.address)).then_some(position))
     }
 }
 

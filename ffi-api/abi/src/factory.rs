@@ -134,7 +134,7 @@ pub type HookFn = unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -
 pub struct FilterTable {
     /// Length of this struct in bytes.
     pub size: u64,
-    /// Frees the filter, once. Required.
+    /// Frees the filter, once, on the stream's worker. Required.
     pub destroy: Option<unsafe extern "C" fn(filter: *mut c_void)>,
     /// Request head, in each declared phase.
     pub on_request_headers: Option<HookFn>,

@@ -5,7 +5,8 @@ use core::ffi::c_void;
 use crate::types::{Header, Module, Resume, Slice, Stream};
 
 /// Called by `headers_visit` for each field in order; 0 goes on, anything else
-/// stops. The field is valid during the call.
+/// stops. `*header` is valid during the call; the bytes it points to are lent
+/// like all others, until the hook returns or the map is changed.
 pub type HeaderVisitor = unsafe extern "C" fn(user: *mut c_void, header: *const Header) -> u32;
 
 /// A whole reply, for [`HostTable::reply`].
@@ -121,9 +122,9 @@ pub struct HostTable {
     pub header_remove:
         Option<unsafe extern "C" fn(stream: *mut Stream, map: u32, name: Slice, removed: *mut u64) -> u32>,
 
-    /// Value of variable `VAR_*` as bytes.
+    /// Value of variable `VAR_*` as bytes. `UNSUPPORTED` for an integer one.
     pub variable_get: Option<unsafe extern "C" fn(stream: *mut Stream, variable: u32, value: *mut Slice) -> u32>,
-    /// Value of an integer variable.
+    /// Value of an integer variable. `UNSUPPORTED` for one of bytes.
     pub variable_get_u64: Option<unsafe extern "C" fn(stream: *mut Stream, variable: u32, value: *mut u64) -> u32>,
     /// Sets a variable that can be set; integers as decimal text.
     pub variable_set: Option<unsafe extern "C" fn(stream: *mut Stream, variable: u32, value: Slice) -> u32>,
@@ -167,6 +168,7 @@ pub struct HostTable {
     pub resume_release: Option<unsafe extern "C" fn(resume: *mut Resume) -> u32>,
 
     /// This filter's object of the matched route or virtual host; NULL without.
+    /// Valid until the hook returns.
     pub route_config: Option<unsafe extern "C" fn(stream: *mut Stream) -> *mut c_void>,
     /// Says why this hook is going to return `STATUS_FAULT`, for the log.
     pub fault: Option<unsafe extern "C" fn(stream: *mut Stream, message: Slice) -> u32>,

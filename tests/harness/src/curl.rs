@@ -25,9 +25,5 @@ pub fn curl(args: &[&str]) -> CurlAnswer {
         .args(args));
     let (body, status) =
         outcome.stdout.rsplit_once(MARK).unwrap_or_else(|| panic!("curl {args:?} printed no status: {outcome:?}"));
-    CurlAnswer {
-        status: status.trim().parse().unwrap_or(0),
-        body: body.to_owned(),
-        code: outcome.code.unwrap_or(-1),
-    }
+    CurlAnswer { status: status.trim().parse().unwrap_or(0), body: body.to_owned(), code: outcome.code.unwrap_or(-1) }
 }

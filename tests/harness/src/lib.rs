@@ -16,6 +16,7 @@
 
 mod access_log;
 mod binary;
+mod blackhole;
 mod command;
 mod config;
 mod curl;
@@ -29,6 +30,7 @@ mod wire;
 
 pub use access_log::{ACCESS_LOG_FORMAT, AccessLine};
 pub use binary::{artifact, binary, repository, target_dir};
+pub use blackhole::BlackHole;
 pub use command::{Outcome, run, sidegate};
 pub use config::ConfigBuilder;
 pub use curl::{CurlAnswer, curl};

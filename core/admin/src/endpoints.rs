@@ -1,0 +1,114 @@
+//! The list of endpoints and the way of a request to one of them.
+
+use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
+
+use crate::access::{Peer, authorize};
+use crate::query::Query;
+use crate::reply::Reply;
+use crate::{AdminSource, AdminToken, handlers};
+
+/// What an endpoint is given.
+pub(crate) struct Call<'a> {
+    pub(crate) source: &'a dyn AdminSource,
+    pub(crate) query: Query,
+    /// Empty for endpoints that read.
+    pub(crate) body: &'a [u8],
+}
+
+/// One path.
+pub(crate) struct Endpoint {
+    pub(crate) path: &'static str,
+    pub(crate) effect: Effect,
+    pub(crate) about: &'static str,
+    handle: fn(&Call<'_>) -> Reply,
+}
+
+/// What calling an endpoint does, which decides method and access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Tells something: GET, for everybody.
+    Reads,
+    /// Changes something: POST, for those who may.
+    Changes,
+}
+
+impl Effect {
+    /// As in an Allow field.
+    pub(crate) fn methods(self) -> &'static str {
+        match self {
+            Effect::Reads => "GET, HEAD",
+            Effect::Changes => "POST",
+        }
+    }
+
+    fn allows(self, method: &Method) -> bool {
+        match self {
+            Effect::Reads => *method == Method::GET || *method == Method::HEAD,
+            Effect::Changes => *method == Method::POST,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Finds the endpoint of a request and checks what can be checked before
+    /// its body is read.
+    pub(crate) fn admit(
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        peer: Peer,
+        token: Option<&AdminToken>,
+    ) -> Result<&'static Self, Reply> {
+        let Some(endpoint) = ENDPOINTS.iter().find(|endpoint| endpoint.path == path) else {
+            return Err(Reply::text(StatusCode::NOT_FOUND, "not found; / lists what there is"));
+        };
+        if !endpoint.effect.allows(method) {
+            return Err(Reply::method_not_allowed(endpoint.effect.methods()));
+        }
+        if endpoint.effect == Effect::Changes
+            && let Err(refusal) = authorize(peer, headers, token)
+        {
+            tracing::warn!(path, ?peer, %refusal, "admin: refused a change");
+            return Err(Reply::text(StatusCode::FORBIDDEN, refusal.to_string()));
+        }
+        Ok(endpoint)
+    }
+
+    pub(crate) fn call(&self, call: &Call<'_>) -> Reply {
+        (self.handle)(call)
+    }
+}
+
+const fn reads(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
+    Endpoint { path, effect: Effect::Reads, about, handle }
+}
+
+const fn changes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
+    Endpoint { path, effect: Effect::Changes, about, handle }
+}
+
+/// Everything there is.
+pub(crate) static ENDPOINTS: [Endpoint; 17] = [
+    reads("/", "this list", handlers::index),
+    reads("/ready", "200 while taking traffic, else 503", handlers::ready),
+    reads("/stats/prometheus", "metrics in Prometheus' text format", handlers::prometheus),
+    reads("/metrics", "the same", handlers::prometheus),
+    reads("/api/v1/version", "version", handlers::version),
+    reads("/api/v1/states", "process id and state (6 = running, 7 = draining)", handlers::states),
+    reads(
+        "/api/v1/config_dump",
+        "configuration; ?mosnconfig, ?allrouters, ?allclusters, ?alllisteners, ?router=, ?cluster=, ?listener=",
+        handlers::config_dump,
+    ),
+    reads("/api/v1/modules", "loaded modules", handlers::modules),
+    reads("/api/v1/stats", "metrics as JSON; ?key= part of type.label.value.key", handlers::stats),
+    reads("/api/v1/stats_glob", "metrics as lines; ?key= pattern with * and ?", handlers::stats_glob),
+    reads("/api/v1/get_loglevel", "level of each log", handlers::get_log_level),
+    changes("/api/v1/update_loglevel", "{\"log_path\":, \"log_level\":}", handlers::update_log_level),
+    changes("/api/v1/enable_log", "switches the log whose path is the body on", handlers::enable_log),
+    changes("/api/v1/disable_log", "switches it off", handlers::disable_log),
+    reads("/api/v1/features", "feature gates; there are none", handlers::features),
+    reads("/api/v1/env", "environment; never shown", handlers::env),
+    reads("/api/v1/plugin", "multi-process plugins; there are none", handlers::plugin),
+];

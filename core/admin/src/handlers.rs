@@ -1,0 +1,211 @@
+//! The endpoints, one function each.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use sidegate_telemetry::{LogLevel, LogSwitch, exposition, stats_flat, stats_json};
+
+use crate::endpoints::{Call, ENDPOINTS};
+use crate::query::glob;
+use crate::reply::Reply;
+use crate::{ConfigDumpQuery, RunState};
+
+pub(crate) fn index(_: &Call<'_>) -> Reply {
+    let width = ENDPOINTS.iter().map(|endpoint| endpoint.path.len()).max().unwrap_or(0);
+    let lines = ENDPOINTS
+        .iter()
+        .map(|endpoint| format!("{:9} {:width$}  {}\n", endpoint.effect.methods(), endpoint.path, endpoint.about));
+    Reply::ok(lines.collect::<String>())
+}
+
+pub(crate) fn ready(call: &Call<'_>) -> Reply {
+    match call.source.run_state() {
+        RunState::Running => Reply::ok("ready"),
+        state => Reply::text(StatusCode::SERVICE_UNAVAILABLE, state.name()),
+    }
+}
+
+pub(crate) fn prometheus(call: &Call<'_>) -> Reply {
+    Reply::exposition(exposition(&call.source.metrics(), &call.source.version()))
+}
+
+pub(crate) fn version(call: &Call<'_>) -> Reply {
+    Reply::ok(format!("sidegate version: {}", call.source.version()))
+}
+
+pub(crate) fn states(call: &Call<'_>) -> Reply {
+    Reply::ok(format!("pid={}&state={}", std::process::id(), call.source.run_state() as u8))
+}
+
+pub(crate) fn config_dump(call: &Call<'_>) -> Reply {
+    match config_dump_query(call) {
+        Ok(query) => match call.source.config_dump(&query) {
+            Ok(dump) => Reply::json(&dump),
+            Err(error) => error.into(),
+        },
+        Err(message) => Reply::bad_request(message),
+    }
+}
+
+fn config_dump_query(call: &Call<'_>) -> Result<ConfigDumpQuery, String> {
+    let mut pairs = call.query.pairs();
+    let Some((name, value)) = pairs.next() else {
+        return Ok(ConfigDumpQuery::All);
+    };
+    if pairs.next().is_some() {
+        return Err("only one parameter at a time".to_owned());
+    }
+    let named = |query: fn(String) -> ConfigDumpQuery| match value {
+        "" => Err(format!("`{name}=` needs a name")),
+        value => Ok(query(value.to_owned())),
+    };
+    match name {
+        "mosnconfig" => Ok(ConfigDumpQuery::MosnConfig),
+        "allrouters" => Ok(ConfigDumpQuery::AllRouters),
+        "allclusters" => Ok(ConfigDumpQuery::AllClusters),
+        "alllisteners" => Ok(ConfigDumpQuery::AllListeners),
+        "router" => named(ConfigDumpQuery::Router),
+        "cluster" => named(ConfigDumpQuery::Cluster),
+        "listener" => named(ConfigDumpQuery::Listener),
+        other => Err(format!(
+            "unknown parameter `{other}`; there are mosnconfig, allrouters, allclusters, alllisteners, router=, \
+             cluster= and listener="
+        )),
+    }
+}
+
+pub(crate) fn modules(call: &Call<'_>) -> Reply {
+    let modules: Vec<Value> = call
+        .source
+        .modules()
+        .into_iter()
+        .map(|module| {
+            json!({
+                "name": module.name,
+                "file": module.file,
+                "sha256": module.sha256,
+                "abi": module.abi,
+                "version": module.version,
+                "generation": module.generation,
+                "filters": module.filters,
+                "streams": module.streams,
+                "faults": module.faults,
+            })
+        })
+        .collect();
+    Reply::json(&json!({ "modules": modules }))
+}
+
+pub(crate) fn stats(call: &Call<'_>) -> Reply {
+    let series = call.source.metrics().read();
+    let Some(key) = call.query.get("key") else {
+        return Reply::json(&stats_json(&series));
+    };
+    let mut nested = stats_json(&series);
+    keep_matching(&mut nested, "", &|path| path.contains(key));
+    Reply::json(&nested)
+}
+
+/// Removes the strings below `value` whose dotted path is not wanted, and
+/// objects that have become empty.
+fn keep_matching(value: &mut Value, path: &str, is_wanted: &dyn Fn(&str) -> bool) {
+    let Value::Object(map) = value else { return };
+    map.retain(|name, below| {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        keep_matching(below, &path, is_wanted);
+        match below {
+            Value::Object(map) => !map.is_empty(),
+            _ => is_wanted(&path),
+        }
+    });
+}
+
+pub(crate) fn stats_glob(call: &Call<'_>) -> Reply {
+    let pattern = call.query.get("key").unwrap_or("*");
+    let lines = stats_flat(&call.source.metrics().read())
+        .into_iter()
+        .filter(|(name, _)| glob(pattern, name))
+        .map(|(name, value)| format!("{name}:{value}\n"));
+    Reply::ok(lines.collect::<String>())
+}
+
+pub(crate) fn get_log_level(call: &Call<'_>) -> Reply {
+    let levels = call.source.log_levels().into_iter().map(|(path, level)| (path, Value::from(level.as_str())));
+    Reply::json(&Value::Object(levels.collect()))
+}
+
+pub(crate) fn update_log_level(call: &Call<'_>) -> Reply {
+    const EXPECTED: &str = "expected {\"log_path\": \"…\", \"log_level\": \"…\"}";
+    let Ok(request) = serde_json::from_slice::<Value>(call.body) else {
+        return Reply::bad_request(EXPECTED);
+    };
+    let (Some(path), Some(name)) = (request["log_path"].as_str(), request["log_level"].as_str()) else {
+        return Reply::bad_request(EXPECTED);
+    };
+    let Some(level) = LogLevel::parse(name) else {
+        let names = LogLevel::ALL.map(LogLevel::as_str).join(", ");
+        return Reply::bad_request(format!("unknown log_level; there are {names}"));
+    };
+    match call.source.set_log_level(path, level) {
+        Ok(()) => {
+            tracing::info!(path, %level, "admin: log level changed");
+            Reply::ok("update log level success")
+        }
+        Err(error) => error.into(),
+    }
+}
+
+pub(crate) fn enable_log(call: &Call<'_>) -> Reply {
+    switch_log(call, LogSwitch::On)
+}
+
+pub(crate) fn disable_log(call: &Call<'_>) -> Reply {
+    switch_log(call, LogSwitch::Off)
+}
+
+fn switch_log(call: &Call<'_>, to: LogSwitch) -> Reply {
+    let Some(path) = log_path(call.body) else {
+        return Reply::bad_request("expected the log's path, or {\"log_path\": \"…\"}");
+    };
+    match call.source.switch_log(&path, to) {
+        Ok(()) => {
+            tracing::info!(path, ?to, "admin: log switched");
+            Reply::ok(match to {
+                LogSwitch::On => "enable log success",
+                LogSwitch::Off => "disable log success",
+            })
+        }
+        Err(error) => error.into(),
+    }
+}
+
+/// The body is the path, or an object that names it as `update_loglevel` does.
+fn log_path(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let path = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(request)) => request.get("log_path")?.as_str()?.to_owned(),
+        Ok(Value::String(path)) => path,
+        _ => text.to_owned(),
+    };
+    (!path.is_empty()).then_some(path)
+}
+
+pub(crate) fn features(_: &Call<'_>) -> Reply {
+    Reply::json(&json!({}))
+}
+
+/// MOSN shows any variable; a process's environment holds its secrets.
+pub(crate) fn env(call: &Call<'_>) -> Reply {
+    let keys: Vec<&str> = call.query.all("key").collect();
+    if keys.is_empty() {
+        return Reply::bad_request("key= is missing");
+    }
+    Reply::json(&json!({ "env": {}, "not_found": keys }))
+}
+
+pub(crate) fn plugin(call: &Call<'_>) -> Reply {
+    match call.query.pairs().next() {
+        Some(("status", "all")) => Reply::ok(""),
+        Some(("status" | "enable" | "disable", name)) => Reply::bad_request(format!("plugin {name} no register")),
+        _ => Reply::bad_request("usage: ?status=all|name, ?enable=name, ?disable=name"),
+    }
+}

@@ -1,0 +1,137 @@
+//! The listening socket: TCP or Unix.
+
+use std::fs;
+use std::io;
+use std::net::{self, IpAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net as unix;
+use std::path::{Path, PathBuf};
+
+use sidegate_api::Address;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// The admin address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on admin address {address}: {source}")]
+pub struct BindError {
+    /// The address.
+    pub address: Address,
+    /// Why.
+    pub source: io::Error,
+}
+
+#[derive(Debug)]
+pub(super) struct BoundListener {
+    socket: Socket,
+    local: Address,
+    file: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(net::TcpListener),
+    Unix(unix::UnixListener),
+}
+
+/// A listener on the runtime.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    /// The file goes when the listener goes.
+    Unix(UnixListener, #[allow(dead_code)] Option<SocketFile>),
+}
+
+/// A connection.
+pub(super) enum Accepted {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
+}
+
+impl BoundListener {
+    pub(super) fn bind(address: &Address) -> Result<Self, BindError> {
+        let bound = match address {
+            Address::Tcp(socket) => bind_tcp(*socket),
+            Address::Unix(path) => bind_unix(path),
+        };
+        bound.map_err(|source| BindError { address: address.clone(), source })
+    }
+
+    pub(super) fn local_address(&self) -> &Address {
+        &self.local
+    }
+
+    /// Hands the socket to the current runtime.
+    pub(super) fn into_tokio(self) -> io::Result<Listener> {
+        Ok(match self.socket {
+            Socket::Tcp(socket) => Listener::Tcp(TcpListener::from_std(socket)?),
+            Socket::Unix(socket) => Listener::Unix(UnixListener::from_std(socket)?, self.file),
+        })
+    }
+}
+
+impl Listener {
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Listener::Tcp(socket) => socket.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer.ip())),
+            Listener::Unix(socket, _) => socket.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        }
+    }
+}
+
+fn bind_tcp(address: net::SocketAddr) -> io::Result<BoundListener> {
+    let socket = net::TcpListener::bind(address)?;
+    socket.set_nonblocking(true)?;
+    let local = Address::Tcp(socket.local_addr()?);
+    Ok(BoundListener { socket: Socket::Tcp(socket), local, file: None })
+}
+
+fn bind_unix(path: &Path) -> io::Result<BoundListener> {
+    remove_stale(path)?;
+    let socket = unix::UnixListener::bind(path)?;
+    // Whoever may connect may change log levels: the owner alone.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    socket.set_nonblocking(true)?;
+    let file = SocketFile::of(path)?;
+    Ok(BoundListener { socket: Socket::Unix(socket), local: Address::Unix(path.to_path_buf()), file: Some(file) })
+}
+
+/// Removes a socket's file that a process left behind. One that somebody
+/// listens on stays, and so does what is no socket: binding then fails.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    if is_socket
+        && let Err(error) = unix::UnixStream::connect(path)
+        && error.kind() == io::ErrorKind::ConnectionRefused
+    {
+        return fs::remove_file(path);
+    }
+    Ok(())
+}
+
+/// The file of a Unix socket, removed when dropped unless another has taken
+/// its place.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(SocketFile { path: path.to_path_buf(), identity: identity(path)? })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            // Nobody is left to tell if this fails; the next start removes it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let meta = fs::symlink_metadata(path)?;
+    Ok((meta.dev(), meta.ino()))
+}

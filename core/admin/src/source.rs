@@ -1,0 +1,93 @@
+//! What the admin interface asks the rest of the proxy.
+
+use serde_json::Value;
+use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_telemetry::{LogLevel, LogSwitch};
+
+/// The proxy as the admin interface sees it. Methods are called on the control
+/// runtime and must not block for long.
+pub trait AdminSource: Send + Sync {
+    /// Version of the proxy.
+    fn version(&self) -> String {
+        sidegate_api::VERSION.to_owned()
+    }
+
+    /// The configuration that runs, or a part of it, without secrets.
+    fn config_dump(&self, query: &ConfigDumpQuery) -> Result<Value, SourceError>;
+
+    /// All metrics.
+    fn metrics(&self) -> Metrics;
+
+    /// What the process is doing.
+    fn run_state(&self) -> RunState;
+
+    /// The modules that are loaded.
+    fn modules(&self) -> Vec<ModuleStatus>;
+
+    /// Path and level of each log that has a level.
+    fn log_levels(&self) -> Vec<(String, LogLevel)>;
+
+    /// Changes the level of the log at `path`.
+    fn set_log_level(&self, path: &str, level: LogLevel) -> Result<(), SourceError>;
+
+    /// Switches the log at `path`, access logs included.
+    fn switch_log(&self, path: &str, to: LogSwitch) -> Result<(), SourceError>;
+}
+
+/// Which part of the configuration to dump.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigDumpQuery {
+    /// Everything.
+    All,
+    /// What is neither listener, cluster nor router.
+    MosnConfig,
+    /// All routers.
+    AllRouters,
+    /// All clusters.
+    AllClusters,
+    /// All listeners.
+    AllListeners,
+    /// The router of this name.
+    Router(String),
+    /// The cluster of this name.
+    Cluster(String),
+    /// The listener of this name.
+    Listener(String),
+}
+
+/// What the process is doing; the numbers are MOSN's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RunState {
+    /// Not taking traffic yet.
+    Starting = 4,
+    /// Taking traffic.
+    Running = 6,
+    /// Finishing what is in progress, taking nothing new.
+    Draining = 7,
+    /// Ending now.
+    Stopping = 8,
+}
+
+impl RunState {
+    /// One word.
+    pub fn name(self) -> &'static str {
+        match self {
+            RunState::Starting => "starting",
+            RunState::Running => "running",
+            RunState::Draining => "draining",
+            RunState::Stopping => "stopping",
+        }
+    }
+}
+
+/// A question or an order that the source refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// Nothing has that name.
+    #[error("{0}")]
+    NotFound(String),
+    /// It makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+}

@@ -1,0 +1,256 @@
+//! The server over real sockets.
+
+mod client;
+mod fake;
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use sidegate_api::Address;
+use sidegate_telemetry::{LogLevel, LogSwitch};
+
+use self::client::{Answer, Running};
+use self::fake::{Change, Fake};
+use crate::*;
+
+fn get(server: &Running, path: &str) -> Answer {
+    server.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+}
+
+fn post(server: &Running, path: &str, headers: &str, body: &str) -> Answer {
+    let length = body.len();
+    server.send(&format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    ))
+}
+
+#[test]
+fn each_reading_endpoint_answers_as_mosn_does() {
+    let server = Running::start(Fake::new(), None);
+    for (path, status, body) in [
+        ("/api/v1/version", 200, "sidegate version: 9.8.7\n"),
+        ("/ready", 200, "ready\n"),
+        ("/api/v1/features", 200, "{}\n"),
+        ("/api/v1/plugin?status=all", 200, ""),
+        ("/api/v1/plugin?enable=x", 400, "plugin x no register\n"),
+        ("/api/v1/env", 400, "key= is missing\n"),
+        (
+            "/api/v1/stats_glob?key=*active",
+            200,
+            "downstream.proxy.global.request_active:1\ndownstream.listener.in.request_active:1\n",
+        ),
+        ("/api/v1/config_dump?router=r9", 404, "no router `r9`\n"),
+        ("/api/v1/config_dump?router=", 400, "`router=` needs a name\n"),
+        ("/api/v1/config_dump?allrouters&allclusters", 400, "only one parameter at a time\n"),
+        ("/nothing", 404, "not found; / lists what there is\n"),
+        ("/api/v1/version/", 404, "not found; / lists what there is\n"),
+    ] {
+        let answer = get(&server, path);
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
+    }
+    let states = get(&server, "/api/v1/states").body;
+    assert_eq!(states, format!("pid={}&state=6\n", std::process::id()));
+    let index = get(&server, "/");
+    assert!(index.body.contains("/api/v1/modules") && index.body.contains("POST"), "{}", index.body);
+}
+
+#[test]
+fn json_endpoints_answer_json() {
+    let server = Running::start(Fake::new(), None);
+    for (path, expected) in [
+        ("/api/v1/config_dump", json!({"query": "All"})),
+        ("/api/v1/config_dump?mosnconfig", json!({"query": "MosnConfig"})),
+        ("/api/v1/config_dump?alllisteners=", json!({"query": "AllListeners"})),
+        ("/api/v1/config_dump?cluster=a%20b", json!({"query": "Cluster(\"a b\")"})),
+        ("/api/v1/get_loglevel", json!({"stderr": "INFO"})),
+        ("/api/v1/env?key=PATH&key=HOME", json!({"env": {}, "not_found": ["PATH", "HOME"]})),
+        (
+            "/api/v1/stats?key=request_total",
+            json!({
+                "downstream": {"proxy.global": {"request_total": "3"}, "listener.in": {"request_total": "3"}},
+            }),
+        ),
+        ("/api/v1/stats?key=nothing", json!({})),
+        (
+            "/api/v1/modules",
+            json!({"modules": [{
+                "name": "auth", "file": "/m/libauth.so", "sha256": "ab12", "abi": "1.0", "version": "0.3",
+                "generation": 2, "filters": ["auth"], "streams": 5, "faults": 1,
+            }]}),
+        ),
+    ] {
+        let answer = get(&server, path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), expected, "{path}");
+    }
+}
+
+#[test]
+fn prometheus_is_served_with_its_type() {
+    let server = Running::start(Fake::new(), None);
+    let answer = get(&server, "/stats/prometheus");
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(answer.body.contains("\ndownstream_request_total{proxy=\"global\"} 3\n"), "{}", answer.body);
+    assert!(answer.body.contains("\nsidegate_build_info{version=\"9.8.7\"} 1\n"));
+}
+
+#[test]
+fn readiness_and_state_follow_the_process() {
+    let fake = Fake::new();
+    let server = Running::start(fake.clone(), None);
+    for (state, number, status, body) in [
+        (RunState::Starting, 4, 503, "starting\n"),
+        (RunState::Running, 6, 200, "ready\n"),
+        (RunState::Draining, 7, 503, "draining\n"),
+    ] {
+        fake.set_state(state);
+        let answer = get(&server, "/ready");
+        assert_eq!((answer.status, answer.body.as_str()), (status, body));
+        assert!(get(&server, "/api/v1/states").body.ends_with(&format!("&state={number}\n")));
+    }
+}
+
+#[test]
+fn the_method_must_be_the_endpoints() {
+    let server = Running::start(Fake::new(), None);
+    for (method, path, allow) in [
+        ("POST", "/api/v1/version", "GET, HEAD"),
+        ("DELETE", "/api/v1/config_dump", "GET, HEAD"),
+        ("GET", "/api/v1/update_loglevel", "POST"),
+        ("OPTIONS", "/api/v1/enable_log", "POST"),
+    ] {
+        let answer = server.send(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{method} {path}");
+    }
+    let head = server.send("HEAD /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+#[test]
+fn logs_are_changed_from_loopback() {
+    let fake = Fake::new();
+    let server = Running::start(fake.clone(), None);
+    let change = |path: &str, body: &str| {
+        let answer = post(&server, path, "", body);
+        (answer.status, answer.body)
+    };
+    let level = "/api/v1/update_loglevel";
+    assert_eq!(
+        change(level, r#"{"log_path": "stderr", "log_level": "debug"}"#),
+        (200, "update log level success\n".to_owned())
+    );
+    assert_eq!(change(level, r#"{"log_path": "nowhere", "log_level": "DEBUG"}"#).0, 404);
+    let (status, text) = change(level, r#"{"log_path": "stderr", "log_level": "LOUD"}"#);
+    assert_eq!((status, text.contains("FATAL, ERROR, WARN, INFO, DEBUG, TRACE")), (400, true));
+    for body in ["", "{", "[]", "3", r#"{"log_path": 3, "log_level": "INFO"}"#] {
+        assert_eq!(change(level, body).0, 400, "{body}");
+    }
+    assert_eq!(change("/api/v1/disable_log", "stderr\n"), (200, "disable log success\n".to_owned()));
+    assert_eq!(change("/api/v1/enable_log", r#"{"log_path": "stderr"}"#), (200, "enable log success\n".to_owned()));
+    assert_eq!(change("/api/v1/enable_log", "").0, 400);
+    assert_eq!(
+        fake.changes(),
+        [Change::Level(LogLevel::Debug), Change::Switch(LogSwitch::Off), Change::Switch(LogSwitch::On)]
+    );
+}
+
+#[test]
+fn wrong_tokens_and_web_pages_change_nothing() {
+    let fake = Fake::new();
+    let server = Running::start(fake.clone(), Some("s3cret"));
+    for (headers, status) in [
+        ("Authorization: Bearer wrong\r\n", 403),
+        ("Origin: http://localhost\r\n", 403),
+        ("Authorization: Bearer s3cret\r\nOrigin: http://x.example\r\n", 200),
+        ("", 200),
+    ] {
+        let answer = post(&server, "/api/v1/disable_log", headers, "stderr");
+        assert_eq!(answer.status, status, "{headers}: {}", answer.body);
+    }
+    let rebound = "POST /api/v1/disable_log HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nContent-Length: 6\r\n\r\nstderr";
+    assert_eq!(server.send(rebound).status, 403);
+    assert_eq!(fake.changes().len(), 2);
+}
+
+#[test]
+fn bodies_and_heads_are_bounded() {
+    let server = Running::start(Fake::new(), None);
+    let big = "x".repeat(64 * 1024 + 1);
+    assert_eq!(post(&server, "/api/v1/enable_log", "", &big).status, 413);
+    // Refused by its length alone: nothing of the body is waited for.
+    let head = "POST /api/v1/version HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n";
+    assert_eq!(server.send(head).status, 405);
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(40 * 1024));
+    assert_eq!(server.send(&long).status, 431);
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a: b\r\n".repeat(100));
+    assert_eq!(server.send(&many).status, 431);
+    assert_eq!(server.send("garbage\r\n\r\n").status, 400);
+    assert_eq!(get(&server, "/ready").status, 200);
+}
+
+#[test]
+fn a_connection_serves_many_requests() {
+    let server = Running::start(Fake::new(), None);
+    let mut stream = server.connect();
+    for _ in 0..3 {
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"\r\n\r\nready\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            got.push(byte[0]);
+        }
+    }
+}
+
+#[test]
+fn an_idle_connection_ends_with_the_server() {
+    let server = Running::start(Fake::new(), None);
+    let mut idle = server.connect();
+    // Served once, so that the connection surely was accepted.
+    idle.write_all(b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    idle.read_exact(&mut [0]).unwrap();
+    server.stop();
+    idle.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn a_unix_socket_is_the_owners_and_is_local() {
+    let path = std::env::temp_dir().join(format!("sidegate-admin-{}.sock", std::process::id()));
+    let address = Address::Unix(path.clone());
+    let fake = Fake::new();
+    let server = Running::start_on(&address, fake.clone(), None);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let request =
+        "POST /api/v1/disable_log HTTP/1.1\r\nHost: admin\r\nConnection: close\r\nContent-Length: 6\r\n\r\nstderr";
+    assert_eq!(server.send(request).status, 200);
+    assert_eq!(fake.changes().len(), 1);
+
+    let error = AdminServer::bind(&address).unwrap_err();
+    assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
+    server.stop();
+    assert!(!path.exists(), "the socket's file goes with the server");
+
+    // What a killed process leaves behind is no obstacle.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    drop(AdminServer::bind(&address).unwrap());
+    std::fs::write(&path, "no socket").unwrap();
+    assert!(AdminServer::bind(&address).is_err());
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let server = Running::start(Fake::new(), None);
+    let error = AdminServer::bind(server.address()).unwrap_err();
+    assert!(
+        error.to_string().starts_with(&format!("cannot listen on admin address {}: ", server.address())),
+        "{error}"
+    );
+    let missing = Address::Unix(PathBuf::from("/nonexistent-folder/a.sock"));
+    assert!(AdminServer::bind(&missing).is_err());
+}

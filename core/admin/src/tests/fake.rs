@@ -1,0 +1,94 @@
+//! A proxy that only pretends.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_telemetry::{LogLevel, LogSwitch};
+
+use crate::{AdminSource, ConfigDumpQuery, RunState, SourceError};
+
+#[derive(Debug)]
+pub(super) struct Fake {
+    metrics: Metrics,
+    state: Mutex<RunState>,
+    changes: Mutex<Vec<Change>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Level(LogLevel),
+    Switch(LogSwitch),
+}
+
+impl Fake {
+    pub(super) fn new() -> Arc<Self> {
+        let metrics = Metrics::new(1);
+        metrics.counter("downstream_request_total", &[("listener", "in")]).unwrap().add(3);
+        metrics.up_down("downstream_request_active", &[("listener", "in")]).unwrap().inc();
+        Arc::new(Fake { metrics, state: Mutex::new(RunState::Running), changes: Mutex::default() })
+    }
+
+    pub(super) fn set_state(&self, state: RunState) {
+        *self.state.lock().unwrap() = state;
+    }
+
+    pub(super) fn changes(&self) -> Vec<Change> {
+        self.changes.lock().unwrap().clone()
+    }
+
+    fn change(&self, path: &str, change: Change) -> Result<(), SourceError> {
+        if path != "stderr" {
+            return Err(SourceError::NotFound(format!("no log `{path}`")));
+        }
+        self.changes.lock().unwrap().push(change);
+        Ok(())
+    }
+}
+
+impl AdminSource for Fake {
+    fn version(&self) -> String {
+        "9.8.7".to_owned()
+    }
+
+    fn config_dump(&self, query: &ConfigDumpQuery) -> Result<Value, SourceError> {
+        match query {
+            ConfigDumpQuery::Router(name) => Err(SourceError::NotFound(format!("no router `{name}`"))),
+            query => Ok(json!({ "query": format!("{query:?}") })),
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    fn run_state(&self) -> RunState {
+        *self.state.lock().unwrap()
+    }
+
+    fn modules(&self) -> Vec<ModuleStatus> {
+        vec![ModuleStatus {
+            name: "auth".to_owned(),
+            file: "/m/libauth.so".to_owned(),
+            sha256: "ab12".to_owned(),
+            abi: "1.0".to_owned(),
+            version: "0.3".to_owned(),
+            generation: 2,
+            filters: vec!["auth".to_owned()],
+            streams: 5,
+            faults: 1,
+        }]
+    }
+
+    fn log_levels(&self) -> Vec<(String, LogLevel)> {
+        vec![("stderr".to_owned(), LogLevel::Info)]
+    }
+
+    fn set_log_level(&self, path: &str, level: LogLevel) -> Result<(), SourceError> {
+        self.change(path, Change::Level(level))
+    }
+
+    fn switch_log(&self, path: &str, to: LogSwitch) -> Result<(), SourceError> {
+        self.change(path, Change::Switch(to))
+    }
+}

@@ -1,0 +1,199 @@
+//! What was wrong, or worth a warning, and where.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::document::Position;
+
+/// One error or warning of a configuration file. `Display` is one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// File as it was named.
+    pub file: Arc<str>,
+    /// Where in the file; `None` if the file could not be read.
+    pub position: Option<Position>,
+    /// `servers[0].listeners[0].address`; empty for the whole file.
+    pub path: String,
+    /// For tools and tests: `unknown_key`, `wrong_type`…
+    pub kind: &'static str,
+    /// One line.
+    pub message: String,
+    /// What may stand there, if that can be said.
+    pub expected: Option<String>,
+    /// What stands there; never a secret.
+    pub found: Option<String>,
+}
+
+/// The kinds of [`Diagnostic`] that this crate makes; filters add their own.
+pub mod kind {
+    /// The file cannot be read.
+    pub const IO: &str = "io";
+    /// Not JSON or YAML.
+    pub const SYNTAX: &str = "syntax";
+    /// A key stands twice in one object.
+    pub const DUPLICATE_KEY: &str = "duplicate_key";
+    /// A key nobody knows.
+    pub const UNKNOWN_KEY: &str = "unknown_key";
+    /// A required key is missing.
+    pub const MISSING_KEY: &str = "missing_key";
+    /// A value of another JSON type.
+    pub const WRONG_TYPE: &str = "wrong_type";
+    /// A value of the right type that makes no sense.
+    pub const BAD_VALUE: &str = "bad_value";
+    /// A name that is defined nowhere.
+    pub const UNDEFINED: &str = "undefined";
+    /// A name or address that is defined twice.
+    pub const DUPLICATE: &str = "duplicate";
+    /// A filter type that nobody registered.
+    pub const UNREGISTERED: &str = "unregistered";
+    /// MOSN has it, we do not, and ignoring it would change what happens.
+    pub const UNSUPPORTED: &str = "unsupported";
+    /// A key that has no effect (warning).
+    pub const INERT: &str = "inert";
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        f.write_str(": ")?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Diagnostic {
+    /// The same for machines.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "file": &*self.file,
+            "line": self.position.map(|p| p.line),
+            "column": self.position.map(|p| p.column),
+            "path": self.path,
+            "kind": self.kind,
+            "message": self.message,
+            "expected": self.expected,
+            "found": self.found,
+        })
+    }
+}
+
+/// A configuration that was refused: every error there is, in file order.
+/// `Display` is one line per error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    /// At least one.
+    pub errors: Vec<Diagnostic>,
+    /// What was worth a warning besides.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl ConfigErrors {
+    /// For results that are missing although nothing was reported: a bug here,
+    /// and no reason to go on or to panic.
+    pub(crate) fn unexplained(path: &std::path::Path) -> ConfigErrors {
+        let report = Report::new(&path.display().to_string());
+        let finding = Finding::said(kind::IO, "refused, and no reason was given");
+        let error = report.place(None, "", finding);
+        ConfigErrors { errors: vec![error], warnings: Vec::new() }
+    }
+
+    /// The errors for machines.
+    pub fn to_json(&self) -> Value {
+        self.errors.iter().map(Diagnostic::to_json).collect()
+    }
+}
+
+/// Collects diagnostics of one file, so that reading goes on after an error.
+#[derive(Debug)]
+pub(crate) struct Report {
+    file: Arc<str>,
+    errors: RefCell<Vec<Diagnostic>>,
+    warnings: RefCell<Vec<Diagnostic>>,
+}
+
+/// What a diagnostic says, without where.
+#[derive(Debug, Default)]
+pub(crate) struct Finding {
+    pub kind: &'static str,
+    pub message: String,
+    pub expected: Option<String>,
+    pub found: Option<String>,
+}
+
+impl Finding {
+    /// A sentence that says it all.
+    pub fn said(kind: &'static str, message: impl Into<String>) -> Finding {
+        Finding { kind, message: message.into(), ..Finding::default() }
+    }
+
+    /// `expected …, found …`
+    pub fn mismatch(kind: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Finding {
+        let (expected, found) = (expected.into(), found.into());
+        Finding {
+            kind,
+            message: format!("expected {expected}, found {found}"),
+            expected: Some(expected),
+            found: Some(found),
+        }
+    }
+}
+
+impl Report {
+    pub fn new(file: &str) -> Report {
+        Report { file: file.into(), errors: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    pub fn error(&self, position: Option<Position>, path: &str, finding: Finding) {
+        self.errors.borrow_mut().push(self.place(position, path, finding));
+    }
+
+    pub fn warning(&self, position: Option<Position>, path: &str, finding: Finding) {
+        self.warnings.borrow_mut().push(self.place(position, path, finding));
+    }
+
+    pub fn has_errors(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
+    /// `config.json:3:7`
+    pub fn name_place(&self, position: Position) -> String {
+        format!("{}:{}:{}", self.file, position.line, position.column)
+    }
+
+    fn place(&self, position: Option<Position>, path: &str, finding: Finding) -> Diagnostic {
+        let Finding { kind, message, expected, found } = finding;
+        // Messages of filters may hold line breaks, and one error is one line.
+        let message = message.replace(['\n', '\r'], " ");
+        Diagnostic { file: self.file.clone(), position, path: path.to_owned(), kind, message, expected, found }
+    }
+
+    /// The warnings, or the errors if there are any.
+    pub fn finish(self) -> Result<Vec<Diagnostic>, ConfigErrors> {
+        let (mut errors, mut warnings) = (self.errors.into_inner(), self.warnings.into_inner());
+        errors.sort_by_key(|d| d.position);
+        warnings.sort_by_key(|d| d.position);
+        if errors.is_empty() { Ok(warnings) } else { Err(ConfigErrors { errors, warnings }) }
+    }
+}

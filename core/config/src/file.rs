@@ -1,0 +1,115 @@
+//! Reading the file and handing it on.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use sidegate_api::{BuildEnv, Metrics, Registry};
+
+use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
+use crate::document::{self, Format, MAX_BYTES, Node, Position};
+use crate::resolve::{Config, LoadMode, resolve};
+
+/// What loading needs besides the file.
+#[derive(Debug, Clone)]
+pub struct LoadEnv {
+    /// Where filters define their metrics.
+    pub metrics: Metrics,
+    /// Number of workers that filters are built for.
+    pub workers: usize,
+    /// Where relative paths are looked up after the file's own folder.
+    pub working_dir: PathBuf,
+}
+
+/// A configuration file that was read but not understood yet: it can say how
+/// many workers it wants before metrics and filters are made for them.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    path: PathBuf,
+    root: Node,
+}
+
+impl ConfigFile {
+    /// Reads a JSON or YAML file.
+    pub fn read(path: &Path) -> Result<ConfigFile, ConfigErrors> {
+        let fail = |position, finding| {
+            let report = Report::new(&path.display().to_string());
+            report.error(position, "", finding);
+            report.finish().err().unwrap_or_else(|| ConfigErrors::unexplained(path))
+        };
+        let bytes = read_bounded(path)
+            .map_err(|error| fail(None, Finding::said(kind::IO, format!("cannot read the file: {error}"))))?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+                let finding = Finding::mismatch(kind::SYNTAX, "UTF-8", "other bytes");
+                return Err(fail(Some(end_of(valid)), finding));
+            }
+        };
+        Self::parse(path, &text)
+    }
+
+    /// The same for text that was read already; `path` is used for messages,
+    /// the format and relative paths.
+    pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigErrors> {
+        match document::parse(text, Format::of(path, text)) {
+            Ok(root) => Ok(ConfigFile { path: path.to_path_buf(), root }),
+            Err(error) => {
+                let report = Report::new(&path.display().to_string());
+                let finding = Finding::mismatch(kind::SYNTAX, error.expected, error.found);
+                report.error(Some(error.position), "", finding);
+                Err(report.finish().err().unwrap_or_else(|| ConfigErrors::unexplained(path)))
+            }
+        }
+    }
+
+    /// The file's name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `servers[0].processor`, if it is a number; mistakes in it are left for
+    /// [`resolve`](Self::resolve).
+    pub fn workers(&self) -> Option<NonZeroUsize> {
+        let report = Report::new("");
+        let mut top = crate::reader::Cursor::root(&self.root, &report).object()?;
+        let server = top.get("servers")?.array()?.into_iter().next()?;
+        crate::resolve::processor(&server.object()?.get("processor")?)
+    }
+
+    /// Checks everything and builds what `mode` says.
+    pub fn resolve(&self, registry: &Registry, env: &LoadEnv, mode: LoadMode) -> Result<Config, ConfigErrors> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.map_or_else(|| env.working_dir.clone(), |folder| env.working_dir.join(folder));
+        let mut search_dirs = vec![folder];
+        if !search_dirs.contains(&env.working_dir) {
+            search_dirs.push(env.working_dir.clone());
+        }
+        let build_env = BuildEnv { metrics: env.metrics.clone(), workers: env.workers, search_dirs };
+        resolve(&self.root, &self.path, registry, &build_env, mode)
+    }
+}
+
+/// Reads, checks and builds: [`ConfigFile::read`] and [`ConfigFile::resolve`].
+pub fn load(path: &Path, registry: &Registry, env: &LoadEnv, mode: LoadMode) -> Result<Config, ConfigErrors> {
+    ConfigFile::read(path)?.resolve(registry, env, mode)
+}
+
+/// A device or pipe has no end to wait for: at most one byte more than a
+/// document may have.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Position of the character after `bytes`.
+fn end_of(bytes: &[u8]) -> Position {
+    let lines = bytes.iter().filter(|b| **b == b'\n').count();
+    let line = bytes.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    let characters = String::from_utf8_lossy(line).chars().count();
+    let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Position { line: narrow(lines + 1), column: narrow(characters + 1) }
+}

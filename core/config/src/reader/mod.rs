@@ -1,0 +1,136 @@
+//! Reading typed values out of a document: every mistake is reported and
+//! reading goes on.
+
+mod object;
+mod scalar;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+
+pub(crate) use object::{InertKey, ObjectReader, refused, warned};
+
+use crate::diagnostic::{Finding, Report, kind};
+use crate::document::{Node, NodeValue, Position};
+
+/// A value and the path that led to it.
+#[derive(Clone)]
+pub(crate) struct Cursor<'a> {
+    node: &'a Node,
+    path: String,
+    report: &'a Report,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn root(node: &'a Node, report: &'a Report) -> Cursor<'a> {
+        Cursor { node, path: String::new(), report }
+    }
+
+    pub fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub fn report(&self) -> &'a Report {
+        self.report
+    }
+
+    /// `config.json:3:7 (servers[0].name)`
+    pub fn place(&self) -> String {
+        format!("{} ({})", self.report.name_place(self.node.position), self.path)
+    }
+
+    pub fn error(&self, finding: Finding) {
+        self.report.error(Some(self.node.position), &self.path, finding);
+    }
+
+    pub fn warning(&self, finding: Finding) {
+        self.report.warning(Some(self.node.position), &self.path, finding);
+    }
+
+    /// `expected …, found` this value.
+    pub fn mismatch(&self, kind: &'static str, expected: impl Into<String>) {
+        self.error(Finding::mismatch(kind, expected, self.shown()));
+    }
+
+    /// Passes on what a parser said, and adds the value where it did not.
+    pub fn refuse(&self, problem: &dyn fmt::Display) {
+        let said = problem.to_string();
+        let found = self.shown();
+        let message = match &said {
+            said if said.contains(", found ") => said.clone(),
+            said if said.ends_with('?') => format!("{said} (found {found})"),
+            said => format!("{said}, found {found}"),
+        };
+        let expected = said.strip_prefix("expected ").map(|rest| rest.split(", found ").next().unwrap_or(rest).to_owned());
+        self.error(Finding { kind: kind::BAD_VALUE, message, expected, found: Some(found) });
+    }
+
+    /// MOSN has it, we do not, and going on without it would be wrong.
+    pub fn unsupported(&self, message: impl Into<String>) {
+        let found = Some(self.shown());
+        self.error(Finding { kind: kind::UNSUPPORTED, message: message.into(), expected: None, found });
+    }
+
+    /// It does nothing here.
+    pub fn inert(&self, message: impl Into<String>) {
+        self.warning(Finding::said(kind::INERT, message));
+    }
+
+    /// The value for messages; of secrets only the kind.
+    pub fn shown(&self) -> String {
+        let key = self.path.rsplit('.').next().unwrap_or_default();
+        match &self.node.value {
+            NodeValue::String(_) if crate::dump::is_secret(key) => "a string that is not shown".to_owned(),
+            NodeValue::Number(_) if crate::dump::is_secret(key) => "a number that is not shown".to_owned(),
+            value => value.to_string(),
+        }
+    }
+
+    /// Whether it is what Go takes for an absent value.
+    pub fn says_nothing(&self) -> bool {
+        match &self.node.value {
+            NodeValue::Null | NodeValue::Bool(false) => true,
+            NodeValue::Bool(true) => false,
+            NodeValue::Number(text) => text == "0",
+            NodeValue::String(text) => text.is_empty(),
+            NodeValue::Array(elements) => elements.is_empty(),
+            NodeValue::Object(entries) => entries.is_empty(),
+        }
+    }
+
+    fn child(&self, node: &'a Node, path: String) -> Cursor<'a> {
+        Cursor { node, path, report: self.report }
+    }
+}
+
+/// Finds values that must be given once only.
+#[derive(Default)]
+pub(crate) struct Unique {
+    seen: HashMap<String, String>,
+}
+
+impl Unique {
+    /// Reports `key` at `cursor` if it was given before, naming both places.
+    pub fn check(&mut self, cursor: &Cursor<'_>, what: &str, key: impl Into<String>) -> bool {
+        let key = key.into();
+        if let Some(first) = self.seen.get(&key) {
+            let message = format!("{what} {key:?} is given twice; the first is at {first}");
+            let found = Some(cursor.shown());
+            cursor.error(Finding { kind: kind::DUPLICATE, message, expected: None, found });
+            return false;
+        }
+        self.seen.insert(key, cursor.place());
+        true
+    }
+}
+
+/// Where a node stands, for messages that name a second place.
+pub(crate) fn place_of(report: &Report, position: Position) -> String {
+    report.name_place(position)
+}

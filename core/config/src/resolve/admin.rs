@@ -1,0 +1,88 @@
+//! `admin`.
+
+use sidegate_api::Address;
+
+use crate::diagnostic::{Finding, kind};
+use crate::reader::{Cursor, InertKey, ObjectReader, warned};
+
+/// The admin listener.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where it listens.
+    pub address: Address,
+    /// What calls that change something must carry, if they may come from
+    /// elsewhere than loopback.
+    pub token: Option<String>,
+}
+
+/// Without the token.
+impl std::fmt::Debug for AdminConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminConfig").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+const ADMIN_INERT: &[InertKey] = &[
+    warned("access_log_path", "MOSN ignores it too"),
+    warned("profile_path", "MOSN ignores it too"),
+];
+
+pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)> {
+    let mut object = cursor.object()?;
+    let token = object.get("token").map(|cursor| token(&cursor));
+    let address = object.required("address", "an object with `socket_address` or `unix`");
+    object.finish(ADMIN_INERT);
+    let at = address?;
+    let address = address_of(at.object()?)?;
+    let token = match token {
+        Some(token) => Some(token?),
+        None => None,
+    };
+    Some((AdminConfig { address, token }, at))
+}
+
+fn address_of(mut object: ObjectReader<'_>) -> Option<Address> {
+    let unix = object.get("unix");
+    let socket = object.get("socket_address");
+    let cursor = object.cursor().clone();
+    object.finish(&[]);
+    match (socket, unix) {
+        (Some(socket), None) => socket_address(socket.object()?),
+        (None, Some(unix)) => unix.name().map(|path| Address::Unix(path.into())),
+        (None, None) => {
+            cursor.error(Finding::mismatch(kind::MISSING_KEY, "`socket_address` or `unix`", "neither"));
+            None
+        }
+        (Some(_), Some(_)) => {
+            cursor.error(Finding::mismatch(kind::BAD_VALUE, "one of `socket_address` and `unix`", "both"));
+            None
+        }
+    }
+}
+
+fn socket_address(mut object: ObjectReader<'_>) -> Option<Address> {
+    let host = object.get("address");
+    let port = object.required("port_value", "a port").and_then(|c| c.integer(0, u16::MAX.into()));
+    object.finish(&[]);
+    let text = match &host {
+        Some(cursor) => cursor.string()?,
+        None => "",
+    };
+    let port = port?;
+    let bracketed = if text.contains(':') && !text.starts_with('[') { format!("[{text}]") } else { text.to_owned() };
+    let address = Address::parse(&format!("{bracketed}:{port}")).ok().filter(|a| matches!(a, Address::Tcp(_)));
+    if let (None, Some(host)) = (&address, &host) {
+        host.mismatch(kind::BAD_VALUE, "an IP address or localhost");
+    }
+    address
+}
+
+/// A token travels in a header, alone.
+fn token(cursor: &Cursor<'_>) -> Option<String> {
+    let text = cursor.string()?;
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        cursor.error(Finding::mismatch(kind::BAD_VALUE, "visible ASCII characters without blanks", cursor.shown()));
+        return None;
+    }
+    Some(text.to_owned())
+}

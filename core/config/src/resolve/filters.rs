@@ -1,0 +1,140 @@
+//! From entries of filter chains to factories.
+
+use std::sync::Arc;
+
+use sidegate_api::{BuildEnv, FilterConfigError, Registry, StreamFilterBuilder, StreamFilterFactory};
+use sidegate_proxy::{FilterEntry, RouteConfigs};
+
+use super::router::{Router, Scope};
+use super::stream_filter::FilterAt;
+use crate::diagnostic::{Finding, kind};
+use crate::document::join;
+use crate::nearest::nearest;
+use crate::reader::Cursor;
+
+/// Stream filters that MOSN has and nobody here.
+const MOSN_FILTERS: [&str; 18] = [
+    "mirror",
+    "proxywasm",
+    "flowControlFilter",
+    "seata",
+    "dsl",
+    "dubbo_stream",
+    "ip_access",
+    "jwt_authn",
+    "transcoder",
+    "fault",
+    "gzip",
+    "payload_limit",
+    "fault_tolerance",
+    "header_to_metadata",
+    "grpc_metric",
+    "istio.stats",
+    "mixer",
+    "healthcheck",
+];
+
+/// Everything that can be said of a filter without running foreign code.
+pub(super) fn check(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) {
+    if let Some(builder) = builder(filter, registry)
+        && let Err(errors) = builder.check(&filter.spec, env)
+    {
+        report(&filter.at, errors);
+    }
+}
+
+/// Builds the factory, and the objects for the routes of its listener.
+pub(super) fn build(
+    filter: &FilterAt<'_>,
+    listener: &str,
+    router: &Router<'_>,
+    registry: &Registry,
+    env: &BuildEnv,
+) -> Option<FilterEntry> {
+    let factory = match builder(filter, registry)?.build(&filter.spec, env) {
+        Ok(factory) => factory,
+        Err(errors) => {
+            report(&filter.at, errors);
+            return None;
+        }
+    };
+    let route_configs = route_configs(&filter.spec.name, factory.as_ref(), router)?;
+    let name = Arc::from(filter.spec.name.as_str());
+    let labels = [("listener", listener), ("filter", filter.spec.name.as_str())];
+    let faults = env.metrics.counter("sidegate_filter_faults_total", &labels);
+    let faults = faults.map_err(|problem| filter.at.error(Finding::said(kind::BAD_VALUE, problem.to_string()))).ok()?;
+    Some(FilterEntry { name, factory, on_fault: filter.spec.on_fault, faults, route_configs })
+}
+
+fn route_configs(name: &str, factory: &dyn StreamFilterFactory, router: &Router<'_>) -> Option<RouteConfigs> {
+    let mut configs = RouteConfigs::default();
+    let mut complete = true;
+    for (scope, entry) in router.per_filter.iter().filter(|(_, entry)| entry.filter == name) {
+        match (factory.create_route_config(&entry.value.node().to_json()), scope) {
+            (Ok(object), Scope::Route(id)) => configs.by_route.push((*id, object)),
+            (Ok(object), Scope::VirtualHost(id)) => configs.by_virtual_host.push((*id, object)),
+            (Err(error), _) => {
+                report(&entry.value, vec![error]);
+                complete = false;
+            }
+        }
+    }
+    configs.by_route.sort_by_key(|(id, _)| *id);
+    configs.by_virtual_host.sort_by_key(|(id, _)| *id);
+    complete.then_some(configs)
+}
+
+fn builder<'r>(filter: &FilterAt<'_>, registry: &'r Registry) -> Option<&'r Arc<dyn StreamFilterBuilder>> {
+    let builder = registry.builder_for(&filter.spec);
+    if builder.is_none() {
+        unregistered(filter, registry);
+    }
+    builder
+}
+
+fn unregistered(filter: &FilterAt<'_>, registry: &Registry) {
+    let name = filter.spec.filter_type.as_str();
+    let registered = registry.stream_filter_types().collect::<Vec<_>>();
+    let all = registered.join(", ");
+    let message = if filter.spec.module.is_some() {
+        "this build loads no modules".to_owned()
+    } else if name == "loadso" {
+        "a filter of type \"loadso\" comes from a module; expected `so_config` with its `so_path`".to_owned()
+    } else if MOSN_FILTERS.contains(&name) {
+        format!("MOSN's stream filter {name:?} is not available yet; registered are {all}")
+    } else if let Some(meant) = nearest(name, registered.iter().copied()) {
+        format!("stream filter type {name:?} is not registered; did you mean {meant:?}?")
+    } else {
+        format!("stream filter type {name:?} is not registered; registered are {all}")
+    };
+    let (expected, found) = (Some(format!("one of {all}")), Some(filter.type_at.shown()));
+    filter.type_at.error(Finding { kind: kind::UNREGISTERED, message, expected, found });
+}
+
+/// Errors of a filter, at the place in the file that their path names.
+fn report(at: &Cursor<'_>, errors: Vec<FilterConfigError>) {
+    for FilterConfigError { path, message, kind } in errors {
+        let position = at.node().locate(&path).position;
+        let full = if path.starts_with('[') || path.is_empty() { format!("{}{path}", at.path()) } else { join(at.path(), &path) };
+        at.report().error(Some(position), &full, Finding::said(kind, message));
+    }
+}
+
+/// Reports entries of `per_filter_config` for filters that no listener of the
+/// router has: `names` are those of all its listeners' filters.
+pub(super) fn check_per_filter(router: &Router<'_>, names: &[&str]) {
+    for (_, entry) in &router.per_filter {
+        if names.contains(&entry.filter) {
+            continue;
+        }
+        let all = names.join(", ");
+        let hint = match nearest(entry.filter, names.iter().copied()) {
+            Some(meant) => format!("; did you mean {meant:?}?"),
+            None if names.is_empty() => "; they have no filters".to_owned(),
+            None => format!("; their filters are {all}"),
+        };
+        let message = format!("no listener that uses this router has a filter called {:?}{hint}", entry.filter);
+        let (expected, found) = (Some(format!("one of {all}")), Some(format!("key {:?}", entry.filter)));
+        entry.value.error(Finding { kind: kind::UNDEFINED, message, expected, found });
+    }
+}

@@ -1,0 +1,218 @@
+//! `servers[0].listeners[]`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sidegate_api::Address;
+use sidegate_net::{AcceptMode, ListenerConfig};
+use sidegate_telemetry::{AccessLogFormat, LogTarget};
+
+use super::modules::Modules;
+use super::proxy_filter::{ProxyFilter, proxy_filter};
+use super::stream_filter::{FilterAt, stream_filter};
+use super::tls::{refuse_tls, refuse_tls_set};
+use crate::diagnostic::{Finding, kind};
+use crate::reader::{Cursor, InertKey, ObjectReader, Unique, refused, warned};
+
+const LISTENER_INERT: &[InertKey] = &[
+    refused("use_original_dst", "redirected connections would not reach their original destination"),
+    refused("original_dst", "redirected connections would not reach their original destination"),
+    refused("listener_filters", "what they do to connections would not happen"),
+    warned("type", "ingress and egress are treated alike"),
+    warned("inspector", "there is no TLS to tell from plain text"),
+    warned("default_read_buffer_size", "buffers grow as needed"),
+    warned("log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
+    warned("log_level", "MOSN ignores it too"),
+    warned("access_log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
+];
+
+const CHAIN_INERT: &[InertKey] = &[warned("match", "there is one filter chain")];
+
+const NETWORK_FILTERS: [&str; 6] = ["proxy", "tcp_proxy", "udp_proxy", "connection_manager", "tunnel", "grpc"];
+
+/// An access log that nobody has opened yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogConfig {
+    /// Where lines go.
+    pub target: LogTarget,
+    /// What they look like.
+    pub format: AccessLogFormat,
+}
+
+/// A listener as far as its own entry says; `None` where there were errors.
+pub(super) struct ReadListener<'a> {
+    pub net: Option<ListenerConfig>,
+    pub proxy: Option<ProxyFilter<'a>>,
+    pub filters: Vec<FilterAt<'a>>,
+    pub access_logs: Vec<AccessLogConfig>,
+}
+
+/// What must not be given twice among listeners.
+#[derive(Default)]
+pub(super) struct ListenerNames {
+    names: Unique,
+    addresses: Unique,
+}
+
+impl ListenerNames {
+    /// Reports an address that is taken. Port 0 is any free one.
+    pub fn check_address(&mut self, cursor: &Cursor<'_>, address: &Address) -> bool {
+        let any_port = address.socket_addr().is_some_and(|a| a.port() == 0);
+        any_port || self.addresses.check(cursor, "listener address", address.to_string())
+    }
+}
+
+/// Reads a listener. Routers that its `connection_manager` defines are handed
+/// to `on_router`.
+pub(super) fn listener<'a>(
+    cursor: &Cursor<'a>,
+    taken: &mut ListenerNames,
+    modules: &mut Modules<'_>,
+    on_router: &mut dyn FnMut(Cursor<'a>),
+) -> Option<ReadListener<'a>> {
+    let mut object = cursor.object()?;
+    let net = net_config(&mut object, taken);
+    let proxy = filter_chain(&mut object, on_router);
+    let entries = object.get("stream_filters").and_then(|c| c.array()).unwrap_or_default();
+    let filters = entries.iter().filter_map(|entry| stream_filter(entry, modules)).collect();
+    let logs = object.get("access_logs").and_then(|c| c.array()).unwrap_or_default();
+    let access_logs = logs.iter().filter_map(access_log).collect();
+    object.finish(LISTENER_INERT);
+    Some(ReadListener { net, proxy, filters, access_logs })
+}
+
+fn net_config(object: &mut ObjectReader<'_>, taken: &mut ListenerNames) -> Option<ListenerConfig> {
+    let network = object.get("network").and_then(|cursor| {
+        let text = cursor.string()?.to_ascii_lowercase();
+        match text.as_str() {
+            "" => return None,
+            "tcp" | "unix" => {}
+            "udp" => cursor.unsupported("UDP listeners are not available yet; expected \"tcp\" or \"unix\", found \"udp\""),
+            _ => cursor.mismatch(kind::BAD_VALUE, "\"tcp\" or \"unix\""),
+        }
+        Some(text)
+    });
+    let address_at = object.required("address", "IP:port or unix:/path");
+    let address = address_at.as_ref().and_then(|cursor| listen_address(cursor, network.as_deref(), taken));
+    let name = object.get("name").filter(|c| !c.says_nothing()).and_then(|cursor| {
+        let name = cursor.string()?;
+        taken.names.check(&cursor, "listener name", name);
+        Some(name.to_owned())
+    });
+    let name = name.or_else(|| {
+        let name = address.as_ref()?.to_string();
+        taken.names.check(address_at.as_ref()?, "listener name", name.as_str());
+        Some(name)
+    });
+    if let Some(bind) = object.get("bind_port")
+        && bind.bool() == Some(false)
+    {
+        bind.unsupported("listeners that take redirected connections are not available yet; expected true, found false");
+    }
+    let idle_timeout = object.get("connection_idle_timeout").and_then(|c| c.bound());
+    let reuse_port = object.get("reuseport").and_then(|c| c.bool()).unwrap_or_default();
+    Some(ListenerConfig {
+        name: Arc::from(name?),
+        address: address?,
+        backlog: ListenerConfig::DEFAULT_BACKLOG,
+        accept: if reuse_port { AcceptMode::ReusePort } else { AcceptMode::Balanced },
+        idle_timeout: idle_timeout.unwrap_or(Some(ListenerConfig::DEFAULT_IDLE_TIMEOUT)),
+    })
+}
+
+/// With `network: unix` a bare path is an address, as in MOSN.
+fn listen_address(cursor: &Cursor<'_>, network: Option<&str>, taken: &mut ListenerNames) -> Option<Address> {
+    let text = cursor.name()?;
+    let address = match network {
+        Some("unix") if !text.starts_with("unix:") => Address::Unix(PathBuf::from(text)),
+        _ => cursor.parsed(Address::parse)?,
+    };
+    if network == Some("tcp") && address.socket_addr().is_none() {
+        cursor.mismatch(kind::BAD_VALUE, "IP:port, as `network` is \"tcp\"");
+        return None;
+    }
+    taken.check_address(cursor, &address).then_some(address)
+}
+
+fn filter_chain<'a>(
+    object: &mut ObjectReader<'a>,
+    on_router: &mut dyn FnMut(Cursor<'a>),
+) -> Option<ProxyFilter<'a>> {
+    let chains_at = object.required("filter_chains", "an array with one filter chain")?;
+    let chains = chains_at.array()?;
+    if chains.len() != 1 {
+        chains_at.error(Finding::mismatch(kind::BAD_VALUE, "exactly one filter chain", chains.len().to_string()));
+    }
+    let mut proxy = None;
+    for chain in chains {
+        let Some(mut chain) = chain.object() else { continue };
+        if let Some(tls) = chain.get("tls_context") {
+            refuse_tls(&tls);
+        }
+        if let Some(tls) = chain.get("tls_context_set") {
+            refuse_tls_set(&tls);
+        }
+        if let Some(filters) = chain.required("filters", "an array with one `proxy` filter") {
+            proxy = network_filters(&filters, on_router);
+        }
+        chain.finish(CHAIN_INERT);
+    }
+    proxy
+}
+
+fn network_filters<'a>(at: &Cursor<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -> Option<ProxyFilter<'a>> {
+    let mut proxies = 0;
+    let mut others = 0;
+    let mut proxy = None;
+    for element in at.array()? {
+        let Some(mut filter) = element.object() else { continue };
+        let filter_type = filter.required("type", "a network filter's type");
+        let config = filter.get("config");
+        filter.finish(&[]);
+        let Some((type_at, name)) = filter_type.and_then(|c| c.string().map(|name| (c, name))) else {
+            others += 1;
+            continue;
+        };
+        match name {
+            "proxy" => {
+                proxies += 1;
+                if config.is_none() {
+                    let missing = Finding::mismatch(kind::MISSING_KEY, "a `config` with `router_config_name`", "none");
+                    element.error(missing);
+                }
+                proxy = config.and_then(|c| proxy_filter(&c));
+            }
+            "connection_manager" => config.into_iter().for_each(&mut *on_router),
+            _ => {
+                others += 1;
+                unregistered(&type_at, name);
+            }
+        }
+    }
+    // A filter of another type was reported by itself.
+    if proxies > 1 || (proxies == 0 && others == 0) {
+        at.error(Finding::mismatch(kind::BAD_VALUE, "exactly one `proxy` filter", proxies.to_string()));
+    }
+    proxy
+}
+
+fn unregistered(cursor: &Cursor<'_>, name: &str) {
+    let message = if NETWORK_FILTERS.contains(&name) {
+        format!("network filter {name:?} is not available yet; expected \"proxy\"")
+    } else {
+        format!("network filter type {name:?} is not registered; expected \"proxy\"")
+    };
+    let (expected, found) = (Some("\"proxy\"".to_owned()), Some(cursor.shown()));
+    cursor.error(Finding { kind: kind::UNREGISTERED, message, expected, found });
+}
+
+fn access_log(cursor: &Cursor<'_>) -> Option<AccessLogConfig> {
+    let mut object = cursor.object()?;
+    let target = object.required("log_path", "a file, stdout or stderr").and_then(|c| c.name()).map(LogTarget::parse);
+    let format = match object.get("log_format").filter(|c| !c.says_nothing()) {
+        Some(cursor) => cursor.parsed(AccessLogFormat::parse),
+        None => Some(AccessLogFormat::default()),
+    };
+    object.finish(&[]);
+    Some(AccessLogConfig { target: target?, format: format? })
+}

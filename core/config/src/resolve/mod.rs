@@ -1,0 +1,233 @@
+//! From a document to typed configurations: strict, and with every error
+//! reported at once.
+
+mod admin;
+mod cluster;
+mod filters;
+mod header_ops;
+mod listener;
+mod modules;
+mod names;
+mod proxy_filter;
+mod route;
+mod router;
+mod server;
+mod stream_filter;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidegate_api::{BuildEnv, Registry};
+use sidegate_net::ListenerConfig;
+use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, Timeouts};
+use sidegate_router::RouteTable;
+use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
+use sidegate_upstream::ClusterConfig;
+
+pub use admin::AdminConfig;
+pub use listener::AccessLogConfig;
+pub(crate) use server::processor;
+
+use crate::diagnostic::{ConfigErrors, Diagnostic, Report};
+use crate::document::Node;
+use crate::reader::Cursor;
+use listener::{ListenerNames, ReadListener};
+use modules::Modules;
+use router::Router;
+use server::Server;
+
+/// A configuration without errors.
+#[derive(Debug)]
+pub struct Config {
+    /// `processor`; `None`: as many as there are cores.
+    pub workers: Option<NonZeroUsize>,
+    /// The process log.
+    pub log: LogConfig,
+    /// How long streams may take to finish once the process is told to end.
+    pub graceful_timeout: Duration,
+    /// In configured order.
+    pub listeners: Vec<Listener>,
+    /// In configured order.
+    pub clusters: Vec<ClusterConfig>,
+    /// By name.
+    pub routers: Vec<Arc<RouteTable>>,
+    /// The admin listener; `None`: there is none.
+    pub admin: Option<AdminConfig>,
+    /// What was worth a warning, in file order.
+    pub warnings: Vec<Diagnostic>,
+    /// The file as it was read, without secrets.
+    pub dump: serde_json::Value,
+}
+
+/// One listener and what its streams use.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub net: ListenerConfig,
+    /// The router that `router_config_name` names.
+    pub routes: Arc<RouteTable>,
+    /// The filter chain; empty with [`LoadMode::NoLoad`].
+    pub filters: Vec<FilterEntry>,
+    /// Not opened yet.
+    pub access_logs: Vec<AccessLogConfig>,
+    /// Bounds on what a client may send.
+    pub limits: Http1Limits,
+    /// How long each part may take.
+    pub timeouts: Timeouts,
+    /// Headers that tell the upstream of the client.
+    pub forwarding: Forwarding,
+}
+
+impl Listener {
+    /// Opens the access logs: the one thing a check must not do.
+    pub fn open(self, sinks: &LogSinks) -> Result<(ListenerConfig, Arc<ProxyConfig>), LogError> {
+        let opened = self.access_logs.into_iter().map(|log| Ok(AccessLog::new(log.format, sinks.open(&log.target)?)));
+        let proxy = ProxyConfig {
+            listener: self.net.name.clone(),
+            routes: self.routes,
+            filters: self.filters,
+            access_logs: opened.collect::<Result<_, LogError>>()?,
+            limits: self.limits,
+            timeouts: self.timeouts,
+            forwarding: self.forwarding,
+        };
+        Ok((self.net, Arc::new(proxy)))
+    }
+}
+
+/// Whether filters are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadMode {
+    /// Modules are loaded and factories built.
+    Load,
+    /// Filters are checked as far as that goes without running foreign code.
+    NoLoad,
+}
+
+pub(crate) fn resolve(
+    root: &Node,
+    path: &Path,
+    registry: &Registry,
+    env: &BuildEnv,
+    mode: LoadMode,
+) -> Result<Config, ConfigErrors> {
+    let report = Report::new(&path.display().to_string());
+    for duplicate in root.duplicates() {
+        let first = report.name_place(duplicate.first);
+        let finding = crate::diagnostic::Finding::said(
+            crate::diagnostic::kind::DUPLICATE_KEY,
+            format!("key stands twice; the first is at {first}"),
+        );
+        report.error(Some(duplicate.position), &duplicate.path, finding);
+    }
+    let resolved = resolve_into(Cursor::root(root, &report), registry, env, mode);
+    let warnings = report.finish()?;
+    let mut dump = root.to_json();
+    crate::dump::redact(&mut dump);
+    match resolved {
+        Some(config) => Ok(Config { warnings, dump, ..config }),
+        // Whatever gives nothing has reported an error; this says so if not.
+        None => Err(ConfigErrors::unexplained(path)),
+    }
+}
+
+/// `None` only after errors were reported.
+fn resolve_into(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mode: LoadMode) -> Option<Config> {
+    let report = root.report();
+    let mut top = root.object()?;
+    let mut names = names::Names::default();
+    let mut taken = ListenerNames::default();
+    let mut modules = Modules::new(env);
+    let clusters = match top.get("cluster_manager") {
+        Some(manager) => cluster::clusters(&manager, &mut names),
+        None => Vec::new(),
+    };
+    let server = server::server(&mut top, &names, &mut taken, &mut modules);
+    let admin = top.get("admin").map(|cursor| admin::admin(&cursor));
+    if let Some(Some((admin, at))) = &admin {
+        taken.check_address(at, &admin.address);
+    }
+    top.finish(server::TOP_INERT);
+    let server = server?;
+    check_references(&server, registry, env);
+    if report.has_errors() {
+        return None;
+    }
+    let Server { workers, log, graceful_timeout, routers, listeners } = server;
+    let listeners = listeners.into_iter().map(|read| {
+        let (_, name) = read.proxy.as_ref()?.router.as_ref()?;
+        let router = routers.by_name.get(name)?;
+        finish_listener(read, router, registry, env, mode)
+    });
+    // All of them, even after one failed: each reports its own errors.
+    let listeners: Vec<Option<Listener>> = listeners.collect();
+    Some(Config {
+        workers,
+        log,
+        graceful_timeout,
+        listeners: listeners.into_iter().collect::<Option<_>>()?,
+        clusters,
+        routers: routers.by_name.values().map(|router| router.table.clone()).collect(),
+        admin: match admin {
+            Some(admin) => Some(admin?.0),
+            None => None,
+        },
+        warnings: Vec::new(),
+        dump: serde_json::Value::Null,
+    })
+}
+
+/// What can be checked only once everything is read.
+fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) {
+    for read in &server.listeners {
+        if let Some((cursor, name)) = read.proxy.as_ref().and_then(|p| p.router.as_ref()) {
+            server.routers.names.check(cursor, "router", name);
+        }
+        for filter in &read.filters {
+            filters::check(filter, registry, env);
+        }
+    }
+    for (name, router) in &server.routers.by_name {
+        let users = server.listeners.iter().filter(|read| {
+            let used = read.proxy.as_ref().and_then(|p| p.router.as_ref());
+            used.is_some_and(|(_, used)| used == name)
+        });
+        let users: Vec<_> = users.collect();
+        if !users.is_empty() {
+            let filters = users.iter().flat_map(|read| &read.filters);
+            let names: Vec<&str> = filters.map(|filter| filter.spec.name.as_str()).collect();
+            filters::check_per_filter(router, &names);
+        }
+    }
+}
+
+fn finish_listener(
+    read: ReadListener<'_>,
+    router: &Router<'_>,
+    registry: &Registry,
+    env: &BuildEnv,
+    mode: LoadMode,
+) -> Option<Listener> {
+    let ReadListener { net, proxy, filters, access_logs } = read;
+    let (net, proxy) = (net?, proxy?);
+    let build = |filter| filters::build(filter, &net.name, router, registry, env);
+    let built: Vec<Option<FilterEntry>> = match mode {
+        LoadMode::Load => filters.iter().map(build).collect(),
+        LoadMode::NoLoad => Vec::new(),
+    };
+    Some(Listener {
+        net,
+        routes: router.table.clone(),
+        filters: built.into_iter().collect::<Option<_>>()?,
+        access_logs,
+        limits: proxy.limits,
+        timeouts: proxy.timeouts,
+        forwarding: proxy.forwarding,
+    })
+}

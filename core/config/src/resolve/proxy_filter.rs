@@ -1,0 +1,160 @@
+//! The `proxy` network filter.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use sidegate_proxy::{ForwardedFor, Forwarding, Http1Limits, RequestIdPolicy, Timeouts};
+
+use crate::diagnostic::{Finding, kind};
+use crate::reader::{Cursor, InertKey, ObjectReader, refused, warned};
+
+const PROXY_INERT: &[InertKey] = &[
+    warned("name", "nothing refers to it"),
+    warned("fallback_for_unknown_protocol", "there is one protocol only"),
+    warned("router_handler_name", "there is one way to match routes"),
+    warned("validate_clusters", "clusters are always checked"),
+    warned("concurrency_num", "`processor` says how many workers there are"),
+];
+
+const EXTEND_INERT: &[InertKey] = &[
+    refused("sub_protocol", "there is no such protocol"),
+    warned("http2_use_stream", "bodies are always streamed"),
+    warned("Http2", "there is no HTTP/2"),
+    warned("bolt", "there is no bolt"),
+    warned("enable_bolt_goaway", "there is no bolt"),
+];
+
+const PROTOCOLS: [&str; 9] = ["Http1", "Auto", "Http2", "X", "bolt", "boltv2", "dubbo", "dubbo-thrift", "tars"];
+
+/// What the filter says.
+pub(super) struct ProxyFilter<'a> {
+    /// `router_config_name`
+    pub router: Option<(Cursor<'a>, &'a str)>,
+    pub limits: Http1Limits,
+    pub timeouts: Timeouts,
+    pub forwarding: Forwarding,
+}
+
+pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
+    let mut object = config.object()?;
+    if let Some(protocol) = object.get("downstream_protocol") {
+        downstream_protocol(&protocol);
+    }
+    if let Some(protocol) = object.get("upstream_protocol") {
+        match protocol.string() {
+            None | Some("" | "Http1" | "Auto") => {}
+            Some(_) => protocol.inert("ignored, as in MOSN; requests go upstream as HTTP/1"),
+        }
+    }
+    let router = object.required("router_config_name", "the name of a router").and_then(|cursor| {
+        let name = cursor.name()?;
+        Some((cursor, name))
+    });
+    let mut limits = Http1Limits::default();
+    if let Some(extend) = object.get("extend_config").and_then(|c| c.object()) {
+        extend_config(extend, &mut limits);
+    }
+    if let Some(object) = object.get("limits").and_then(|c| c.object()) {
+        read_limits(object, &mut limits);
+    }
+    let timeouts = object.get("timeouts").and_then(|c| c.object()).map(timeouts).unwrap_or_default();
+    let forwarding = object.get("forwarding").and_then(|c| c.object()).map(forwarding).unwrap_or_default();
+    object.finish(PROXY_INERT);
+    Some(ProxyFilter { router, limits, timeouts, forwarding })
+}
+
+fn downstream_protocol(cursor: &Cursor<'_>) {
+    let Some(text) = cursor.string() else { return };
+    let listed: Vec<&str> = text.split(',').map(str::trim).collect();
+    if text.is_empty() || listed == ["Http1"] {
+        return;
+    }
+    if let Some(stranger) = listed.iter().find(|name| !PROTOCOLS.contains(name)) {
+        let mut finding = Finding::mismatch(kind::BAD_VALUE, "\"Http1\" or \"Auto\"", cursor.shown());
+        finding.message.push_str(&crate::nearest::hint(stranger, PROTOCOLS));
+        cursor.error(finding);
+    } else if listed.contains(&"Auto") || listed.contains(&"Http1") {
+        cursor.inert(format!("only HTTP/1 is served here, found {}", cursor.shown()));
+    } else {
+        let shown = cursor.shown();
+        cursor.unsupported(format!("this protocol is not available yet; expected \"Http1\" or \"Auto\", found {shown}"));
+    }
+}
+
+/// Keyed by protocol, or flat.
+fn extend_config(mut object: ObjectReader<'_>, limits: &mut Http1Limits) {
+    mosn_limits(&mut object, limits);
+    if let Some(mut nested) = object.get("Http1").and_then(|c| c.object()) {
+        mosn_limits(&mut nested, limits);
+        nested.finish(&[]);
+    }
+    object.finish(EXTEND_INERT);
+}
+
+/// Zero is Go's absent value.
+fn mosn_limits(object: &mut ObjectReader<'_>, limits: &mut Http1Limits) {
+    if let Some(bytes) = object.get("max_header_size").and_then(|c| c.size(0)).filter(|n| *n > 0) {
+        limits.max_header_bytes = bytes;
+    }
+    let body = object.get("max_request_body_size").and_then(|c| c.integer(0, u64::MAX));
+    if let Some(bytes) = body.and_then(NonZeroU64::new) {
+        limits.max_request_body = Some(bytes.get());
+    }
+}
+
+fn read_limits(mut object: ObjectReader<'_>, limits: &mut Http1Limits) {
+    if let Some(count) = object.get("max_headers").and_then(|c| c.integer(1, 10_000)) {
+        limits.max_headers = count as usize;
+    }
+    if let Some(bytes) = object.get("max_buffered_body").and_then(|c| c.size(1)) {
+        limits.max_buffered_body = bytes;
+    }
+    object.finish(&[]);
+}
+
+fn timeouts(mut object: ObjectReader<'_>) -> Timeouts {
+    let default = Timeouts::default();
+    let mut bound = |name, default: Option<Duration>| object.get(name).and_then(|c| c.bound()).unwrap_or(default);
+    let request_header = bound("request_header", default.request_header);
+    let request_body_idle = bound("request_body", default.request_body_idle);
+    let response_write_idle = bound("response_write", default.response_write_idle);
+    let response = bound("response", default.response);
+    let filter_pending = object.get("filter_pending").and_then(|cursor| {
+        let duration = cursor.duration()?;
+        if duration.is_zero() {
+            cursor.mismatch(kind::BAD_VALUE, "a duration above zero");
+        }
+        Some(duration)
+    });
+    object.finish(&[]);
+    Timeouts {
+        request_header,
+        request_body_idle,
+        response_write_idle,
+        response,
+        filter_pending: filter_pending.unwrap_or(default.filter_pending),
+    }
+}
+
+fn forwarding(mut object: ObjectReader<'_>) -> Forwarding {
+    let forwarded_for = object.get("x_forwarded_for").and_then(|cursor| {
+        cursor.choice(&[
+            ("append", ForwardedFor::Append),
+            ("replace", ForwardedFor::Replace),
+            ("remove", ForwardedFor::Remove),
+            ("pass", ForwardedFor::Pass),
+        ])
+    });
+    let request_id = object.get("x_request_id").and_then(|cursor| {
+        cursor.choice(&[
+            ("keep", RequestIdPolicy::KeepOrMake),
+            ("make", RequestIdPolicy::Make),
+            ("pass", RequestIdPolicy::Pass),
+        ])
+    });
+    object.finish(&[]);
+    Forwarding {
+        forwarded_for: forwarded_for.unwrap_or_default(),
+        request_id: request_id.unwrap_or_default(),
+    }
+}

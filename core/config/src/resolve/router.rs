@@ -1,0 +1,161 @@
+//! `routers[]`, and the `connection_manager` filters that define routers too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sidegate_router::{
+    Domain, PerFilterConfig, RouteId, RouteTable, RouteTableError, RouterConfig, VirtualHostConfig, VirtualHostId,
+};
+
+use super::header_ops::header_ops;
+use super::names::Names;
+use super::route::route;
+use crate::diagnostic::{Finding, kind};
+use crate::reader::{Cursor, InertKey, Unique, refused, warned};
+
+const ROUTER_INERT: &[InertKey] = &[refused("router_configs", "virtual hosts are read from `virtual_hosts` alone")];
+
+const VIRTUAL_HOST_INERT: &[InertKey] = &[warned("require_tls", "MOSN does not read it either")];
+
+/// All routers of the file.
+#[derive(Default)]
+pub(super) struct Routers<'a> {
+    /// Names of all, also of those with errors.
+    pub names: Names,
+    /// Those without errors of their own.
+    pub by_name: BTreeMap<&'a str, Router<'a>>,
+    unique: Unique,
+}
+
+/// A router and where its parts stand.
+pub(super) struct Router<'a> {
+    pub table: Arc<RouteTable>,
+    pub per_filter: Vec<(Scope, PerFilter<'a>)>,
+}
+
+/// What a `per_filter_config` belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scope {
+    Route(RouteId),
+    VirtualHost(VirtualHostId),
+}
+
+/// One entry of a `per_filter_config`.
+pub(super) struct PerFilter<'a> {
+    pub filter: &'a str,
+    pub value: Cursor<'a>,
+}
+
+/// Where the parts of one virtual host stand; only parts without errors, so
+/// that positions agree with those in the typed configuration.
+struct Places<'a> {
+    domains: Vec<(Cursor<'a>, Domain)>,
+    routes: Vec<Cursor<'a>>,
+}
+
+impl<'a> Routers<'a> {
+    /// Reads one router.
+    pub fn read(&mut self, cursor: &Cursor<'a>, clusters: &Names) {
+        let Some(mut object) = cursor.object() else { return };
+        let name = object.required("router_config_name", "the router's name").and_then(|cursor| {
+            let name = cursor.name()?;
+            self.names.insert(name);
+            self.unique.check(&cursor, "router name", name).then_some(name)
+        });
+        let headers = header_ops(&mut object);
+        let mut virtual_hosts = Vec::new();
+        let mut per_filter = Vec::new();
+        let mut places = Vec::new();
+        let mut names = Unique::default();
+        let mut next_route = 0;
+        for element in object.get("virtual_hosts").and_then(|c| c.array()).unwrap_or_default() {
+            let Some((host, of_host, of_routes, at)) = virtual_host(&element, clusters, &mut names) else { continue };
+            let id = VirtualHostId(u32::try_from(virtual_hosts.len()).unwrap_or(u32::MAX));
+            per_filter.extend(of_host.into_iter().map(|entry| (Scope::VirtualHost(id), entry)));
+            for of_route in of_routes {
+                let id = RouteId(next_route);
+                next_route += 1;
+                per_filter.extend(of_route.into_iter().map(|entry| (Scope::Route(id), entry)));
+            }
+            virtual_hosts.push(host);
+            places.push(at);
+        }
+        object.finish(ROUTER_INERT);
+        let Some(name) = name else { return };
+        match RouteTable::new(RouterConfig { name: name.into(), virtual_hosts, headers }) {
+            Ok(table) => {
+                self.by_name.insert(name, Router { table: Arc::new(table), per_filter });
+            }
+            Err(errors) => errors.iter().for_each(|error| report(error, &places, cursor)),
+        }
+    }
+}
+
+type ReadVirtualHost<'a> = (VirtualHostConfig, Vec<PerFilter<'a>>, Vec<Vec<PerFilter<'a>>>, Places<'a>);
+
+fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -> Option<ReadVirtualHost<'a>> {
+    let mut object = cursor.object()?;
+    let name = object.get("name").and_then(|cursor| {
+        let name = cursor.string().filter(|name| !name.is_empty())?;
+        names.check(&cursor, "virtual host name", name);
+        Some(name)
+    });
+    let domains_at = object.required("domains", "an array of domains");
+    let elements = domains_at.as_ref().and_then(|c| c.array()).unwrap_or_default();
+    if let Some(cursor) = domains_at.filter(|c| c.says_nothing()) {
+        cursor.error(Finding::mismatch(kind::BAD_VALUE, "at least one domain", "none"));
+    }
+    let domains = elements.into_iter().filter_map(|cursor| {
+        let domain = cursor.parsed(Domain::parse)?;
+        Some((cursor, domain))
+    });
+    let mut places = Places { domains: domains.collect(), routes: Vec::new() };
+    let headers = header_ops(&mut object);
+    let mut routes = Vec::new();
+    let mut per_filter_of_routes = Vec::new();
+    for element in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
+        if let Some((route, per_filter)) = route(&element, clusters) {
+            routes.push(route);
+            per_filter_of_routes.push(per_filter);
+            places.routes.push(element);
+        }
+    }
+    let per_filter = per_filter_config(object.get("per_filter_config"));
+    object.finish(VIRTUAL_HOST_INERT);
+    let domains: Vec<_> = places.domains.iter().map(|(_, domain)| domain.clone()).collect();
+    let name = name.map_or_else(|| domains.first().map(Domain::to_string).unwrap_or_default(), str::to_owned);
+    let per_filter_config = to_json(&per_filter);
+    let host = VirtualHostConfig { name: name.into(), domains, routes, headers, per_filter_config };
+    Some((host, per_filter, per_filter_of_routes, places))
+}
+
+/// The entries of a `per_filter_config`.
+pub(super) fn per_filter_config<'a>(cursor: Option<Cursor<'a>>) -> Vec<PerFilter<'a>> {
+    let entries = cursor.and_then(|c| c.object()).map(|object| object.entries()).unwrap_or_default();
+    entries.into_iter().map(|(filter, value)| PerFilter { filter, value }).collect()
+}
+
+/// The same as the router keeps them.
+pub(super) fn to_json(entries: &[PerFilter<'_>]) -> PerFilterConfig {
+    entries.iter().map(|entry| (Arc::from(entry.filter), entry.value.node().to_json())).collect()
+}
+
+fn report(error: &RouteTableError, places: &[Places<'_>], router: &Cursor<'_>) {
+    let route_at = |host: usize, route: usize| places.get(host).and_then(|p| p.routes.get(route));
+    let (at, message, kind) = match error {
+        RouteTableError::DuplicateDomain { domain, virtual_host, domain_index, .. } => {
+            let at = places.get(*virtual_host).and_then(|p| p.domains.get(*domain_index)).map(|(cursor, _)| cursor);
+            let mut earlier = places.iter().take(*virtual_host).flat_map(|p| &p.domains);
+            let first = earlier.find(|(_, other)| other == domain).map(|(cursor, _)| cursor.place());
+            let message = match first {
+                Some(first) => format!("domain \"{domain}\" is given twice; the first is at {first}"),
+                None => error.to_string(),
+            };
+            (at, message, kind::DUPLICATE)
+        }
+        RouteTableError::PrefixRewrite { virtual_host, route } | RouteTableError::EndlessRedirect { virtual_host, route } => {
+            (route_at(*virtual_host, *route), error.to_string(), kind::BAD_VALUE)
+        }
+    };
+    at.unwrap_or(router).error(Finding::said(kind, message));
+}

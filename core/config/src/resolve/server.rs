@@ -1,0 +1,119 @@
+//! The top of the file and its only server.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use sidegate_telemetry::{LogConfig, LogLevel, LogTarget};
+
+use super::listener::{ListenerNames, ReadListener, listener};
+use super::modules::Modules;
+use super::names::Names;
+use super::router::Routers;
+use crate::diagnostic::{Finding, kind};
+use crate::document::NodeValue;
+use crate::reader::{Cursor, InertKey, ObjectReader, refused, warned};
+
+/// What becomes of the top-level keys that nobody reads.
+pub(super) const TOP_INERT: &[InertKey] = &[
+    refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
+    refused("static_resources", "clusters are read from `cluster_manager` alone"),
+    warned("disable_upgrade", "there is no live upgrade to switch off"),
+    warned("close_graceful", "there is no live upgrade to switch off"),
+    warned("tracing", "there are no traces"),
+    warned("metrics", "metrics are served by the admin listener, at /stats/prometheus"),
+    warned("pprof", "there is no Go runtime to profile"),
+    warned("third_part_codec", "there are no loadable codecs"),
+    warned("third_part_codecs", "there are no loadable codecs"),
+    warned("node", "there is no xDS"),
+    warned("plugin", "there are no plugin processes"),
+    warned("extends", "none of MOSN's extensions exist"),
+    warned("wasm_global_plugins", "there is no Wasm"),
+    warned("layered_runtime", "MOSN ignores it too"),
+    warned("pid", "no pid file is written"),
+    warned("uds_dir", "there is no live upgrade"),
+    warned("inherit_old_mosnconfig", "there is no live upgrade"),
+];
+
+const SERVER_INERT: &[InertKey] = &[
+    warned("mosn_server_name", "nothing shows the name"),
+    warned("global_log_roller", "logs are not rolled; move them away and send SIGUSR1"),
+    warned("use_netpoll_mode", "there is one way to poll"),
+];
+
+/// MOSN's default for `graceful_timeout`.
+const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the server's entry says.
+pub(super) struct Server<'a> {
+    pub workers: Option<NonZeroUsize>,
+    pub log: LogConfig,
+    pub graceful_timeout: Duration,
+    pub routers: Routers<'a>,
+    pub listeners: Vec<ReadListener<'a>>,
+}
+
+pub(super) fn server<'a>(
+    top: &mut ObjectReader<'a>,
+    clusters: &Names,
+    taken: &mut ListenerNames,
+    modules: &mut Modules<'_>,
+) -> Option<Server<'a>> {
+    let servers = top.required("servers", "an array with one server")?;
+    let elements = servers.array()?;
+    if elements.len() != 1 {
+        servers.error(Finding::mismatch(kind::BAD_VALUE, "exactly one server", elements.len().to_string()));
+    }
+    let mut object = elements.first()?.object()?;
+    let mut log = LogConfig::default();
+    if let Some(path) = object.get("default_log_path").and_then(|c| c.string()) {
+        log.target = LogTarget::parse(path);
+    }
+    if let Some(cursor) = object.get("default_log_level").filter(|c| !c.says_nothing()) {
+        log.level = log_level(&cursor).unwrap_or_default();
+    }
+    let workers = object.get("processor").and_then(|c| processor(&c));
+    let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
+    let mut routers = Routers::default();
+    for router in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
+        routers.read(&router, clusters);
+    }
+    let mut listeners = Vec::new();
+    let entries = object.get("listeners");
+    for entry in entries.and_then(|c| c.array()).unwrap_or_default() {
+        listeners.extend(listener(&entry, taken, modules, &mut |config| routers.read(&config, clusters)));
+    }
+    object.finish(SERVER_INERT);
+    Some(Server { workers, log, graceful_timeout: graceful.unwrap_or(GRACEFUL_TIMEOUT), routers, listeners })
+}
+
+fn log_level(cursor: &Cursor<'_>) -> Option<LogLevel> {
+    let level = LogLevel::parse(cursor.string()?);
+    if level.is_none() {
+        let names = LogLevel::ALL.map(LogLevel::as_str).join(", ");
+        cursor.mismatch(kind::BAD_VALUE, format!("one of {names}"));
+    }
+    level
+}
+
+/// A number, a number as text, or `auto`.
+pub(crate) fn processor(cursor: &Cursor<'_>) -> Option<NonZeroUsize> {
+    const EXPECTED: &str = "a number of workers from 1 to 1024, or \"auto\"";
+    let text = match &cursor.node().value {
+        NodeValue::Number(text) => text,
+        NodeValue::String(text) => text,
+        _ => {
+            cursor.mismatch(kind::WRONG_TYPE, EXPECTED);
+            return None;
+        }
+    };
+    match text.parse::<usize>() {
+        // Go's absent value.
+        Ok(0) => None,
+        Ok(count @ 1..=1024) => NonZeroUsize::new(count),
+        _ if text.is_empty() || text == "auto" => None,
+        _ => {
+            cursor.mismatch(kind::BAD_VALUE, EXPECTED);
+            None
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One entry of `stream_filters`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sidegate_api::{FaultPolicy, FilterSpec, ModuleSource, ModuleSpec, Quarantine, QuarantineAction};
+
+use super::modules::Modules;
+use crate::diagnostic::{Finding, kind};
+use crate::reader::{Cursor, InertKey, ObjectReader, warned};
+
+const GO_PLUGIN_INERT: &[InertKey] = &[warned("factory_method", "a module's entry point has a fixed name")];
+
+const SO_CONFIG_INERT: &[InertKey] = &[warned("watch", "files are not watched yet")];
+
+const FAULT_POLICIES: &[(&str, FaultPolicy)] =
+    &[("reply-500", FaultPolicy::Reply500), ("pass", FaultPolicy::Pass), ("reset", FaultPolicy::Reset)];
+
+/// A filter of a chain and where its entry stands.
+pub(super) struct FilterAt<'a> {
+    pub spec: FilterSpec,
+    pub at: Cursor<'a>,
+    /// Where its `type` stands.
+    pub type_at: Cursor<'a>,
+}
+
+pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules) -> Option<FilterAt<'a>> {
+    let mut object = at.object()?;
+    let filter_type = object.required("type", "a stream filter's type").and_then(|cursor| {
+        let name = cursor.name()?;
+        Some((cursor, name))
+    });
+    let config = match object.get("config") {
+        Some(cursor) => cursor.json_object(),
+        None => Some(Value::Object(Map::new())),
+    };
+    let name = object.get("name").and_then(|c| c.name());
+    let on_fault = object.get("on_fault").and_then(|c| c.choice(FAULT_POLICIES));
+    let so = object.get("so_config");
+    let go = object.get("go_plugin_config");
+    let module_given = so.is_some() || go.is_some();
+    let (module, fault_of_module) = match (so, go) {
+        (Some(so), Some(_)) => {
+            so.error(Finding::mismatch(kind::BAD_VALUE, "one of `so_config` and `go_plugin_config`", "both"));
+            (None, None)
+        }
+        (Some(so), None) => so_config(&so, modules),
+        (None, Some(go)) => (go_plugin_config(&go, modules), None),
+        (None, None) => (None, None),
+    };
+    if let (Some(_), Some((_, cursor))) = (on_fault, &fault_of_module) {
+        cursor.error(Finding::mismatch(kind::BAD_VALUE, "`on_fault` once", "it beside `so_config` too"));
+    }
+    object.finish(&[]);
+    let (type_at, filter_type) = filter_type?;
+    if module_given && module.is_none() {
+        return None;
+    }
+    let name = name.or_else(|| module.as_ref().map(|m| m.name.as_str())).unwrap_or(filter_type).to_owned();
+    let on_fault = fault_of_module.map(|(policy, _)| policy).or(on_fault).unwrap_or_default();
+    let spec = FilterSpec { filter_type: filter_type.to_owned(), name, config: config?, module, on_fault };
+    Some(FilterAt { spec, at: at.clone(), type_at })
+}
+
+type ModuleAndFault<'a> = (Option<ModuleSpec>, Option<(FaultPolicy, Cursor<'a>)>);
+
+fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules) -> ModuleAndFault<'a> {
+    let Some(mut object) = cursor.object() else { return (None, None) };
+    let so_path = so_path(&mut object);
+    let name = object.get("name");
+    let filter = object.get("filter").map_or(Some(""), |c| c.string());
+    let sha256 = object.get("sha256").map(|c| sha256(&c));
+    let on_fault = object.get("on_fault").and_then(|cursor| Some((cursor.choice(FAULT_POLICIES)?, cursor)));
+    let quarantine = object.get("quarantine").map(|c| quarantine(&c));
+    object.finish(SO_CONFIG_INERT);
+    let module = (|| {
+        let (path_at, so_path) = so_path?;
+        let name = modules.name(&path_at, &so_path, name.as_ref())?;
+        let (sha256, quarantine) = (some_or_refused(sha256)?, some_or_refused(quarantine)?);
+        let (source, filter) = (ModuleSource::SoConfig, filter?.to_owned());
+        Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine })
+    })();
+    (module, on_fault)
+}
+
+fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules) -> Option<ModuleSpec> {
+    let mut object = cursor.object()?;
+    let so_path = so_path(&mut object);
+    object.finish(GO_PLUGIN_INERT);
+    let (path_at, so_path) = so_path?;
+    let name = modules.name(&path_at, &so_path, None)?;
+    let source = ModuleSource::GoPluginConfig;
+    Some(ModuleSpec { source, so_path, name, filter: String::new(), sha256: None, quarantine: None })
+}
+
+/// Absent is fine, given and refused is not.
+fn some_or_refused<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(Some(value)) => Some(Some(value)),
+        Some(None) => None,
+    }
+}
+
+fn so_path<'a>(object: &mut ObjectReader<'a>) -> Option<(Cursor<'a>, PathBuf)> {
+    let cursor = object.required("so_path", "the path of a shared library")?;
+    let text = cursor.name()?;
+    if text.contains('\0') {
+        cursor.mismatch(kind::BAD_VALUE, "a path");
+        return None;
+    }
+    Some((cursor, Path::new(text).to_path_buf()))
+}
+
+fn sha256(cursor: &Cursor<'_>) -> Option<[u8; 32]> {
+    let text = cursor.string()?;
+    let mut digest = [0; 32];
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let Some(digits) = digits.filter(|digits| digits.len() == 64) else {
+        cursor.mismatch(kind::BAD_VALUE, "64 hexadecimal digits");
+        return None;
+    };
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
+    }
+    Some(digest)
+}
+
+fn quarantine(cursor: &Cursor<'_>) -> Option<Quarantine> {
+    let mut object = cursor.object()?;
+    let faults = object.required("faults", "a number of faults").and_then(|c| c.integer(1, 1_000_000));
+    let within = object.required("within", "a duration").and_then(|cursor| {
+        let within = cursor.duration()?;
+        if within == Duration::ZERO {
+            cursor.mismatch(kind::BAD_VALUE, "a duration above zero");
+            return None;
+        }
+        Some(within)
+    });
+    let then = object
+        .required("then", "\"closed\" or \"bypass\"")
+        .and_then(|c| c.choice(&[("closed", QuarantineAction::Closed), ("bypass", QuarantineAction::Bypass)]));
+    object.finish(&[]);
+    Some(Quarantine { faults: u32::try_from(faults?).ok()?, within: within?, then: then? })
+}

@@ -1,0 +1,4 @@
+mod errors;
+mod files;
+mod support;
+mod values;

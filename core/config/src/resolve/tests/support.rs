@@ -1,0 +1,149 @@
+//! A registry of filters that do nothing, and a configuration to vary.
+
+use std::any::Any;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+use sidegate_api::{
+    BuildEnv, FilterConfigError, FilterFault, FilterSpec, Interests, Metrics, Registry, RouteFilterConfig,
+    StreamFilter, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
+};
+
+use crate::{Config, ConfigErrors, ConfigFile, Diagnostic, LoadEnv, LoadMode};
+
+pub const BASE: &str = "\
+servers:
+- default_log_path: stdout
+  default_log_level: INFO
+  routers:
+  - router_config_name: r
+    virtual_hosts:
+    - name: v
+      domains: ['*']
+      routers:
+      - match: {prefix: /}
+        route: {cluster_name: c}
+  listeners:
+  - name: l
+    address: 127.0.0.1:2046
+    filter_chains:
+    - filters:
+      - type: proxy
+        config: {router_config_name: r}
+    stream_filters:
+    - type: demo
+      config: {User: admin}
+cluster_manager:
+  clusters:
+  - name: c
+    hosts:
+    - address: 127.0.0.1:8080
+admin:
+  address: {socket_address: {address: 0.0.0.0, port_value: 34901}}
+";
+
+/// `BASE` with `from` replaced by `to`.
+pub fn varied(from: &str, to: &str) -> String {
+    assert_eq!(BASE.matches(from).count(), 1, "{from:?} must stand once in the base");
+    BASE.replace(from, to)
+}
+
+/// Accepts objects of strings and counts what it is asked.
+#[derive(Default)]
+pub struct FakeBuilder {
+    pub checks: AtomicUsize,
+    pub builds: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct FakeFactory;
+
+pub struct FakeRouteConfig(pub Value);
+
+impl RouteFilterConfig for FakeRouteConfig {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl StreamFilterFactory for FakeFactory {
+    fn interests(&self) -> Interests {
+        Interests::default()
+    }
+
+    fn create_filter(&self, _: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {
+        unreachable!("configurations make no filters")
+    }
+
+    fn create_route_config(&self, value: &Value) -> Result<Arc<dyn RouteFilterConfig>, FilterConfigError> {
+        if value["bad"].is_null() {
+            Ok(Arc::new(FakeRouteConfig(value.clone())))
+        } else {
+            Err(FilterConfigError::new("bad", "expected nothing bad"))
+        }
+    }
+}
+
+impl FakeBuilder {
+    fn problems(spec: &FilterSpec) -> Result<(), Vec<FilterConfigError>> {
+        let entries = spec.config.as_object().into_iter().flatten();
+        let mut errors: Vec<_> = entries
+            .filter(|(_, value)| !value.is_string())
+            .map(|(key, value)| FilterConfigError::new(format!("config.{key}"), format!("expected a string, found {value}")))
+            .collect();
+        if let Some(module) = spec.module.as_ref().filter(|m| m.so_path.ends_with("missing.so")) {
+            let path = format!("{}.so_path", module.source.key());
+            errors.push(FilterConfigError::new(path, "no such file").with_kind("no_such_file"));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+impl StreamFilterBuilder for FakeBuilder {
+    fn check(&self, spec: &FilterSpec, _: &BuildEnv) -> Result<(), Vec<FilterConfigError>> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        Self::problems(spec)
+    }
+
+    fn build(&self, spec: &FilterSpec, _: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
+        self.builds.fetch_add(1, Ordering::Relaxed);
+        if spec.config.get("refuse").is_some() {
+            return Err(vec![FilterConfigError::new("config.refuse", "the factory\nrefused")]);
+        }
+        Self::problems(spec).map(|()| Arc::new(FakeFactory) as Arc<dyn StreamFilterFactory>)
+    }
+}
+
+/// A registry with `demo` and modules, and its one builder.
+pub fn registry() -> (Registry, Arc<FakeBuilder>) {
+    let builder = Arc::new(FakeBuilder::default());
+    let mut registry = Registry::new();
+    registry.stream_filter("demo", builder.clone()).modules(builder.clone());
+    (registry, builder)
+}
+
+pub fn env() -> LoadEnv {
+    LoadEnv { metrics: Metrics::new(1), workers: 1, working_dir: PathBuf::from("/work-dir") }
+}
+
+pub fn load_with(path: &str, text: &str, mode: LoadMode) -> Result<Config, ConfigErrors> {
+    ConfigFile::parse(Path::new(path), text)?.resolve(&registry().0, &env(), mode)
+}
+
+pub fn load(text: &str) -> Result<Config, ConfigErrors> {
+    load_with("c.yaml", text, LoadMode::Load)
+}
+
+pub fn lines(diagnostics: &[Diagnostic]) -> Vec<String> {
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
+/// The errors of a configuration that must have some.
+pub fn errors(text: &str) -> Vec<String> {
+    match load(text) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(all) => lines(&all.errors),
+    }
+}

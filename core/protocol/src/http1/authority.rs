@@ -1,0 +1,86 @@
+//! The `host[:port]` of a request.
+
+use std::net::Ipv6Addr;
+
+/// Checks `authority` and returns the reason if it is none.
+///
+/// Narrower than RFC 3986 on purpose: percent-encoding and sub-delimiters
+/// (`,`, `;`, `'`, …) are no part of names in use, and each is read
+/// differently by somebody. A port must be 1 to 65535.
+pub(super) fn check(authority: &str) -> Result<(), &'static str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').ok_or("host_invalid")?;
+            address.parse::<Ipv6Addr>().map_err(|_| "host_invalid")?;
+            (None, port)
+        }
+        None => match authority.find(':') {
+            Some(colon) => (Some(&authority[..colon]), &authority[colon..]),
+            None => (Some(authority), ""),
+        },
+    };
+    if let Some(host) = host
+        && (host.is_empty() || !host.bytes().all(is_host_byte))
+    {
+        return Err(if authority.is_empty() { "host_empty" } else { "host_invalid" });
+    }
+    match port.strip_prefix(':') {
+        Some(port) => check_port(port),
+        None if port.is_empty() => Ok(()),
+        None => Err("host_invalid"),
+    }
+}
+
+fn check_port(port: &str) -> Result<(), &'static str> {
+    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(number) if digits && number != 0 => Ok(()),
+        _ => Err("port_invalid"),
+    }
+}
+
+fn is_host_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_addresses_and_ports() {
+        for good in ["a", "A.b-c_d~", "a.", "127.0.0.1:80", "[::1]", "[::1]:65535", "a:1", "a:00080"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for (bad, why) in [
+            ("", "host_empty"),
+            (":80", "host_invalid"),
+            ("a,b", "host_invalid"),
+            ("a, b", "host_invalid"),
+            ("user@a", "host_invalid"),
+            ("user:pw@a", "port_invalid"),
+            ("a/b", "host_invalid"),
+            ("a?b", "host_invalid"),
+            ("a#b", "host_invalid"),
+            ("a b", "host_invalid"),
+            ("a\tb", "host_invalid"),
+            ("a%40b", "host_invalid"),
+            ("é", "host_invalid"),
+            ("a:", "port_invalid"),
+            ("a:0", "port_invalid"),
+            ("a:65536", "port_invalid"),
+            ("a:+80", "port_invalid"),
+            ("a:80:80", "port_invalid"),
+            ("a:b", "port_invalid"),
+            ("a:000080", "port_invalid"),
+            ("[::1", "host_invalid"),
+            ("[]", "host_invalid"),
+            ("[fe80::1%eth0]", "host_invalid"),
+            ("[v1.a]", "host_invalid"),
+            ("[::1]a", "host_invalid"),
+            ("[::1]:", "port_invalid"),
+        ] {
+            assert_eq!(check(bad), Err(why), "{bad}");
+        }
+    }
+}

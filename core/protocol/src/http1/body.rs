@@ -1,0 +1,191 @@
+//! Bodies: where each piece of one lies in the bytes that arrive.
+
+use sidegate_api::Headers;
+
+use super::chunk_line::ChunkLine;
+use super::error::BodyError;
+use super::trailers::TrailerReader;
+use super::{BodyLength, Limits};
+
+/// Decodes one body without copying it.
+#[derive(Debug)]
+pub struct BodyDecoder {
+    state: State,
+    /// Bytes of the body so far, announced chunks included.
+    announced: u64,
+    max_body: u64,
+    max_extension_bytes: usize,
+    /// Bytes of chunk extensions so far.
+    extension_bytes: u64,
+    trailers: TrailerReader,
+}
+
+#[derive(Debug)]
+enum State {
+    /// So many bytes of a lengthed body are still to come.
+    Length(u64),
+    ChunkLine(ChunkLine),
+    /// So many bytes of a chunk are still to come.
+    ChunkData(u64),
+    ChunkDataEnd,
+    ChunkDataLineFeed,
+    Trailers,
+    UntilClose,
+    Done,
+    Failed(BodyError),
+}
+
+/// What [`BodyDecoder::decode`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyStep {
+    /// `input[start..end]` belongs to the body; `end` bytes were consumed.
+    Data {
+        /// First byte.
+        start: usize,
+        /// One past the last byte.
+        end: usize,
+    },
+    /// So many bytes were consumed, and more are needed. What was not consumed
+    /// (part of a trailer line) must be given again, with more after it.
+    NeedMore {
+        /// Bytes consumed.
+        consumed: usize,
+    },
+    /// The body ended, and its trailers are complete.
+    End {
+        /// Bytes consumed; the next message starts there.
+        consumed: usize,
+    },
+}
+
+impl BodyDecoder {
+    /// A decoder for a body that ends as `length` says.
+    pub fn new(length: BodyLength, limits: &Limits) -> Self {
+        let state = match length {
+            BodyLength::None | BodyLength::Length(0) => State::Done,
+            BodyLength::Length(length) => State::Length(length),
+            BodyLength::Chunked => State::ChunkLine(ChunkLine::default()),
+            BodyLength::UntilClose => State::UntilClose,
+        };
+        BodyDecoder {
+            state,
+            announced: 0,
+            max_body: limits.max_body.unwrap_or(u64::MAX),
+            max_extension_bytes: limits.max_chunk_extension_bytes,
+            extension_bytes: 0,
+            trailers: TrailerReader::new(limits),
+        }
+    }
+
+    /// Takes the next step through `input`, which goes on where the last step
+    /// stopped consuming. Trailers are added to `trailers`.
+    pub fn decode(&mut self, input: &[u8], trailers: &mut Headers) -> Result<BodyStep, BodyError> {
+        let step = self.step(input, trailers);
+        if let Err(error) = step {
+            self.state = State::Failed(error);
+        }
+        step
+    }
+
+    /// The peer closed: an error unless that is how the body ends.
+    pub fn at_eof(&mut self) -> Result<(), BodyError> {
+        match self.state {
+            State::Done => Ok(()),
+            State::UntilClose => {
+                self.state = State::Done;
+                Ok(())
+            }
+            State::Failed(error) => Err(error),
+            _ => Err(BodyError::bad("body_truncated")),
+        }
+    }
+
+    /// Whether the whole body and its trailers were consumed.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    fn step(&mut self, input: &[u8], trailers: &mut Headers) -> Result<BodyStep, BodyError> {
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            match &mut self.state {
+                State::Done => return Ok(BodyStep::End { consumed: at }),
+                State::Failed(error) => return Err(*error),
+                _ if rest.is_empty() => return Ok(BodyStep::NeedMore { consumed: at }),
+                State::Length(left) => {
+                    let len = take(left, rest);
+                    if *left == 0 {
+                        self.state = State::Done;
+                    }
+                    return Ok(BodyStep::Data { start: at, end: at + len });
+                }
+                State::UntilClose => {
+                    self.announce(rest.len() as u64)?;
+                    return Ok(BodyStep::Data { start: at, end: input.len() });
+                }
+                State::ChunkData(left) => {
+                    let len = take(left, rest);
+                    if *left == 0 {
+                        self.state = State::ChunkDataEnd;
+                    }
+                    return Ok(BodyStep::Data { start: at, end: at + len });
+                }
+                State::ChunkLine(line) => {
+                    let (len, head) = line.read(rest, self.max_extension_bytes)?;
+                    at += len;
+                    if let Some(head) = head {
+                        self.count_extension(head.extension_bytes)?;
+                        self.announce(head.size)?;
+                        self.state = if head.size == 0 { State::Trailers } else { State::ChunkData(head.size) };
+                    }
+                }
+                State::ChunkDataEnd if rest[0] == b'\r' => {
+                    at += 1;
+                    self.state = State::ChunkDataLineFeed;
+                }
+                State::ChunkDataLineFeed if rest[0] == b'\n' => {
+                    at += 1;
+                    self.state = State::ChunkLine(ChunkLine::default());
+                }
+                State::ChunkDataEnd | State::ChunkDataLineFeed => {
+                    return Err(BodyError::bad("chunk_end_invalid"));
+                }
+                State::Trailers => match self.trailers.read_line(rest, trailers)? {
+                    None => return Ok(BodyStep::NeedMore { consumed: at }),
+                    Some(2) => {
+                        at += 2;
+                        self.state = State::Done;
+                    }
+                    Some(len) => at += len,
+                },
+            }
+        }
+    }
+
+    fn announce(&mut self, more: u64) -> Result<(), BodyError> {
+        match self.announced.checked_add(more) {
+            Some(total) if total <= self.max_body => {
+                self.announced = total;
+                Ok(())
+            }
+            _ => Err(BodyError::too_large("body_too_large")),
+        }
+    }
+
+    fn count_extension(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.extension_bytes += bytes as u64;
+        let allowed = (self.max_extension_bytes as u64).saturating_mul(16).saturating_add(self.announced);
+        if self.extension_bytes > allowed {
+            return Err(BodyError::bad("chunk_extensions_too_long"));
+        }
+        Ok(())
+    }
+}
+
+/// Takes as much of `rest` as `left` allows and says how much.
+fn take(left: &mut u64, rest: &[u8]) -> usize {
+    let len = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+    *left -= len as u64;
+    len
+}

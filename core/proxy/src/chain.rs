@@ -1,0 +1,263 @@
+//! The filters of one stream and the calls into them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sidegate_api::{
+    BodyDirection, BodyInterest, Completion, EndOfStream, FaultPolicy, FilterCx, FilterFault, LocalReply,
+    ReceiverPhase, RouteConfigSource, RouteFilterConfig, Status, StreamFilter, StreamState, WorkerIndex,
+};
+use sidegate_router::{RouteId, VirtualHostId};
+
+use crate::FilterEntry;
+use crate::view::{ListenerView, route_config};
+
+/// The filters of one stream, by their place in the configuration. Empty
+/// places belong to filters that faulted.
+#[derive(Default)]
+pub(crate) struct FilterChain {
+    slots: Vec<Slot>,
+}
+
+struct Slot {
+    filter: Option<Box<dyn StreamFilter>>,
+    /// It changed body bytes: `on_fault: pass` is then no longer honest.
+    changed_body: bool,
+}
+
+/// Which hook to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    RequestHeaders(ReceiverPhase, EndOfStream),
+    RequestBody(EndOfStream),
+    RequestTrailers,
+    ResponseHeaders(EndOfStream),
+    ResponseBody(EndOfStream),
+    ResponseTrailers,
+    /// In place of the hook that was pending.
+    Resume(ResumeOf),
+}
+
+/// What a resumed hook stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResumeOf {
+    /// A header or trailer hook in this phase, if it is a receiver's.
+    Head(Option<ReceiverPhase>),
+    /// A body hook.
+    Body(BodyDirection),
+}
+
+/// What a hook's status means for the chain.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Continue,
+    /// End the phase's remaining filters; the stream goes on.
+    EndPhase,
+    Reply(Box<LocalReply>),
+    Pending,
+    Terminate,
+    Rematch,
+    Rechoose,
+    /// The filter faulted and is gone; what its policy asks for.
+    Fault(FaultPolicy),
+}
+
+/// Where a stream's filters find their per-route configuration.
+pub(crate) struct RouteSource<'a> {
+    pub(crate) filters: &'a [FilterEntry],
+    pub(crate) route: Option<(RouteId, VirtualHostId)>,
+}
+
+impl RouteConfigSource for RouteSource<'_> {
+    fn route_config(&self, filter_index: usize) -> Option<&dyn RouteFilterConfig> {
+        route_config(self.filters.get(filter_index)?, self.route)
+    }
+}
+
+/// What a hook call needs beside the filter.
+pub(crate) struct CallEnv<'a> {
+    pub(crate) listener: &'a ListenerView,
+    pub(crate) route: Option<(RouteId, VirtualHostId)>,
+    pub(crate) worker: WorkerIndex,
+}
+
+impl FilterChain {
+    /// Makes the filters of a new stream. `Err`: a filter could not be made
+    /// and its policy forbids to go on without it.
+    pub(crate) fn start(&mut self, listener: &ListenerView, worker: WorkerIndex) -> Result<(), FaultPolicy> {
+        self.slots.clear();
+        for entry in &listener.config.filters {
+            let made = catch_unwind(AssertUnwindSafe(|| entry.factory.create_filter(worker)))
+                .unwrap_or_else(|_| Err(FilterFault::new("panicked while it was created")));
+            let filter = match made {
+                Ok(filter) => Some(filter),
+                Err(fault) => {
+                    report(entry, &fault);
+                    if entry.on_fault != FaultPolicy::Pass {
+                        return Err(entry.on_fault);
+                    }
+                    None
+                }
+            };
+            self.slots.push(Slot { filter, changed_body: false });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_alive(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(|slot| slot.filter.is_some())
+    }
+
+    /// Calls one hook. A filter that faults, panics or answers with a status
+    /// that has no place there is dropped at once and sees nothing more.
+    pub(crate) fn call(&mut self, index: usize, hook: Hook, stream: &mut StreamState, env: &CallEnv<'_>) -> Verdict {
+        let Some(entry) = env.listener.config.filters.get(index) else { return Verdict::Continue };
+        let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
+        let Some(filter) = slot.filter.as_mut() else { return Verdict::Continue };
+        stream.reply = None;
+        let source = RouteSource { filters: &env.listener.config.filters, route: env.route };
+        let interests = env.listener.plan.interests[index];
+        let max_body = env.listener.config.limits.max_buffered_body;
+        let cx = FilterCx::new(stream, &source, index, env.worker, max_body);
+        let status = catch_unwind(AssertUnwindSafe(|| run(&mut **filter, hook, cx, &interests)))
+            .unwrap_or_else(|_| Status::Fault(FilterFault::new("panicked")));
+        if let Some(direction) = hook.body()
+            && interests_in(&interests, direction) != BodyInterest::Observe
+        {
+            slot.changed_body = true;
+        }
+        if !matches!(status, Status::Pending)
+            && let Some(resume) = &stream.resume
+        {
+            resume.disarm();
+        }
+        let verdict = judge(status, hook, stream);
+        match verdict {
+            Ok(verdict) => verdict,
+            Err(fault) => {
+                report(entry, &fault);
+                let policy = match entry.on_fault {
+                    FaultPolicy::Pass if slot.changed_body => FaultPolicy::Reset,
+                    policy => policy,
+                };
+                discard(slot.filter.take(), entry);
+                Verdict::Fault(policy)
+            }
+        }
+    }
+
+    /// A filter that stayed `Pending` for too long: a fault.
+    pub(crate) fn expire(&mut self, index: usize, env: &CallEnv<'_>) -> FaultPolicy {
+        let Some(entry) = env.listener.config.filters.get(index) else { return FaultPolicy::Reply500 };
+        report(entry, &FilterFault::new("was pending for longer than filter_pending allows"));
+        let Some(slot) = self.slots.get_mut(index) else { return entry.on_fault };
+        discard(slot.filter.take(), entry);
+        if slot.changed_body && entry.on_fault == FaultPolicy::Pass { FaultPolicy::Reset } else { entry.on_fault }
+    }
+
+    /// Calls `on_complete` where wanted and drops every filter.
+    pub(crate) fn finish(&mut self, stream: &mut StreamState, env: &CallEnv<'_>, completion: &Completion) {
+        let filters = &env.listener.config.filters;
+        for &index in &env.listener.plan.complete {
+            let (Some(entry), Some(slot)) = (filters.get(index), self.slots.get_mut(index)) else { continue };
+            let Some(filter) = slot.filter.as_mut() else { continue };
+            let source = RouteSource { filters, route: env.route };
+            let mut cx = FilterCx::new(stream, &source, index, env.worker, 0);
+            if catch_unwind(AssertUnwindSafe(|| filter.on_complete(&mut cx, completion))).is_err() {
+                report(entry, &FilterFault::new("panicked in on_complete"));
+            }
+        }
+        for (slot, entry) in self.slots.drain(..).zip(filters) {
+            discard(slot.filter, entry);
+        }
+    }
+}
+
+fn run(filter: &mut dyn StreamFilter, hook: Hook, cx: FilterCx<'_>, wants: &sidegate_api::Interests) -> Status {
+    let mut cx = match hook.body() {
+        Some(direction) => cx.with_body(direction, interests_in(wants, direction)),
+        None => cx,
+    };
+    match hook {
+        Hook::RequestHeaders(phase, end) => filter.on_request_headers(&mut cx, phase, end),
+        Hook::RequestBody(end) => filter.on_request_body(&mut cx, end),
+        Hook::RequestTrailers => filter.on_request_trailers(&mut cx),
+        Hook::ResponseHeaders(end) => filter.on_response_headers(&mut cx, end),
+        Hook::ResponseBody(end) => filter.on_response_body(&mut cx, end),
+        Hook::ResponseTrailers => filter.on_response_trailers(&mut cx),
+        Hook::Resume(_) => filter.on_resume(&mut cx),
+    }
+}
+
+fn judge(status: Status, hook: Hook, stream: &mut StreamState) -> Result<Verdict, FilterFault> {
+    let misplaced = |what: &str| Err(FilterFault::new(format!("answered {what} where that has no meaning")));
+    match status {
+        Status::Continue => Ok(Verdict::Continue),
+        Status::Stop => Ok(match stream.reply.take() {
+            Some(reply) => Verdict::Reply(reply),
+            None => Verdict::EndPhase,
+        }),
+        Status::Pending => Ok(Verdict::Pending),
+        Status::Terminate => Ok(Verdict::Terminate),
+        Status::RematchRoute => match hook.receiver_phase() {
+            Some(ReceiverPhase::AfterRoute | ReceiverPhase::AfterChooseHost) => Ok(Verdict::Rematch),
+            _ => misplaced("RematchRoute"),
+        },
+        Status::RechooseHost => match hook.receiver_phase() {
+            Some(ReceiverPhase::AfterChooseHost) => Ok(Verdict::Rechoose),
+            _ => misplaced("RechooseHost"),
+        },
+        Status::Fault(fault) => Err(fault),
+    }
+}
+
+/// Drops a filter; a panic in its destructor stays here.
+fn discard(filter: Option<Box<dyn StreamFilter>>, entry: &FilterEntry) {
+    if catch_unwind(AssertUnwindSafe(|| drop(filter))).is_err() {
+        report(entry, &FilterFault::new("panicked in its destructor"));
+    }
+}
+
+fn report(entry: &FilterEntry, fault: &FilterFault) {
+    entry.faults.inc();
+    tracing::warn!(filter = &*entry.name, policy = ?entry.on_fault, "filter fault: {fault}");
+}
+
+fn interests_in(interests: &sidegate_api::Interests, direction: BodyDirection) -> BodyInterest {
+    match direction {
+        BodyDirection::Request => interests.request_body,
+        BodyDirection::Response => interests.response_body,
+    }
+}
+
+impl Hook {
+    /// The body that the hook sees.
+    fn body(self) -> Option<BodyDirection> {
+        match self {
+            Hook::RequestBody(_) | Hook::Resume(ResumeOf::Body(BodyDirection::Request)) => Some(BodyDirection::Request),
+            Hook::ResponseBody(_) | Hook::Resume(ResumeOf::Body(BodyDirection::Response)) => {
+                Some(BodyDirection::Response)
+            }
+            _ => None,
+        }
+    }
+
+    /// The phase, for header hooks of receivers.
+    fn receiver_phase(self) -> Option<ReceiverPhase> {
+        match self {
+            Hook::RequestHeaders(phase, _) => Some(phase),
+            Hook::Resume(ResumeOf::Head(phase)) => phase,
+            _ => None,
+        }
+    }
+
+    /// The hook that a resume calls in its place.
+    pub(crate) fn resumed(self) -> Hook {
+        match self {
+            Hook::Resume(_) => self,
+            _ => match self.body() {
+                Some(direction) => Hook::Resume(ResumeOf::Body(direction)),
+                None => Hook::Resume(ResumeOf::Head(self.receiver_phase())),
+            },
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! One downstream connection: request after request, until either side ends.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, ResetBy, ResponseFlags, StreamState};
+use sidegate_net::{Accepted, RunPhase, WorkerContext};
+use sidegate_protocol::http1::{Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
+use sidegate_stream::{ServerConnection, ServerError};
+
+use crate::ProxyService;
+use crate::body_pass::BodyPass;
+use crate::chain::FilterChain;
+use crate::finish;
+use crate::stream::{After, Responded, Stream, Timers};
+use crate::view::ListenerView;
+
+/// How long a closing connection is read so that the client can take the
+/// response before it sees a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes read and dropped in that time.
+const LINGER_BYTES: usize = 4 << 20;
+/// During a drain a connection that was just accepted may still bring its
+/// first request for so long.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Counts a connection of a listener for as long as it lives.
+struct ConnectionCount(Rc<ListenerView>);
+
+impl ConnectionCount {
+    fn new(listener: Rc<ListenerView>) -> Self {
+        listener.stats.connection_opened();
+        ConnectionCount(listener)
+    }
+}
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.0.stats.connection_closed();
+    }
+}
+
+/// Why a connection carries no further request.
+enum Ended {
+    /// Nothing was begun: it just closes.
+    Quietly,
+    /// A head was begun and refused: answered and logged.
+    Refused(ServerError),
+    /// A head was begun and not completed in time.
+    TimedOut,
+}
+
+/// Serves `accepted` to its end.
+pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
+    let Accepted { socket, listener: index, remote, local, guard } = accepted;
+    let worker = service.worker.clone();
+    let Some(listener) = service.listener(index) else { return };
+    let counted = ConnectionCount::new(listener.clone());
+    let mut state = Box::<StreamState>::default();
+    state.info.connection = Some(Rc::new(ConnectionInfo {
+        listener: listener.config.listener.clone(),
+        remote: PeerText::new(remote),
+        local: PeerText::new(local),
+        protocol: Protocol::Http11,
+    }));
+    drop(listener);
+    let timers = Timers {
+        down: worker.deadlines.register(),
+        up: worker.deadlines.register(),
+        filter: worker.deadlines.register(),
+    };
+    let mut down = ServerConnection::new(socket, worker.buffers.clone());
+    let mut scratch = Vec::new();
+    let mut first = true;
+    loop {
+        state.reset();
+        let Some(listener) = service.listener(index) else { break };
+        let head = next_head(&worker, &listener, &mut down, &mut state, &timers, first).await;
+        first = false;
+        let meta = match head {
+            Ok(meta) => meta,
+            Err(Ended::Quietly) => break,
+            Err(ended) => {
+                refuse(&worker, &listener, &mut down, &mut state, &timers, ended).await;
+                break;
+            }
+        };
+        state.info.protocol = meta.version;
+        listener.stats.request_started();
+        let mut stream = Stream {
+            worker: &worker,
+            listener,
+            down: &mut down,
+            state: &mut state,
+            timers: &timers,
+            scratch: &mut scratch,
+            chain: FilterChain::default(),
+            meta,
+            route: None,
+            request_pass: BodyPass::default(),
+            response_pass: BodyPass::default(),
+            responded: Responded::No,
+            sent_status: 0,
+            sent_persistence: Persistence::Close,
+            reset_by: ResetBy::Nobody,
+        };
+        let after = stream.run().await;
+        drop(stream);
+        match after {
+            After::KeepAlive => {}
+            After::Close => {
+                linger(&mut down, &timers).await;
+                break;
+            }
+            After::Reset => {
+                down.wire.socket.reset_on_close();
+                break;
+            }
+        }
+    }
+    drop(down);
+    drop(counted);
+    drop(guard);
+}
+
+/// Waits for a request to begin, then for its head to be complete.
+async fn next_head(
+    worker: &WorkerContext,
+    listener: &ListenerView,
+    down: &mut ServerConnection,
+    state: &mut StreamState,
+    timers: &Timers,
+    first: bool,
+) -> Result<RequestMeta, Ended> {
+    let limits = &listener.request_limits;
+    let idle = listener.config.idle_timeout;
+    timers.down.set(match (first, worker.phase()) {
+        // A connection that says nothing at all is bounded like a head.
+        (true, RunPhase::Running) => listener.config.timeouts.request_header.or(idle),
+        (true, _) => Some(LAST_CALL),
+        (false, _) => idle,
+    });
+    let begun = poll_fn(|cx| {
+        if let Poll::Ready(begun) = down.poll_begin(cx, limits) {
+            return Poll::Ready(begun.is_ok());
+        }
+        // Between requests a drain closes at once.
+        if !first && worker.phase() != RunPhase::Running {
+            return Poll::Ready(false);
+        }
+        timers.down.poll(cx).map(|()| false)
+    })
+    .await;
+    if !begun {
+        timers.down.set(None);
+        return Err(Ended::Quietly);
+    }
+    state.info.start = Some(Instant::now());
+    timers.down.set(listener.config.timeouts.request_header);
+    let head = poll_fn(|cx| {
+        if let Poll::Ready(head) = down.poll_head(cx, limits, &mut state.request) {
+            return Poll::Ready(head.map_err(Ended::Refused));
+        }
+        timers.down.poll(cx).map(|()| Err(Ended::TimedOut))
+    })
+    .await;
+    timers.down.set(None);
+    head
+}
+
+/// Answers a head that was refused and logs it.
+async fn refuse(
+    worker: &WorkerContext,
+    listener: &ListenerView,
+    down: &mut ServerConnection,
+    state: &mut StreamState,
+    timers: &Timers,
+    ended: Ended,
+) {
+    let (status, details, flag) = match ended {
+        Ended::TimedOut => (408, "request_header_timeout", ResponseFlags::DOWNSTREAM_TIMEOUT),
+        Ended::Refused(ServerError::Refused(error)) if matches!(error.status, 413 | 414 | 431) => {
+            (error.status, error.details, ResponseFlags::TOO_LARGE)
+        }
+        Ended::Refused(ServerError::Refused(error)) => {
+            (error.status, error.details, ResponseFlags::DOWNSTREAM_PROTOCOL)
+        }
+        Ended::Refused(ServerError::ClosedInHead | ServerError::Closed) => {
+            (0, "closed_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED)
+        }
+        Ended::Refused(ServerError::Io(_)) => (0, "reset_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED),
+        Ended::Quietly => return,
+    };
+    listener.stats.request_started();
+    state.info.flags.insert(flag);
+    state.info.details = details;
+    if status != 0 {
+        let body = format!("{details}\n");
+        state.response.status = status;
+        state.response.state = HeadState::Open;
+        state.response.headers.clear();
+        // A fresh map has room for one short field.
+        let _ = state.response.headers.add(b"content-type", b"text/plain; charset=utf-8");
+        let output = &mut down.wire.output;
+        let framing = ResponseFraming::Length(body.len() as u64);
+        let format = |now, text: &mut Vec<u8>| text.extend_from_slice(&http_date(now));
+        worker.with_date(format, |date| {
+            encode_response_head(output.head(), &state.response, framing, Protocol::Http11, Persistence::Close, date)
+        });
+        output.head().extend_from_slice(body.as_bytes());
+        state.info.bytes_sent = body.len() as u64;
+        timers.down.set(listener.config.timeouts.response_write_idle);
+        let sent = poll_fn(|cx| match down.wire.poll_flush(cx) {
+            Poll::Ready(result) => Poll::Ready(result.is_ok()),
+            Poll::Pending => timers.down.poll(cx).map(|()| false),
+        })
+        .await;
+        timers.down.set(None);
+        finish::refused(listener, state, status, ResetBy::Nobody);
+        if sent {
+            linger(down, timers).await;
+        }
+        return;
+    }
+    finish::refused(listener, state, 0, ResetBy::Downstream);
+}
+
+/// Ends our side and reads what the client still sends, for a while: closing
+/// with unread bytes would reset the connection and could take the response
+/// with it.
+async fn linger(down: &mut ServerConnection, timers: &Timers) {
+    timers.down.set(Some(LINGER));
+    let mut left = LINGER_BYTES;
+    let wire = &mut down.wire;
+    poll_fn(|cx| {
+        if wire.poll_flush(cx).is_ready() && wire.socket.poll_shutdown(cx).is_ready() {
+            loop {
+                wire.input.consume(wire.input.len());
+                match wire.socket.poll_read(cx, &mut wire.input, 0) {
+                    Poll::Ready(Ok(count)) if count > 0 && left > count => left -= count,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => break,
+                }
+            }
+        }
+        timers.down.poll(cx)
+    })
+    .await;
+    timers.down.set(None);
+}

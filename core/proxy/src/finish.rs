@@ -1,0 +1,53 @@
+//! The end of a stream, whatever brought it about.
+
+use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState};
+
+use crate::chain::CallEnv;
+use crate::stream::Stream;
+use crate::view::ListenerView;
+
+impl Stream<'_> {
+    /// Tells filters, statistics and access logs. Called once, by `Drop`.
+    pub(crate) fn complete(&mut self) {
+        if self.sent_status == 0 && self.reset_by == ResetBy::Nobody {
+            // The task was dropped in the middle: the drain time is up, or a
+            // bug unwound through it.
+            self.reset_by = ResetBy::Proxy;
+            let flag = if std::thread::panicking() { ResponseFlags::INTERNAL } else { ResponseFlags::DRAIN_TIMEOUT };
+            self.state.info.flags.insert(flag);
+        }
+        if let Some(resume) = &self.state.resume {
+            resume.close();
+        }
+        let completion = completion(self.state, self.sent_status, self.reset_by);
+        let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
+        self.chain.finish(self.state, &env, &completion);
+        record(&self.listener, self.state, &completion);
+    }
+}
+
+/// A request that never became a stream: its head was refused.
+pub(crate) fn refused(listener: &ListenerView, state: &StreamState, status: u16, by: ResetBy) {
+    record(listener, state, &completion(state, status, by));
+}
+
+fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion {
+    Completion {
+        status,
+        flags: state.info.flags,
+        bytes_received: state.info.bytes_received,
+        bytes_sent: state.info.bytes_sent,
+        duration: state.info.start.map(|start| start.elapsed()).unwrap_or_default(),
+        upstream_duration: state.info.upstream_us.map(std::time::Duration::from_micros),
+        reset_by,
+    }
+}
+
+fn record(listener: &ListenerView, state: &StreamState, completion: &Completion) {
+    listener.stats.bytes_read(completion.bytes_received);
+    listener.stats.bytes_written(completion.bytes_sent);
+    listener.stats.request_ended(completion);
+    for log in &listener.config.access_logs {
+        log.log(state, completion);
+    }
+}

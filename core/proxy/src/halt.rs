@@ -1,0 +1,69 @@
+//! How a stream leaves its regular way, and whose fault it was.
+
+use sidegate_api::{LocalReply, ResetBy, ResponseFlags};
+use sidegate_protocol::http1::BodyError;
+use sidegate_stream::BodyFault;
+
+/// The stream does not go on as planned.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// Answer with this; if the response has begun, cut it instead.
+    Reply(Box<LocalReply>, ResponseFlags, ResetBy),
+    /// Close without a (further) reply.
+    Cut(ResetBy, ResponseFlags, &'static str),
+}
+
+impl Halt {
+    /// A reply of the proxy's own.
+    pub(crate) fn error(status: u16, details: &'static str, flag: ResponseFlags, by: ResetBy) -> Self {
+        let mut reply = LocalReply::text(status, details, details);
+        reply.body.push(b'\n');
+        Halt::Reply(Box::new(reply), flag, by)
+    }
+
+    /// A reply that a filter made.
+    pub(crate) fn filter_reply(reply: Box<LocalReply>) -> Self {
+        Halt::Reply(reply, ResponseFlags::FILTER_REPLY, ResetBy::Nobody)
+    }
+
+    /// The upstream failed before its response was there.
+    pub(crate) fn upstream(status: u16, details: &'static str, flag: ResponseFlags) -> Self {
+        Halt::error(status, details, flag, ResetBy::Upstream)
+    }
+
+    /// The client closed or failed.
+    pub(crate) fn client_gone() -> Self {
+        Halt::Cut(ResetBy::Downstream, ResponseFlags::DOWNSTREAM_CLOSED, "client_closed")
+    }
+
+    /// The client did not go on in time.
+    pub(crate) fn client_stalled() -> Self {
+        Halt::error(408, "request_body_timeout", ResponseFlags::DOWNSTREAM_TIMEOUT, ResetBy::Downstream)
+    }
+
+    /// The upstream did not go on in time.
+    pub(crate) fn upstream_stalled() -> Self {
+        Halt::upstream(504, "upstream_timeout", ResponseFlags::UPSTREAM_TIMEOUT)
+    }
+
+    /// The request body could not be read.
+    pub(crate) fn request_body(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Io(_) => Halt::client_gone(),
+            BodyFault::Refused(BodyError { status: 413, details }) => {
+                Halt::error(413, details, ResponseFlags::TOO_LARGE, ResetBy::Downstream)
+            }
+            BodyFault::Refused(BodyError { status, details }) => {
+                Halt::error(status, details, ResponseFlags::DOWNSTREAM_PROTOCOL, ResetBy::Downstream)
+            }
+        }
+    }
+
+    /// The response body could not be read.
+    pub(crate) fn response_body(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Io(_) => Halt::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
+            BodyFault::Refused(error) => Halt::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
+        }
+    }
+}

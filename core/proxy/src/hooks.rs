@@ -1,0 +1,239 @@
+//! Walking filters through their hooks: the phases of a request, the body
+//! chunks and trailers of both directions, waiting for `Pending`.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use sidegate_api::{
+    BodyDirection, BodyInterest, EndOfStream, FaultPolicy, Headers, ReceiverPhase, ResetBy, ResponseFlags,
+};
+use sidegate_stream::BodyEvent;
+
+use crate::body_pass::Hold;
+use crate::chain::{CallEnv, Hook, Verdict};
+use crate::halt::Halt;
+use crate::stream::Stream;
+
+/// Where a request goes on after a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// In the next phase.
+    Next,
+    /// At the match of the route.
+    Rematch,
+    /// At the choice of a host.
+    Rechoose,
+}
+
+/// What a filter's hook means for the filters after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Continue,
+    EndPhase,
+    Flow(Flow),
+}
+
+impl Stream<'_> {
+    /// Runs the header hooks of `phase`, and waits for whole bodies where
+    /// filters of this phase want them.
+    pub(crate) async fn request_phase(&mut self, phase: ReceiverPhase) -> Result<Flow, Halt> {
+        let listener = self.listener.clone();
+        for &index in listener.plan.receive(phase) {
+            let wants = &listener.plan.interests[index];
+            if wants.phases.has(phase) {
+                let end = self.request_end();
+                match self.hook(index, Hook::RequestHeaders(phase, end)).await? {
+                    Step::Continue => {}
+                    Step::EndPhase => return Ok(Flow::Next),
+                    Step::Flow(flow) => return Ok(flow),
+                }
+            }
+            let waits = wants.request_body == BodyInterest::Whole && listener.plan.body_phase(index) == phase;
+            if waits && self.chain.is_alive(index) && self.has_request_body() {
+                let order = &listener.plan.request_body;
+                let Some(place) = order.iter().position(|&i| i == index) else { continue };
+                if place >= self.request_pass.passed {
+                    self.hold_request(place).await?;
+                    self.pass_held(BodyDirection::Request, order, place + 1).await?;
+                }
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Collects the whole request body; each chunk first passes the streaming
+    /// filters in front of `place`.
+    async fn hold_request(&mut self, place: usize) -> Result<(), Halt> {
+        if self.request_pass.hold == Hold::Whole {
+            let listener = self.listener.clone();
+            return self.pass_held(BodyDirection::Request, &listener.plan.request_body, place).await;
+        }
+        self.ask_for_body().await?;
+        let listener = self.listener.clone();
+        let before = &listener.plan.request_body[..place];
+        loop {
+            self.timers.down.set(listener.config.timeouts.request_body_idle);
+            match self.next_request_event().await? {
+                BodyEvent::Data(count) => {
+                    self.state.info.bytes_received += count as u64;
+                    self.state.request_body.replace(&self.down.wire.input.filled()[..count]);
+                    self.down.wire.input.consume(count);
+                    self.chunk(BodyDirection::Request, before, EndOfStream::More).await?;
+                }
+                BodyEvent::End => {
+                    self.state.request_body.clear();
+                    let end = trailers_follow(&self.state.request_trailers);
+                    self.chunk(BodyDirection::Request, before, end).await?;
+                    self.trailers(BodyDirection::Request, before).await?;
+                    self.keep_chunk()?;
+                    break;
+                }
+            }
+            self.keep_chunk()?;
+        }
+        self.timers.down.set(None);
+        std::mem::swap(&mut self.state.request_body, &mut self.request_pass.whole);
+        self.request_pass.whole.clear();
+        self.request_pass.hold = Hold::Whole;
+        self.request_pass.passed = place;
+        Ok(())
+    }
+
+    fn keep_chunk(&mut self) -> Result<(), Halt> {
+        let whole = &mut self.request_pass.whole;
+        whole.append(self.state.request_body.as_slice());
+        if whole.len() > self.listener.config.limits.max_buffered_body {
+            return Err(Halt::error(413, "buffered_body_too_large", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
+        }
+        Ok(())
+    }
+
+    async fn next_request_event(&mut self) -> Result<BodyEvent, Halt> {
+        poll_fn(|cx| {
+            if let Poll::Ready(event) = self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
+                return Poll::Ready(event.map_err(Halt::request_body));
+            }
+            self.timers.down.poll(cx).map(|()| Err(Halt::client_stalled()))
+        })
+        .await
+    }
+
+    /// Lets a held body pass the filters up to `until` in `order`.
+    pub(crate) async fn pass_held(
+        &mut self,
+        direction: BodyDirection,
+        order: &[usize],
+        until: usize,
+    ) -> Result<(), Halt> {
+        let from = self.pass(direction).passed;
+        if from >= until {
+            return Ok(());
+        }
+        self.pass(direction).passed = until;
+        let end = trailers_follow(match direction {
+            BodyDirection::Request => &self.state.request_trailers,
+            BodyDirection::Response => &self.state.response_trailers,
+        });
+        self.chunk(direction, &order[from..until], end).await?;
+        self.trailers(direction, &order[from..until]).await
+    }
+
+    /// Lets the chunk in the stream's buffer pass these filters.
+    pub(crate) async fn chunk(
+        &mut self,
+        direction: BodyDirection,
+        filters: &[usize],
+        end: EndOfStream,
+    ) -> Result<(), Halt> {
+        for &index in filters {
+            let wants = &self.listener.plan.interests[index];
+            let (interest, hook) = match direction {
+                BodyDirection::Request => (wants.request_body, Hook::RequestBody(end)),
+                BodyDirection::Response => (wants.response_body, Hook::ResponseBody(end)),
+            };
+            if interest != BodyInterest::None && self.hook(index, hook).await? == Step::EndPhase {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the trailers to these filters, if there are any.
+    pub(crate) async fn trailers(&mut self, direction: BodyDirection, filters: &[usize]) -> Result<(), Halt> {
+        for &index in filters {
+            let wants = &self.listener.plan.interests[index];
+            let (wanted, hook, trailers) = match direction {
+                BodyDirection::Request => (wants.request_trailers, Hook::RequestTrailers, &self.state.request_trailers),
+                BodyDirection::Response => {
+                    (wants.response_trailers, Hook::ResponseTrailers, &self.state.response_trailers)
+                }
+            };
+            if wanted.wanted() && !trailers.is_empty() && self.hook(index, hook).await? == Step::EndPhase {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls one hook and waits for as long as it is pending.
+    pub(crate) async fn hook(&mut self, index: usize, hook: Hook) -> Result<Step, Halt> {
+        let mut hook = hook;
+        loop {
+            let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
+            match self.chain.call(index, hook, self.state, &env) {
+                Verdict::Continue => return Ok(Step::Continue),
+                Verdict::EndPhase => return Ok(Step::EndPhase),
+                Verdict::Rematch => return Ok(Step::Flow(Flow::Rematch)),
+                Verdict::Rechoose => return Ok(Step::Flow(Flow::Rechoose)),
+                Verdict::Reply(reply) => return Err(Halt::filter_reply(reply)),
+                Verdict::Terminate => {
+                    return Err(Halt::Cut(ResetBy::Filter, ResponseFlags::FILTER_TERMINATED, "filter_terminated"));
+                }
+                Verdict::Fault(policy) => return self.fault(policy),
+                Verdict::Pending => {
+                    if self.resumed().await {
+                        hook = hook.resumed();
+                        continue;
+                    }
+                    let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
+                    let policy = self.chain.expire(index, &env);
+                    return self.fault(policy);
+                }
+            }
+        }
+    }
+
+    /// What a fault policy makes of a stream.
+    pub(crate) fn fault(&mut self, policy: FaultPolicy) -> Result<Step, Halt> {
+        self.state.info.flags.insert(ResponseFlags::FILTER_FAULT);
+        match policy {
+            FaultPolicy::Pass => Ok(Step::Continue),
+            FaultPolicy::Reply500 => {
+                Err(Halt::error(500, "filter_fault", ResponseFlags::FILTER_FAULT, ResetBy::Nobody))
+            }
+            FaultPolicy::Reset => Err(Halt::Cut(ResetBy::Filter, ResponseFlags::FILTER_FAULT, "filter_fault")),
+        }
+    }
+
+    /// Waits for a resume; false if the time is up.
+    async fn resumed(&mut self) -> bool {
+        self.timers.filter.set(Some(self.listener.config.timeouts.filter_pending));
+        let resumed = poll_fn(|cx| {
+            if self.state.resume.as_ref().is_some_and(|slot| slot.poll_resumed(cx)) {
+                return Poll::Ready(true);
+            }
+            self.timers.filter.poll(cx).map(|()| false)
+        })
+        .await;
+        self.timers.filter.set(None);
+        if !resumed && let Some(slot) = &self.state.resume {
+            slot.disarm();
+        }
+        resumed
+    }
+}
+
+/// The end flag for the last body chunk: trailers may still follow.
+pub(crate) fn trailers_follow(trailers: &Headers) -> EndOfStream {
+    if trailers.is_empty() { EndOfStream::End } else { EndOfStream::More }
+}

@@ -1,0 +1,83 @@
+//! Which filter wants what, worked out once per snapshot so that a stream
+//! only walks over hooks that exist.
+
+use sidegate_api::{BodyInterest, Interests, ReceiverPhase};
+
+use crate::FilterEntry;
+
+/// The chain's hooks, by where they run. Numbers are places in the chain.
+#[derive(Debug, Default)]
+pub(crate) struct ChainPlan {
+    pub(crate) interests: Vec<Interests>,
+    /// Filters with something to do in each receiver phase: a header hook, or
+    /// a whole body to wait for.
+    receive: [Vec<usize>; 3],
+    /// Filters that see the request body or trailers, in the order of their
+    /// first phases.
+    pub(crate) request_body: Vec<usize>,
+    /// Filters that see anything of a response, in configured order.
+    pub(crate) respond: Vec<usize>,
+    /// Those of `respond` that see the body or trailers.
+    pub(crate) response_body: Vec<usize>,
+    /// Filters that want `on_complete`.
+    pub(crate) complete: Vec<usize>,
+}
+
+impl ChainPlan {
+    pub(crate) fn new(filters: &[FilterEntry]) -> Self {
+        let interests: Vec<Interests> = filters.iter().map(|f| f.factory.interests()).collect();
+        let mut plan = ChainPlan::default();
+        for phase in ReceiverPhase::ALL {
+            for (index, wants) in interests.iter().enumerate() {
+                let first = body_phase(wants) == phase;
+                if wants.phases.has(phase) || (first && wants.request_body == BodyInterest::Whole) {
+                    plan.receive[phase as usize - 1].push(index);
+                }
+                if first && (wants.request_body != BodyInterest::None || wants.request_trailers.wanted()) {
+                    plan.request_body.push(index);
+                }
+            }
+        }
+        for (index, wants) in interests.iter().enumerate() {
+            let body = wants.response_body != BodyInterest::None || wants.response_trailers.wanted();
+            if body || wants.response_headers.wanted() {
+                plan.respond.push(index);
+            }
+            if body {
+                plan.response_body.push(index);
+            }
+            if wants.complete.wanted() {
+                plan.complete.push(index);
+            }
+        }
+        plan.interests = interests;
+        plan
+    }
+
+    pub(crate) fn receive(&self, phase: ReceiverPhase) -> &[usize] {
+        &self.receive[phase as usize - 1]
+    }
+
+    /// The phase in which the filter's body hooks stand.
+    pub(crate) fn body_phase(&self, index: usize) -> ReceiverPhase {
+        body_phase(&self.interests[index])
+    }
+
+    /// Whether a filter may change the length of the request body.
+    pub(crate) fn edits_request_body(&self) -> bool {
+        self.request_body.iter().any(|&i| edits(self.interests[i].request_body))
+    }
+
+    /// Whether a filter may change the length of the response body.
+    pub(crate) fn edits_response_body(&self) -> bool {
+        self.response_body.iter().any(|&i| edits(self.interests[i].response_body))
+    }
+}
+
+fn body_phase(wants: &Interests) -> ReceiverPhase {
+    wants.phases.first_phase().unwrap_or(ReceiverPhase::BeforeRoute)
+}
+
+fn edits(interest: BodyInterest) -> bool {
+    matches!(interest, BodyInterest::Stream | BodyInterest::Whole)
+}

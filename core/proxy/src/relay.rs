@@ -1,0 +1,493 @@
+//! Both directions of one attempt, moved by one poll function.
+//!
+//! ```text
+//!  client ──▶ upload   ──▶ upstream      head and body of the request
+//!  client ◀── download ◀── upstream      head and body of the response
+//! ```
+//!
+//! Body bytes go from one connection's read buffer to the other's socket; only
+//! where a filter wants them do they make a stop in the stream's buffer.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use sidegate_api::{BodyDirection, EndOfStream, HeadState, Headers, Protocol, ResponseFlags};
+use sidegate_protocol::http1::{
+    BodyLength, Persistence, ResponseFraming, ResponseMeta, encode_request_head, encode_response_head,
+};
+use sidegate_stream::{BodyEvent, ClientConnection, ClientError};
+use sidegate_upstream::Host;
+
+use crate::body_pass::Hold;
+use crate::halt::Halt;
+use crate::stream::{After, Stream};
+
+/// One request on one upstream connection.
+pub(crate) struct Attempt {
+    pub(crate) connection: ClientConnection,
+    count: RequestCount,
+    pub(crate) upload: Upload,
+    pub(crate) download: Download,
+    /// Set once the response head is there.
+    pub(crate) meta: Option<ResponseMeta>,
+}
+
+/// Counts one request to a host; as failed unless it is told of a response.
+struct RequestCount {
+    host: Arc<Host>,
+    started: Instant,
+    status: u16,
+}
+
+impl Drop for RequestCount {
+    fn drop(&mut self) {
+        let elapsed = self.started.elapsed();
+        let failed = self.status == 0 || self.status >= 500;
+        self.host.count(|m| {
+            m.request_active.dec();
+            m.request_duration_time.observe(elapsed.as_secs_f64() * 1000.0);
+            m.request_duration_time_total.add(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+            if failed { m.response_failed.inc() } else { m.response_success.inc() }
+        });
+    }
+}
+
+/// How far the request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upload {
+    /// The next part of the body is wanted from the client.
+    Reading,
+    /// So many bytes of the client's buffer are on their way.
+    Direct(usize),
+    /// The stream's buffer is on its way; then more, or the end.
+    Buffered(EndOfStream),
+    /// All bytes are known; what waits is written out.
+    Flushing,
+    /// Everything is sent.
+    Done,
+    /// The upstream takes no more; its response may still come.
+    Broken,
+}
+
+/// How far the response has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Download {
+    /// The head is wanted.
+    Head,
+    /// The next part of the body is wanted.
+    Reading,
+    /// So many bytes of the upstream's buffer are on their way.
+    Direct(usize),
+    /// The stream's buffer is on its way; then more, or the end.
+    Buffered(EndOfStream),
+    /// All bytes are known; what waits is written out.
+    Flushing,
+}
+
+/// What the relay needs filters for, or that it is done.
+#[derive(Debug)]
+pub(crate) enum Event {
+    RequestData(usize),
+    RequestEnd,
+    ResponseHead(ResponseMeta),
+    ResponseData(usize),
+    ResponseEnd,
+    Finished,
+    Stale,
+}
+
+/// How an attempt ended.
+pub(crate) enum Relayed {
+    Done(After),
+    /// A pooled connection was closed before the request reached anybody.
+    StaleConnection,
+}
+
+impl Attempt {
+    pub(crate) fn new(connection: ClientConnection, host: Arc<Host>) -> Self {
+        host.count(|m| {
+            m.request_total.inc();
+            m.request_active.inc();
+        });
+        Attempt {
+            connection,
+            count: RequestCount { host, started: Instant::now(), status: 0 },
+            upload: Upload::Reading,
+            download: Download::Head,
+            meta: None,
+        }
+    }
+
+    /// The connection, if it can carry another request.
+    pub(crate) fn into_reusable(self) -> Option<ClientConnection> {
+        let persists = self.meta.is_some_and(|meta| meta.persistence == Persistence::KeepAlive);
+        (self.upload == Upload::Done && persists && self.connection.is_clean()).then_some(self.connection)
+    }
+}
+
+impl Stream<'_> {
+    /// Sends the request and brings the response to the client.
+    pub(crate) async fn relay(&mut self, attempt: &mut Attempt) -> Result<Relayed, Halt> {
+        let result = self.relay_to_end(attempt).await;
+        self.timers.up.set(None);
+        self.timers.down.set(None);
+        result
+    }
+
+    async fn relay_to_end(&mut self, attempt: &mut Attempt) -> Result<Relayed, Halt> {
+        self.begin_upload(attempt).await?;
+        loop {
+            let event = poll_fn(|cx| self.poll_relay(cx, attempt)).await?;
+            match event {
+                Event::RequestData(count) => self.filter_request_chunk(attempt, count).await?,
+                Event::RequestEnd => self.filter_request_end(attempt).await?,
+                Event::ResponseHead(meta) => {
+                    attempt.meta = Some(meta);
+                    attempt.count.status = self.state.response.status;
+                    let elapsed = self.state.info.start.map(|start| start.elapsed()).unwrap_or_default();
+                    self.state.info.upstream_us = u64::try_from(elapsed.as_micros()).ok();
+                    self.respond(attempt, meta).await?;
+                }
+                Event::ResponseData(count) => self.filter_response_chunk(attempt, count).await?,
+                Event::ResponseEnd => self.filter_response_end(attempt).await?,
+                Event::Finished => return Ok(Relayed::Done(self.after(attempt))),
+                Event::Stale => return Ok(Relayed::StaleConnection),
+            }
+        }
+    }
+
+    /// Writes the request head and says where the body comes from.
+    async fn begin_upload(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let plan = &listener.plan;
+        let held = self.request_pass.hold == Hold::Whole;
+        if held {
+            self.pass_held(BodyDirection::Request, &plan.request_body, plan.request_body.len()).await?;
+        }
+        let framing = if held {
+            match self.state.request_trailers.is_empty() {
+                true => BodyLength::Length(self.state.request_body.len() as u64),
+                false => BodyLength::Chunked,
+            }
+        } else if self.has_request_body() && plan.edits_request_body() {
+            BodyLength::Chunked
+        } else {
+            self.meta.body
+        };
+        let output = &mut attempt.connection.wire.output;
+        encode_request_head(output.head(), &self.state.request, framing, self.meta.expect);
+        output.start_body(framing);
+        self.state.request.state = HeadState::Sent;
+        attempt.upload = if held {
+            Upload::Buffered(EndOfStream::End)
+        } else if self.has_request_body() {
+            Upload::Reading
+        } else {
+            Upload::Flushing
+        };
+        Ok(())
+    }
+
+    fn poll_relay(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+        let before = (attempt.upload, attempt.download);
+        let moved = self.state.info.bytes_received + self.state.info.bytes_sent;
+        if let Poll::Ready(event) = self.poll_upload(cx, attempt) {
+            return Poll::Ready(event);
+        }
+        if let Poll::Ready(event) = self.poll_download(cx, attempt) {
+            return Poll::Ready(event);
+        }
+        let progress = before != (attempt.upload, attempt.download)
+            || moved != self.state.info.bytes_received + self.state.info.bytes_sent;
+        if progress || attempt.upload != Upload::Done {
+            self.arm(attempt, progress);
+        }
+        if attempt.upload == Upload::Done
+            && attempt.download == Download::Head
+            && let Poll::Ready(gone) = self.poll_client_gone(cx)
+        {
+            return Poll::Ready(Err(gone));
+        }
+        if self.timers.down.poll(cx).is_ready() {
+            return Poll::Ready(Err(Halt::client_stalled()));
+        }
+        if self.timers.up.poll(cx).is_ready() {
+            attempt.count.host.count(|m| m.request_timeout.inc());
+            return Poll::Ready(Err(Halt::upstream_stalled()));
+        }
+        Poll::Pending
+    }
+
+    /// Sets the deadlines of the sides that we wait for, after progress.
+    fn arm(&self, attempt: &Attempt, progress: bool) {
+        if !progress {
+            return;
+        }
+        let timeouts = &self.listener.config.timeouts;
+        let response = self.response_timeout();
+        let down = match (attempt.upload, attempt.download) {
+            (Upload::Reading, Download::Head) => timeouts.request_body_idle,
+            (_, Download::Direct(_) | Download::Buffered(_) | Download::Flushing) => timeouts.response_write_idle,
+            (Upload::Reading, _) => timeouts.request_body_idle,
+            _ => None,
+        };
+        let up = match (attempt.upload, attempt.download) {
+            (Upload::Direct(_) | Upload::Buffered(_) | Upload::Flushing, _) => response,
+            (Upload::Done | Upload::Broken, Download::Head | Download::Reading) => response,
+            _ => None,
+        };
+        self.timers.down.set(down);
+        self.timers.up.set(up);
+    }
+
+    fn poll_upload(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+        let wire = &mut attempt.connection.wire;
+        loop {
+            let step = match attempt.upload {
+                Upload::Done | Upload::Broken => return Poll::Pending,
+                Upload::Reading => match self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
+                    Poll::Ready(Ok(BodyEvent::Data(count))) => {
+                        self.state.info.bytes_received += count as u64;
+                        if !self.listener.plan.request_body.is_empty() {
+                            return Poll::Ready(Ok(Event::RequestData(count)));
+                        }
+                        attempt.upload = Upload::Direct(count);
+                        continue;
+                    }
+                    Poll::Ready(Ok(BodyEvent::End)) => {
+                        if !self.listener.plan.request_body.is_empty() {
+                            return Poll::Ready(Ok(Event::RequestEnd));
+                        }
+                        wire.output.finish(&self.state.request_trailers);
+                        attempt.upload = Upload::Flushing;
+                        continue;
+                    }
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::request_body(fault))),
+                    // While the client is silent, what it sent so far goes out.
+                    Poll::Pending => wire.poll_flush(cx).map_ok(|()| None),
+                },
+                Upload::Direct(left) => {
+                    let data = &self.down.wire.input.filled()[..left];
+                    wire.output.poll_data(cx, &mut wire.socket, data).map_ok(|count| {
+                        self.down.wire.input.consume(count);
+                        Some(if count == left { Upload::Reading } else { Upload::Direct(left - count) })
+                    })
+                }
+                Upload::Buffered(end) if self.state.request_body.is_empty() => {
+                    match end {
+                        EndOfStream::More => attempt.upload = Upload::Reading,
+                        EndOfStream::End => {
+                            wire.output.finish(&self.state.request_trailers);
+                            attempt.upload = Upload::Flushing;
+                        }
+                    }
+                    continue;
+                }
+                Upload::Buffered(end) => {
+                    let body = &mut self.state.request_body;
+                    wire.output.poll_data(cx, &mut wire.socket, body.as_slice()).map_ok(|count| {
+                        body.drain(count);
+                        Some(Upload::Buffered(end))
+                    })
+                }
+                Upload::Flushing => wire.poll_flush(cx).map_ok(|()| Some(Upload::Done)),
+            };
+            match step {
+                Poll::Ready(Ok(Some(next))) => attempt.upload = next,
+                Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
+                // The host may have answered before it closed: its response
+                // decides.
+                Poll::Ready(Err(_)) => attempt.upload = Upload::Broken,
+            }
+        }
+    }
+
+    fn poll_download(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+        loop {
+            let step = match attempt.download {
+                Download::Head => match self.poll_response_head(cx, attempt) {
+                    Poll::Ready(event) => return Poll::Ready(event),
+                    Poll::Pending => return self.poll_interim(cx),
+                },
+                Download::Reading => match attempt.connection.wire.poll_body(cx, &mut self.state.response_trailers) {
+                    Poll::Ready(Ok(BodyEvent::Data(count))) => {
+                        if !self.listener.plan.response_body.is_empty() {
+                            return Poll::Ready(Ok(Event::ResponseData(count)));
+                        }
+                        attempt.download = Download::Direct(count);
+                        continue;
+                    }
+                    Poll::Ready(Ok(BodyEvent::End)) => {
+                        if !self.listener.plan.response_body.is_empty() {
+                            return Poll::Ready(Ok(Event::ResponseEnd));
+                        }
+                        self.down.wire.output.finish(&self.state.response_trailers);
+                        attempt.download = Download::Flushing;
+                        continue;
+                    }
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::response_body(fault))),
+                    Poll::Pending => self.down.wire.poll_flush(cx).map_ok(|()| None),
+                },
+                Download::Direct(left) => {
+                    let down = &mut self.down.wire;
+                    let data = &attempt.connection.wire.input.filled()[..left];
+                    down.output.poll_data(cx, &mut down.socket, data).map_ok(|count| {
+                        attempt.connection.wire.input.consume(count);
+                        self.state.info.bytes_sent += count as u64;
+                        Some(if count == left { Download::Reading } else { Download::Direct(left - count) })
+                    })
+                }
+                Download::Buffered(end) if self.state.response_body.is_empty() => {
+                    match end {
+                        EndOfStream::More => attempt.download = Download::Reading,
+                        EndOfStream::End => {
+                            self.down.wire.output.finish(&self.state.response_trailers);
+                            attempt.download = Download::Flushing;
+                        }
+                    }
+                    continue;
+                }
+                Download::Buffered(end) => {
+                    let down = &mut self.down.wire;
+                    let body = &mut self.state.response_body;
+                    down.output.poll_data(cx, &mut down.socket, body.as_slice()).map_ok(|count| {
+                        body.drain(count);
+                        self.state.info.bytes_sent += count as u64;
+                        Some(Download::Buffered(end))
+                    })
+                }
+                Download::Flushing => match self.down.wire.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(Event::Finished)),
+                    other => other.map_ok(|()| None),
+                },
+            };
+            match step {
+                Poll::Ready(Ok(Some(next))) => attempt.download = next,
+                Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Halt::client_gone())),
+            }
+        }
+    }
+
+    /// Informational responses go to the client as they come; the final head
+    /// comes out.
+    fn poll_response_head(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+        loop {
+            let limits = &self.listener.response_limits;
+            let (request, response) = (&self.state.request, &mut self.state.response);
+            let polled = attempt.connection.poll_head(cx, limits, &request.method, response);
+            let meta = match polled {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(meta)) => meta,
+                Poll::Ready(Err(error)) => {
+                    self.state.response.status = 0;
+                    self.state.response.headers.clear();
+                    return Poll::Ready(self.upstream_failed(attempt, error));
+                }
+            };
+            if self.state.response.status >= 200 {
+                return Poll::Ready(Ok(Event::ResponseHead(meta)));
+            }
+            if self.meta.version == Protocol::Http11 {
+                let (output, head) = (self.down.wire.output.head(), &self.state.response);
+                let framing = ResponseFraming::NoBody;
+                encode_response_head(output, head, framing, Protocol::Http11, Persistence::KeepAlive, b"");
+            }
+            self.state.response.status = 0;
+        }
+    }
+
+    /// Writes out informational responses.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Halt>> {
+        match self.down.wire.poll_flush(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Halt::client_gone())),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn upstream_failed(&self, attempt: &Attempt, error: ClientError) -> Result<Event, Halt> {
+        attempt.count.host.count(|m| m.request_remote_reset.inc());
+        let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_));
+        if silent
+            && attempt.connection.is_reused()
+            && !self.has_request_body()
+            && self.state.request.method.is_idempotent()
+        {
+            return Ok(Event::Stale);
+        }
+        Err(match error {
+            ClientError::ClosedBeforeResponse => {
+                Halt::upstream(502, "upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED)
+            }
+            ClientError::ClosedInHead => Halt::upstream(502, "upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
+            ClientError::Refused(error) => Halt::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
+            ClientError::Io(_) => Halt::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
+        })
+    }
+
+    /// While nothing but the upstream's answer is awaited: notices a client
+    /// that has gone, so that the upstream need not work for nobody. Bytes of
+    /// a next request end the watch.
+    fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Poll<Halt> {
+        let wire = &mut self.down.wire;
+        while wire.input.is_empty() {
+            match wire.socket.poll_read(cx, &mut wire.input, 0) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Halt::client_gone()),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    fn after(&self, attempt: &Attempt) -> After {
+        let uploaded = attempt.upload == Upload::Done;
+        if uploaded && self.sent_persistence == Persistence::KeepAlive { After::KeepAlive } else { After::Close }
+    }
+
+    async fn filter_request_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
+        let wire = &mut self.down.wire;
+        self.state.request_body.replace(&wire.input.filled()[..count]);
+        wire.input.consume(count);
+        let listener = self.listener.clone();
+        self.chunk(BodyDirection::Request, &listener.plan.request_body, EndOfStream::More).await?;
+        attempt.upload = Upload::Buffered(EndOfStream::More);
+        Ok(())
+    }
+
+    async fn filter_request_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        self.state.request_body.clear();
+        let end = end_of(&self.state.request_trailers);
+        self.chunk(BodyDirection::Request, &listener.plan.request_body, end).await?;
+        self.trailers(BodyDirection::Request, &listener.plan.request_body).await?;
+        attempt.upload = Upload::Buffered(EndOfStream::End);
+        Ok(())
+    }
+
+    async fn filter_response_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
+        let wire = &mut attempt.connection.wire;
+        self.state.response_body.replace(&wire.input.filled()[..count]);
+        wire.input.consume(count);
+        let listener = self.listener.clone();
+        self.chunk(BodyDirection::Response, &listener.plan.response_body, EndOfStream::More).await?;
+        attempt.download = Download::Buffered(EndOfStream::More);
+        Ok(())
+    }
+
+    async fn filter_response_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        self.state.response_body.clear();
+        let end = end_of(&self.state.response_trailers);
+        self.chunk(BodyDirection::Response, &listener.plan.response_body, end).await?;
+        self.trailers(BodyDirection::Response, &listener.plan.response_body).await?;
+        attempt.download = Download::Buffered(EndOfStream::End);
+        Ok(())
+    }
+}
+
+fn end_of(trailers: &Headers) -> EndOfStream {
+    crate::hooks::trailers_follow(trailers)
+}

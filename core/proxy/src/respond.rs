@@ -1,0 +1,249 @@
+//! Responses on their way to the client: the upstream's and our own.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, HeadState, LocalReply, Method, ResetBy, ResponseFlags};
+use sidegate_protocol::http1::{
+    BodyLength, Persistence, ResponseFraming, ResponseMeta, encode_response_head, http_date,
+};
+use sidegate_router::RouteAction;
+use sidegate_stream::BodyEvent;
+
+use crate::body_pass::Hold;
+use crate::chain::Hook;
+use crate::halt::Halt;
+use crate::hooks::Step;
+use crate::relay::{Attempt, Download};
+use crate::stream::{After, Responded, Stream};
+
+impl Stream<'_> {
+    /// Takes the upstream's response through the response filters and starts
+    /// it on its way to the client.
+    pub(crate) async fn respond(&mut self, attempt: &mut Attempt, meta: ResponseMeta) -> Result<(), Halt> {
+        self.edit_by_route()?;
+        self.response_phase(Some(attempt), meta.body).await?;
+        let framing = self.response_framing(meta.body);
+        self.write_response_head(framing);
+        attempt.download = match framing {
+            ResponseFraming::NoBody => Download::Flushing,
+            _ if self.response_pass.hold == Hold::Whole => Download::Buffered(EndOfStream::End),
+            _ => Download::Reading,
+        };
+        if framing == ResponseFraming::NoBody && !attempt.connection.wire.is_body_done() {
+            // A filter made it a response without body: what the upstream
+            // still sends is not for anybody.
+            attempt.meta = None;
+        }
+        Ok(())
+    }
+
+    /// Sends a reply of our own, through the response filters unless they have
+    /// run already.
+    pub(crate) async fn local_reply(&mut self, reply: Box<LocalReply>) -> Result<After, Halt> {
+        let reply = *reply;
+        self.state.response.status = reply.status;
+        self.state.response.state = HeadState::Open;
+        self.state.response.headers.clone_from(&reply.headers);
+        self.state.response_trailers.clear();
+        self.state.response_body.replace(&reply.body);
+        self.response_pass.hold = Hold::Whole;
+        self.response_pass.passed = 0;
+        if self.responded == Responded::No {
+            self.edit_by_route()?;
+            self.response_phase(None, BodyLength::Length(reply.body.len() as u64)).await?;
+        }
+        self.forbid_reuse_after_fault();
+        let framing = self.response_framing(BodyLength::Length(0));
+        self.write_response_head(framing);
+        if framing != ResponseFraming::NoBody {
+            let wire = &mut self.down.wire;
+            let body = self.state.response_body.as_slice();
+            if framing == ResponseFraming::Chunked {
+                // Only trailers that a filter added make a reply chunked.
+                self.state.info.bytes_sent += body.len() as u64;
+                wire.output.head().extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+                wire.output.head().extend_from_slice(body);
+                wire.output.head().extend_from_slice(b"\r\n");
+                wire.output.finish(&self.state.response_trailers);
+            } else {
+                self.state.info.bytes_sent += body.len() as u64;
+                wire.output.head().extend_from_slice(body);
+            }
+        }
+        self.flush_down().await?;
+        Ok(if self.sent_persistence == Persistence::KeepAlive { After::KeepAlive } else { After::Close })
+    }
+
+    /// After a request that was not understood or not read to its end, what
+    /// follows on the connection must not be taken for a request.
+    fn forbid_reuse_after_fault(&mut self) {
+        let flags = self.state.info.flags;
+        let unsure = [
+            ResponseFlags::DOWNSTREAM_PROTOCOL,
+            ResponseFlags::DOWNSTREAM_TIMEOUT,
+            ResponseFlags::TOO_LARGE,
+            ResponseFlags::DOWNSTREAM_CLOSED,
+        ];
+        if unsure.into_iter().any(|flag| flags.contains(flag)) {
+            self.meta.persistence = Persistence::Close;
+        }
+    }
+
+    fn edit_by_route(&mut self) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) else { return Ok(()) };
+        matched.apply_response(self.state, self.scratch).map_err(|_| {
+            Halt::error(502, "too_many_response_headers", ResponseFlags::UPSTREAM_PROTOCOL, ResetBy::Upstream)
+        })
+    }
+
+    async fn response_phase(&mut self, mut attempt: Option<&mut Attempt>, body: BodyLength) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let plan = &listener.plan;
+        self.responded = Responded::Yes;
+        let has_body = self.may_have_body() && !matches!(body, BodyLength::None | BodyLength::Length(0));
+        let end = if has_body { EndOfStream::More } else { EndOfStream::End };
+        for &index in &plan.respond {
+            let wants = &plan.interests[index];
+            if wants.response_headers.wanted() && self.hook(index, Hook::ResponseHeaders(end)).await? == Step::EndPhase
+            {
+                break;
+            }
+            if wants.response_body == BodyInterest::Whole && has_body && self.chain.is_alive(index) {
+                let Some(place) = plan.response_body.iter().position(|&i| i == index) else { continue };
+                if self.response_pass.hold == Hold::Streaming
+                    && let Some(attempt) = attempt.as_deref_mut()
+                {
+                    self.hold_response(attempt, place).await?;
+                }
+                self.pass_held(BodyDirection::Response, &plan.response_body, place + 1).await?;
+            }
+        }
+        if self.response_pass.hold == Hold::Whole && has_body {
+            self.pass_held(BodyDirection::Response, &plan.response_body, plan.response_body.len()).await?;
+        }
+        Ok(())
+    }
+
+    /// Collects the whole response body; each chunk first passes the streaming
+    /// filters in front of `place`. The request goes on meanwhile.
+    async fn hold_response(&mut self, attempt: &mut Attempt, place: usize) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let before = &listener.plan.response_body[..place];
+        loop {
+            self.timers.up.set(self.response_timeout());
+            let event = poll_fn(|cx| {
+                let wire = &mut attempt.connection.wire;
+                match wire.poll_body(cx, &mut self.state.response_trailers) {
+                    Poll::Ready(event) => Poll::Ready(event.map_err(Halt::response_body)),
+                    Poll::Pending => self.timers.up.poll(cx).map(|()| Err(Halt::upstream_stalled())),
+                }
+            })
+            .await?;
+            match event {
+                BodyEvent::Data(count) => {
+                    let wire = &mut attempt.connection.wire;
+                    self.state.response_body.replace(&wire.input.filled()[..count]);
+                    wire.input.consume(count);
+                    self.chunk(BodyDirection::Response, before, EndOfStream::More).await?;
+                }
+                BodyEvent::End => {
+                    self.state.response_body.clear();
+                    let end = crate::hooks::trailers_follow(&self.state.response_trailers);
+                    self.chunk(BodyDirection::Response, before, end).await?;
+                    self.trailers(BodyDirection::Response, before).await?;
+                }
+            }
+            let whole = &mut self.response_pass.whole;
+            whole.append(self.state.response_body.as_slice());
+            if whole.len() > listener.config.limits.max_buffered_body {
+                return Err(Halt::upstream(502, "buffered_response_too_large", ResponseFlags::TOO_LARGE));
+            }
+            if event == BodyEvent::End {
+                break;
+            }
+        }
+        self.timers.up.set(None);
+        std::mem::swap(&mut self.state.response_body, &mut self.response_pass.whole);
+        self.response_pass.whole.clear();
+        self.response_pass.hold = Hold::Whole;
+        self.response_pass.passed = place;
+        Ok(())
+    }
+
+    fn may_have_body(&self) -> bool {
+        self.state.request.method != Method::Head && !matches!(self.state.response.status, 204 | 304)
+    }
+
+    fn response_framing(&mut self, body: BodyLength) -> ResponseFraming {
+        let plan = &self.listener.plan;
+        if !self.may_have_body() {
+            if plan.edits_response_body() {
+                // The length that GET would have is not known here.
+                self.state.response.headers.remove(b"content-length");
+            }
+            return ResponseFraming::NoBody;
+        }
+        let framing = if self.response_pass.hold == Hold::Whole {
+            match self.state.response_trailers.is_empty() {
+                true => ResponseFraming::Length(self.state.response_body.len() as u64),
+                false => ResponseFraming::Chunked,
+            }
+        } else {
+            match body {
+                BodyLength::None => ResponseFraming::Length(0),
+                BodyLength::Length(length) if length == 0 || !plan.edits_response_body() => {
+                    ResponseFraming::Length(length)
+                }
+                BodyLength::Length(_) | BodyLength::Chunked | BodyLength::UntilClose => ResponseFraming::Chunked,
+            }
+        };
+        framing.for_client(self.meta.version)
+    }
+
+    fn write_response_head(&mut self, framing: ResponseFraming) {
+        let persistence = self.persistence();
+        let output = &mut self.down.wire.output;
+        let (head, version) = (&self.state.response, self.meta.version);
+        let format = |now, text: &mut Vec<u8>| text.extend_from_slice(&http_date(now));
+        self.sent_persistence = self
+            .worker
+            .with_date(format, |date| encode_response_head(output.head(), head, framing, version, persistence, date));
+        output.start_body(match framing {
+            ResponseFraming::NoBody => BodyLength::None,
+            ResponseFraming::Length(length) => BodyLength::Length(length),
+            ResponseFraming::Chunked => BodyLength::Chunked,
+            ResponseFraming::UntilClose => BodyLength::UntilClose,
+        });
+        self.sent_status = head.status;
+        self.state.response.state = HeadState::Sent;
+    }
+
+    /// The route's timeout, or else the listener's.
+    pub(crate) fn response_timeout(&self) -> Option<Duration> {
+        let of_route =
+            self.route.and_then(|(id, _)| self.listener.config.routes.route(id)).and_then(|route| {
+                match route.action() {
+                    RouteAction::Forward(forward) => forward.timeout,
+                    RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
+                }
+            });
+        of_route.or(self.listener.config.timeouts.response)
+    }
+
+    /// Writes out what waits for the client.
+    pub(crate) async fn flush_down(&mut self) -> Result<(), Halt> {
+        self.timers.down.set(self.listener.config.timeouts.response_write_idle);
+        let result = poll_fn(|cx| {
+            if let Poll::Ready(result) = self.down.wire.poll_flush(cx) {
+                return Poll::Ready(result.map_err(|_| Halt::client_gone()));
+            }
+            self.timers.down.poll(cx).map(|()| Err(Halt::client_gone()))
+        })
+        .await;
+        self.timers.down.set(None);
+        result
+    }
+}

@@ -1,0 +1,239 @@
+//! One stream from its decoded head to its end.
+
+use std::rc::Rc;
+
+use sidegate_api::{BodyDirection, EndOfStream, ReceiverPhase, ResetBy, ResponseFlags, StreamState};
+use sidegate_net::{Deadline, WorkerContext};
+use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta};
+use sidegate_router::{RouteAction, RouteId, VirtualHostId};
+use sidegate_stream::ServerConnection;
+
+use crate::body_pass::BodyPass;
+use crate::chain::FilterChain;
+use crate::forwarding;
+use crate::halt::Halt;
+use crate::hooks::Flow;
+use crate::view::ListenerView;
+
+/// Times that a filter may send a request back to an earlier phase.
+const MAX_PASSES: u32 = 10;
+
+/// A connection's deadlines: one for each side that can stall.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    /// The client.
+    pub(crate) down: Deadline,
+    /// The upstream.
+    pub(crate) up: Deadline,
+    /// A pending filter.
+    pub(crate) filter: Deadline,
+}
+
+/// A stream in progress. Dropping it, for whatever reason, completes it:
+/// `on_complete`, access log and statistics happen exactly once.
+pub(crate) struct Stream<'a> {
+    pub(crate) worker: &'a WorkerContext,
+    pub(crate) listener: Rc<ListenerView>,
+    pub(crate) down: &'a mut ServerConnection,
+    pub(crate) state: &'a mut StreamState,
+    pub(crate) timers: &'a Timers,
+    /// Any bytes, reused.
+    pub(crate) scratch: &'a mut Vec<u8>,
+    pub(crate) chain: FilterChain,
+    pub(crate) meta: RequestMeta,
+    pub(crate) route: Option<(RouteId, VirtualHostId)>,
+    pub(crate) request_pass: BodyPass,
+    pub(crate) response_pass: BodyPass,
+    /// Whether the response hooks have run: they run once.
+    pub(crate) responded: Responded,
+    /// Status sent to the client; 0 until one was.
+    pub(crate) sent_status: u16,
+    /// What the head that was sent said of the connection.
+    pub(crate) sent_persistence: Persistence,
+    pub(crate) reset_by: ResetBy,
+}
+
+/// Whether response filters were shown a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Responded {
+    No,
+    Yes,
+}
+
+/// What becomes of the downstream connection after a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It carries the next request.
+    KeepAlive,
+    /// It closes; what the client still sends is read and dropped, so that a
+    /// reset does not destroy the response on its way.
+    Close,
+    /// It is reset: the response was cut and must not look whole.
+    Reset,
+}
+
+impl Stream<'_> {
+    /// Carries the stream to its end.
+    pub(crate) async fn run(&mut self) -> After {
+        match self.forward().await {
+            Ok(after) => after,
+            Err(halt) => self.halt(halt).await,
+        }
+    }
+
+    async fn forward(&mut self) -> Result<After, Halt> {
+        let listener = self.listener.clone();
+        if forwarding::identify(self.state, listener.config.forwarding).is_err() {
+            return Err(Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
+        }
+        if let Err(policy) = self.chain.start(&listener, self.worker.index) {
+            self.fault(policy)?;
+        }
+        self.request_phase(ReceiverPhase::BeforeRoute).await?;
+        for _ in 0..MAX_PASSES {
+            self.match_route()?;
+            match self.request_phase(ReceiverPhase::AfterRoute).await? {
+                Flow::Next | Flow::Rechoose => {}
+                Flow::Rematch => continue,
+            }
+            self.answer_by_route()?;
+            if let Some(after) = self.attempts(MAX_PASSES).await? {
+                return Ok(after);
+            }
+        }
+        Err(Halt::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody))
+    }
+
+    fn match_route(&mut self) -> Result<(), Halt> {
+        let routes = &self.listener.config.routes;
+        match routes.find(&self.state.request) {
+            Ok(matched) => {
+                self.route = Some((matched.route.id(), matched.virtual_host.id()));
+                self.state.info.virtual_host = Some(matched.virtual_host.name().clone());
+                self.state.info.route = Some(matched.route.name().clone());
+                Ok(())
+            }
+            Err(missing) => {
+                self.route = None;
+                self.state.info.virtual_host = missing.virtual_host.map(|v| v.name().clone());
+                Err(Halt::error(404, "no_route", ResponseFlags::NO_ROUTE, ResetBy::Nobody))
+            }
+        }
+    }
+
+    /// Redirects and direct responses.
+    fn answer_by_route(&mut self) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) else { return Ok(()) };
+        let mut reply = match matched.route.action() {
+            RouteAction::Forward(_) => return Ok(()),
+            RouteAction::Redirect(redirect) => {
+                let mut reply = sidegate_api::LocalReply::new(redirect.code.status(), "redirect");
+                self.scratch.clear();
+                redirect.write_location(&self.state.request, self.scratch);
+                // One field fits into an empty map: heads are bounded far below.
+                let _ = reply.headers.add(b"location", self.scratch);
+                reply
+            }
+            RouteAction::DirectResponse(direct) => {
+                let mut reply = sidegate_api::LocalReply::new(direct.status, "direct_response");
+                if !direct.body.is_empty() {
+                    let _ = reply.headers.add(b"content-type", b"text/plain; charset=utf-8");
+                }
+                reply.body = direct.body.to_vec();
+                reply
+            }
+        };
+        reply.body.shrink_to_fit();
+        Err(Halt::Reply(Box::new(reply), ResponseFlags::DIRECT_RESPONSE, ResetBy::Nobody))
+    }
+
+    /// Answers a halt, or cuts the connection where nothing can be said.
+    async fn halt(&mut self, halt: Halt) -> After {
+        match halt {
+            Halt::Reply(reply, flag, by) => {
+                self.state.info.flags.insert(flag);
+                if self.sent_status != 0 {
+                    self.note(by, reply.details);
+                    return After::Reset;
+                }
+                self.note(ResetBy::Nobody, reply.details);
+                match self.local_reply(reply).await {
+                    Ok(after) => after,
+                    // The reply itself was halted: by a filter, or the client.
+                    Err(Halt::Reply(reply, flag, by)) => {
+                        self.state.info.flags.insert(flag);
+                        self.note(by, reply.details);
+                        if self.sent_status != 0 {
+                            return After::Reset;
+                        }
+                        self.responded = Responded::Yes;
+                        self.local_reply(reply).await.unwrap_or(After::Reset)
+                    }
+                    Err(Halt::Cut(by, flag, details)) => self.cut(by, flag, details),
+                }
+            }
+            Halt::Cut(by, flag, details) => self.cut(by, flag, details),
+        }
+    }
+
+    fn cut(&mut self, by: ResetBy, flag: ResponseFlags, details: &'static str) -> After {
+        self.state.info.flags.insert(flag);
+        self.note(by, details);
+        After::Reset
+    }
+
+    fn note(&mut self, by: ResetBy, details: &'static str) {
+        if self.reset_by == ResetBy::Nobody {
+            self.reset_by = by;
+        }
+        if self.state.info.details.is_empty() {
+            self.state.info.details = details;
+        }
+    }
+
+    /// Whether body or trailers of the request follow its head.
+    pub(crate) fn request_end(&self) -> EndOfStream {
+        if self.has_request_body() { EndOfStream::More } else { EndOfStream::End }
+    }
+
+    pub(crate) fn has_request_body(&self) -> bool {
+        !matches!(self.meta.body, BodyLength::None | BodyLength::Length(0))
+    }
+
+    /// A filter wants the body before an upstream could ask for it: a client
+    /// that waits for `100 Continue` gets it from us.
+    pub(crate) async fn ask_for_body(&mut self) -> Result<(), Halt> {
+        if self.meta.expect == Expect::None {
+            return Ok(());
+        }
+        self.meta.expect = Expect::None;
+        if self.down.wire.input.is_empty() {
+            self.down.wire.output.head().extend_from_slice(CONTINUE);
+            self.timers.down.set(self.listener.config.timeouts.response_write_idle);
+            self.flush_down().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the client's connection may carry another request, as known
+    /// when a response head is written.
+    pub(crate) fn persistence(&self) -> Persistence {
+        let body_done = self.down.wire.is_body_done() || !self.has_request_body();
+        let running = self.worker.phase() == sidegate_net::RunPhase::Running;
+        if body_done && running { self.meta.persistence } else { Persistence::Close }
+    }
+
+    pub(crate) fn pass(&mut self, direction: BodyDirection) -> &mut BodyPass {
+        match direction {
+            BodyDirection::Request => &mut self.request_pass,
+            BodyDirection::Response => &mut self.response_pass,
+        }
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        self.complete();
+    }
+}

@@ -1,0 +1,167 @@
+//! One worker's view of a snapshot: configuration with what the worker adds.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sidegate_api::{Address, RouteFilterConfig, WorkerIndex};
+use sidegate_protocol::http1::Limits;
+use sidegate_router::{RouteAction, RouteId, VirtualHostId};
+use sidegate_stream::{HostPool, PoolLimits};
+use sidegate_telemetry::DownstreamStats;
+use sidegate_upstream::{Balancer, Cluster, Seed};
+
+use crate::plan::ChainPlan;
+use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
+
+/// Upstream response heads may be larger than what clients may send.
+const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+
+/// Pools by cluster name and address: they outlive snapshots.
+pub(crate) type Pools = HashMap<(Arc<str>, Address), Rc<HostPool>>;
+
+/// A snapshot on one worker.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) listeners: Vec<Rc<ListenerView>>,
+}
+
+/// A listener on one worker; lives until its last stream has ended.
+#[derive(Debug)]
+pub(crate) struct ListenerView {
+    pub(crate) config: Arc<ProxyConfig>,
+    pub(crate) stats: DownstreamStats,
+    pub(crate) plan: ChainPlan,
+    pub(crate) request_limits: Limits,
+    pub(crate) response_limits: Limits,
+    /// Cluster of each forwarding route, by route id.
+    route_clusters: Vec<Option<Rc<ClusterView>>>,
+    worker: WorkerIndex,
+}
+
+/// A cluster on one worker.
+#[derive(Debug)]
+pub(crate) struct ClusterView {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) balancer: RefCell<Balancer>,
+    /// In the order of the cluster's members.
+    pub(crate) pools: Vec<Rc<HostPool>>,
+}
+
+impl View {
+    pub(crate) fn new(snapshot: &ProxySnapshot, pools: &mut Pools, worker: WorkerIndex) -> Self {
+        let mut known: Pools = HashMap::new();
+        let clusters: HashMap<&str, Rc<ClusterView>> = snapshot
+            .clusters
+            .iter()
+            .map(|cluster| (&**cluster.name(), Rc::new(ClusterView::new(cluster.clone(), pools, &mut known))))
+            .collect();
+        // Pools of hosts that are gone close what is idle; connections in use
+        // end with their streams.
+        for (key, pool) in pools.drain() {
+            if !known.contains_key(&key) {
+                pool.close();
+            }
+        }
+        *pools = known;
+        let listeners = snapshot
+            .listeners
+            .iter()
+            .map(|(config, stats)| Rc::new(ListenerView::new(config.clone(), stats.clone(), &clusters, worker)))
+            .collect();
+        View { listeners }
+    }
+}
+
+impl ClusterView {
+    fn new(cluster: Arc<Cluster>, pools: &mut Pools, known: &mut Pools) -> Self {
+        let config = cluster.config();
+        let limits = PoolLimits { idle_timeout: config.idle_timeout, max_requests: config.max_requests_per_connection };
+        let of_members = cluster
+            .members()
+            .iter()
+            .map(|member| {
+                let key = (cluster.name().clone(), member.host.address().clone());
+                let pool = pools.get(&key).or_else(|| known.get(&key)).cloned();
+                let pool = pool.unwrap_or_else(|| Rc::new(HostPool::new(limits)));
+                pool.set_limits(limits);
+                known.insert(key, pool.clone());
+                pool
+            })
+            .collect();
+        let balancer = RefCell::new(Balancer::new(cluster.clone(), Seed::random()));
+        ClusterView { cluster, balancer, pools: of_members }
+    }
+}
+
+impl ListenerView {
+    fn new(
+        config: Arc<ProxyConfig>,
+        stats: DownstreamStats,
+        clusters: &HashMap<&str, Rc<ClusterView>>,
+        worker: WorkerIndex,
+    ) -> Self {
+        let route_clusters = config
+            .routes
+            .routes()
+            .iter()
+            .map(|route| match route.action() {
+                RouteAction::Forward(forward) => clusters.get(&*forward.cluster).cloned(),
+                RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
+            })
+            .collect();
+        for filter in &config.filters {
+            if let Err(fault) = filter.factory.attach_worker(worker) {
+                tracing::error!(filter = &*filter.name, %fault, "filter cannot set up its worker state");
+            }
+        }
+        ListenerView {
+            stats,
+            plan: ChainPlan::new(&config.filters),
+            request_limits: Limits {
+                max_head_bytes: config.limits.max_header_bytes,
+                max_headers: config.limits.max_headers,
+                max_body: config.limits.max_request_body,
+                ..Limits::default()
+            },
+            response_limits: Limits {
+                max_head_bytes: RESPONSE_HEAD_BYTES,
+                max_headers: 256,
+                max_body: None,
+                ..Limits::default()
+            },
+            route_clusters,
+            worker,
+            config,
+        }
+    }
+
+    pub(crate) fn cluster_of(&self, route: RouteId) -> Option<&Rc<ClusterView>> {
+        self.route_clusters.get(route.0 as usize)?.as_ref()
+    }
+}
+
+impl Drop for ListenerView {
+    fn drop(&mut self) {
+        for filter in &self.config.filters {
+            filter.factory.detach_worker(self.worker);
+        }
+    }
+}
+
+/// The `per_filter_config` object of `filter` for a route, or else for its
+/// virtual host.
+pub(crate) fn route_config(
+    filter: &FilterEntry,
+    route: Option<(RouteId, VirtualHostId)>,
+) -> Option<&dyn RouteFilterConfig> {
+    let (route, virtual_host) = route?;
+    let configs = &filter.route_configs;
+    let of_route = configs.by_route.binary_search_by_key(&route, |(id, _)| *id).ok();
+    if let Some(at) = of_route {
+        return Some(&*configs.by_route[at].1);
+    }
+    let at = configs.by_virtual_host.binary_search_by_key(&virtual_host, |(id, _)| *id).ok()?;
+    Some(&*configs.by_virtual_host[at].1)
+}

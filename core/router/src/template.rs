@@ -1,0 +1,185 @@
+//! Values of `*_headers_to_add`.
+
+use sidegate_api::{StreamState, Variable, VariableValue, is_header_value};
+
+use crate::header_name::{HeaderName, HeaderNameError};
+
+/// Literal text with `%variable%` parts; `%%` is a percent sign.
+///
+/// Variables are named as in [`VARIABLE_NAMES`], or `request_header_NAME` and
+/// `response_header_NAME`. MOSN knows only values that are one variable or
+/// one literal, drops others with a warning, and calls some of these variables
+/// `x-mosn-…`; what it accepts means the same here.
+#[derive(Debug, Clone)]
+pub struct HeaderValueTemplate(Vec<Part>);
+
+#[derive(Debug, Clone)]
+enum Part {
+    Literal(Box<str>),
+    Variable(Variable),
+    RequestHeader(HeaderName),
+    ResponseHeader(HeaderName),
+}
+
+/// A text is no value for a header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// No variable has that name.
+    #[error("`%{0}%` is no variable")]
+    UnknownVariable(String),
+    /// An odd number of percent signs.
+    #[error("`%` begins a variable that does not end; write `%%` for a percent sign")]
+    Unterminated,
+    /// Control bytes, or blanks at an end.
+    #[error("header value has a control byte, or a blank at an end")]
+    BadValue,
+    /// `request_header_` or `response_header_` without a header's name.
+    #[error(transparent)]
+    Header(#[from] HeaderNameError),
+}
+
+/// Names of variables in header values, MOSN's and our own.
+pub const VARIABLE_NAMES: [(&str, Variable); 27] = [
+    ("method", Variable::Method),
+    ("path", Variable::Path),
+    ("query", Variable::Query),
+    ("request_uri", Variable::Target),
+    ("host", Variable::Authority),
+    ("scheme", Variable::Scheme),
+    ("protocol", Variable::Protocol),
+    ("request_id", Variable::RequestId),
+    ("response_code", Variable::Status),
+    ("bytes_received", Variable::BytesReceived),
+    ("bytes_sent", Variable::BytesSent),
+    ("downstream_remote_address", Variable::DownstreamRemoteAddress),
+    ("downstream_remote_ip", Variable::DownstreamRemoteIp),
+    ("downstream_local_address", Variable::DownstreamLocalAddress),
+    ("listener", Variable::ListenerName),
+    ("virtual_host", Variable::VirtualHost),
+    ("route_name", Variable::RouteName),
+    ("cluster", Variable::ClusterName),
+    ("upstream_cluster", Variable::ClusterName),
+    ("upstream_host", Variable::UpstreamHost),
+    ("requested_server_name", Variable::TlsServerName),
+    ("tls_peer_subject", Variable::TlsPeerSubject),
+    ("x-mosn-method", Variable::Method),
+    ("x-mosn-path", Variable::Path),
+    ("x-mosn-querystring", Variable::Query),
+    ("x-mosn-host", Variable::Authority),
+    ("response_details", Variable::ResponseDetails),
+];
+
+impl HeaderValueTemplate {
+    /// Parses a value.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        if !is_header_value(text.as_bytes()) {
+            return Err(TemplateError::BadValue);
+        }
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('%') {
+            literal.push_str(&rest[..at]);
+            let (name, after) = rest[at + 1..].split_once('%').ok_or(TemplateError::Unterminated)?;
+            if name.is_empty() {
+                literal.push('%');
+            } else {
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+                }
+                parts.push(Part::variable(name)?);
+            }
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal.into()));
+        }
+        Ok(HeaderValueTemplate(parts))
+    }
+
+    /// Appends the value to `out`. Parts without a value give nothing.
+    pub fn render(&self, stream: &StreamState, out: &mut Vec<u8>) {
+        for part in &self.0 {
+            let value = match part {
+                Part::Literal(text) => text.as_bytes(),
+                Part::RequestHeader(name) if name.is_host() => stream.request.authority.as_bytes(),
+                Part::RequestHeader(name) => stream.request.headers.get(name.as_bytes()).unwrap_or_default(),
+                Part::ResponseHeader(name) => stream.response.headers.get(name.as_bytes()).unwrap_or_default(),
+                Part::Variable(variable) => match variable.get(stream) {
+                    Some(VariableValue::Bytes(bytes)) => bytes,
+                    Some(VariableValue::Integer(number)) => {
+                        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+                        continue;
+                    }
+                    None => continue,
+                },
+            };
+            out.extend_from_slice(value);
+        }
+    }
+}
+
+impl HeaderValueTemplate {
+    /// Whether it has no variable part.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.0.iter().all(|part| matches!(part, Part::Literal(_)))
+    }
+}
+
+impl Part {
+    fn variable(name: &str) -> Result<Self, TemplateError> {
+        if let Some(header) = name.strip_prefix("request_header_") {
+            return Ok(Part::RequestHeader(HeaderName::parse_readable(header)?));
+        }
+        if let Some(header) = name.strip_prefix("response_header_") {
+            return Ok(Part::ResponseHeader(HeaderName::parse_readable(header)?));
+        }
+        match VARIABLE_NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, variable)) => Ok(Part::Variable(*variable)),
+            None => Err(TemplateError::UnknownVariable(name.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(text: &str, stream: &StreamState) -> String {
+        let mut out = Vec::new();
+        HeaderValueTemplate::parse(text).unwrap().render(stream, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn literals_variables_and_headers_join() {
+        let mut stream = StreamState::default();
+        stream.request.set_target("/a/b?c");
+        stream.request.authority.push_str("x.y:1");
+        stream.request.headers.add(b"user", b"admin").unwrap();
+        stream.response.status = 204;
+        assert_eq!(rendered("plain", &stream), "plain");
+        assert_eq!(rendered("", &stream), "");
+        assert_eq!(rendered("%path%", &stream), "/a/b");
+        assert_eq!(rendered("<%host%%path%?%query%> 5%%", &stream), "<x.y:1/a/b?c> 5%");
+        assert_eq!(rendered("%request_header_User%-%request_header_host%", &stream), "admin-x.y:1");
+        assert_eq!(rendered("%response_code%%response_header_none%%upstream_host%", &stream), "204");
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        let parse = |text: &str| HeaderValueTemplate::parse(text).map(|_| ()).unwrap_err();
+        assert_eq!(parse("%nope%"), TemplateError::UnknownVariable("nope".into()));
+        assert_eq!(parse("50% off"), TemplateError::Unterminated);
+        assert_eq!(parse("a\r\nb: c"), TemplateError::BadValue);
+        assert_eq!(parse("%request_header_%"), TemplateError::Header(HeaderNameError::NotAToken));
+    }
+
+    #[test]
+    fn every_name_is_listed_once() {
+        for (index, (name, _)) in VARIABLE_NAMES.iter().enumerate() {
+            assert!(VARIABLE_NAMES[..index].iter().all(|(other, _)| other != name), "{name}");
+        }
+    }
+}

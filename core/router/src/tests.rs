@@ -1,0 +1,87 @@
+//! Tests of the crate as its users see it.
+
+mod apply;
+mod lookup;
+mod naive;
+mod redirect;
+mod scale;
+
+use std::sync::Arc;
+
+use sidegate_api::{Method, RequestHead};
+
+use crate::*;
+
+fn request(method: &str, authority: &str, target: &str, headers: &[(&str, &str)]) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.method = Method::parse(method.as_bytes()).unwrap();
+    head.scheme = "http";
+    head.authority.push_str(authority);
+    head.set_target(target);
+    for (name, value) in headers {
+        head.headers.add(name.as_bytes(), value.as_bytes()).unwrap();
+    }
+    head
+}
+
+fn get(authority: &str, target: &str) -> RequestHead {
+    request("GET", authority, target, &[])
+}
+
+fn forward(cluster: &str) -> ForwardAction {
+    ForwardAction {
+        cluster: cluster.into(),
+        timeout: None,
+        host_rewrite: HostRewrite::Keep,
+        path_rewrite: PathRewrite::Keep,
+    }
+}
+
+fn route(name: &str, matcher: RouteMatch) -> RouteConfig {
+    RouteConfig {
+        name: name.into(),
+        matcher,
+        action: RouteAction::Forward(forward("c")),
+        headers: HeaderOps::default(),
+        per_filter_config: Vec::new(),
+    }
+}
+
+fn prefix(text: &str) -> RouteMatch {
+    RouteMatch::new(PathMatch::prefix(text).unwrap(), Vec::new())
+}
+
+fn exact(text: &str) -> RouteMatch {
+    RouteMatch::new(PathMatch::exact(text).unwrap(), Vec::new())
+}
+
+fn regex(pattern: &str) -> RouteMatch {
+    RouteMatch::new(PathMatch::regex(pattern).unwrap(), Vec::new())
+}
+
+fn host(name: &str, domains: &[&str], routes: Vec<RouteConfig>) -> VirtualHostConfig {
+    VirtualHostConfig {
+        name: name.into(),
+        domains: domains.iter().map(|d| Domain::parse(d).unwrap()).collect(),
+        routes,
+        headers: HeaderOps::default(),
+        per_filter_config: Vec::new(),
+    }
+}
+
+fn router(virtual_hosts: Vec<VirtualHostConfig>) -> RouterConfig {
+    RouterConfig { name: "r".into(), virtual_hosts, headers: HeaderOps::default() }
+}
+
+fn table(virtual_hosts: Vec<VirtualHostConfig>) -> RouteTable {
+    RouteTable::new(router(virtual_hosts)).unwrap()
+}
+
+/// Name of the route, or of the virtual host in brackets, or `-`.
+fn found(table: &RouteTable, request: &RequestHead) -> Arc<str> {
+    match table.find(request) {
+        Ok(matched) => matched.route.name().clone(),
+        Err(NoRoute { virtual_host: Some(host) }) => format!("[{}]", host.name()).into(),
+        Err(NoRoute { virtual_host: None }) => "-".into(),
+    }
+}

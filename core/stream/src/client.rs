@@ -1,0 +1,86 @@
+//! The client's side: requests to an upstream host.
+
+use std::any::Any;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use sidegate_api::{Method, ResponseHead};
+use sidegate_net::{BufferPool, Socket};
+use sidegate_protocol::http1::{Decoded, Limits, ResponseDecoder, ResponseError, ResponseMeta};
+
+use crate::Wire;
+
+/// An upstream connection.
+#[derive(Debug)]
+pub struct ClientConnection {
+    /// Socket and buffers.
+    pub wire: Wire,
+    /// Requests sent on it, the current one included.
+    pub requests: u32,
+    decoder: ResponseDecoder,
+    /// Dropped with the connection; statistics hang here.
+    _guard: Option<Box<dyn Any>>,
+}
+
+/// Why no response came.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The host closed before the first byte of a response.
+    #[error("closed before a response")]
+    ClosedBeforeResponse,
+    /// The host closed within a response's head.
+    #[error("closed within a response head")]
+    ClosedInHead,
+    /// The head was refused.
+    #[error(transparent)]
+    Refused(#[from] ResponseError),
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl ClientConnection {
+    /// A fresh connection. `guard` is dropped with it.
+    pub fn new(socket: Socket, pool: BufferPool, guard: Option<Box<dyn Any>>) -> Self {
+        let decoder = ResponseDecoder::new();
+        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, _guard: guard }
+    }
+
+    /// Whether the connection carried a request before the current one: then a
+    /// close without a response may be the host's idle timeout.
+    pub fn is_reused(&self) -> bool {
+        self.requests > 1
+    }
+
+    /// Reads and decodes the next response head, informational or final.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &Limits,
+        method: &Method,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<ResponseMeta, ClientError>> {
+        loop {
+            match self.decoder.decode(self.wire.input.filled(), limits, method, head)? {
+                Decoded::Complete { consumed, meta } => {
+                    self.wire.input.consume(consumed);
+                    self.wire.expect_body(meta.body, limits);
+                    return Poll::Ready(Ok(meta));
+                }
+                Decoded::Partial => {}
+            }
+            let begun = !self.wire.input.is_empty();
+            if ready!(self.wire.socket.poll_read(cx, &mut self.wire.input, limits.max_head_bytes))? == 0 {
+                return Poll::Ready(Err(match begun {
+                    true => ClientError::ClosedInHead,
+                    false => ClientError::ClosedBeforeResponse,
+                }));
+            }
+        }
+    }
+
+    /// Whether it can wait in a pool: everything sent, nothing left over.
+    pub fn is_clean(&self) -> bool {
+        self.wire.output.is_flushed() && self.wire.input.is_empty() && self.wire.is_body_done()
+    }
+}

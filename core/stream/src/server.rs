@@ -1,0 +1,87 @@
+//! The server's side: requests from a client.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use sidegate_api::RequestHead;
+use sidegate_net::{BufferPool, Socket};
+use sidegate_protocol::http1::{Decoded, Limits, RequestDecoder, RequestError, RequestMeta, only_blank_lines};
+
+use crate::Wire;
+
+/// A downstream connection.
+#[derive(Debug)]
+pub struct ServerConnection {
+    /// Socket and buffers.
+    pub wire: Wire,
+    decoder: RequestDecoder,
+}
+
+/// Why no request came.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The client closed between requests: nothing is wrong.
+    #[error("closed between requests")]
+    Closed,
+    /// The client closed within a request's head.
+    #[error("closed within a request head")]
+    ClosedInHead,
+    /// The head was refused.
+    #[error(transparent)]
+    Refused(#[from] RequestError),
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl ServerConnection {
+    /// Serves `socket`.
+    pub fn new(socket: Socket, pool: BufferPool) -> Self {
+        ServerConnection { wire: Wire::new(socket, pool), decoder: RequestDecoder::new() }
+    }
+
+    /// Whether the client has begun a request that was not decoded yet.
+    pub fn has_begun(&self) -> bool {
+        !self.wire.input.is_empty() && !only_blank_lines(self.wire.input.filled())
+    }
+
+    /// Ready when the client has begun a request, closed, or failed; holds no
+    /// buffer while it waits for the first byte.
+    pub fn poll_begin(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<(), ServerError>> {
+        loop {
+            if self.has_begun() {
+                return Poll::Ready(Ok(()));
+            }
+            self.wire.input.release();
+            ready!(self.wire.socket.poll_readable(cx))?;
+            let read = ready!(self.wire.socket.poll_read(cx, &mut self.wire.input, limits.max_head_bytes))?;
+            if read == 0 {
+                return Poll::Ready(Err(ServerError::Closed));
+            }
+        }
+    }
+
+    /// Reads and decodes the head of the request that has begun.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &Limits,
+        head: &mut RequestHead,
+    ) -> Poll<Result<RequestMeta, ServerError>> {
+        // Room for the tolerated blank lines beside a head of the full size.
+        let max = limits.max_head_bytes + 16;
+        loop {
+            match self.decoder.decode(self.wire.input.filled(), limits, head)? {
+                Decoded::Complete { consumed, meta } => {
+                    self.wire.input.consume(consumed);
+                    self.wire.expect_body(meta.body, limits);
+                    return Poll::Ready(Ok(meta));
+                }
+                Decoded::Partial => {}
+            }
+            if ready!(self.wire.socket.poll_read(cx, &mut self.wire.input, max))? == 0 {
+                return Poll::Ready(Err(ServerError::ClosedInHead));
+            }
+        }
+    }
+}

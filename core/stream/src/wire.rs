@@ -1,0 +1,94 @@
+//! What both sides of an HTTP/1 connection share.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use sidegate_api::Headers;
+use sidegate_net::{BufferPool, ReadBuffer, Socket};
+use sidegate_protocol::http1::{BodyDecoder, BodyError, BodyLength, BodyStep, Limits};
+
+use crate::Output;
+
+/// A socket with what was read from it and what waits to be written to it.
+#[derive(Debug)]
+pub struct Wire {
+    /// The socket.
+    pub socket: Socket,
+    /// Bytes read and not used yet.
+    pub input: ReadBuffer,
+    /// The way out.
+    pub output: Output,
+    body: BodyDecoder,
+}
+
+/// What comes next of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyEvent {
+    /// The next so many bytes of [`Wire::input`] are body bytes.
+    Data(usize),
+    /// The body and its trailers are complete.
+    End,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFault {
+    /// The peer broke the protocol or a limit, or ended too early.
+    #[error(transparent)]
+    Refused(#[from] BodyError),
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Wire {
+    /// A connection on `socket`.
+    pub fn new(socket: Socket, pool: BufferPool) -> Self {
+        Wire {
+            socket,
+            input: ReadBuffer::new(pool),
+            output: Output::default(),
+            body: BodyDecoder::new(BodyLength::None, &Limits::default()),
+        }
+    }
+
+    /// Says how the body that follows in the input is framed.
+    pub fn expect_body(&mut self, length: BodyLength, limits: &Limits) {
+        self.body = BodyDecoder::new(length, limits);
+    }
+
+    /// Whether the incoming body is complete.
+    pub fn is_body_done(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// What comes next of the incoming body. After `Data(n)`, `n` bytes must be
+    /// consumed from `input` before the next call.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>, trailers: &mut Headers) -> Poll<Result<BodyEvent, BodyFault>> {
+        loop {
+            if self.body.is_done() {
+                return Poll::Ready(Ok(BodyEvent::End));
+            }
+            match self.body.decode(self.input.filled(), trailers)? {
+                BodyStep::Data { start, end } => {
+                    self.input.consume(start);
+                    return Poll::Ready(Ok(BodyEvent::Data(end - start)));
+                }
+                BodyStep::End { consumed } => {
+                    self.input.consume(consumed);
+                    return Poll::Ready(Ok(BodyEvent::End));
+                }
+                BodyStep::NeedMore { consumed } => self.input.consume(consumed),
+            }
+            if ready!(self.socket.poll_read(cx, &mut self.input, 0))? == 0 {
+                self.body.at_eof()?;
+                return Poll::Ready(Ok(BodyEvent::End));
+            }
+        }
+    }
+
+    /// Writes everything that waits.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.output.poll_flush(cx, &mut self.socket)
+    }
+}

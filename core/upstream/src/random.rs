@@ -1,0 +1,40 @@
+//! Random numbers that are good enough to spread load; not for secrets.
+
+use std::hash::{BuildHasher, RandomState};
+
+/// Seed of a worker's balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed(pub u64);
+
+impl Seed {
+    /// A different one each time, from the system's randomness.
+    pub fn random() -> Self {
+        // `RandomState` is keyed by the system; the hash of anything under a
+        // fresh key is as random as the key.
+        Seed(RandomState::new().hash_one(0_u64))
+    }
+}
+
+/// SplitMix64: every seed is a good one.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Random(seed.0)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `bound`, or 0 if that is 0. Multiply and shift: the bias is
+    /// `bound` in 2^64.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+}

@@ -1,0 +1,26 @@
+//! Tests of the crate as its users see it.
+
+mod balancing;
+mod clusters;
+
+use std::sync::Arc;
+
+use sidegate_api::{Address, Metrics};
+
+use crate::*;
+
+fn address(port: usize) -> Address {
+    Address::parse(&format!("127.0.0.1:{port}")).unwrap()
+}
+
+fn config(lb: LbPolicy, weights: &[u64]) -> ClusterConfig {
+    let hosts = weights.iter().enumerate().map(|(position, &weight)| HostConfig {
+        weight: HostWeight::new(weight).unwrap(),
+        ..HostConfig::new(address(position + 1))
+    });
+    ClusterConfig { lb, ..ClusterConfig::new("c", hosts.collect()) }
+}
+
+fn cluster(lb: LbPolicy, weights: &[u64]) -> Arc<Cluster> {
+    Arc::new(Cluster::new(config(lb, weights), &HostRegistry::new(Metrics::new(1))).unwrap())
+}

@@ -1,0 +1,218 @@
+//! What a module author writes.
+
+use serde::de::DeserializeOwned;
+use serde::Deserialize;
+
+use crate::host::Host;
+use crate::objects::{ConfigValue, RouteObject, WorkerObject};
+use crate::{
+    Complete, ConfigError, Counter, Gauge, Histogram, Hooks, HookResult, Logger, Phase, RequestBody, RequestHeaders,
+    RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Resumed, Status,
+};
+
+/// The short way for a filter that looks at request heads and keeps nothing
+/// per stream: implement it on the configuration itself.
+///
+/// ```
+/// use sidegate_sdk::prelude::*;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Auth {
+///     token: String,
+/// }
+///
+/// impl RequestFilter for Auth {
+///     fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///         match cx.headers().get("x-token") {
+///             Some(token) if token == self.token.as_bytes() => Ok(Status::Continue),
+///             _ => cx.reply(Reply::text(403, "forbidden\n")),
+///         }
+///     }
+/// }
+/// # fn main() {}
+/// ```
+pub trait RequestFilter: DeserializeOwned + Send + Sync + 'static {
+    /// Where the hook runs.
+    const PHASE: Phase = Phase::BeforeRoute;
+
+    /// Refuses a configuration that reads well but makes no sense.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// The request head.
+    fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult;
+}
+
+/// One filter of one stream. Declare the hooks it wants in [`Filter::HOOKS`]
+/// and write them; it lives on one worker and is dropped when the stream ends,
+/// or right after a hook failed or panicked.
+#[allow(unused_variables)]
+pub trait Filter {
+    /// The hooks below that are to be called.
+    const HOOKS: Hooks;
+
+    /// The request head, once per declared phase; again after a rematch or
+    /// for another upstream attempt.
+    fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+        Ok(Status::Continue)
+    }
+
+    /// A chunk of the request body, or all of it.
+    fn on_request_body(&mut self, cx: &mut RequestBody<'_>) -> HookResult {
+        Ok(Status::Continue)
+    }
+
+    /// The request's trailers, if it has any.
+    fn on_request_trailers(&mut self, cx: &mut RequestTrailers<'_>) -> HookResult {
+        Ok(Status::Continue)
+    }
+
+    /// The head of the response or of a local reply.
+    fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+        Ok(Status::Continue)
+    }
+
+    /// A chunk of the response body, or all of it.
+    fn on_response_body(&mut self, cx: &mut ResponseBody<'_>) -> HookResult {
+        Ok(Status::Continue)
+    }
+
+    /// The response's trailers, if it has any.
+    fn on_response_trailers(&mut self, cx: &mut ResponseTrailers<'_>) -> HookResult {
+        Ok(Status::Continue)
+    }
+
+    /// After a resume, in place of the hook that returned
+    /// [`Status::Pending`]. Needs no declaration.
+    fn on_resume(&mut self, cx: &mut Resumed<'_>) -> HookResult {
+        Ok(Status::Continue)
+    }
+
+    /// The stream has ended, also if it was pending; not after a fault.
+    fn on_complete(&mut self, cx: &mut Complete<'_>) {}
+}
+
+/// Makes the filters of one place in one filter chain.
+pub trait FilterFactory: Sized + Send + Sync + 'static {
+    /// What the filter's `config` object holds; [`NoConfig`] for nothing.
+    type Config: DeserializeOwned;
+
+    /// The filter. It may borrow from the factory, which outlives it; that is
+    /// the cheapest way to share the configuration.
+    type Filter<'f>: Filter;
+
+    /// Takes the configuration. Define metrics here.
+    fn new(config: Self::Config, env: &mut FactoryEnv) -> Result<Self, ConfigError>;
+
+    /// A filter for a new stream.
+    fn filter<'f>(&'f self, env: &FilterEnv<'_>) -> Self::Filter<'f>;
+
+    /// The hooks this factory's filters want: those of [`Filter::HOOKS`], or
+    /// fewer if the configuration needs fewer.
+    fn hooks(&self) -> Hooks {
+        <Self::Filter<'static> as Filter>::HOOKS
+    }
+
+    /// Takes a route's `per_filter_config`:
+    /// `Ok(RouteObject::new(config.parse::<Limits>()?))`.
+    fn route_config(&self, config: ConfigValue) -> Result<RouteObject, ConfigError> {
+        let _ = config;
+        Err(ConfigError::new("", "expected no per_filter_config: this filter has no settings per route"))
+    }
+
+    /// Makes what one worker's filters share without locks, on that worker.
+    fn worker_state(&self, worker: u32) -> Option<WorkerObject> {
+        let _ = worker;
+        None
+    }
+}
+
+/// What a factory is told and may use.
+#[derive(Debug)]
+pub struct FactoryEnv {
+    pub(crate) host: Host,
+    pub(crate) workers: u32,
+}
+
+impl FactoryEnv {
+    /// Number of workers; their indexes are below it.
+    pub fn workers(&self) -> u32 {
+        self.workers
+    }
+
+    /// The host's log and clocks, for any thread.
+    pub fn logger(&self) -> Logger {
+        Logger(self.host)
+    }
+
+    /// Defines a counter. The same name and labels give the same series again.
+    pub fn counter(&mut self, name: &str, labels: &[(&str, &str)]) -> Result<Counter, ConfigError> {
+        Counter::define(self.host, name, labels)
+    }
+
+    /// Defines a gauge.
+    pub fn gauge(&mut self, name: &str, labels: &[(&str, &str)]) -> Result<Gauge, ConfigError> {
+        Gauge::define(self.host, name, labels)
+    }
+
+    /// Defines a histogram.
+    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)]) -> Result<Histogram, ConfigError> {
+        Histogram::define(self.host, name, labels)
+    }
+}
+
+/// What a new filter is told.
+#[derive(Debug)]
+pub struct FilterEnv<'a> {
+    pub(crate) host: Host,
+    pub(crate) worker: u32,
+    pub(crate) worker_state: Option<&'a WorkerObject>,
+}
+
+impl<'a> FilterEnv<'a> {
+    /// Index of the worker that the stream lives on.
+    pub fn worker(&self) -> u32 {
+        self.worker
+    }
+
+    /// What [`FilterFactory::worker_state`] made, if it is a `T`.
+    pub fn worker_state<T: 'static>(&self) -> Option<&'a T> {
+        self.worker_state?.get()
+    }
+
+    /// The host's log and clocks.
+    pub fn logger(&self) -> Logger {
+        Logger(self.host)
+    }
+}
+
+/// The configuration of a filter that has none: refuses every key.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}
+
+/// The filter behind a [`RequestFilter`].
+pub struct Shared<'f, T>(&'f T);
+
+impl<T: RequestFilter> Filter for Shared<'_, T> {
+    const HOOKS: Hooks = Hooks::new().request_headers(T::PHASE);
+
+    fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+        self.0.on_request_headers(cx)
+    }
+}
+
+impl<T: RequestFilter> FilterFactory for T {
+    type Config = T;
+    type Filter<'f> = Shared<'f, T>;
+
+    fn new(config: T, _env: &mut FactoryEnv) -> Result<T, ConfigError> {
+        config.check()?;
+        Ok(config)
+    }
+
+    fn filter<'f>(&'f self, _env: &FilterEnv<'_>) -> Shared<'f, T> {
+        Shared(self)
+    }
+}

@@ -1,0 +1,208 @@
+//! A stream in a hook's hands: what every hook can see and do.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use sidegate_abi as abi;
+
+use crate::body::Direction;
+use crate::headers::Map;
+use crate::host::{check, host_fn, lent, Host};
+use crate::objects::{RouteObject, WorkerObject};
+use crate::{
+    Body, BodyMut, Headers, HeadersMut, HookResult, HostError, Logger, NumberVariable, Phase, Reply, ResumeHandle,
+    Status, Variable,
+};
+
+/// One request and its response, for the time of one hook. The contexts of the
+/// hooks ([`RequestHeaders`](crate::RequestHeaders) and so on) are this and a
+/// little more.
+///
+/// What it lends (header values, variables, body slices) is borrowed from it:
+/// it cannot be kept beyond the hook nor across a change.
+pub struct Stream<'a> {
+    pub(crate) host: Host,
+    raw: *mut abi::Stream,
+    worker_state: *mut WorkerObject,
+    phase: u32,
+    flags: u32,
+    /// The raw pointers above also keep it on the worker's thread.
+    _hook: PhantomData<&'a ()>,
+}
+
+impl<'a> Stream<'a> {
+    /// # Safety
+    /// `hook` is the host's, valid for `'a`, and its worker state came from
+    /// this SDK's `worker_attach`.
+    pub(crate) unsafe fn new(host: Host, hook: *const abi::Hook) -> Self {
+        // SAFETY: every field of ABI 1.0 is within every host's hook.
+        let (raw, worker_state, phase, flags) =
+            unsafe { ((*hook).stream, (*hook).worker_state, (*hook).phase, (*hook).flags) };
+        Stream { host, raw, worker_state: worker_state.cast(), phase, flags, _hook: PhantomData }
+    }
+
+    /// Which phase this hook runs in.
+    pub fn phase(&self) -> Phase {
+        Phase::from_number(self.phase)
+    }
+
+    /// Whether nothing follows in this direction: no body, no trailers.
+    pub fn is_end(&self) -> bool {
+        self.flags & abi::HOOK_END != 0
+    }
+
+    /// The request's header fields.
+    pub fn request(&self) -> Headers<'_> {
+        self.map(Map::Request)
+    }
+
+    /// The request's header fields, to change; until the request is sent.
+    pub fn request_mut(&mut self) -> HeadersMut<'_> {
+        self.map_mut(Map::Request)
+    }
+
+    /// The response's header fields.
+    pub fn response(&self) -> Headers<'_> {
+        self.map(Map::Response)
+    }
+
+    /// The response's header fields, to change; once there is a response.
+    pub fn response_mut(&mut self) -> HeadersMut<'_> {
+        self.map_mut(Map::Response)
+    }
+
+    pub(crate) fn map(&self, map: Map) -> Headers<'_> {
+        // SAFETY: borrowed from the hook's stream, which nobody else changes
+        // while the hook runs.
+        unsafe { Headers::new(self.host, self.raw, map) }
+    }
+
+    pub(crate) fn map_mut(&mut self, map: Map) -> HeadersMut<'_> {
+        // SAFETY: as `map`, and exclusively borrowed.
+        unsafe { HeadersMut::new(self.host, self.raw, map) }
+    }
+
+    pub(crate) fn body_of(&self, direction: Direction) -> Body<'_> {
+        // SAFETY: as `map`.
+        unsafe { Body::new(self.host, self.raw, direction) }
+    }
+
+    pub(crate) fn body_of_mut(&mut self, direction: Direction) -> BodyMut<'_> {
+        // SAFETY: as `map_mut`.
+        unsafe { BodyMut::new(self.host, self.raw, direction) }
+    }
+
+    /// Text of a variable, if it has one yet.
+    pub fn variable(&self, variable: Variable) -> Option<&[u8]> {
+        let get = host_fn!(self.host, variable_get).ok()?;
+        let mut value = abi::Slice::EMPTY;
+        // SAFETY: in the stream's hook.
+        check(unsafe { get(self.raw, variable as u32, &mut value) }).ok()?;
+        // SAFETY: lent until the stream is changed, which the borrow excludes.
+        Some(unsafe { lent(value) })
+    }
+
+    /// The same as text; `None` also if it is not UTF-8.
+    pub fn variable_str(&self, variable: Variable) -> Option<&str> {
+        std::str::from_utf8(self.variable(variable)?).ok()
+    }
+
+    /// Value of a number variable, if it has one yet.
+    pub fn number(&self, variable: NumberVariable) -> Option<u64> {
+        let get = host_fn!(self.host, variable_get_u64).ok()?;
+        let mut value = 0;
+        // SAFETY: in the stream's hook.
+        check(unsafe { get(self.raw, variable as u32, &mut value) }).ok()?;
+        Some(value)
+    }
+
+    /// Sets a variable that can be set.
+    pub fn set_variable(&mut self, variable: Variable, value: impl AsRef<[u8]>) -> Result<(), HostError> {
+        self.set_raw(variable as u32, value.as_ref())
+    }
+
+    /// Sets the status of the response; once there is one.
+    pub fn set_status(&mut self, status: u16) -> Result<(), HostError> {
+        self.set_raw(abi::VAR_STATUS, status.to_string().as_bytes())
+    }
+
+    fn set_raw(&mut self, variable: u32, value: &[u8]) -> Result<(), HostError> {
+        let set = host_fn!(self.host, variable_set)?;
+        // SAFETY: in the stream's hook; the value is lent for the call.
+        check(unsafe { set(self.raw, variable, abi::Slice::from_bytes(value)) })
+    }
+
+    /// Value of a variable that the stream's filters share by name.
+    pub fn named(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        let get = host_fn!(self.host, named_get).ok()?;
+        let mut value = abi::Slice::EMPTY;
+        // SAFETY: in the stream's hook; the name is lent for the call.
+        check(unsafe { get(self.raw, abi::Slice::from_bytes(name.as_ref()), &mut value) }).ok()?;
+        // SAFETY: lent until the stream is changed, which the borrow excludes.
+        Some(unsafe { lent(value) })
+    }
+
+    /// Sets a variable that the stream's filters share by name.
+    pub fn set_named(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HostError> {
+        let set = host_fn!(self.host, named_set)?;
+        let (name, value) = (abi::Slice::from_bytes(name.as_ref()), abi::Slice::from_bytes(value.as_ref()));
+        // SAFETY: in the stream's hook; both are lent for the call.
+        check(unsafe { set(self.raw, name, value) })
+    }
+
+    /// Sets the reply and stops: `return cx.reply(Reply::text(403, "no\n"))`.
+    /// A fault if the host does not take it.
+    pub fn reply(&mut self, reply: Reply<'_>) -> HookResult {
+        self.set_reply(reply)?;
+        Ok(Status::Stop)
+    }
+
+    /// Sets the reply that goes out when this hook returns [`Status::Stop`].
+    pub fn set_reply(&mut self, reply: Reply<'_>) -> Result<(), HostError> {
+        let send = host_fn!(self.host, reply)?;
+        // SAFETY: in the stream's hook; the reply is lent for the call.
+        reply.with_raw(|raw| check(unsafe { send(self.raw, raw) }))
+    }
+
+    /// A handle that ends the wait after this hook returned
+    /// [`Status::Pending`]. Calls in one hook give handles of the same wait.
+    pub fn resume_handle(&mut self) -> Result<ResumeHandle, HostError> {
+        let get = host_fn!(self.host, resume_handle)?;
+        let mut raw = ptr::null_mut();
+        // SAFETY: in the stream's hook.
+        check(unsafe { get(self.raw, &mut raw) })?;
+        // SAFETY: the host just gave us one reference.
+        Ok(unsafe { ResumeHandle::from_raw(self.host, raw) })
+    }
+
+    /// What [`FilterFactory::route_config`](crate::FilterFactory::route_config)
+    /// made for the matched route or virtual host, if it is a `T`.
+    pub fn route_config<T: 'static>(&self) -> Option<&'a T> {
+        let get = host_fn!(self.host, route_config).ok()?;
+        // SAFETY: in the stream's hook.
+        let object = unsafe { get(self.raw) }.cast::<RouteObject>();
+        // SAFETY: NULL or what this factory's `create_route_config` made, which
+        // lives until the hook returns; never changed once made.
+        unsafe { object.as_ref() }?.get()
+    }
+
+    /// What [`FilterFactory::worker_state`](crate::FilterFactory::worker_state)
+    /// made for this worker, if it is a `T`.
+    pub fn worker_state<T: 'static>(&self) -> Option<&'a T> {
+        // SAFETY: NULL or what this factory's `worker_attach` made, on this
+        // thread; freed after the last filter of the worker.
+        unsafe { self.worker_state.as_ref() }?.get()
+    }
+
+    /// The host's log and clocks.
+    pub fn logger(&self) -> Logger {
+        Logger(self.host)
+    }
+
+    pub(crate) fn report_fault(host: Host, raw: *mut abi::Stream, message: &str) {
+        if let Ok(fault) = host_fn!(host, fault) {
+            // SAFETY: in the stream's hook; the message is lent for the call.
+            let _ = unsafe { fault(raw, abi::Slice::from_bytes(message.as_bytes())) };
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Numbered facts of a stream.
+
+use sidegate_abi as abi;
+
+/// A fact of a stream that has text. Method, path and the like are variables,
+/// never headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum Variable {
+    /// Request method; can be set.
+    Method = abi::VAR_METHOD,
+    /// Path without query; can be set.
+    Path = abi::VAR_PATH,
+    /// Query without `?`; can be set.
+    Query = abi::VAR_QUERY,
+    /// Path and query; can be set.
+    Target = abi::VAR_TARGET,
+    /// Host and optional port, one value with header `host`; can be set.
+    Authority = abi::VAR_AUTHORITY,
+    /// `http` or `https`.
+    Scheme = abi::VAR_SCHEME,
+    /// Protocol version of the client.
+    Protocol = abi::VAR_PROTOCOL,
+    /// Client's `IP:port`.
+    DownstreamRemoteAddress = abi::VAR_DOWNSTREAM_REMOTE_ADDRESS,
+    /// The proxy's `IP:port` towards the client.
+    DownstreamLocalAddress = abi::VAR_DOWNSTREAM_LOCAL_ADDRESS,
+    /// Name of the listener.
+    ListenerName = abi::VAR_LISTENER_NAME,
+    /// Name of the virtual host.
+    VirtualHost = abi::VAR_VIRTUAL_HOST,
+    /// Name of the route.
+    RouteName = abi::VAR_ROUTE_NAME,
+    /// Name of the cluster.
+    ClusterName = abi::VAR_CLUSTER_NAME,
+    /// Upstream host's `IP:port`.
+    UpstreamHost = abi::VAR_UPSTREAM_HOST,
+    /// Request id.
+    RequestId = abi::VAR_REQUEST_ID,
+    /// Client's IP address.
+    DownstreamRemoteIp = abi::VAR_DOWNSTREAM_REMOTE_IP,
+    /// Subject of the client's TLS certificate.
+    TlsPeerSubject = abi::VAR_TLS_PEER_SUBJECT,
+    /// Server name the client asked for in TLS.
+    TlsServerName = abi::VAR_TLS_SERVER_NAME,
+    /// One word on why the proxy replied itself.
+    ResponseDetails = abi::VAR_RESPONSE_DETAILS,
+}
+
+/// A fact of a stream that is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum NumberVariable {
+    /// Response status.
+    Status = abi::VAR_STATUS,
+    /// Request body bytes so far.
+    BytesReceived = abi::VAR_BYTES_RECEIVED,
+    /// Response body bytes so far.
+    BytesSent = abi::VAR_BYTES_SENT,
+    /// Response flags.
+    ResponseFlags = abi::VAR_RESPONSE_FLAGS,
+}

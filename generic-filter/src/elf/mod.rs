@@ -1,0 +1,190 @@
+//! A reader of ELF shared objects that sees what the dynamic loader will see:
+//! program headers and the dynamic segment, never the section headers' view of
+//! the same facts. Any bytes are safe input.
+
+mod dynamic;
+mod symbols;
+mod view;
+
+pub(crate) use dynamic::Dynamic;
+pub(crate) use symbols::{Binding, Kind, Requirement, Symbol, requirements, symbols};
+pub(crate) use view::View;
+
+use crate::refusal::Reason;
+
+/// `e_machine` of this host.
+pub(crate) const HOST_MACHINE: u16 = if cfg!(target_arch = "aarch64") { EM_AARCH64 } else { EM_X86_64 };
+const EM_X86_64: u16 = 62;
+const EM_AARCH64: u16 = 183;
+const HEADER_LEN: u64 = 64;
+const PROGRAM_HEADER_LEN: u64 = 56;
+const SECTION_HEADER_LEN: u64 = 64;
+const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
+const SHT_NOBITS: u32 = 8;
+
+/// A shared object whose parts all lie inside the file.
+#[derive(Debug)]
+pub(crate) struct Elf<'a> {
+    pub(crate) view: View<'a>,
+    segments: Vec<Segment>,
+    pub(crate) dynamic: Dynamic,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    kind: u32,
+    offset: u64,
+    address: u64,
+    file_len: u64,
+}
+
+impl<'a> Elf<'a> {
+    /// Checks identity, machine, type and that no part is cut off, then reads
+    /// the dynamic segment.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Reason> {
+        let view = View(bytes);
+        check_identity(view)?;
+        let machine = view.u16(18).unwrap_or_default();
+        if machine != HOST_MACHINE {
+            return Err(Reason::WrongMachine { expected: machine_name(HOST_MACHINE), found: machine_name(machine) });
+        }
+        match view.u16(16) {
+            Some(3) => {}
+            other => return Err(Reason::WrongType { found: type_name(other.unwrap_or_default()) }),
+        }
+        let segments = read_segments(view)?;
+        check_sections(view)?;
+        let mut elf = Elf { view, segments, dynamic: Dynamic::default() };
+        elf.dynamic = elf.read_dynamic()?;
+        Ok(elf)
+    }
+
+    fn read_dynamic(&self) -> Result<Dynamic, Reason> {
+        let segment = self.segments.iter().find(|s| s.kind == PT_DYNAMIC);
+        let segment = segment.ok_or(Reason::Malformed { what: "it has no dynamic segment" })?;
+        let entries = self.view.view(segment.offset, segment.file_len);
+        Dynamic::read(entries.ok_or(Reason::Malformed { what: "its dynamic segment is outside the file" })?)
+    }
+
+    /// Where the loader's `address` lies in the file, if `len` bytes of it do.
+    pub(crate) fn offset(&self, address: u64, len: u64) -> Option<u64> {
+        self.segments.iter().filter(|s| s.kind == PT_LOAD).find_map(|s| {
+            let into = address.checked_sub(s.address)?;
+            let end = into.checked_add(len)?;
+            (end <= s.file_len).then(|| s.offset.checked_add(into)).flatten()
+        })
+    }
+
+    /// The bytes from `address` to the end of its segment's part in the file.
+    pub(crate) fn at_address(&self, address: u64) -> Option<View<'a>> {
+        self.segments.iter().filter(|s| s.kind == PT_LOAD).find_map(|s| {
+            let into = address.checked_sub(s.address).filter(|&into| into < s.file_len)?;
+            self.view.view(s.offset.checked_add(into)?, s.file_len - into)
+        })
+    }
+
+    /// The dynamic string table.
+    pub(crate) fn strings(&self) -> Result<View<'a>, Reason> {
+        let strings = self.at_address(self.dynamic.strtab).and_then(|v| v.view(0, self.dynamic.strsz));
+        strings.ok_or(Reason::Malformed { what: "its dynamic string table is outside the file" })
+    }
+
+    /// Text number `at` of the dynamic string table, for people.
+    pub(crate) fn string(&self, at: u64) -> Result<String, Reason> {
+        let text = self.strings()?.text(at);
+        let text = text.ok_or(Reason::Malformed { what: "a name is outside its dynamic string table" })?;
+        Ok(String::from_utf8_lossy(text).into_owned())
+    }
+}
+
+fn check_identity(view: View<'_>) -> Result<(), Reason> {
+    let start = view.bytes(0, view.len().min(4)).unwrap_or_default();
+    if start != b"\x7fELF" {
+        let found = if start.is_empty() { "an empty file".to_owned() } else { start.escape_ascii().to_string() };
+        return Err(Reason::NotElf { found });
+    }
+    if view.len() < HEADER_LEN {
+        return Err(Reason::Truncated { what: "the ELF header", needs: HEADER_LEN, has: view.len() });
+    }
+    match view.u8(4) {
+        Some(2) => {}
+        Some(1) => return Err(Reason::WrongClass { found: "a 32-bit file".to_owned() }),
+        other => return Err(Reason::WrongClass { found: format!("class {}", other.unwrap_or_default()) }),
+    }
+    match view.u8(5) {
+        Some(1) => Ok(()),
+        Some(2) => Err(Reason::WrongClass { found: "a big-endian file".to_owned() }),
+        other => Err(Reason::WrongClass { found: format!("byte order {}", other.unwrap_or_default()) }),
+    }
+}
+
+fn read_segments(view: View<'_>) -> Result<Vec<Segment>, Reason> {
+    let (at, size, count) = (view.u64(32), view.u16(54), view.u16(56));
+    let (at, size, count) = (at.unwrap_or_default(), size.unwrap_or_default(), count.unwrap_or_default());
+    if u64::from(size) != PROGRAM_HEADER_LEN || count == 0 {
+        return Err(Reason::Malformed { what: "it has no program headers of the expected size" });
+    }
+    let needs = at.saturating_add(u64::from(count) * PROGRAM_HEADER_LEN);
+    let table = view.view(at, u64::from(count) * PROGRAM_HEADER_LEN);
+    let table = table.ok_or(Reason::Truncated { what: "the program headers", needs, has: view.len() })?;
+    let mut segments = Vec::with_capacity(count.into());
+    for index in 0..u64::from(count) {
+        let entry = index * PROGRAM_HEADER_LEN;
+        let number = |at: u64| table.u64(entry + at).unwrap_or_default();
+        let segment = Segment {
+            kind: table.u32(entry).unwrap_or_default(),
+            offset: number(8),
+            address: number(16),
+            file_len: number(32),
+        };
+        let needs = segment.offset.saturating_add(segment.file_len);
+        if matches!(segment.kind, PT_LOAD | PT_DYNAMIC) && needs > view.len() {
+            return Err(Reason::Truncated { what: "a segment", needs, has: view.len() });
+        }
+        segments.push(segment);
+    }
+    Ok(segments)
+}
+
+/// Nothing of the section headers is used, but they stand at the end of a
+/// file, so that a copy that was cut short is noticed by them.
+fn check_sections(view: View<'_>) -> Result<(), Reason> {
+    let (at, size, count) = (view.u64(40), view.u16(58), view.u16(60));
+    let (at, size, count) = (at.unwrap_or_default(), size.unwrap_or_default(), count.unwrap_or_default());
+    if at == 0 || u64::from(size) != SECTION_HEADER_LEN {
+        return Ok(());
+    }
+    let len = u64::from(count) * SECTION_HEADER_LEN;
+    let truncated = |what, needs| Reason::Truncated { what, needs, has: view.len() };
+    let table = view.view(at, len).ok_or_else(|| truncated("the section headers", at.saturating_add(len)))?;
+    for index in 0..u64::from(count) {
+        let entry = index * SECTION_HEADER_LEN;
+        let number = |at: u64| table.u64(entry + at).unwrap_or_default();
+        let needs = number(24).saturating_add(number(32));
+        if table.u32(entry + 4) != Some(SHT_NOBITS) && needs > view.len() {
+            return Err(truncated("a section", needs));
+        }
+    }
+    Ok(())
+}
+
+fn machine_name(machine: u16) -> String {
+    match machine {
+        EM_X86_64 => "x86-64".to_owned(),
+        EM_AARCH64 => "aarch64".to_owned(),
+        3 => "x86 (32-bit)".to_owned(),
+        40 => "arm (32-bit)".to_owned(),
+        243 => "riscv".to_owned(),
+        other => format!("machine number {other}"),
+    }
+}
+
+fn type_name(kind: u16) -> String {
+    match kind {
+        1 => "a relocatable object (.o)".to_owned(),
+        2 => "an executable".to_owned(),
+        4 => "a core dump".to_owned(),
+        other => format!("ELF type {other}"),
+    }
+}

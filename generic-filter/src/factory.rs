@@ -1,0 +1,275 @@
+//! A module's factory, adapted to the proxy's.
+
+use std::ffi::c_void;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::time::Instant;
+
+use sidegate_abi::{FactoryTable, FilterTable, OK};
+use sidegate_api::{
+    FilterConfigError, FilterFault, Interests, ModuleStatus, RouteFilterConfig, StreamFilter, StreamFilterFactory,
+    WorkerIndex,
+};
+
+use crate::control::ModuleControl;
+use crate::filter::ModuleFilter;
+use crate::loaded::LoadedModule;
+use crate::quarantine::QuarantineState;
+use crate::route_config;
+
+/// An object of the module's; only passed back to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Foreign(*mut c_void);
+
+impl Foreign {
+    pub(crate) fn new(object: *mut c_void) -> Self {
+        Foreign(object)
+    }
+
+    /// To be passed to the module. A method, so that closures capture the
+    /// whole and not the bare pointer.
+    pub(crate) fn get(self) -> *mut c_void {
+        self.0
+    }
+}
+
+// SAFETY: the host never follows it, and the ABI says on which threads the
+// module gets it back.
+unsafe impl Send for Foreign {}
+// SAFETY: as above.
+unsafe impl Sync for Foreign {}
+
+/// A module's factory, until the last filter, route object and worker state
+/// made of it are gone; then it is destroyed on the module-control thread.
+pub(crate) struct FactoryCore {
+    pub(crate) module: Arc<LoadedModule>,
+    pub(crate) control: Arc<ModuleControl>,
+    pub(crate) object: Foreign,
+    pub(crate) table: FactoryTable,
+    pub(crate) filters: FilterTable,
+    pub(crate) interests: Interests,
+    filter_name: String,
+    quarantine: Option<QuarantineState>,
+    live: Box<[LiveCount]>,
+}
+
+/// Filters of one worker that live now. Only that worker writes, so that no
+/// stream touches a cache line of another worker's.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct LiveCount(AtomicU64);
+
+impl LiveCount {
+    fn change(&self, by: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    }
+}
+
+/// What [`FactoryCore`] is made of.
+pub(crate) struct FactoryParts {
+    pub(crate) object: Foreign,
+    pub(crate) table: FactoryTable,
+    pub(crate) filters: FilterTable,
+    pub(crate) interests: Interests,
+}
+
+impl FactoryCore {
+    pub(crate) fn new(
+        module: Arc<LoadedModule>,
+        control: Arc<ModuleControl>,
+        parts: FactoryParts,
+        filter_name: String,
+        quarantine: Option<QuarantineState>,
+        workers: usize,
+    ) -> Arc<Self> {
+        let FactoryParts { object, table, filters, interests } = parts;
+        let live = (0..workers).map(|_| LiveCount::default()).collect();
+        let core = Arc::new(FactoryCore {
+            module,
+            control,
+            object,
+            table,
+            filters,
+            interests,
+            filter_name,
+            quarantine,
+            live,
+        });
+        core.module.add_factory(Arc::downgrade(&core));
+        core
+    }
+
+    pub(crate) fn filter_name(&self) -> &str {
+        &self.filter_name
+    }
+
+    /// Filters that live now.
+    pub(crate) fn streams(&self) -> u64 {
+        self.live.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Counts a fault and says what it was for the log.
+    pub(crate) fn fault(&self, message: String) -> FilterFault {
+        self.module.identity.count_fault();
+        if self.quarantine.as_ref().is_some_and(|q| q.count(Instant::now())) {
+            tracing::error!(
+                target: "module",
+                module = self.module.identity.name.as_str(),
+                "filter `{}` is in quarantine: too many faults, the last was: {message}",
+                self.filter_name
+            );
+        }
+        FilterFault::new(message)
+    }
+}
+
+impl fmt::Debug for FactoryCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FactoryCore").field("module", &self.module).field("filter", &self.filter_name).finish()
+    }
+}
+
+impl Drop for FactoryCore {
+    fn drop(&mut self) {
+        let (object, destroy, module) = (self.object, self.table.destroy, self.module.clone());
+        self.control.post(move || {
+            if let Some(destroy) = destroy {
+                // SAFETY: the module's function and object; nothing that was
+                // made of the factory is left, and this happens once.
+                unsafe { destroy(object.get()) };
+            }
+            drop(module);
+        });
+    }
+}
+
+/// The factory as one worker uses it. Filters hold this and not the core: its
+/// reference count is touched by its own worker only.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct WorkerHandle {
+    pub(crate) core: Arc<FactoryCore>,
+    worker: usize,
+    attached: AtomicBool,
+    state: AtomicPtr<c_void>,
+}
+
+impl WorkerHandle {
+    /// What `worker_attach` made.
+    pub(crate) fn state(&self) -> *mut c_void {
+        self.state.load(Ordering::Relaxed)
+    }
+
+    /// A filter of this worker came to life.
+    pub(crate) fn filter_made(&self) {
+        self.live().change(1);
+    }
+
+    /// One has gone.
+    pub(crate) fn filter_gone(&self) {
+        self.live().change(u64::MAX);
+    }
+
+    fn live(&self) -> &LiveCount {
+        // Handles are made for the counts' indexes.
+        &self.core.live[self.worker]
+    }
+
+    fn number(&self) -> u32 {
+        self.worker as u32
+    }
+}
+
+/// The proxy's view of a module's factory.
+#[derive(Debug)]
+pub(crate) struct ModuleFactory {
+    core: Arc<FactoryCore>,
+    workers: Box<[Arc<WorkerHandle>]>,
+}
+
+impl ModuleFactory {
+    pub(crate) fn new(core: Arc<FactoryCore>) -> Self {
+        let handle = |worker| {
+            Arc::new(WorkerHandle {
+                core: core.clone(),
+                worker,
+                attached: AtomicBool::new(false),
+                state: AtomicPtr::default(),
+            })
+        };
+        let workers = (0..core.live.len()).map(handle).collect();
+        ModuleFactory { core, workers }
+    }
+
+    fn worker(&self, worker: WorkerIndex) -> Result<&Arc<WorkerHandle>, FilterFault> {
+        self.workers.get(worker.0).ok_or_else(|| FilterFault::new(format!("there is no worker {}", worker.0)))
+    }
+}
+
+impl StreamFilterFactory for ModuleFactory {
+    fn interests(&self) -> Interests {
+        self.core.interests
+    }
+
+    fn create_filter(&self, worker: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {
+        if let Some(stand_in) = self.core.quarantine.as_ref().and_then(QuarantineState::stand_in) {
+            return Ok(stand_in);
+        }
+        let handle = self.worker(worker)?;
+        if self.core.table.worker_attach.is_some() && !handle.attached.load(Ordering::Relaxed) {
+            return Err(self.core.fault(format!("worker {} has no state of the module", worker.0)));
+        }
+        let Some(create) = self.core.table.create_filter else {
+            return Err(self.core.fault("the module has no create_filter".to_owned()));
+        };
+        let mut object = std::ptr::null_mut();
+        // SAFETY: the module's function with its own objects, on the worker.
+        let result = unsafe { create(self.core.object.get(), handle.number(), handle.state(), &mut object) };
+        if result != OK {
+            return Err(self.core.fault(format!("create_filter answered {result}")));
+        }
+        Ok(Box::new(ModuleFilter::new(handle.clone(), object)))
+    }
+
+    fn create_route_config(&self, value: &serde_json::Value) -> Result<Arc<dyn RouteFilterConfig>, FilterConfigError> {
+        route_config::create(&self.core, value)
+    }
+
+    fn attach_worker(&self, worker: WorkerIndex) -> Result<(), FilterFault> {
+        let handle = self.worker(worker)?;
+        let Some(attach) = self.core.table.worker_attach else {
+            return Ok(());
+        };
+        if handle.attached.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut state = std::ptr::null_mut();
+        // SAFETY: the module's function and object, on the worker's thread.
+        let result = unsafe { attach(self.core.object.get(), handle.number(), &mut state) };
+        if result != OK {
+            handle.attached.store(false, Ordering::Relaxed);
+            return Err(self.core.fault(format!("worker_attach answered {result}")));
+        }
+        handle.state.store(state, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn detach_worker(&self, worker: WorkerIndex) {
+        let Ok(handle) = self.worker(worker) else {
+            return;
+        };
+        if !handle.attached.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let state = handle.state.swap(std::ptr::null_mut(), Ordering::Relaxed);
+        if let Some(detach) = self.core.table.worker_detach {
+            // SAFETY: as `attach_worker`; the state is given back once.
+            unsafe { detach(self.core.object.get(), handle.number(), state) };
+        }
+    }
+
+    fn module(&self) -> Option<ModuleStatus> {
+        Some(self.core.module.status())
+    }
+}

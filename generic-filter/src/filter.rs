@@ -1,0 +1,158 @@
+//! A module's filter, adapted to the proxy's.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidegate_abi as abi;
+use sidegate_abi::{Hook, HookFn};
+use sidegate_api::{Completion, EndOfStream, FilterCx, ReceiverPhase, Status, StreamFilter};
+
+use crate::factory::WorkerHandle;
+use crate::host;
+
+/// One filter of one stream. Lives and dies on its worker.
+pub(crate) struct ModuleFilter {
+    worker: Arc<WorkerHandle>,
+    object: *mut c_void,
+    /// Phase and flags of the last hook, for the resume that stands for it.
+    last: (u32, u32),
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Working,
+    /// A filter that faulted sees nothing but its end.
+    Faulted,
+}
+
+impl ModuleFilter {
+    pub(crate) fn new(worker: Arc<WorkerHandle>, object: *mut c_void) -> Self {
+        worker.filter_made();
+        ModuleFilter { worker, object, last: (abi::PHASE_BEFORE_ROUTE, 0), state: State::Working }
+    }
+
+    fn call(&mut self, hook: Option<HookFn>, cx: &mut FilterCx<'_>, phase: u32, flags: u32) -> Status {
+        let Some(hook) = hook else {
+            return Status::Continue;
+        };
+        if self.state == State::Faulted {
+            return Status::Continue;
+        }
+        self.last = (phase, flags);
+        let core = &*self.worker.core;
+        let (status, said) = host::enter(cx, core, |stream, host| {
+            let told = self.told(stream, phase, flags);
+            // SAFETY: the module's hook with its own filter, on its worker;
+            // the stream's number is valid until `enter` returns.
+            let status = unsafe { hook(self.object, &told) };
+            (status, host.fault.take())
+        });
+        match status {
+            abi::STATUS_CONTINUE => Status::Continue,
+            abi::STATUS_STOP => Status::Stop,
+            abi::STATUS_PENDING => Status::Pending,
+            abi::STATUS_TERMINATE => Status::Terminate,
+            abi::STATUS_REMATCH_ROUTE => Status::RematchRoute,
+            abi::STATUS_RECHOOSE_HOST => Status::RechooseHost,
+            abi::STATUS_FAULT => self.fault(said.unwrap_or_else(|| "it gave no reason".to_owned())),
+            other => self.fault(format!("a hook returned {other:#x}, which is no status")),
+        }
+    }
+
+    fn told(&self, stream: *mut abi::Stream, phase: u32, flags: u32) -> Hook {
+        Hook { size: size_of::<Hook>() as u64, stream, worker_state: self.worker.state(), phase, flags }
+    }
+
+    fn fault(&mut self, message: String) -> Status {
+        self.state = State::Faulted;
+        let name = &self.worker.core.module.identity.name;
+        Status::Fault(self.worker.core.fault(format!("module `{name}`: {message}")))
+    }
+
+    /// Body and trailer hooks of requests run in the first declared phase.
+    fn body_phase(&self) -> u32 {
+        let first = self.worker.core.interests.phases.first_phase();
+        first.unwrap_or(ReceiverPhase::BeforeRoute) as u32
+    }
+}
+
+fn flags(end: EndOfStream) -> u32 {
+    match end {
+        EndOfStream::More => 0,
+        EndOfStream::End => abi::HOOK_END,
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    // One less than "not known" is still 584 years.
+    u64::try_from(duration.as_nanos()).unwrap_or(abi::NO_DURATION - 1)
+}
+
+impl StreamFilter for ModuleFilter {
+    fn on_request_headers(&mut self, cx: &mut FilterCx<'_>, phase: ReceiverPhase, end: EndOfStream) -> Status {
+        self.call(self.worker.core.filters.on_request_headers, cx, phase as u32, flags(end))
+    }
+
+    fn on_request_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
+        self.call(self.worker.core.filters.on_request_body, cx, self.body_phase(), flags(end))
+    }
+
+    fn on_request_trailers(&mut self, cx: &mut FilterCx<'_>) -> Status {
+        self.call(self.worker.core.filters.on_request_trailers, cx, self.body_phase(), abi::HOOK_END)
+    }
+
+    fn on_response_headers(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
+        self.call(self.worker.core.filters.on_response_headers, cx, abi::PHASE_SEND, flags(end))
+    }
+
+    fn on_response_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
+        self.call(self.worker.core.filters.on_response_body, cx, abi::PHASE_SEND, flags(end))
+    }
+
+    fn on_response_trailers(&mut self, cx: &mut FilterCx<'_>) -> Status {
+        self.call(self.worker.core.filters.on_response_trailers, cx, abi::PHASE_SEND, abi::HOOK_END)
+    }
+
+    fn on_resume(&mut self, cx: &mut FilterCx<'_>) -> Status {
+        let (phase, flags) = self.last;
+        self.call(self.worker.core.filters.on_resume, cx, phase, flags)
+    }
+
+    fn on_complete(&mut self, cx: &mut FilterCx<'_>, completion: &Completion) {
+        let Some(hook) = self.worker.core.filters.on_complete else {
+            return;
+        };
+        if self.state == State::Faulted {
+            return;
+        }
+        let completion = abi::Completion {
+            size: size_of::<abi::Completion>() as u64,
+            status: completion.status.into(),
+            flags: completion.flags.bits(),
+            reset_by: completion.reset_by as u32,
+            unused: 0,
+            bytes_received: completion.bytes_received,
+            bytes_sent: completion.bytes_sent,
+            duration_ns: nanoseconds(completion.duration),
+            upstream_duration_ns: completion.upstream_duration.map_or(abi::NO_DURATION, nanoseconds),
+        };
+        let core = &*self.worker.core;
+        host::enter(cx, core, |stream, _| {
+            let told = self.told(stream, abi::PHASE_SEND, abi::HOOK_END);
+            // SAFETY: as in `call`.
+            unsafe { hook(self.object, &told, &completion) }
+        });
+    }
+}
+
+impl Drop for ModuleFilter {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.worker.core.filters.destroy {
+            // SAFETY: the module's function and filter, on its worker, once.
+            unsafe { destroy(self.object) };
+        }
+        self.worker.filter_gone();
+    }
+}

@@ -1,0 +1,119 @@
+//! The stream that a hook may work on: valid while that hook runs, and
+//! recognized as stale ever after.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sidegate_abi as abi;
+use sidegate_api::FilterCx;
+
+use crate::factory::FactoryCore;
+
+/// What host functions need while a hook runs. Only shared references to it
+/// exist.
+pub(crate) struct HostStream<'h> {
+    /// Borrowed exclusively for the time of the hook; each host function
+    /// borrows it for itself, and none runs within another but from a header
+    /// visitor, during which it is not borrowed.
+    cx: *mut FilterCx<'h>,
+    pub(crate) core: &'h FactoryCore,
+    /// What the module said about a fault.
+    pub(crate) fault: RefCell<Option<String>>,
+    /// Visits of header maps that are going on.
+    pub(super) visits: Cell<u32>,
+    /// Decimal texts of integer variables, lent to the module.
+    pub(super) texts: [Cell<[u8; 20]>; 4],
+}
+
+thread_local! {
+    /// The hook that runs on this thread: its number and its stream.
+    static CURRENT: Cell<(usize, *const HostStream<'static>)> = const { Cell::new((0, std::ptr::null())) };
+    /// Number of the last hook on this thread.
+    static LAST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `hook` with a number that stands for `cx` until it returns. The number
+/// looks like a pointer and is none, so a module that keeps it can reach
+/// nothing with it later.
+pub(crate) fn enter<R>(
+    cx: &mut FilterCx<'_>,
+    core: &FactoryCore,
+    hook: impl FnOnce(*mut abi::Stream, &HostStream<'_>) -> R,
+) -> R {
+    let stream = HostStream {
+        cx: std::ptr::from_mut(cx).cast::<FilterCx<'_>>(),
+        core,
+        fault: RefCell::new(None),
+        visits: Cell::new(0),
+        texts: [const { Cell::new([0; 20]) }; 4],
+    };
+    let number = next_number();
+    let _restore = Restore(CURRENT.replace((number, std::ptr::from_ref(&stream).cast())));
+    hook(std::ptr::without_provenance_mut(number), &stream)
+}
+
+/// Puts back what was current, also if the hook's caller panics.
+struct Restore((usize, *const HostStream<'static>));
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+/// Never 0 and never the same on two threads: 20 bits thread, 44 bits count.
+fn next_number() -> usize {
+    const COUNT_BITS: u32 = 44;
+    static THREADS: AtomicUsize = AtomicUsize::new(1);
+    let mut last = LAST.get();
+    if last == 0 {
+        last = THREADS.fetch_add(1, Ordering::Relaxed) << COUNT_BITS;
+    }
+    let mask = (1 << COUNT_BITS) - 1;
+    let number = (last & !mask) | ((last + 1) & mask);
+    LAST.set(number);
+    number
+}
+
+/// Calls `act` with the running hook's stream, if `stream` is its number.
+pub(super) fn with<R>(
+    stream: *mut abi::Stream,
+    act: impl FnOnce(&HostStream<'_>) -> Result<R, u32>,
+) -> Result<R, u32> {
+    if stream.is_null() {
+        return Err(abi::BAD_ARGUMENT);
+    }
+    let (number, current) = CURRENT.get();
+    if number != stream.addr() {
+        return Err(abi::GONE);
+    }
+    // SAFETY: set by `enter`, which has not returned as it would have restored
+    // what was before; the object is on its stack and only shared.
+    act(unsafe { &*current })
+}
+
+/// Calls `act` with the running hook's view of the stream.
+pub(super) fn with_cx<R>(
+    stream: *mut abi::Stream,
+    act: impl FnOnce(&mut FilterCx<'_>) -> Result<R, u32>,
+) -> Result<R, u32> {
+    with(stream, |host| host.with_cx(act))
+}
+
+/// The same for what changes header maps, which must not happen under a visit.
+pub(super) fn with_cx_to_edit<R>(
+    stream: *mut abi::Stream,
+    act: impl FnOnce(&mut FilterCx<'_>) -> Result<R, u32>,
+) -> Result<R, u32> {
+    with(stream, |host| if host.visits.get() > 0 { Err(abi::NOT_NOW) } else { host.with_cx(act) })
+}
+
+impl HostStream<'_> {
+    /// Borrows the view of the stream. `act` must not call into the module.
+    pub(super) fn with_cx<R>(&self, act: impl FnOnce(&mut FilterCx<'_>) -> R) -> R {
+        // SAFETY: `enter` holds the exclusive borrow this came from. Host
+        // functions run one after the other on this thread, and those that
+        // call the module back do so outside of `act`.
+        act(unsafe { &mut *self.cx })
+    }
+}

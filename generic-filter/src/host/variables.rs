@@ -1,0 +1,109 @@
+//! Numbered variables of the stream and named ones that filters share.
+
+use sidegate_abi::{NOT_FOUND, Slice, Stream, UNSUPPORTED};
+use sidegate_api::{Variable, VariableValue};
+
+use super::arguments::{Copied, Out, bytes};
+use super::scope::{HostStream, with, with_cx, with_cx_to_edit};
+use super::{answer, edit_result};
+
+fn variable(number: u32) -> Result<Variable, u32> {
+    Variable::from_number(number).ok_or(UNSUPPORTED)
+}
+
+pub(super) unsafe extern "C" fn variable_get(stream: *mut Stream, number: u32, value: *mut Slice) -> u32 {
+    answer(|| {
+        let out = Out::required(value)?;
+        let variable = variable(number)?;
+        let found = with(stream, |host| {
+            enum Found {
+                Text(Slice),
+                Number(u64),
+            }
+            let found = host.with_cx(|cx| match cx.variable(variable) {
+                Some(VariableValue::Bytes(bytes)) => Ok(Found::Text(Slice::from_bytes(bytes))),
+                Some(VariableValue::Integer(number)) => Ok(Found::Number(number)),
+                None => Err(NOT_FOUND),
+            })?;
+            match found {
+                Found::Text(slice) => Ok(slice),
+                Found::Number(number) => decimal(host, variable, number),
+            }
+        })?;
+        // SAFETY: the module's place, checked above.
+        unsafe { out.write(found) };
+        Ok(())
+    })
+}
+
+/// Writes `number` into the variable's own place in the hook's stream, which
+/// stays where it is until the hook returns.
+fn decimal(host: &HostStream<'_>, variable: Variable, number: u64) -> Result<Slice, u32> {
+    let place = match variable {
+        Variable::Status => &host.texts[0],
+        Variable::BytesReceived => &host.texts[1],
+        Variable::BytesSent => &host.texts[2],
+        Variable::ResponseFlags => &host.texts[3],
+        _ => return Err(UNSUPPORTED),
+    };
+    let mut text = [0_u8; 20];
+    let mut start = text.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        text[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    place.set(text);
+    // SAFETY: `start` is within the 20 bytes.
+    let first = unsafe { place.as_ptr().cast::<u8>().add(start) };
+    Ok(Slice { ptr: first, len: (text.len() - start) as u64 })
+}
+
+pub(super) unsafe extern "C" fn variable_get_u64(stream: *mut Stream, number: u32, value: *mut u64) -> u32 {
+    answer(|| {
+        let out = Out::required(value)?;
+        let variable = variable(number)?;
+        let found = with_cx(stream, |cx| match cx.variable(variable) {
+            Some(VariableValue::Integer(number)) => Ok(number),
+            Some(VariableValue::Bytes(_)) => Err(UNSUPPORTED),
+            None => Err(NOT_FOUND),
+        })?;
+        // SAFETY: the module's place, checked above.
+        unsafe { out.write(found) };
+        Ok(())
+    })
+}
+
+pub(super) unsafe extern "C" fn variable_set(stream: *mut Stream, number: u32, value: Slice) -> u32 {
+    answer(|| {
+        let variable = variable(number)?;
+        // SAFETY: the module lends it for the call; it may lie in the stream
+        // itself, hence the copy.
+        let value = Copied::of(unsafe { bytes(value) }?);
+        with_cx_to_edit(stream, |cx| cx.set_variable(variable, value.get()).map_err(edit_result))
+    })
+}
+
+pub(super) unsafe extern "C" fn named_get(stream: *mut Stream, name: Slice, value: *mut Slice) -> u32 {
+    answer(|| {
+        let out = Out::required(value)?;
+        // SAFETY: the module lends it for the call.
+        let name = unsafe { bytes(name) }?;
+        let found = with_cx(stream, |cx| Ok(Slice::from_bytes(cx.named(name).ok_or(NOT_FOUND)?)))?;
+        // SAFETY: the module's place, checked above.
+        unsafe { out.write(found) };
+        Ok(())
+    })
+}
+
+pub(super) unsafe extern "C" fn named_set(stream: *mut Stream, name: Slice, value: Slice) -> u32 {
+    answer(|| {
+        // SAFETY: as in `variable_set`.
+        let (name, value) = unsafe { (Copied::of(bytes(name)?), Copied::of(bytes(value)?)) };
+        with_cx(stream, |cx| cx.set_named(name.get(), value.get()).map_err(edit_result))
+    })
+}

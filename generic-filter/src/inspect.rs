@@ -1,0 +1,160 @@
+//! What `sidegate inspect` prints: everything that can be said of a file
+//! without running any code of it.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::policy::Policy;
+use crate::preflight::{self, Facts, RecordFacts};
+use crate::refusal::Refusal;
+use crate::text;
+
+/// What was found out about a file, and whether it would be loaded.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// The file.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Digest of its bytes; empty if it could not be read.
+    pub sha256: String,
+    /// The module's record, if it has a readable one.
+    pub module: Option<RecordFacts>,
+    /// Libraries it needs.
+    pub needed: Vec<String>,
+    /// Versions it wants of them.
+    pub versions: Vec<String>,
+    /// `DT_RPATH` and `DT_RUNPATH`.
+    pub run_paths: Vec<String>,
+    /// Optional symbols it exports.
+    pub optional_symbols: Vec<&'static str>,
+    /// Why it could not be unloaded; empty if it could.
+    pub not_reloadable: Vec<String>,
+    /// Whether it would be loaded.
+    pub verdict: Verdict,
+}
+
+/// Whether a file would be loaded.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It would.
+    Ok,
+    /// It would not, for these reasons.
+    Refused {
+        /// All of them.
+        reasons: Vec<RefusedBecause>,
+    },
+}
+
+/// One reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct RefusedBecause {
+    /// One word.
+    pub kind: &'static str,
+    /// One line: what was expected and what was found.
+    pub message: String,
+}
+
+/// Inspects `path` under the default policy. Runs no code of the file.
+pub fn inspect(path: &Path) -> Inspection {
+    inspect_with(path, &Policy::default())
+}
+
+/// The same under `policy`.
+pub fn inspect_with(path: &Path, policy: &Policy) -> Inspection {
+    let mut facts = Facts::default();
+    let verdict = match preflight::run(path, None, policy, &mut facts) {
+        Ok(_) => Verdict::Ok,
+        Err(reasons) => Verdict::Refused {
+            reasons: reasons
+                .into_iter()
+                .map(|reason| RefusedBecause {
+                    kind: reason.kind(),
+                    message: Refusal::new(path, reason).to_string(),
+                })
+                .collect(),
+        },
+    };
+    Inspection {
+        file: path.display().to_string(),
+        size: facts.size,
+        sha256: facts.sha256.map(|digest| text::hex(&digest)).unwrap_or_default(),
+        module: facts.record,
+        needed: facts.needed,
+        versions: facts.versions,
+        run_paths: facts.run_paths,
+        optional_symbols: facts.optional_symbols,
+        not_reloadable: facts.not_reloadable,
+        verdict,
+    }
+}
+
+impl Inspection {
+    /// Whether the file would be loaded.
+    pub fn is_ok(&self) -> bool {
+        matches!(self.verdict, Verdict::Ok)
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        // Plain strings and numbers: serializing them cannot fail.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "file            {}", self.file)?;
+        if !self.sha256.is_empty() {
+            writeln!(f, "size            {} bytes", self.size)?;
+            writeln!(f, "sha256          {}", self.sha256)?;
+        }
+        if let Some(module) = &self.module {
+            writeln!(f, "module          {} {}", or_dash(&module.name), module.version)?;
+            writeln!(f, "abi             {} (needs a host of minor {} or newer)", module.abi, module.min_host_minor)?;
+            writeln!(f, "written with    {} {}", or_dash(&module.sdk), module.sdk_version)?;
+            writeln!(f, "compiler        {}", or_dash(&module.compiler))?;
+            writeln!(f, "panic           {}", module.panic)?;
+            if !module.abi_stable_version.is_empty() {
+                writeln!(f, "abi_stable      {}", module.abi_stable_version)?;
+            }
+        }
+        if !self.sha256.is_empty() {
+            writeln!(f, "needs           {}", list(&self.needed))?;
+            writeln!(f, "versions        {}", list(&self.versions))?;
+        }
+        if !self.run_paths.is_empty() {
+            writeln!(f, "run path        {}", list(&self.run_paths))?;
+        }
+        for symbol in &self.optional_symbols {
+            writeln!(f, "exports         {symbol}")?;
+        }
+        if self.module.is_some() && self.not_reloadable.is_empty() {
+            writeln!(f, "reloadable      yes")?;
+        }
+        for why in &self.not_reloadable {
+            writeln!(f, "not reloadable: {why}")?;
+        }
+        match &self.verdict {
+            Verdict::Ok => write!(f, "verdict         ok"),
+            Verdict::Refused { reasons } => {
+                write!(f, "verdict         refused")?;
+                for reason in reasons {
+                    write!(f, "\n  {}: {}", reason.kind, reason.message)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "-".to_owned() } else { items.join(", ") }
+}

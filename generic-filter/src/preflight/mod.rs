@@ -1,0 +1,195 @@
+//! Everything that is checked of a module before any code of it runs.
+
+mod host_symbols;
+mod record;
+mod sealed;
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use sidegate_abi::{SYMBOL_CREATE, SYMBOL_LAYOUT, SYMBOL_RECORD, SYMBOL_THREAD_DETACH};
+
+pub use record::RecordFacts;
+
+use crate::elf::{self, Binding, Elf, Kind, Symbol};
+use crate::policy::{Policy, Rule};
+use crate::refusal::{Reason, Refusal};
+use crate::text;
+use sealed::SealedCopy;
+
+/// A module that passed every check; its bytes cannot change any more.
+#[derive(Debug)]
+pub struct SealedModule {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Digest of the bytes.
+    pub sha256: [u8; 32],
+    /// What was found out about it.
+    pub facts: Facts,
+    /// The sealed copy, to be loaded.
+    pub(crate) descriptor: OwnedFd,
+}
+
+/// What a file says of itself, as far as it could be read.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Bytes of the file.
+    pub size: u64,
+    /// Digest of the bytes.
+    pub sha256: Option<[u8; 32]>,
+    /// Its record.
+    pub record: Option<RecordFacts>,
+    /// `DT_NEEDED` and its relatives.
+    pub needed: Vec<String>,
+    /// `DT_RPATH` and `DT_RUNPATH`.
+    pub run_paths: Vec<String>,
+    /// Versions it wants of its libraries, `GLIBC_2.34`.
+    pub versions: Vec<String>,
+    /// Which of the optional symbols it exports.
+    pub optional_symbols: Vec<&'static str>,
+    /// Why it could not be unloaded; empty if it could.
+    pub not_reloadable: Vec<String>,
+}
+
+/// Checks files.
+#[derive(Debug)]
+pub struct Preflight;
+
+impl Preflight {
+    /// Reads `path` once and checks it; everything wrong is reported.
+    pub fn open(path: &Path, pinned: Option<[u8; 32]>, policy: &Policy) -> Result<SealedModule, Vec<Refusal>> {
+        let mut facts = Facts::default();
+        match run(path, pinned, policy, &mut facts) {
+            Ok(copy) => {
+                let sha256 = copy.sha256;
+                Ok(SealedModule { file: path.to_owned(), sha256, facts, descriptor: copy.into_descriptor() })
+            }
+            Err(reasons) => Err(reasons.into_iter().map(|reason| Refusal::new(path, reason)).collect()),
+        }
+    }
+}
+
+/// Checks `path` and fills `facts` as far as it gets.
+pub(crate) fn run(
+    path: &Path,
+    pinned: Option<[u8; 32]>,
+    policy: &Policy,
+    facts: &mut Facts,
+) -> Result<SealedCopy, Vec<Reason>> {
+    let copy = SealedCopy::read(path, policy).map_err(|reason| vec![reason])?;
+    facts.size = copy.bytes().len() as u64;
+    facts.sha256 = Some(copy.sha256);
+    if let Some(pinned) = pinned.filter(|pinned| *pinned != copy.sha256) {
+        // Bytes that are not the expected ones are not worth describing.
+        let reason = Reason::HashMismatch { expected: text::hex(&pinned), found: text::hex(&copy.sha256) };
+        return Err(vec![reason]);
+    }
+    let mut problems = Vec::new();
+    if let Err(reason) = check_bytes(copy.bytes(), policy, facts, &mut problems) {
+        problems.push(reason);
+    }
+    if problems.is_empty() { Ok(copy) } else { Err(problems) }
+}
+
+/// Checks the bytes of a file. Problems that leave the rest readable are
+/// collected in `problems`; one that does not is the error.
+pub(crate) fn check_bytes(
+    bytes: &[u8],
+    policy: &Policy,
+    facts: &mut Facts,
+    problems: &mut Vec<Reason>,
+) -> Result<(), Reason> {
+    let elf = Elf::parse(bytes)?;
+    for &name in &elf.dynamic.needed {
+        facts.needed.push(elf.string(name)?);
+    }
+    for &path in &elf.dynamic.run_paths {
+        facts.run_paths.push(elf.string(path)?);
+    }
+    let symbols = elf::symbols(&elf)?;
+    let wanted = elf::requirements(&elf)?;
+    facts.versions = wanted.iter().map(|r| String::from_utf8_lossy(r.version).into_owned()).collect();
+    facts.versions.sort_unstable();
+    facts.versions.dedup();
+    facts.not_reloadable = not_reloadable(&elf, &symbols);
+
+    check_exports(&elf, &symbols, policy, facts, problems);
+    let foreign: Vec<String> = facts.needed.iter().filter(|n| !host_symbols::is_system(n)).cloned().collect();
+    let judged = foreign.is_empty();
+    if !judged && policy.foreign_libraries == Rule::Refuse {
+        problems.push(Reason::ForeignNeeded { names: foreign });
+    }
+    if !facts.run_paths.is_empty() && policy.run_path == Rule::Refuse {
+        problems.push(Reason::RunPath { paths: facts.run_paths.clone() });
+    }
+    match host_symbols::check_versions(&wanted) {
+        Err(reason) => problems.push(reason),
+        // What a foreign library defines cannot be known without opening it,
+        // and a file refused already is not worth opening libraries for.
+        Ok(()) if judged && problems.is_empty() => {
+            problems.extend(host_symbols::check_undefined(&symbols, &facts.needed));
+        }
+        Ok(()) => {}
+    }
+    Ok(())
+}
+
+fn check_exports(
+    elf: &Elf<'_>,
+    symbols: &[Symbol<'_>],
+    policy: &Policy,
+    facts: &mut Facts,
+    problems: &mut Vec<Reason>,
+) {
+    match export(symbols, SYMBOL_RECORD, Kind::Data, "data") {
+        Ok(symbol) => match record::read(elf, symbol, policy, problems) {
+            Ok(record) => facts.record = Some(record),
+            Err(reason) => problems.push(reason),
+        },
+        Err(reason) => problems.push(reason),
+    }
+    if let Err(reason) = export(symbols, SYMBOL_CREATE, Kind::Function, "function") {
+        problems.push(reason);
+    }
+    for optional in [SYMBOL_THREAD_DETACH, SYMBOL_LAYOUT] {
+        if export(symbols, optional, Kind::Function, "function").is_ok() {
+            facts.optional_symbols.push(optional);
+        }
+    }
+}
+
+fn export<'s, 'a>(
+    symbols: &'s [Symbol<'a>],
+    name: &'static str,
+    kind: Kind,
+    expected: &'static str,
+) -> Result<&'s Symbol<'a>, Reason> {
+    let missing = |found| Reason::SymbolMissing { symbol: name, expected, found };
+    let mut named = symbols.iter().filter(|s| s.name == name.as_bytes());
+    let symbol = named.next().ok_or_else(|| missing("no such symbol"))?;
+    if !symbol.defined {
+        return Err(missing("it undefined"));
+    }
+    if symbol.binding == Binding::Local {
+        return Err(missing("it hidden"));
+    }
+    if symbol.kind != kind {
+        return Err(missing("a symbol of another type"));
+    }
+    Ok(symbol)
+}
+
+fn not_reloadable(elf: &Elf<'_>, symbols: &[Symbol<'_>]) -> Vec<String> {
+    let mut why = Vec::new();
+    if let Some(unique) = symbols.iter().find(|s| s.defined && s.binding == Binding::Unique) {
+        let name = text::printable(unique.name, 100);
+        why.push(format!("it has unique symbols such as {name} (STB_GNU_UNIQUE; build with -fno-gnu-unique)"));
+    }
+    if elf.dynamic.no_delete() {
+        why.push("it asks never to be unloaded (DF_1_NODELETE)".to_owned());
+    }
+    if elf.dynamic.static_tls() {
+        why.push("it takes static thread-local storage, which is scarce (DF_STATIC_TLS)".to_owned());
+    }
+    why
+}

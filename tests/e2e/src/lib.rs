@@ -1,1 +1,0 @@
-//! sidegate-e2e

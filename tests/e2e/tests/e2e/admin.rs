@@ -1,0 +1,239 @@
+//! The admin server's answers.
+
+use serde_json::{Value, json};
+use sidegate_harness::{ConfigBuilder, Message, Origin, Proxy, TempDir, artifact, until};
+
+use crate::support::echo_pair;
+
+#[track_caller]
+fn ok(message: &Message) -> String {
+    assert_eq!(message.status(), 200, "{}", message.text());
+    message.text()
+}
+
+#[test]
+fn version_and_states() {
+    let (_origin, proxy) = echo_pair();
+    assert!(ok(&proxy.admin_get("/api/v1/version")).contains(env!("CARGO_PKG_VERSION")));
+    let states = ok(&proxy.admin_get("/api/v1/states"));
+    assert_eq!(states.trim(), format!("pid={}&state=6", proxy.pid()), "6 is MOSN's number for running");
+    assert_eq!(ok(&proxy.admin_get("/ready")).is_empty(), proxy.admin_get("/ready").body.is_empty());
+}
+
+#[test]
+fn config_dump_shows_what_runs() {
+    let origin = Origin::echo();
+    let config = ConfigBuilder::to(origin.address()).filter(json!({"type": "demo", "config": {"User": "admin"}}));
+    let proxy = Proxy::start(&config);
+    let dump = proxy.admin_get("/api/v1/config_dump");
+    let text = ok(&dump);
+    assert!(dump.json().is_object());
+    for wanted in ["main", "routes", "origin", &origin.address().to_string(), "demo", "admin"] {
+        assert!(text.contains(wanted), "{wanted} is missing in {text}");
+    }
+    for (query, wanted) in [("allclusters", "origin"), ("alllisteners", "main"), ("allrouters", "routes")] {
+        let part = proxy.admin_get(&format!("/api/v1/config_dump?{query}"));
+        assert!(ok(&part).contains(wanted), "{query}: {}", part.text());
+        assert!(part.json().is_object() || part.json().is_array());
+    }
+}
+
+#[test]
+fn config_dump_hides_the_token() {
+    let origin = Origin::echo();
+    let admin = json!({
+        "token": "very-secret-token",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
+    });
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).top("admin", admin));
+    let dump = proxy.admin_get("/api/v1/config_dump");
+    assert!(!dump.text().contains("very-secret-token"), "{}", dump.text());
+}
+
+#[test]
+fn log_levels_are_shown_and_changed() {
+    let (_origin, proxy) = echo_pair();
+    let before = ok(&proxy.admin_get("/api/v1/get_loglevel"));
+    assert!(before.contains("INFO"), "{before}");
+    let change = json!({"log_path": "stdout", "log_level": "DEBUG"}).to_string();
+    ok(&proxy.admin_call("POST", "/api/v1/update_loglevel", "", &change));
+    let after = ok(&proxy.admin_get("/api/v1/get_loglevel"));
+    assert!(after.contains("DEBUG"), "{after}");
+    for bad in ["{}", "nonsense", r#"{"log_path":"stdout","log_level":"LOUD"}"#] {
+        let refused = proxy.admin_call("POST", "/api/v1/update_loglevel", "", bad);
+        assert!((400..500).contains(&refused.status()), "{bad}: {}", refused.status());
+    }
+    assert!(ok(&proxy.admin_get("/api/v1/get_loglevel")).contains("DEBUG"));
+}
+
+#[test]
+fn wrong_methods_and_pages() {
+    let (_origin, proxy) = echo_pair();
+    for path in ["/api/v1/version", "/api/v1/config_dump", "/api/v1/stats", "/api/v1/states", "/api/v1/modules"] {
+        assert_eq!(proxy.admin_call("POST", path, "", "").status(), 405, "POST {path}");
+    }
+    assert_eq!(proxy.admin_get("/api/v1/update_loglevel").status(), 405);
+    assert_eq!(proxy.admin_get("/nothing/here").status(), 404);
+}
+
+#[test]
+fn the_admin_server_survives_bad_clients() {
+    let (_origin, proxy) = echo_pair();
+    for raw in ["\x16\x03\x01\r\n\r\n", "GET /ready HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /ready\r\n\r\n"] {
+        let mut client = sidegate_harness::Wire::connect(proxy.admin());
+        client.send(raw).shutdown_write();
+        let said = client.read_until_close();
+        assert!(!said.starts_with(b"HTTP/1.1 200"), "{raw:?}");
+    }
+    let large = "x".repeat(10 << 20);
+    let mut client = sidegate_harness::Wire::connect(proxy.admin());
+    let _ = client.try_send(format!(
+        "POST /api/v1/update_loglevel HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{large}",
+        large.len()
+    ));
+    if let Ok(got) = client.try_response("POST") {
+        assert!((400..500).contains(&got.status()), "{}", got.status());
+    }
+    assert_eq!(proxy.admin_get("/ready").status(), 200);
+}
+
+/// Samples of the Prometheus page, by name with labels.
+fn samples(proxy: &Proxy) -> Vec<(String, f64)> {
+    let page = proxy.admin_get("/stats/prometheus");
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")), "{:?}", page.head);
+    ok(&page)
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line:?}"));
+            (name.to_owned(), value.parse().unwrap_or_else(|e| panic!("{line:?}: {e}")))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn sample(samples: &[(String, f64)], name: &str, labels: &[&str]) -> f64 {
+    let found = samples
+        .iter()
+        .find(|(key, _)| key.split('{').next() == Some(name) && labels.iter().all(|label| key.contains(label)));
+    found.unwrap_or_else(|| panic!("no {name} with {labels:?} among {samples:#?}")).1
+}
+
+#[test]
+fn prometheus_counts_under_mosns_names() {
+    let origin =
+        Origin::http(|seen| sidegate_harness::Reply::new(if seen.head.target() == "/503" { 503 } else { 200 }));
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()));
+    let mut client = proxy.connect();
+    for target in ["/", "/", "/503"] {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.response();
+    }
+    assert_eq!(proxy.exchange("GET / HTTP/1.1\r\n\r\n").status(), 400);
+    until("the counters", || {
+        (sample(&samples(&proxy), "downstream_request_total", &["listener=\"main\""]) >= 4.0).then_some(())
+    });
+    let samples = samples(&proxy);
+    let listener = &["listener=\"main\""][..];
+    assert_eq!(sample(&samples, "downstream_request_total", listener), 4.0);
+    assert_eq!(sample(&samples, "downstream_request_total", &["proxy=\"global\""]), 4.0);
+    assert_eq!(sample(&samples, "downstream_connection_total", listener), 2.0);
+    assert_eq!(sample(&samples, "downstream_connection_active", listener), 1.0);
+    assert_eq!(sample(&samples, "downstream_request_200_total", listener), 2.0);
+    let cluster = &["cluster=\"origin\""][..];
+    assert_eq!(sample(&samples, "upstream_request_total", cluster), 3.0);
+    assert_eq!(sample(&samples, "upstream_connection_total", cluster), 1.0);
+    for (name, _) in &samples {
+        let name = name.split('{').next().unwrap();
+        let known = ["downstream_", "upstream_", "sidegate_", "process_", "meta_"];
+        assert!(known.iter().any(|prefix| name.starts_with(prefix)), "{name} is neither MOSN's nor ours");
+    }
+}
+
+#[test]
+fn prometheus_types_stand_before_their_samples() {
+    let (_origin, proxy) = echo_pair();
+    assert_eq!(proxy.get("/").status(), 200);
+    let page = ok(&proxy.admin_get("/stats/prometheus"));
+    let mut typed = Vec::new();
+    let mut seen_keys = std::collections::HashSet::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram", "summary", "untyped"].contains(&kind), "{line}");
+            assert!(!typed.contains(&name.to_owned()), "{name} is typed twice");
+            typed.push(name.to_owned());
+        } else if !line.starts_with('#') && !line.is_empty() {
+            let key = line.rsplit_once(' ').unwrap().0;
+            assert!(seen_keys.insert(key.to_owned()), "{key} stands twice");
+            let name = key.split('{').next().unwrap();
+            let last = typed.last().unwrap_or_else(|| panic!("{name} has no type"));
+            assert!(
+                name == last || name.strip_prefix(last.as_str()).is_some_and(|s| s.starts_with('_')),
+                "{name} under {last}"
+            );
+        }
+    }
+    assert!(!typed.is_empty());
+}
+
+#[test]
+fn stats_are_nested_json() {
+    let (_origin, proxy) = echo_pair();
+    assert_eq!(proxy.get("/").status(), 200);
+    let total = until("the counter", || {
+        let stats = proxy.admin_get("/api/v1/stats").json();
+        let total = stats["downstream"]["listener.main"]["request_total"].as_str().map(str::to_owned);
+        total.filter(|total| total != "0")
+    });
+    assert_eq!(total, "1", "MOSN gives numbers as strings under type, label and key");
+}
+
+#[test]
+fn modules_are_listed() {
+    let origin = Origin::echo();
+    let dir = TempDir::new();
+    std::fs::copy(artifact("libauth.so"), dir.join("first.so")).unwrap();
+    let config = ConfigBuilder::to(origin.address())
+        .filter(json!({"type": "x", "so_config": {"so_path": dir.join("first.so")}, "config": {"A": "1"}}))
+        .filter(
+            json!({"type": "x", "so_config": {"so_path": artifact("libauth_c.so"), "name": "second"}, "config": {}}),
+        );
+    let proxy = Proxy::start(&config);
+    let page = proxy.admin_get("/api/v1/modules");
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("application/json")));
+    let mut modules = page.json()["modules"].as_array().unwrap().clone();
+    modules.sort_by_key(|module| module["name"].to_string());
+    let names: Vec<&Value> = modules.iter().map(|module| &module["name"]).collect();
+    assert_eq!(names, ["first", "second"]);
+    for module in &modules {
+        let keys: Vec<&String> = module.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["name", "file", "sha256", "abi", "version", "generation", "filters", "streams", "faults"]);
+        assert_eq!(module["sha256"].as_str().map(str::len), Some(64), "{module}");
+        assert!(module["abi"].as_str().is_some_and(|abi| abi.starts_with("1.")), "{module}");
+        assert_eq!((&module["generation"], &module["streams"], &module["faults"]), (&json!(1), &json!(0), &json!(0)));
+        assert!(module["filters"].is_array(), "{module}");
+    }
+    let sum = sidegate_harness::run(std::process::Command::new("sha256sum").arg(dir.join("first.so")));
+    assert_eq!(modules[0]["sha256"].as_str(), sum.stdout.split_whitespace().next());
+}
+
+#[test]
+fn a_stream_in_flight_is_counted_for_its_module() {
+    let gate = sidegate_harness::Gate::new();
+    let held = gate.clone();
+    let origin = Origin::http(move |_| {
+        held.wait();
+        sidegate_harness::Reply::ok("done")
+    });
+    let filter = json!({"type": "x", "so_config": {"so_path": artifact("libauth.so")}, "config": {}});
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(filter));
+    let streams = || proxy.admin_get("/api/v1/modules").json()["modules"][0]["streams"].as_u64();
+    let mut client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    origin.wait("the request", |origin| origin.count() == 1);
+    assert_eq!(streams(), Some(1));
+    gate.open();
+    assert_eq!(client.response().status(), 200);
+    until("the stream's end in the count", || (streams() == Some(0)).then_some(()));
+}

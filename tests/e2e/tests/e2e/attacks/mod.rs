@@ -1,0 +1,117 @@
+//! Raw bytes against what must become of them, as tables.
+
+mod chunks;
+mod fields;
+mod framing;
+mod hosts;
+mod request_lines;
+mod sequences;
+
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, WireError};
+
+/// What must become of an input.
+#[derive(Debug, Clone, Copy)]
+enum Expect {
+    /// This status, the connection closes, and the origin sees nothing.
+    Refused(u16),
+    /// One of these, likewise.
+    RefusedAs(&'static [u16]),
+    /// Refused after the head may have been forwarded: status 400 and a close,
+    /// and the origin never sees the end of a request.
+    BadBody,
+    /// The origin gets exactly this head (start line, then fields in lower
+    /// case and sorted) and this body.
+    Forwarded(&'static [&'static str], &'static str),
+    /// Either refused with 400, or forwarded exactly so.
+    Either(&'static [&'static str], &'static str),
+}
+
+/// One input.
+struct Case {
+    name: &'static str,
+    raw: &'static [u8],
+    expect: Expect,
+}
+
+const fn case(name: &'static str, raw: &'static str, expect: Expect) -> Case {
+    Case { name, raw: raw.as_bytes(), expect }
+}
+
+const fn bytes(name: &'static str, raw: &'static [u8], expect: Expect) -> Case {
+    Case { name, raw, expect }
+}
+
+/// Sends every case on a connection of its own, followed by a request that
+/// must never be taken for one after a refusal, and reports all that went
+/// wrong.
+#[track_caller]
+fn run(cases: &[Case]) {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).adding_nothing());
+    let mut wrong = Vec::new();
+    for case in cases {
+        if let Err(why) = judge(case, &origin, &proxy) {
+            wrong.push(format!("- {}: {:?}\n    {why}", case.name, String::from_utf8_lossy(case.raw)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} inputs went wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+const AFTERWARDS: &str = "GET /afterwards HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn judge(case: &Case, origin: &Origin, proxy: &Proxy) -> Result<(), String> {
+    let before = origin.count();
+    let mut client = proxy.connect();
+    let _ = client.try_send(case.raw);
+    let method = if case.raw.starts_with(b"HEAD") { "HEAD" } else { "GET" };
+    let (refused_as, forwarded): (&[u16], _) = match &case.expect {
+        Expect::Refused(status) => (std::slice::from_ref(status), None),
+        Expect::RefusedAs(statuses) => (statuses, None),
+        Expect::BadBody => (&[400], None),
+        Expect::Forwarded(head, body) => (&[], Some((head, body))),
+        Expect::Either(head, body) => (&[400], Some((head, body))),
+    };
+    if forwarded.is_none() {
+        // Were the refusal not final, this would be answered. Sent only now: it must not complete a broken head.
+        let _ = client.try_send(AFTERWARDS);
+        // An input that waits for more must be told that there is none.
+        client.shutdown_write();
+    }
+    let answer = client.try_response(method).map_err(|e| format!("no answer: {e}"))?;
+    let seen = origin.seen().split_off(before);
+    if refused_as.contains(&answer.status()) {
+        let complete = seen.iter().filter(|seen| seen.complete).count();
+        if !matches!(case.expect, Expect::BadBody) && !seen.is_empty() || complete > 0 {
+            return Err(format!("refused with {}, yet the origin saw {seen:?}", answer.status()));
+        }
+        client.shutdown_write();
+        return match client.try_response("GET") {
+            Err(WireError::Closed | WireError::Reset) => match origin.count() - before - seen.len() {
+                0 => Ok(()),
+                more => Err(format!("{more} more requests reached the origin after the refusal")),
+            },
+            other => Err(format!("after the refusal the connection goes on: {other:?}")),
+        };
+    }
+    let Some((head, body)) = forwarded else {
+        return Err(format!("answered {} instead of {refused_as:?}; the origin saw {seen:?}", answer.status()));
+    };
+    let [seen] = seen.as_slice() else {
+        return Err(format!("answered {}, and the origin saw {} requests: {seen:?}", answer.status(), seen.len()));
+    };
+    if answer.status() != 200 || !seen.complete {
+        return Err(format!("answered {}, complete: {}", answer.status(), seen.complete));
+    }
+    if seen.head.canonical() != *head {
+        return Err(format!("forwarded as {:?}", seen.head.canonical()));
+    }
+    if seen.body != body.as_bytes() {
+        return Err(format!("forwarded with body {:?}", String::from_utf8_lossy(&seen.body)));
+    }
+    // Whatever was left over would be read before this.
+    client.send("GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    match client.try_response("GET") {
+        Ok(next) if next.json()["target"] == "/next" => Ok(()),
+        other => Err(format!("the next request on the connection: {other:?}")),
+    }
+}

@@ -1,0 +1,257 @@
+//! `sidegate check`: everything a start would validate, and nothing else.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+use sidegate_harness::{ConfigBuilder, Origin, Outcome, TempDir, artifact, sidegate};
+
+fn check(config: &Value, more: &[&str]) -> Outcome {
+    let dir = TempDir::new();
+    let file = dir.write("config.json", serde_json::to_string_pretty(config).unwrap());
+    let mut arguments = vec!["check".to_owned(), "-c".to_owned(), file.to_str().unwrap().to_owned()];
+    arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+    sidegate(arguments)
+}
+
+fn built(config: &ConfigBuilder) -> Value {
+    config.build(TempDir::new().path())
+}
+
+fn valid() -> ConfigBuilder {
+    ConfigBuilder::to("127.0.0.1:9".parse().unwrap())
+}
+
+#[test]
+fn it_binds_no_port_and_contacts_nobody() {
+    let origin = Origin::echo();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let admin = json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": address.port()}}});
+    let config =
+        ConfigBuilder::to(origin.address()).in_listener("address", json!(address.to_string())).top("admin", admin);
+    let outcome = check(&built(&config), &[]);
+    assert_eq!(outcome.code, Some(0), "a port in use is none of its business: {}", outcome.output());
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn it_opens_no_log() {
+    let dir = TempDir::new();
+    let log = dir.join("server.log");
+    let config = valid().in_server("default_log_path", json!(log)).build(dir.path());
+    assert_eq!(check(&config, &[]).code, Some(0));
+    assert!(!log.exists() && !dir.join("access.log").exists());
+}
+
+#[test]
+fn the_verdict_for_machines() {
+    let outcome = check(&built(&valid()), &["--format", "json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+    let report: Value = serde_json::from_str(&outcome.stdout).expect("one JSON document on stdout");
+    assert_eq!(report["errors"], json!([]), "{report}");
+
+    let config = valid().in_listener("addres", json!("127.0.0.1:0")).in_server("graceful_timeout", json!("30"));
+    let outcome = check(&built(&config), &["--format", "json"]);
+    assert_eq!(outcome.code, Some(1));
+    let report: Value = serde_json::from_str(&outcome.stdout).expect("one JSON document on stdout");
+    let errors = report["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2, "all at once: {report}");
+    for error in errors {
+        for key in ["file", "line", "column", "path", "message"] {
+            assert!(!error[key].is_null(), "{key} is missing in {error}");
+        }
+    }
+    let duration = errors.iter().find(|error| error["path"] == "servers[0].graceful_timeout").expect("that path");
+    assert!(duration["found"].to_string().contains("30"), "{duration}");
+    let typo = errors.iter().find(|error| error["path"] == "servers[0].listeners[0].addres").expect("that path");
+    assert!(typo["message"].as_str().unwrap().contains("address"), "the nearest right name: {typo}");
+}
+
+#[test]
+fn errors_for_people_name_file_line_and_column() {
+    let dir = TempDir::new();
+    let mut text = serde_json::to_string_pretty(&built(&valid())).unwrap();
+    text = text.replace("\"filter_chains\"", "\"filter_chians\"");
+    let line = 1 + text.lines().position(|line| line.contains("filter_chians")).unwrap();
+    let file = dir.write("typo.json", &text);
+    let outcome = sidegate(["check".as_ref(), "-c".as_ref(), file.as_os_str()]);
+    assert_eq!(outcome.code, Some(1));
+    let output = outcome.output();
+    assert!(output.contains(&format!("typo.json:{line}:")), "{output}");
+    assert!(output.contains("filter_chians") && output.contains("filter_chains"), "{output}");
+}
+
+#[test]
+fn syntax_errors_name_their_place() {
+    let dir = TempDir::new();
+    for (name, text, place) in [
+        ("cut.json", "{\n  \"servers\": [\n", ":"),
+        ("comma.json", "{\n  \"servers\": [,]\n}", ":2:"),
+        ("twice.json", "{\n  \"servers\": [],\n  \"servers\": []\n}", ":3:"),
+        ("tab.yaml", "servers:\n\t- x\n", ":2:"),
+        ("empty.json", "", ":"),
+    ] {
+        let file = dir.write(name, text);
+        let outcome = sidegate(["check".as_ref(), "-c".as_ref(), file.as_os_str()]);
+        assert_eq!(outcome.code, Some(1), "{name}: {}", outcome.output());
+        assert!(outcome.output().contains(&format!("{name}{place}")), "{name}: {}", outcome.output());
+    }
+}
+
+#[test]
+fn strictness() {
+    let host = |host: Value| valid().virtual_host_object(host);
+    let route_with = |matcher: Value, route: Value| {
+        host(json!({"name": "x", "domains": ["x"], "routers": [{"match": matcher, "route": route}]}))
+    };
+    let to_origin = json!({"cluster_name": "origin"});
+    let twice = |key: &str| {
+        let mut config = built(&valid());
+        let (parent, clash) = match key {
+            "listener" => {
+                let mut other = config["servers"][0]["listeners"][0].clone();
+                other["address"] = json!("127.0.0.1:1");
+                (config["servers"][0]["listeners"].as_array_mut().unwrap(), other)
+            }
+            "address" => {
+                config["servers"][0]["listeners"][0]["address"] = json!("127.0.0.1:1");
+                let mut other = config["servers"][0]["listeners"][0].clone();
+                other["name"] = json!("other");
+                (config["servers"][0]["listeners"].as_array_mut().unwrap(), other)
+            }
+            "router" => {
+                let other = config["servers"][0]["routers"][0].clone();
+                (config["servers"][0]["routers"].as_array_mut().unwrap(), other)
+            }
+            _ => {
+                let other = config["cluster_manager"]["clusters"][0].clone();
+                (config["cluster_manager"]["clusters"].as_array_mut().unwrap(), other)
+            }
+        };
+        parent.push(clash);
+        config
+    };
+    let cases: Vec<(&str, Value, &str)> = vec![
+        ("unknown key", built(&valid().top("serverz", json!(1))), "serverz"),
+        ("unknown key in a cluster", built(&valid().in_cluster("host", json!([]))), "clusters[0].host"),
+        ("unknown key of the proxy filter", built(&valid().in_proxy("time_outs", json!({}))), "time_outs"),
+        ("unregistered filter type", built(&valid().filter(json!({"type": "nobody"}))), "nobody"),
+        (
+            "undefined cluster",
+            built(&route_with(json!({"prefix": "/"}), json!({"cluster_name": "nowhere"}))),
+            "nowhere",
+        ),
+        ("undefined router", built(&valid().in_proxy("router_config_name", json!("nowhere"))), "nowhere"),
+        ("listener name twice", twice("listener"), "listeners[1]"),
+        ("listener address twice", twice("address"), "listeners[1].address"),
+        ("cluster twice", twice("cluster"), "clusters[1]"),
+        ("router twice", twice("router"), "routers[1]"),
+        ("bad listener address", built(&valid().in_listener("address", json!("somewhere"))), "somewhere"),
+        ("bad host address", built(&valid().in_cluster("hosts", json!([{"address": "1.2.3:x"}]))), "1.2.3:x"),
+        ("bad port", built(&valid().in_listener("address", json!("127.0.0.1:65536"))), "65536"),
+        ("bad regex", built(&route_with(json!({"regex": "("}), to_origin.clone())), "regex"),
+        ("bad duration", built(&valid().in_cluster("connect_timeout", json!("10"))), "connect_timeout"),
+        ("negative duration", built(&valid().timeout("response", "-1s")), "response"),
+        ("wrong type", built(&valid().in_cluster("max_request_per_conn", json!("many"))), "max_request_per_conn"),
+        (
+            "bad redirect code",
+            built(&host(json!({
+                "name": "x", "domains": ["x"],
+                "routers": [{"match": {"prefix": "/"}, "redirect": {"response_code": 200, "path_redirect": "/"}}]
+            }))),
+            "response_code",
+        ),
+        (
+            "bad header to add",
+            built(&valid().in_router(
+                "request_headers_to_add",
+                json!([
+                    {"header": {"key": "x y", "value": "1"}}
+                ]),
+            )),
+            "request_headers_to_add",
+        ),
+        (
+            "line break in a header to add",
+            built(&valid().in_router(
+                "response_headers_to_add",
+                json!([
+                    {"header": {"key": "x", "value": "1\r\ny: 2"}}
+                ]),
+            )),
+            "response_headers_to_add",
+        ),
+        (
+            "framing in a header to add",
+            built(&valid().in_router(
+                "response_headers_to_add",
+                json!([
+                    {"header": {"key": "Content-Length", "value": "1"}}
+                ]),
+            )),
+            "response_headers_to_add",
+        ),
+        ("bad forwarding policy", built(&valid().forwarding("x_forwarded_for", "apend")), "apend"),
+        (
+            "no such module",
+            built(&valid().filter(json!({"type": "x", "so_config": {"so_path": "./none.so"}}))),
+            "none.so",
+        ),
+        ("no server", json!({"servers": []}), "servers"),
+    ];
+    let mut wrong = Vec::new();
+    for (what, config, named) in cases {
+        let outcome = check(&config, &[]);
+        let output = outcome.output();
+        if outcome.code != Some(1) || !output.contains(named) || output.contains("panicked") {
+            wrong.push(format!("- {what}: exit {:?}, wanted 1 and {named:?} in: {output}", outcome.code));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn known_keys_without_effect_are_warned_about_with_their_paths() {
+    let config = valid()
+        .top("disable_upgrade", json!(true))
+        .in_proxy("upstream_protocol", json!("Http1"))
+        .in_cluster("conn_buffer_limit_bytes", json!(32768));
+    let outcome = check(&built(&config), &["--format", "json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let paths: Vec<&str> = report["warnings"].as_array().unwrap().iter().filter_map(|w| w["path"].as_str()).collect();
+    for wanted in [
+        "disable_upgrade",
+        "servers[0].listeners[0].filter_chains[0].filters[0].config.upstream_protocol",
+        "cluster_manager.clusters[0].conn_buffer_limit_bytes",
+    ] {
+        assert!(paths.contains(&wanted), "{wanted} is missing among {paths:?}");
+    }
+}
+
+#[test]
+fn modules_are_loaded_unless_asked_not_to() {
+    let filter = json!({"type": "x", "so_config": {"so_path": artifact("libauth.so")}, "config": {"User": 1}});
+    let config = built(&valid().filter(filter));
+    let loaded = check(&config, &[]);
+    assert_eq!(loaded.code, Some(1), "the factory refuses a number: {}", loaded.output());
+    let unloaded = check(&config, &["--no-load"]);
+    assert_eq!(unloaded.code, Some(0), "{}", unloaded.output());
+    // The preflight needs no loading.
+    let dir = TempDir::new();
+    let broken = dir.write("broken.so", "this is no module");
+    let config = built(&valid().filter(json!({"type": "x", "so_config": {"so_path": broken}})));
+    assert_eq!(check(&config, &["--no-load"]).code, Some(1));
+}
+
+#[test]
+fn a_pinned_hash_is_checked() {
+    let entry = |sha256: &str| json!({"type": "x", "so_config": {"so_path": artifact("libauth.so"), "sha256": sha256}, "config": {"User": "a"}});
+    let outcome = check(&built(&valid().filter(entry(&"0".repeat(64)))), &[]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.output());
+    assert!(outcome.output().contains(&"0".repeat(64)), "{}", outcome.output());
+    let sum = sidegate_harness::run(std::process::Command::new("sha256sum").arg(artifact("libauth.so")));
+    let hash = sum.stdout.split_whitespace().next().unwrap();
+    let outcome = check(&built(&valid().filter(entry(hash))), &[]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+}

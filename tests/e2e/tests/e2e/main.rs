@@ -1,0 +1,29 @@
+//! End-to-end tests: the real `sidegate` binary over real sockets, between
+//! origins and clients that misbehave on purpose.
+//!
+//! The binary comes from `SIDEGATE_BIN`, else from the target folder; modules
+//! are expected beside it. `make test` builds both first.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
+
+mod admin;
+mod admin_guard;
+mod architecture;
+mod attacks;
+mod bodies;
+mod check;
+mod connections;
+mod demo;
+mod filters;
+mod identity;
+mod limits;
+mod logs;
+mod matching;
+mod mosn;
+mod pressure;
+mod process;
+mod routing;
+mod support;
+mod timeouts;
+mod upstream_faults;

@@ -1,0 +1,134 @@
+//! Which route a request takes.
+
+use serde_json::json;
+use sidegate_harness::{ConfigBuilder, Proxy};
+
+use crate::support::answer;
+
+/// A proxy whose virtual hosts answer with their own names.
+fn hosts(domains: &[(&str, &[&str])]) -> Proxy {
+    let mut config = ConfigBuilder::empty();
+    for (name, domains) in domains {
+        config = config.virtual_host(name, domains, json!([answer(json!({"prefix": "/"}), name)]));
+    }
+    Proxy::start(&config)
+}
+
+#[test]
+fn the_most_specific_domain_wins_whatever_the_order() {
+    let proxy = hosts(&[
+        ("any", &["*"]),
+        ("suffix", &["*.test"]),
+        ("longer-suffix", &["*.b.test"]),
+        ("suffix-port", &["*.test:81"]),
+        ("exact", &["a.b.test"]),
+        ("exact-port", &["a.b.test:81"]),
+    ]);
+    for (host, wanted) in [
+        ("a.b.test:81", "exact-port"),
+        ("a.b.test", "exact"),
+        ("a.b.test:82", "exact"),
+        ("A.B.Test", "exact"),
+        ("c.test:81", "suffix-port"),
+        ("c.b.test", "longer-suffix"),
+        ("c.test", "suffix"),
+        ("test", "any"),
+        ("other", "any"),
+    ] {
+        let got = proxy.exchange(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!((got.status(), got.text().as_str()), (200, wanted), "Host: {host}");
+    }
+}
+
+#[test]
+fn routes_are_tried_in_order_and_by_kind() {
+    let header = |name: &str, value: &str, regex: bool| json!({"name": name, "value": value, "regex": regex});
+    let routes = json!([
+        answer(json!({"path": "/Exact"}), "path"),
+        answer(json!({"regex": "^/n/[0-9]+$"}), "regex"),
+        answer(json!({"prefix": "/p", "headers": [header("method", "DELETE", false)]}), "method"),
+        answer(json!({"prefix": "/p", "headers": [header("x-a", "1", false), header("x-b", "^b+$", true)]}), "headers"),
+        answer(json!({"prefix": "/p"}), "prefix"),
+        answer(json!({"headers": [header("x-only", "yes", false)]}), "headers-only"),
+        answer(json!({"prefix": "/p/never"}), "shadowed"),
+    ]);
+    let proxy = Proxy::start(&ConfigBuilder::empty().virtual_host("all", &["*"], routes));
+    for (request, fields, wanted) in [
+        ("GET /exact", "", Some("path")),
+        ("GET /exact?q", "", Some("path")),
+        ("GET /exact/more", "", None),
+        ("GET /n/12", "", Some("regex")),
+        ("GET /n/1x", "", None),
+        ("DELETE /p/1", "", Some("method")),
+        ("GET /p/1", "X-A: 1\r\nX-B: bbb\r\n", Some("headers")),
+        ("GET /p/1", "X-A: 1\r\nX-B: bbc\r\n", Some("prefix")),
+        ("GET /p/1", "X-A: 1\r\n", Some("prefix")),
+        ("GET /p/never", "", Some("prefix")),
+        ("GET /P/1", "", None),
+        ("GET /", "X-Only: yes\r\n", Some("headers-only")),
+        ("GET /", "X-Only: Yes\r\n", None),
+    ] {
+        let got = proxy.exchange(format!("{request} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        match wanted {
+            Some(body) => assert_eq!((got.status(), got.text().as_str()), (200, body), "{request} {fields:?}"),
+            None => assert_eq!(got.status(), 404, "{request} {fields:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_sole_service_header_of_mosn_files_means_any_value() {
+    let routes = json!([answer(json!({"headers": [{"name": "service", "value": ".*"}]}), "service")]);
+    let proxy = Proxy::start(&ConfigBuilder::empty().virtual_host("all", &["*"], routes));
+    assert_eq!(proxy.get_with("/", "service: anything\r\n").status(), 200);
+    assert_eq!(proxy.get("/").status(), 404);
+}
+
+#[test]
+fn the_path_that_was_matched_is_the_path_that_is_sent() {
+    let origin = sidegate_harness::Origin::echo();
+    let routes = json!([
+        {"match": {"prefix": "/private"}, "direct_response": {"status": 403}},
+        {"match": {"prefix": "/"}, "route": {"cluster_name": "origin"}}
+    ]);
+    let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), routes));
+    // `None`: it is the private path in disguise.
+    for (sent, forwarded) in [
+        ("/a/../x", Some("/x")),
+        ("/a/./b", Some("/a/b")),
+        ("/a/b/..", Some("/a/")),
+        ("/a/b/.", Some("/a/b/")),
+        ("/../../x", Some("/x")),
+        ("/..", Some("/")),
+        ("/a/%2e%2e/x", Some("/x")),
+        ("/a/%2E%2e/x", Some("/x")),
+        ("/a/.%2e/x", Some("/x")),
+        ("/a/%2e/x", Some("/a/x")),
+        ("/a%2fb", Some("/a%2fb")),
+        ("/a%5cb", Some("/a%5cb")),
+        ("//x", Some("//x")),
+        ("/a;p=1/b", Some("/a;p=1/b")),
+        ("/%252e%252e/private", Some("/%252e%252e/private")),
+        ("/a?x=/../y", Some("/a?x=/../y")),
+        ("/a/...", Some("/a/...")),
+        ("/a%20b", Some("/a%20b")),
+        ("/private", None),
+        ("/a/../private", None),
+        ("/a/%2e%2e/private/x", None),
+        ("/./private", None),
+        ("/a/b/../../private", None),
+    ] {
+        let before = origin.count();
+        let status = proxy.get(sent).status();
+        match forwarded {
+            Some(wanted) => {
+                assert_eq!(status, 200, "{sent}");
+                assert_eq!(origin.last().head.target(), wanted, "{sent}");
+            }
+            None => assert_eq!((status, origin.count()), (403, before), "{sent}"),
+        }
+    }
+    for sent in ["/a%00b", "/%00"] {
+        assert_eq!(proxy.get(sent).status(), 400, "{sent}");
+    }
+}

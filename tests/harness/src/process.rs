@@ -1,0 +1,233 @@
+//! The `sidegate` process under test.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::wait::{PATIENCE, pause};
+use crate::{AccessLine, ConfigBuilder, Message, TempDir, Wire, binary, until};
+
+/// How to start it.
+#[derive(Debug, Default)]
+pub struct ProxyOptions {
+    /// More arguments after `run -c FILE`.
+    pub arguments: Vec<String>,
+    /// Number of workers; 2 by default.
+    pub workers: Option<usize>,
+    /// Working directory.
+    pub directory: Option<PathBuf>,
+}
+
+/// A running proxy. Dropping it kills the process, and shows its logs if the
+/// test is failing.
+pub struct Proxy {
+    child: Child,
+    dir: TempDir,
+    listeners: Value,
+    admin: Option<SocketAddr>,
+    exited: Option<ExitStatus>,
+}
+
+impl Proxy {
+    /// Starts it with what `config` builds, and waits until it is ready.
+    #[track_caller]
+    pub fn start(config: &ConfigBuilder) -> Self {
+        Self::start_with(config, &ProxyOptions::default())
+    }
+
+    /// The same with options.
+    #[track_caller]
+    pub fn start_with(config: &ConfigBuilder, options: &ProxyOptions) -> Self {
+        let dir = TempDir::new();
+        let config = config.build(dir.path());
+        let file = dir.write("config.json", serde_json::to_string_pretty(&config).unwrap());
+        Self::run(dir, &file, options)
+    }
+
+    /// Starts it with the configuration `file`; its own files go into `dir`.
+    #[track_caller]
+    pub fn run(dir: TempDir, file: &Path, options: &ProxyOptions) -> Self {
+        let ready = dir.join("ready.json");
+        let binary = binary();
+        let mut command = Command::new(&binary);
+        command.arg("run").arg("-c").arg(file).arg("--ready-file").arg(&ready);
+        command.arg("--workers").arg(options.workers.unwrap_or(2).to_string()).args(&options.arguments);
+        if let Some(directory) = &options.directory {
+            command.current_dir(directory);
+        }
+        command.stdin(Stdio::null());
+        command.stdout(File::create(dir.join("stdout.log")).unwrap());
+        command.stderr(File::create(dir.join("stderr.log")).unwrap());
+        let child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {}: {e}; run `make build` first", binary.display()));
+        let mut proxy = Proxy { child, dir, listeners: Value::Null, admin: None, exited: None };
+        proxy.await_ready(&ready);
+        proxy
+    }
+
+    /// Address of listener `main`.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        self.listener("main")
+    }
+
+    /// Address of a listener by its name.
+    #[track_caller]
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let text = self.listeners[name].as_str();
+        let text = text.unwrap_or_else(|| panic!("no listener {name} in {}", self.listeners));
+        text.parse().unwrap()
+    }
+
+    /// Address of the admin server.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.expect("the configuration has no admin")
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder of this process's files.
+    pub fn dir(&self) -> &TempDir {
+        &self.dir
+    }
+
+    /// A new connection to listener `main`.
+    #[track_caller]
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address())
+    }
+
+    /// Sends `raw` on a new connection and reads one response.
+    #[track_caller]
+    pub fn exchange(&self, raw: impl AsRef<[u8]>) -> Message {
+        self.connect().send(raw).response()
+    }
+
+    /// GET with Host `test` and more `fields`, each with its CRLF.
+    #[track_caller]
+    pub fn get_with(&self, path: &str, fields: &str) -> Message {
+        self.exchange(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"))
+    }
+
+    /// GET with Host `test`.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Message {
+        self.get_with(path, "")
+    }
+
+    /// GET from the admin server.
+    #[track_caller]
+    pub fn admin_get(&self, path: &str) -> Message {
+        self.admin_call("GET", path, "", "")
+    }
+
+    /// Any call of the admin server; each of `fields` with its CRLF.
+    #[track_caller]
+    pub fn admin_call(&self, method: &str, path: &str, fields: &str, body: &str) -> Message {
+        let length = body.len();
+        Wire::connect(self.admin())
+            .send(format!(
+                "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\nConnection: close\r\n{fields}\r\n{body}",
+                self.admin()
+            ))
+            .response_to(method)
+    }
+
+    /// Sends a signal to the process.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process is gone");
+    }
+
+    /// Exit status if it has ended.
+    pub fn try_exit(&mut self) -> Option<ExitStatus> {
+        if self.exited.is_none() {
+            self.exited = self.child.try_wait().unwrap();
+        }
+        self.exited
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        until("end of the proxy process", || self.try_exit())
+    }
+
+    /// Lines of the access log so far.
+    pub fn access_log(&self) -> Vec<AccessLine> {
+        self.access_log_text().lines().map(AccessLine::parse).collect()
+    }
+
+    /// The access log as it is.
+    pub fn access_log_text(&self) -> String {
+        let bytes = std::fs::read(self.dir.join("access.log")).unwrap_or_default();
+        let text = String::from_utf8(bytes).expect("the access log is no UTF-8");
+        // A line that is being written is none yet.
+        text.rfind('\n').map_or(String::new(), |end| text[..=end].to_owned())
+    }
+
+    /// Waits for an access log line.
+    #[track_caller]
+    pub fn access_line(&self, what: &str, wanted: impl Fn(&AccessLine) -> bool) -> AccessLine {
+        until(&format!("access log line: {what}"), || self.access_log().into_iter().find(&wanted))
+    }
+
+    /// What it wrote to standard output and error.
+    pub fn logs(&self) -> String {
+        let read = |name| String::from_utf8_lossy(&std::fs::read(self.dir.join(name)).unwrap_or_default()).into_owned();
+        format!("{}{}", read("stdout.log"), read("stderr.log"))
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    #[track_caller]
+    fn await_ready(&mut self, ready: &Path) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(text) = std::fs::read_to_string(ready) {
+                let value: Value = serde_json::from_str(&text)
+                    .unwrap_or_else(|e| panic!("ready file is no JSON ({e}), so it is not written at once: {text:?}"));
+                assert_eq!(value["pid"], self.pid(), "pid in the ready file: {value}");
+                self.admin = value["admin"].as_str().map(|text| text.parse().unwrap());
+                self.listeners = value["listeners"].clone();
+                return;
+            }
+            if let Some(status) = self.try_exit() {
+                panic!("the proxy ended with {status} before it was ready:\n{}", self.logs());
+            }
+            assert!(Instant::now() < deadline, "the proxy was not ready within {PATIENCE:?}:\n{}", self.logs());
+            pause();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if self.exited.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- logs of the proxy (pid {}) ---\n{}", self.child.id(), self.logs());
+            eprintln!(
+                "--- its access log ---\n{}---",
+                String::from_utf8_lossy(&std::fs::read(self.dir.join("access.log")).unwrap_or_default())
+            );
+        }
+    }
+}
