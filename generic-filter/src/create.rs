@@ -11,8 +11,9 @@ use crate::loaded::LoadedModule;
 use crate::refusal::Reason;
 use crate::tables;
 
-/// How the SDK begins the message of a caught panic.
-const PANIC_MARK: &str = "panicked";
+/// How the SDK begins the message of a factory's caught panic; the ABI has no
+/// result number of its own for it.
+const PANIC_MARK: &str = "the factory panicked";
 
 /// Asks `module` for a factory of `filter` with `config`. Module code: on the
 /// module-control thread only.

@@ -103,7 +103,7 @@ fn make(metrics: &Metrics, module: &str, (kind, name, labels): &Key) -> Result<S
     };
     series.map_err(|error| match error {
         MetricError::BadName(_) => abi::BAD_NAME,
-        MetricError::KindConflict(_) => abi::UNSUPPORTED,
+        MetricError::KindConflict(_) => abi::BAD_VALUE,
         MetricError::Limit => abi::LIMIT,
     })
 }
@@ -119,7 +119,7 @@ mod tests {
         let define = |kind, name: &[u8], labels: &[(&[u8], &[u8])]| table.define(&metrics, "m", kind, name, labels);
         let first = define(abi::METRIC_COUNTER, b"hits", &[(b"a", b"1")]).unwrap();
         assert_eq!(define(abi::METRIC_COUNTER, b"hits", &[(b"a", b"1")]), Ok(first));
-        assert_eq!(define(abi::METRIC_GAUGE, b"hits", &[]), Err(abi::UNSUPPORTED));
+        assert_eq!(define(abi::METRIC_GAUGE, b"hits", &[]), Err(abi::BAD_VALUE));
         assert_eq!(define(abi::METRIC_COUNTER, b"no good", &[]), Err(abi::BAD_NAME));
         assert_eq!(define(abi::METRIC_COUNTER, b"\xff", &[]), Err(abi::BAD_NAME));
         assert_eq!(define(abi::METRIC_COUNTER, b"sidegate_x", &[]), Err(abi::RESERVED));

@@ -1,1 +1,40 @@
-fn main() {}
+//! The `sidegate` binary: command line and composition root.
+
+#![forbid(unsafe_code)]
+
+mod admin_source;
+mod check;
+mod cli;
+mod compose;
+mod inspect;
+mod ready;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().command {
+        cli::Command::Run(args) => run::run(&args),
+        cli::Command::Check(args) => check::check(&args),
+        cli::Command::Inspect(args) => inspect::inspect(&args),
+    }
+}
+
+/// Prints an error to stderr. What fails before the log is open, or ends the
+/// process, is said here.
+#[allow(clippy::print_stderr)]
+fn complain(message: &dyn std::fmt::Display) {
+    eprintln!("sidegate: {message}");
+}
+
+/// Prints a result to stdout.
+#[allow(clippy::print_stdout)]
+fn print(text: &dyn std::fmt::Display) {
+    println!("{text}");
+}

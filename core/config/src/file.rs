@@ -65,6 +65,11 @@ impl ConfigFile {
         }
     }
 
+    /// The document, as it was written.
+    pub fn root_json(&self) -> serde_json::Value {
+        self.root.to_json()
+    }
+
     /// The file's name.
     pub fn path(&self) -> &Path {
         &self.path

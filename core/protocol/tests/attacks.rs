@@ -1,6 +1,8 @@
 //! Every input of the attack table gets the verdict it has to get, whole and
 //! byte by byte.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
 mod common;
 
 use common::attacks::{self, Want};

@@ -1,5 +1,7 @@
 //! The bytes that go out.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
 use sidegate_api::{Headers, Method, Protocol, RequestHead, ResponseHead};
 use sidegate_protocol::http1::{
     BodyLength, ChunkPrefix, Expect, Persistence, ResponseFraming, encode_last_chunk, encode_request_head,

@@ -3,6 +3,8 @@
 //! page true. After a change of hyper or of the table, run it with
 //! `SIDEGATE_PRINT_ROWS=1` and `--nocapture` and put the rows into the page.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
 mod common;
 
 use std::cell::RefCell;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use common::attacks::{self, Attack, Want};
 use common::hyper::exchange;
+use common::mutation::{SEEDS, edits, mutate};
 use common::request;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
@@ -20,6 +23,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioTimer;
+use proptest::prelude::*;
 use sidegate_protocol::http1::Limits;
 
 /// What hyper did with one input.
@@ -112,6 +116,76 @@ fn what_the_codec_takes_hyper_takes_too() {
             let stricter = HYPER_IS_STRICTER.contains(&attack.name);
             assert_eq!(offer(&attack.input).takes(), !stricter, "{}", attack.name);
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_the_codec_takes_of_broken_requests_hyper_reads_the_same(seed in 0..3_usize, edits in edits()) {
+        let input = mutate(SEEDS[seed], &edits);
+        if let Ok(ours) = request(&input, &[], &Limits::default()) {
+            let served = serve(&input[..ours.consumed]);
+            prop_assert!(served.is_some(), "hyper refuses what the codec takes as {:?}", ours);
+            let (method, body) = served.unwrap_or_default();
+            prop_assert_eq!((method, body), (ours.method, ours.body));
+        }
+    }
+}
+
+/// Method and body of the request in `input`, as a service sees them.
+fn serve(input: &[u8]) -> Option<(String, Vec<u8>)> {
+    let served = Rc::new(RefCell::new(None));
+    let seen_by_service = Rc::clone(&served);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let served = Rc::clone(&seen_by_service);
+        async move {
+            let method = request.method().to_string();
+            let body = request.into_body().collect().await?.to_bytes().to_vec();
+            *served.borrow_mut() = Some((method, body));
+            Ok::<_, hyper::Error>(Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    exchange(&Builder::new(), service, input);
+    served.take()
+}
+
+/// All that the service learns of the request in `input`, its body included.
+fn as_served(input: &[u8]) -> String {
+    let served = Rc::new(RefCell::new(String::new()));
+    let seen_by_service = Rc::clone(&served);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let served = Rc::clone(&seen_by_service);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await?;
+            let trailers = body.trailers().cloned();
+            let (method, uri, version, headers) = (head.method, head.uri, head.version, head.headers);
+            *served.borrow_mut() = format!("{method} {uri} {version:?} {headers:?} {:?} {trailers:?}", body.to_bytes());
+            Ok::<_, hyper::Error>(Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    exchange(&Builder::new(), service, input);
+    let served = served.take();
+    assert!(!served.is_empty(), "{}", String::from_utf8_lossy(input));
+    served
+}
+
+#[test]
+fn some_faults_are_gone_before_the_service_could_refuse_them() {
+    let head = "POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let body = "1\r\nb\r\n0\r\n\r\n";
+    let clean = as_served(format!("{head}{body}").as_bytes());
+    for (fault, head, body) in [
+        ("CL with TE", &*head.replace("host: a", "host: a\r\ncontent-length: 5"), body),
+        ("TE with CL", &head.replace("chunked", "chunked\r\ncontent-length: 5"), body),
+        ("LF ends the lines", &head.replace("\r\n", "\n"), body),
+        ("fragment", &head.replace("/x", "/x#y"), body),
+        ("100 CRLF before the request line", &format!("{}{head}", "\r\n".repeat(100)), body),
+        ("chunk extension bare `;`", head, "1;\r\nb\r\n0\r\n\r\n"),
+        ("chunk extension with NUL", head, "1;\0\r\nb\r\n0\r\n\r\n"),
+        ("chunk size before a blank", head, "1 \r\nb\r\n0\r\n\r\n"),
+    ] {
+        assert_eq!(as_served(format!("{head}{body}").as_bytes()), clean, "{fault}");
     }
 }
 

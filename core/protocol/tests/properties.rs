@@ -1,7 +1,10 @@
 //! Properties that hold for all inputs.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
 mod common;
 
+use common::mutation::{SEEDS, edits, mutate};
 use common::{body, fields, request, response};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -127,10 +130,10 @@ proptest! {
     #[test]
     fn broken_messages_never_panic_and_never_split_differently(
         seed in 0..SEEDS.len(),
-        edits in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..6),
+        edits in edits(),
         cuts in vec(0..300_usize, 0..8),
     ) {
-        check_any(&mutate(SEEDS[seed], edits), cuts);
+        check_any(&mutate(SEEDS[seed], &edits), cuts);
     }
 
     #[test]
@@ -146,33 +149,6 @@ proptest! {
             prop_assert_eq!(&again.target, target);
         }
     }
-}
-
-const SEEDS: [&[u8]; 5] = [
-    b"POST /a/../b?c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5;a=\"b\"\r\nhello\r\n0\r\nx: y\r\n\r\n",
-    b"\r\nGET http://a:80/%2e%2e/x HTTP/1.1\r\nHost: a\r\nConnection: close, x\r\nX: y\r\n\r\n",
-    b"PUT / HTTP/1.0\r\nHost: [::1]:80\r\ncontent-length: 3, 3\r\nexpect: 100-continue\r\n\r\nabcd",
-    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: x\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
-    b"1\r\na\r\n10;q=\"\\\"\"\r\n0123456789abcdef\r\n0\r\na: b\r\nhost: c\r\n\r\n",
-];
-
-fn mutate(seed: &[u8], edits: Vec<(prop::sample::Index, u8, u8)>) -> Vec<u8> {
-    // Bytes that matter are tried more often than chance would.
-    const SPECIAL: &[u8] = b"\r\n\0 \t:;,\"\\%/.#?@[]0x_+-\x7f\x80\x0b";
-    let mut input = seed.to_vec();
-    for (index, byte, kind) in edits {
-        let at = index.index(input.len());
-        let byte = if byte < 200 { SPECIAL[byte as usize % SPECIAL.len()] } else { byte };
-        match kind {
-            0 => input[at] = byte,
-            1 => input.insert(at, byte),
-            _ if input.len() > 1 => {
-                input.remove(at);
-            }
-            _ => {}
-        }
-    }
-    input
 }
 
 /// Feeds `input` to every decoder, whole and in pieces.

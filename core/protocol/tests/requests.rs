@@ -1,5 +1,7 @@
 //! What of a request travels on, and what the codec says about it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
 mod common;
 
 use common::{Refusal, request};

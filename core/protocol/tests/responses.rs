@@ -1,5 +1,7 @@
 //! What upstreams may answer, and what of it travels on.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
 mod common;
 
 use common::{body, fields, response};

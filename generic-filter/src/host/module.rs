@@ -2,7 +2,6 @@
 
 use sidegate_abi::{
     BAD_ARGUMENT, BAD_VALUE, Header, LIMIT, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARN, Module, Slice,
-    UNSUPPORTED,
 };
 use tracing::Level;
 
@@ -117,7 +116,7 @@ pub(super) unsafe extern "C" fn metric_add(module: *mut Module, metric: u64, del
             gauge.add(delta);
             Ok(())
         }
-        Series::Histogram(_) => Err(UNSUPPORTED),
+        Series::Histogram(_) => Err(BAD_ARGUMENT),
     })
 }
 
@@ -127,7 +126,7 @@ pub(super) unsafe extern "C" fn metric_set(module: *mut Module, metric: u64, lev
             gauge.set(level);
             Ok(())
         }
-        Series::Counter(_) | Series::Histogram(_) => Err(UNSUPPORTED),
+        Series::Counter(_) | Series::Histogram(_) => Err(BAD_ARGUMENT),
     })
 }
 
@@ -137,6 +136,6 @@ pub(super) unsafe extern "C" fn metric_observe(module: *mut Module, metric: u64,
             histogram.observe(value);
             Ok(())
         }
-        Series::Counter(_) | Series::Gauge(_) => Err(UNSUPPORTED),
+        Series::Counter(_) | Series::Gauge(_) => Err(BAD_ARGUMENT),
     })
 }

@@ -21,8 +21,6 @@ pub(crate) struct HostStream<'h> {
     pub(crate) fault: RefCell<Option<String>>,
     /// Visits of header maps that are going on.
     pub(super) visits: Cell<u32>,
-    /// Decimal texts of integer variables, lent to the module.
-    pub(super) texts: [Cell<[u8; 20]>; 4],
 }
 
 thread_local! {
@@ -45,7 +43,6 @@ pub(crate) fn enter<R>(
         core,
         fault: RefCell::new(None),
         visits: Cell::new(0),
-        texts: [const { Cell::new([0; 20]) }; 4],
     };
     let number = next_number();
     let _restore = Restore(CURRENT.replace((number, std::ptr::from_ref(&stream).cast())));

@@ -4,7 +4,7 @@ use sidegate_abi::{NOT_FOUND, Slice, Stream, UNSUPPORTED};
 use sidegate_api::{Variable, VariableValue};
 
 use super::arguments::{Copied, Out, bytes};
-use super::scope::{HostStream, with, with_cx, with_cx_to_edit};
+use super::scope::{with_cx, with_cx_to_edit};
 use super::{answer, edit_result};
 
 fn variable(number: u32) -> Result<Variable, u32> {
@@ -15,20 +15,11 @@ pub(super) unsafe extern "C" fn variable_get(stream: *mut Stream, number: u32, v
     answer(|| {
         let out = Out::required(value)?;
         let variable = variable(number)?;
-        let found = with(stream, |host| {
-            enum Found {
-                Text(Slice),
-                Number(u64),
-            }
-            let found = host.with_cx(|cx| match cx.variable(variable) {
-                Some(VariableValue::Bytes(bytes)) => Ok(Found::Text(Slice::from_bytes(bytes))),
-                Some(VariableValue::Integer(number)) => Ok(Found::Number(number)),
-                None => Err(NOT_FOUND),
-            })?;
-            match found {
-                Found::Text(slice) => Ok(slice),
-                Found::Number(number) => decimal(host, variable, number),
-            }
+        let found = with_cx(stream, |cx| match cx.variable(variable) {
+            Some(VariableValue::Bytes(bytes)) => Ok(Slice::from_bytes(bytes)),
+            Some(VariableValue::Integer(_)) => Err(UNSUPPORTED),
+            None if is_integer(variable) => Err(UNSUPPORTED),
+            None => Err(NOT_FOUND),
         })?;
         // SAFETY: the module's place, checked above.
         unsafe { out.write(found) };
@@ -36,31 +27,8 @@ pub(super) unsafe extern "C" fn variable_get(stream: *mut Stream, number: u32, v
     })
 }
 
-/// Writes `number` into the variable's own place in the hook's stream, which
-/// stays where it is until the hook returns.
-fn decimal(host: &HostStream<'_>, variable: Variable, number: u64) -> Result<Slice, u32> {
-    let place = match variable {
-        Variable::Status => &host.texts[0],
-        Variable::BytesReceived => &host.texts[1],
-        Variable::BytesSent => &host.texts[2],
-        Variable::ResponseFlags => &host.texts[3],
-        _ => return Err(UNSUPPORTED),
-    };
-    let mut text = [0_u8; 20];
-    let mut start = text.len();
-    let mut rest = number;
-    loop {
-        start -= 1;
-        text[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    place.set(text);
-    // SAFETY: `start` is within the 20 bytes.
-    let first = unsafe { place.as_ptr().cast::<u8>().add(start) };
-    Ok(Slice { ptr: first, len: (text.len() - start) as u64 })
+fn is_integer(variable: Variable) -> bool {
+    matches!(variable, Variable::Status | Variable::BytesReceived | Variable::BytesSent | Variable::ResponseFlags)
 }
 
 pub(super) unsafe extern "C" fn variable_get_u64(stream: *mut Stream, number: u32, value: *mut u64) -> u32 {
@@ -70,7 +38,8 @@ pub(super) unsafe extern "C" fn variable_get_u64(stream: *mut Stream, number: u3
         let found = with_cx(stream, |cx| match cx.variable(variable) {
             Some(VariableValue::Integer(number)) => Ok(number),
             Some(VariableValue::Bytes(_)) => Err(UNSUPPORTED),
-            None => Err(NOT_FOUND),
+            None if is_integer(variable) => Err(NOT_FOUND),
+            None => Err(UNSUPPORTED),
         })?;
         // SAFETY: the module's place, checked above.
         unsafe { out.write(found) };

@@ -3,10 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::wait::{PATIENCE, pause};
+use crate::wait::pause;
 use crate::{TempDir, binary};
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a command left behind.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub fn sidegate<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Outcome {
     run(Command::new(binary()).args(args))
 }
 
-/// Runs `command` to its end; a command that does not end within [`PATIENCE`]
+/// Runs `command` to its end; a command that does not end within a minute
 /// is killed and fails the test.
 #[track_caller]
 pub fn run(command: &mut Command) -> Outcome {
@@ -41,7 +44,7 @@ pub fn run(command: &mut Command) -> Outcome {
     let (out, err) = (dir.join("stdout"), dir.join("stderr"));
     command.stdin(Stdio::null()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LIMIT;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
@@ -49,7 +52,7 @@ pub fn run(command: &mut Command) -> Outcome {
         if Instant::now() > deadline {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("{command:?} did not end within {PATIENCE:?}");
+            panic!("{command:?} did not end within {LIMIT:?}");
         }
         pause();
     };

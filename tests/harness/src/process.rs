@@ -21,6 +21,8 @@ pub struct ProxyOptions {
     pub workers: Option<usize>,
     /// Working directory.
     pub directory: Option<PathBuf>,
+    /// The binary, if not the usual one.
+    pub binary: Option<PathBuf>,
 }
 
 /// A running proxy. Dropping it kills the process, and shows its logs if the
@@ -52,8 +54,13 @@ impl Proxy {
     /// Starts it with the configuration `file`; its own files go into `dir`.
     #[track_caller]
     pub fn run(dir: TempDir, file: &Path, options: &ProxyOptions) -> Self {
+        Self::try_run(dir, file, options).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same, with the failure as text.
+    pub fn try_run(dir: TempDir, file: &Path, options: &ProxyOptions) -> Result<Self, String> {
         let ready = dir.join("ready.json");
-        let binary = binary();
+        let binary = options.binary.clone().unwrap_or_else(binary);
         let mut command = Command::new(&binary);
         command.arg("run").arg("-c").arg(file).arg("--ready-file").arg(&ready);
         command.arg("--workers").arg(options.workers.unwrap_or(2).to_string()).args(&options.arguments);
@@ -63,12 +70,11 @@ impl Proxy {
         command.stdin(Stdio::null());
         command.stdout(File::create(dir.join("stdout.log")).unwrap());
         command.stderr(File::create(dir.join("stderr.log")).unwrap());
-        let child = command
-            .spawn()
-            .unwrap_or_else(|e| panic!("cannot start {}: {e}; run `make build` first", binary.display()));
+        let child =
+            command.spawn().map_err(|e| format!("cannot start {}: {e}; run `make build` first", binary.display()))?;
         let mut proxy = Proxy { child, dir, listeners: Value::Null, admin: None, exited: None };
-        proxy.await_ready(&ready);
-        proxy
+        proxy.await_ready(&ready)?;
+        Ok(proxy)
     }
 
     /// Address of listener `main`.
@@ -195,22 +201,25 @@ impl Proxy {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
-    #[track_caller]
-    fn await_ready(&mut self, ready: &Path) {
+    fn await_ready(&mut self, ready: &Path) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Ok(text) = std::fs::read_to_string(ready) {
                 let value: Value = serde_json::from_str(&text)
-                    .unwrap_or_else(|e| panic!("ready file is no JSON ({e}), so it is not written at once: {text:?}"));
-                assert_eq!(value["pid"], self.pid(), "pid in the ready file: {value}");
+                    .map_err(|e| format!("ready file is no JSON ({e}), so it is not written at once: {text:?}"))?;
+                if value["pid"] != self.pid() {
+                    return Err(format!("wrong pid in the ready file: {value}"));
+                }
                 self.admin = value["admin"].as_str().map(|text| text.parse().unwrap());
                 self.listeners = value["listeners"].clone();
-                return;
+                return Ok(());
             }
             if let Some(status) = self.try_exit() {
-                panic!("the proxy ended with {status} before it was ready:\n{}", self.logs());
+                return Err(format!("the proxy ended with {status} before it was ready:\n{}", self.logs()));
             }
-            assert!(Instant::now() < deadline, "the proxy was not ready within {PATIENCE:?}:\n{}", self.logs());
+            if Instant::now() > deadline {
+                return Err(format!("the proxy was not ready within {PATIENCE:?}:\n{}", self.logs()));
+            }
             pause();
         }
     }

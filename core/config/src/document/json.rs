@@ -90,7 +90,8 @@ impl<'a> Reader<'a> {
         loop {
             let position = self.position;
             if self.peek() != Some(b'"') {
-                let expected = if entries.is_empty() { "a key in double quotes or '}'" } else { "a key in double quotes" };
+                let expected =
+                    if entries.is_empty() { "a key in double quotes or '}'" } else { "a key in double quotes" };
                 return Err(self.expected(expected));
             }
             let key = Key { text: self.string()?, position };
@@ -191,7 +192,9 @@ impl<'a> Reader<'a> {
             let before = self.position;
             match self.peek() {
                 None => return Err(self.expected("'\"' at the end of the string")),
-                Some(0..=0x1f) => return Err(self.expected("no raw control character in a string (write it as \\uXXXX)")),
+                Some(0..=0x1f) => {
+                    return Err(self.expected("no raw control character in a string (write it as \\uXXXX)"));
+                }
                 Some(b'"') => {
                     self.step();
                     return Ok(text);

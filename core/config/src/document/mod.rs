@@ -125,11 +125,7 @@ fn strip_bom(text: &str) -> &str {
 }
 
 fn too_deep(position: Position) -> SyntaxError {
-    SyntaxError {
-        position,
-        expected: format!("at most {MAX_DEPTH} levels of nesting"),
-        found: "one more".to_owned(),
-    }
+    SyntaxError { position, expected: format!("at most {MAX_DEPTH} levels of nesting"), found: "one more".to_owned() }
 }
 
 /// A value as error messages show it: kind and a short form of the value.

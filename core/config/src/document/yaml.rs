@@ -193,7 +193,11 @@ fn foreign_tag(tag: &Tag, position: Position) -> SyntaxError {
 
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, position: Position) -> Result<NodeValue, SyntaxError> {
     let Some(tag) = tag else {
-        return if style == ScalarStyle::Plain { plain(text, position) } else { Ok(NodeValue::String(text.to_owned())) };
+        return if style == ScalarStyle::Plain {
+            plain(text, position)
+        } else {
+            Ok(NodeValue::String(text.to_owned()))
+        };
     };
     if !tag.is_yaml_core_schema() {
         return Err(foreign_tag(tag, position));
@@ -208,7 +212,11 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, position: Position)
         "int" | "float" => matches!(value, NodeValue::Number(_)),
         _ => return Err(foreign_tag(tag, position)),
     };
-    if fits { Ok(value) } else { Err(error(position, &format!("a value of the tag `!!{}`", tag.suffix), &value.to_string())) }
+    if fits {
+        Ok(value)
+    } else {
+        Err(error(position, &format!("a value of the tag `!!{}`", tag.suffix), &value.to_string()))
+    }
 }
 
 /// Types a plain scalar by the core schema (YAML 1.2.2, section 10.3.2), which

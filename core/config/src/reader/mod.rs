@@ -67,7 +67,8 @@ impl<'a> Cursor<'a> {
             said if said.ends_with('?') => format!("{said} (found {found})"),
             said => format!("{said}, found {found}"),
         };
-        let expected = said.strip_prefix("expected ").map(|rest| rest.split(", found ").next().unwrap_or(rest).to_owned());
+        let expected =
+            said.strip_prefix("expected ").map(|rest| rest.split(", found ").next().unwrap_or(rest).to_owned());
         self.error(Finding { kind: kind::BAD_VALUE, message, expected, found: Some(found) });
     }
 

@@ -91,7 +91,8 @@ impl<'a> ObjectReader<'a> {
                 Judgement::Warn if value.node.value == NodeValue::Null => {}
                 Judgement::Warn => value.inert(format!("known MOSN key that does nothing here: {why}")),
                 Judgement::Refuse if value.says_nothing() => {}
-                Judgement::Refuse => value.unsupported(format!("not available yet: {why}; expected no such key, found {}", value.shown())),
+                Judgement::Refuse => value
+                    .unsupported(format!("not available yet: {why}; expected no such key, found {}", value.shown())),
             }
         }
         let mut misspelt = Vec::new();
@@ -147,7 +148,10 @@ impl<'a> ObjectReader<'a> {
                 // document.
                 Some((other, _)) if other.text != key.text => {
                     let place = place_of(self.cursor.report, other.position);
-                    let message = format!("key stands twice, {:?} and {:?} are the same; the first is at {place}", other.text, key.text);
+                    let message = format!(
+                        "key stands twice, {:?} and {:?} are the same; the first is at {place}",
+                        other.text, key.text
+                    );
                     let finding = Finding::said(kind::DUPLICATE_KEY, message);
                     let path = crate::document::join(&self.cursor.path, &key.text);
                     self.cursor.report.error(Some(key.position), &path, finding);

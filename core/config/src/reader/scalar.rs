@@ -54,7 +54,9 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn duration(&self) -> Option<Duration> {
-        let NodeValue::String(text) = &self.node.value else { return self.wrong_type("a duration string such as \"30s\"") };
+        let NodeValue::String(text) = &self.node.value else {
+            return self.wrong_type("a duration string such as \"30s\"");
+        };
         parse_duration(text).map_err(|problem| self.refuse(&problem)).ok()
     }
 

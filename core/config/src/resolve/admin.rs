@@ -22,10 +22,8 @@ impl std::fmt::Debug for AdminConfig {
     }
 }
 
-const ADMIN_INERT: &[InertKey] = &[
-    warned("access_log_path", "MOSN ignores it too"),
-    warned("profile_path", "MOSN ignores it too"),
-];
+const ADMIN_INERT: &[InertKey] =
+    &[warned("access_log_path", "MOSN ignores it too"), warned("profile_path", "MOSN ignores it too")];
 
 pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)> {
     let mut object = cursor.object()?;

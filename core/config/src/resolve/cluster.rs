@@ -153,11 +153,8 @@ fn parsed_type<T, E: std::fmt::Display>(
     if words.contains(&text) {
         cursor.unsupported(format!("{problem}, found {}", cursor.shown()));
     } else {
-        let mut finding = Finding::mismatch(
-            kind::BAD_VALUE,
-            problem.strip_prefix("expected ").unwrap_or(&problem),
-            cursor.shown(),
-        );
+        let mut finding =
+            Finding::mismatch(kind::BAD_VALUE, problem.strip_prefix("expected ").unwrap_or(&problem), cursor.shown());
         finding.message.push_str(&hint(text, words.iter().copied()));
         cursor.error(finding);
     }
@@ -169,7 +166,8 @@ fn refuse_health_check(cursor: &Cursor<'_>) {
     match object.get("service_name").and_then(|c| c.string()) {
         None | Some("") => cursor.inert("health checks are off here: `service_name` is empty"),
         Some(_) => cursor.unsupported(
-            "not available yet: hosts are not health-checked, requests would reach sick ones; expected no health check, found one",
+            "not available yet: hosts are not checked, requests would reach sick ones; \
+             expected no `service_name`, found one",
         ),
     }
 }

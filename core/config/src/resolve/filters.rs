@@ -115,7 +115,11 @@ fn unregistered(filter: &FilterAt<'_>, registry: &Registry) {
 fn report(at: &Cursor<'_>, errors: Vec<FilterConfigError>) {
     for FilterConfigError { path, message, kind } in errors {
         let position = at.node().locate(&path).position;
-        let full = if path.starts_with('[') || path.is_empty() { format!("{}{path}", at.path()) } else { join(at.path(), &path) };
+        let full = if path.starts_with('[') || path.is_empty() {
+            format!("{}{path}", at.path())
+        } else {
+            join(at.path(), &path)
+        };
         at.report().error(Some(position), &full, Finding::said(kind, message));
     }
 }

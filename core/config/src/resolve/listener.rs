@@ -87,7 +87,9 @@ fn net_config(object: &mut ObjectReader<'_>, taken: &mut ListenerNames) -> Optio
         match text.as_str() {
             "" => return None,
             "tcp" | "unix" => {}
-            "udp" => cursor.unsupported("UDP listeners are not available yet; expected \"tcp\" or \"unix\", found \"udp\""),
+            "udp" => {
+                cursor.unsupported("UDP listeners are not available yet; expected \"tcp\" or \"unix\", found \"udp\"")
+            }
             _ => cursor.mismatch(kind::BAD_VALUE, "\"tcp\" or \"unix\""),
         }
         Some(text)
@@ -107,7 +109,9 @@ fn net_config(object: &mut ObjectReader<'_>, taken: &mut ListenerNames) -> Optio
     if let Some(bind) = object.get("bind_port")
         && bind.bool() == Some(false)
     {
-        bind.unsupported("listeners that take redirected connections are not available yet; expected true, found false");
+        bind.unsupported(
+            "listeners that take redirected connections are not available yet; expected true, found false",
+        );
     }
     let idle_timeout = object.get("connection_idle_timeout").and_then(|c| c.bound());
     let reuse_port = object.get("reuseport").and_then(|c| c.bool()).unwrap_or_default();
@@ -134,10 +138,7 @@ fn listen_address(cursor: &Cursor<'_>, network: Option<&str>, taken: &mut Listen
     taken.check_address(cursor, &address).then_some(address)
 }
 
-fn filter_chain<'a>(
-    object: &mut ObjectReader<'a>,
-    on_router: &mut dyn FnMut(Cursor<'a>),
-) -> Option<ProxyFilter<'a>> {
+fn filter_chain<'a>(object: &mut ObjectReader<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -> Option<ProxyFilter<'a>> {
     let chains_at = object.required("filter_chains", "an array with one filter chain")?;
     let chains = chains_at.array()?;
     if chains.len() != 1 {

@@ -90,6 +90,7 @@ impl Listener {
         let opened = self.access_logs.into_iter().map(|log| Ok(AccessLog::new(log.format, sinks.open(&log.target)?)));
         let proxy = ProxyConfig {
             listener: self.net.name.clone(),
+            idle_timeout: self.net.idle_timeout,
             routes: self.routes,
             filters: self.filters,
             access_logs: opened.collect::<Result<_, LogError>>()?,

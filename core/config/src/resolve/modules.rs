@@ -48,8 +48,11 @@ impl<'e> Modules<'e> {
             return None;
         }
         if let Some((other, place)) = self.by_name.get(&name).filter(|(other, _)| *other != file) {
-            let message =
-                format!("module name {name:?} is given twice, to {} at {place} and to {}", other.display(), file.display());
+            let message = format!(
+                "module name {name:?} is given twice, to {} at {place} and to {}",
+                other.display(),
+                file.display()
+            );
             at.error(Finding::said(kind::DUPLICATE, message));
             return None;
         }

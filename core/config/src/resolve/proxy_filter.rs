@@ -77,7 +77,8 @@ fn downstream_protocol(cursor: &Cursor<'_>) {
         cursor.inert(format!("only HTTP/1 is served here, found {}", cursor.shown()));
     } else {
         let shown = cursor.shown();
-        cursor.unsupported(format!("this protocol is not available yet; expected \"Http1\" or \"Auto\", found {shown}"));
+        cursor
+            .unsupported(format!("this protocol is not available yet; expected \"Http1\" or \"Auto\", found {shown}"));
     }
 }
 
@@ -153,8 +154,5 @@ fn forwarding(mut object: ObjectReader<'_>) -> Forwarding {
         ])
     });
     object.finish(&[]);
-    Forwarding {
-        forwarded_for: forwarded_for.unwrap_or_default(),
-        request_id: request_id.unwrap_or_default(),
-    }
+    Forwarding { forwarded_for: forwarded_for.unwrap_or_default(), request_id: request_id.unwrap_or_default() }
 }

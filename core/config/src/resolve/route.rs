@@ -15,10 +15,8 @@ use super::router::{PerFilter, per_filter_config, to_json};
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, InertKey, ObjectReader, refused, warned};
 
-const ROUTE_INERT: &[InertKey] = &[
-    warned("request_mirror_policies", "requests are not mirrored"),
-    warned("metadata", "nothing uses it"),
-];
+const ROUTE_INERT: &[InertKey] =
+    &[warned("request_mirror_policies", "requests are not mirrored"), warned("metadata", "nothing uses it")];
 
 const ACTION_INERT: &[InertKey] = &[
     refused("weighted_clusters", "all requests would go to one cluster"),
@@ -92,7 +90,8 @@ fn header_match(cursor: &Cursor<'_>) -> Option<HeaderMatch> {
     object.finish(&[]);
     let (name, value) = (name?, value.or_else(|| object_value_missing(cursor))?);
     let (name_text, value_text) = (name.string()?, value.string()?);
-    let made = if regex { HeaderMatch::regex(name_text, value_text) } else { HeaderMatch::literal(name_text, value_text) };
+    let made =
+        if regex { HeaderMatch::regex(name_text, value_text) } else { HeaderMatch::literal(name_text, value_text) };
     made.map_err(|problem| match problem {
         sidegate_router::MatchError::Name(_) => name.refuse(&problem),
         _ => value.refuse(&problem),
@@ -132,7 +131,8 @@ fn action(object: &mut ObjectReader<'_>, clusters: &Names) -> Option<(RouteActio
 fn forward_action(cursor: &Cursor<'_>, clusters: &Names) -> Option<(RouteAction, HeaderOps)> {
     let mut object = cursor.object()?;
     let chosen_elsewhere = CLUSTER_CHOICES.iter().any(|key| object.has(key));
-    let cluster = if chosen_elsewhere { object.get("cluster_name") } else { object.required("cluster_name", "a cluster") };
+    let cluster =
+        if chosen_elsewhere { object.get("cluster_name") } else { object.required("cluster_name", "a cluster") };
     let cluster = cluster.and_then(|cursor| {
         let name = cursor.name()?;
         clusters.check(&cursor, "cluster", name).then(|| Arc::from(name))
@@ -151,7 +151,8 @@ fn forward_action(cursor: &Cursor<'_>, clusters: &Names) -> Option<(RouteAction,
     }
     let headers = header_ops(&mut object);
     object.finish(ACTION_INERT);
-    let forward = ForwardAction { cluster: cluster?, timeout, host_rewrite: host_rewrite?, path_rewrite: path_rewrite? };
+    let forward =
+        ForwardAction { cluster: cluster?, timeout, host_rewrite: host_rewrite?, path_rewrite: path_rewrite? };
     Some((RouteAction::Forward(forward), headers))
 }
 
@@ -184,11 +185,12 @@ fn path_rewrite(object: &mut ObjectReader<'_>) -> Option<PathRewrite> {
 
 fn regex_rewrite(cursor: &Cursor<'_>) -> Option<PathSubstitution> {
     let mut object = cursor.object()?;
-    let pattern = object.required("pattern", "an object with `regex`").and_then(|c| c.object()).and_then(|mut pattern| {
-        let regex = pattern.required("regex", "a regular expression");
-        pattern.finish(&[]);
-        regex
-    });
+    let pattern =
+        object.required("pattern", "an object with `regex`").and_then(|c| c.object()).and_then(|mut pattern| {
+            let regex = pattern.required("regex", "a regular expression");
+            pattern.finish(&[]);
+            regex
+        });
     let substitution = object.get("substitution");
     object.finish(&[]);
     let pattern = pattern?;

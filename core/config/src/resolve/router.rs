@@ -153,7 +153,8 @@ fn report(error: &RouteTableError, places: &[Places<'_>], router: &Cursor<'_>) {
             };
             (at, message, kind::DUPLICATE)
         }
-        RouteTableError::PrefixRewrite { virtual_host, route } | RouteTableError::EndlessRedirect { virtual_host, route } => {
+        RouteTableError::PrefixRewrite { virtual_host, route }
+        | RouteTableError::EndlessRedirect { virtual_host, route } => {
             (route_at(*virtual_host, *route), error.to_string(), kind::BAD_VALUE)
         }
     };

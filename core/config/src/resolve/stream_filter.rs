@@ -25,7 +25,7 @@ pub(super) struct FilterAt<'a> {
     pub type_at: Cursor<'a>,
 }
 
-pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules) -> Option<FilterAt<'a>> {
+pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules<'_>) -> Option<FilterAt<'a>> {
     let mut object = at.object()?;
     let filter_type = object.required("type", "a stream filter's type").and_then(|cursor| {
         let name = cursor.name()?;
@@ -65,7 +65,7 @@ pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules) -> Optio
 
 type ModuleAndFault<'a> = (Option<ModuleSpec>, Option<(FaultPolicy, Cursor<'a>)>);
 
-fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules) -> ModuleAndFault<'a> {
+fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFault<'a> {
     let Some(mut object) = cursor.object() else { return (None, None) };
     let so_path = so_path(&mut object);
     let name = object.get("name");
@@ -84,7 +84,7 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules) -> ModuleAndFault<'
     (module, on_fault)
 }
 
-fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules) -> Option<ModuleSpec> {
+fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules<'_>) -> Option<ModuleSpec> {
     let mut object = cursor.object()?;
     let so_path = so_path(&mut object);
     object.finish(GO_PLUGIN_INERT);

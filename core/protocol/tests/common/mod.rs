@@ -4,6 +4,7 @@
 
 pub mod attacks;
 pub mod hyper;
+pub mod mutation;
 
 use sidegate_api::{Headers, Method, RequestHead, ResponseHead};
 use sidegate_protocol::http1::{

@@ -1,1 +1,228 @@
-//! An in-memory host.
+//! An in-memory host: runs a module's hooks through the real tables, in its
+//! own `cargo test`, without a proxy.
+//!
+//! ```
+//! use sidegate_sdk::prelude::*;
+//! use sidegate_sdk::testing::TestHost;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Auth {
+//!     token: String,
+//! }
+//!
+//! impl RequestFilter for Auth {
+//!     fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+//!         if cx.headers().get("x-token") == Some(self.token.as_bytes()) {
+//!             cx.headers_mut().remove("x-token")?;
+//!             return Ok(Status::Continue);
+//!         }
+//!         cx.reply(Reply::text(403, "forbidden\n"))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), ConfigError> {
+//! let host = TestHost::new::<Auth>(serde_json::json!({"token": "s3cret"}))?;
+//!
+//! let outcome = host.request("GET", "/", &[("x-token", "s3cret")]).run();
+//! let upstream = outcome.upstream.expect("the request went on");
+//! assert_eq!(upstream.header("x-token"), None);
+//!
+//! let outcome = host.request("GET", "/", &[]).run();
+//! assert!(outcome.upstream.is_none());
+//! assert_eq!(outcome.response.unwrap().status, 403);
+//!
+//! let refused = TestHost::new::<Auth>(serde_json::json!({"token": 5})).unwrap_err();
+//! assert_eq!(refused.path, "token");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It follows the ABI's rules for one filter on one worker: phases and their
+//! order, statuses, pending and resume, what may be changed when, header
+//! checks. It has no routes: the filter gets the route's settings that
+//! [`TestStream::route_config`] names, and an upstream that answers what
+//! [`TestStream::respond`] says, by default an empty 200.
+
+mod engine;
+mod outcome;
+mod state;
+mod stream;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::c_void;
+use std::mem::size_of;
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+use sidegate_abi as abi;
+
+pub use outcome::{Call, Outcome, Request, Response, Source};
+pub use stream::TestStream;
+
+use crate::entry::{create, make_factory, Offer};
+use crate::{ConfigError, FilterFactory, Level};
+use state::ModuleState;
+
+/// A factory in an in-memory host. Lives on the thread that made it.
+pub struct TestHost {
+    /// Leaked: handles of the module may outlive the host.
+    module: &'static ModuleState,
+    factory_table: *const abi::FactoryTable,
+    filter_table: *const abi::FilterTable,
+    factory: *mut c_void,
+    interests: abi::Interests,
+    worker_state: *mut c_void,
+}
+
+impl TestHost {
+    /// A factory `F` made of `config`, as the proxy does it.
+    pub fn new<F: FilterFactory>(config: serde_json::Value) -> Result<TestHost, ConfigError> {
+        Self::with_table::<F>(&table::HOST, config)
+    }
+
+    pub(crate) fn with_table<F: FilterFactory>(
+        host: &'static abi::HostTable,
+        config: serde_json::Value,
+    ) -> Result<TestHost, ConfigError> {
+        crate::panic::IN_TESTS.store(true, Ordering::Relaxed);
+        let module: &'static ModuleState = Box::leak(Box::default());
+        let config = config.to_string();
+        let (mut message, mut path) = ([0_u8; 512], [0_u8; 256]);
+        let mut error = abi::ErrorOut {
+            size: size_of::<abi::ErrorOut>() as u64,
+            message: message.as_mut_ptr(),
+            message_capacity: message.len() as u64,
+            message_len: 0,
+            path: path.as_mut_ptr(),
+            path_capacity: path.len() as u64,
+            path_len: 0,
+        };
+        let args = abi::CreateArgs {
+            size: size_of::<abi::CreateArgs>() as u64,
+            host,
+            module: module.as_raw(),
+            filter_name: abi::Slice::EMPTY,
+            config: abi::Slice::from_bytes(config.as_bytes()),
+            error: &mut error,
+            workers: 1,
+            unused: 0,
+        };
+        let mut result = abi::CreateResult {
+            size: size_of::<abi::CreateResult>() as u64,
+            factory_table: ptr::null(),
+            filter_table: ptr::null(),
+            factory: ptr::null_mut(),
+            interests: abi::Interests::default(),
+        };
+        // SAFETY: tables and buffers as the ABI has them.
+        let code = unsafe { create(&args, &mut result, Offer { filters: &[("", make_factory::<F>)] }) };
+        if code != abi::OK {
+            return Err(read_error(&message, error.message_len, &path, error.path_len));
+        }
+        let mut made = TestHost {
+            module,
+            factory_table: result.factory_table,
+            filter_table: result.filter_table,
+            factory: result.factory,
+            interests: result.interests,
+            worker_state: ptr::null_mut(),
+        };
+        // SAFETY: the table the SDK just gave, on the only worker's thread.
+        let attached = unsafe {
+            (*made.factory_table).worker_attach.map(|attach| attach(made.factory, 0, &mut made.worker_state))
+        };
+        match attached {
+            None | Some(abi::OK) => Ok(made),
+            Some(_) => Err(ConfigError::new("", format_args!("worker state refused: {:?}", made.logs()))),
+        }
+    }
+
+    /// A request to send: add a body or a response, then
+    /// [`run`](TestStream::run) it.
+    pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> TestStream<'_> {
+        TestStream::new(self, method, target, headers)
+    }
+
+    /// The lines logged so far.
+    pub fn logs(&self) -> Vec<(Level, String)> {
+        self.module.logs()
+    }
+
+    /// Value of a counter or gauge, sum of a histogram: of the series with
+    /// this name and these labels, if it was defined.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.module.metric(name, labels)
+    }
+
+    /// Tries a route's `per_filter_config`.
+    pub fn check_route_config(&self, config: serde_json::Value) -> Result<(), ConfigError> {
+        self.make_route_config(&config).map(|object| self.drop_route_config(object))
+    }
+
+    fn make_route_config(&self, config: &serde_json::Value) -> Result<*mut c_void, ConfigError> {
+        let config = config.to_string();
+        let (mut message, mut path) = ([0_u8; 512], [0_u8; 256]);
+        let mut error = abi::ErrorOut {
+            size: size_of::<abi::ErrorOut>() as u64,
+            message: message.as_mut_ptr(),
+            message_capacity: message.len() as u64,
+            message_len: 0,
+            path: path.as_mut_ptr(),
+            path_capacity: path.len() as u64,
+            path_len: 0,
+        };
+        let mut object = ptr::null_mut();
+        // SAFETY: the SDK's table, living factory, buffers as the ABI has them.
+        let code = unsafe {
+            (*self.factory_table).create_route_config.map(|make| {
+                make(self.factory, abi::Slice::from_bytes(config.as_bytes()), &mut error, &mut object)
+            })
+        };
+        if code == Some(abi::OK) {
+            return Ok(object);
+        }
+        Err(read_error(&message, error.message_len, &path, error.path_len))
+    }
+
+    fn drop_route_config(&self, object: *mut c_void) {
+        if object.is_null() {
+            return;
+        }
+        // SAFETY: made by this factory, dropped once.
+        unsafe {
+            if let Some(destroy) = (*self.factory_table).destroy_route_config {
+                destroy(self.factory, object);
+            }
+        }
+    }
+}
+
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        // SAFETY: the SDK's table; no filter is left, as streams borrow us.
+        unsafe {
+            if let Some(detach) = (*self.factory_table).worker_detach {
+                detach(self.factory, 0, self.worker_state);
+            }
+            if let Some(destroy) = (*self.factory_table).destroy {
+                destroy(self.factory);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for TestHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestHost").field("interests", &self.interests).finish_non_exhaustive()
+    }
+}
+
+fn read_error(message: &[u8], message_len: u64, path: &[u8], path_len: u64) -> ConfigError {
+    let text = |bytes: &[u8], len: u64| {
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(bytes.len());
+        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    };
+    ConfigError { path: text(path, path_len), message: text(message, message_len) }
+}

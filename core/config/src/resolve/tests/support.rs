@@ -91,7 +91,9 @@ impl FakeBuilder {
         let entries = spec.config.as_object().into_iter().flatten();
         let mut errors: Vec<_> = entries
             .filter(|(_, value)| !value.is_string())
-            .map(|(key, value)| FilterConfigError::new(format!("config.{key}"), format!("expected a string, found {value}")))
+            .map(|(key, value)| {
+                FilterConfigError::new(format!("config.{key}"), format!("expected a string, found {value}"))
+            })
             .collect();
         if let Some(module) = spec.module.as_ref().filter(|m| m.so_path.ends_with("missing.so")) {
             let path = format!("{}.so_path", module.source.key());

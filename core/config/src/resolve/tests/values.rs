@@ -1,0 +1,297 @@
+//! What good configurations become.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sidegate_api::{Address, FaultPolicy};
+use sidegate_net::{AcceptMode, ListenerConfig};
+use sidegate_proxy::{ForwardedFor, RequestIdPolicy, Timeouts};
+use sidegate_router::{RouteAction, RouteId, VirtualHostId};
+use sidegate_telemetry::{LogLevel, LogTarget};
+use sidegate_upstream::{ClusterConfig, LbPolicy};
+
+use super::support::{BASE, FakeRouteConfig, env, lines, load, load_with, registry, varied};
+use crate::{ConfigFile, LoadMode, REDACTED};
+
+const FULL: &str = "\
+servers:
+- default_log_path: /tmp/sidegate-test-never-opened.log
+  default_log_level: debug
+  processor: '2'
+  graceful_timeout: 1m
+  routers:
+  - router_config_name: r
+    virtual_hosts:
+    - name: v
+      domains: [a.com, '*.b.com:8080']
+      per_filter_config: {demo: {of: host}}
+      request_headers_to_add: [{header: {key: X-A, value: '%path%'}, append: false}]
+      routers:
+      - match: {path: /old}
+        redirect: {path_redirect: /new}
+      - match: {prefix: /api, headers: [{name: method, value: GET}]}
+        route: {cluster_name: c, timeout: 3s, prefix_rewrite: /v2}
+        per_filter_config: {demo: {of: route}}
+      - direct_response: {status: 200, body: hi}
+    - domains: ['*']
+      routers: []
+  listeners:
+  - name: l
+    address: /tmp/l.sock
+    network: unix
+    bind_port: true
+    reuseport: true
+    connection_idle_timeout: '0'
+    type: ingress
+    filter_chains:
+    - tls_context: {}
+      filters:
+      - type: connection_manager
+        config: {router_config_name: r2, virtual_hosts: [{name: x, domains: ['*'], routers: []}]}
+      - type: proxy
+        config:
+          downstream_protocol: Auto
+          upstream_protocol: Http2
+          router_config_name: r
+          extend_config: {Http1: {max_header_size: 16384, max_request_body_size: 1000}}
+          timeouts: {request_header: 1s, request_body: '0', response: 5s, filter_pending: 2s}
+          limits: {max_headers: 50, max_buffered_body: 4096}
+          forwarding: {x_forwarded_for: replace, x_request_id: pass}
+    access_logs: [{log_path: stdout, log_format: '%path%'}, {log_path: /tmp/sidegate-test-access.log}]
+    stream_filters:
+    - {type: demo, config: {User: admin}, on_fault: pass}
+    - {type: loadso, so_config: {so_path: libauth.so, filter: f, on_fault: reset}}
+  - address: 127.0.0.1:0
+    filter_chains: [{filters: [{type: proxy, config: {router_config_name: r2}}]}]
+  - address: 127.0.0.1:0
+    name: third
+    filter_chains: [{filters: [{type: proxy, config: {router_config_name: r2}}]}]
+cluster_manager:
+  clusters:
+  - name: c
+    type: STATIC
+    lb_type: LB_RANDOM
+    max_request_per_conn: 7
+    conn_buffer_limit_bytes: 32768
+    connect_timeout: 2s
+    idle_timeout: '0'
+    hosts: [{address: '127.0.0.1:1', weight: 3, hostname: h}, {address: 'unix:/tmp/u'}]
+    health_check: {service_name: ''}
+    circuit_breakers: [{max_connections: 0}]
+  - name: d
+admin:
+  address: {unix: /tmp/admin.sock}
+  token: hush
+tracing: {enable: true, driver: SOFATracer}
+";
+
+#[test]
+fn everything_set() {
+    let config = load(FULL).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.workers, NonZeroUsize::new(2));
+    assert_eq!(config.log.level, LogLevel::Debug);
+    assert_eq!(config.log.target, LogTarget::File("/tmp/sidegate-test-never-opened.log".into()));
+    assert_eq!(config.graceful_timeout, Duration::from_secs(60));
+    let [first, second, third] = &config.listeners[..] else { panic!("three listeners") };
+    assert_eq!(
+        first.net,
+        ListenerConfig {
+            name: "l".into(),
+            address: Address::Unix("/tmp/l.sock".into()),
+            backlog: ListenerConfig::DEFAULT_BACKLOG,
+            accept: AcceptMode::ReusePort,
+            idle_timeout: None,
+        }
+    );
+    assert_eq!(&*second.net.name, "127.0.0.1:0");
+    assert_eq!(second.net.idle_timeout, Some(Duration::from_secs(90)));
+    assert_eq!(third.timeouts, Timeouts::default());
+    assert_eq!(
+        (first.limits.max_header_bytes, first.limits.max_request_body, first.limits.max_headers),
+        (16384, Some(1000), 50)
+    );
+    assert_eq!(first.limits.max_buffered_body, 4096);
+    assert_eq!(first.timeouts.request_header, Some(Duration::from_secs(1)));
+    assert_eq!(first.timeouts.request_body_idle, None);
+    assert_eq!(first.timeouts.response_write_idle, Timeouts::default().response_write_idle);
+    assert_eq!(first.timeouts.response, Some(Duration::from_secs(5)));
+    assert_eq!(first.timeouts.filter_pending, Duration::from_secs(2));
+    assert_eq!(first.forwarding.forwarded_for, ForwardedFor::Replace);
+    assert_eq!(first.forwarding.request_id, RequestIdPolicy::Pass);
+    assert_eq!(first.access_logs.len(), 2);
+    assert_eq!(first.access_logs[0].target, LogTarget::Stdout);
+    let filters: Vec<_> = first.filters.iter().map(|f| (&*f.name, f.on_fault)).collect();
+    assert_eq!(filters, [("demo", FaultPolicy::Pass), ("libauth", FaultPolicy::Reset)]);
+    assert_eq!(config.admin.as_ref().unwrap().address, Address::Unix("/tmp/admin.sock".into()));
+    assert_eq!(config.admin.as_ref().unwrap().token.as_deref(), Some("hush"));
+    assert!(!format!("{:?}", config.admin).contains("hush"));
+    assert!(!Path::new("/tmp/sidegate-test-never-opened.log").exists());
+    assert!(!Path::new("/tmp/sidegate-test-access.log").exists());
+}
+
+#[test]
+fn clusters_and_their_defaults() {
+    let config = load(FULL).unwrap();
+    let [c, d] = &config.clusters[..] else { panic!("two clusters") };
+    assert_eq!(c.lb, LbPolicy::Random);
+    assert_eq!(c.max_requests_per_connection, NonZeroU32::new(7));
+    assert_eq!((c.connect_timeout, c.idle_timeout), (Duration::from_secs(2), None));
+    assert_eq!(c.conn_buffer_limit_bytes, 32768);
+    let hosts: Vec<_> =
+        c.hosts.iter().map(|h| (h.address.to_string(), h.weight.get(), h.hostname.as_deref())).collect();
+    assert_eq!(hosts, [("127.0.0.1:1".into(), 3, Some("h")), ("unix:/tmp/u".into(), 1, None)]);
+    assert_eq!(*d, ClusterConfig::new("d", vec![]));
+}
+
+#[test]
+fn routes_and_what_filters_made_for_them() {
+    let config = load(FULL).unwrap();
+    assert_eq!(config.routers.iter().map(|r| &**r.name()).collect::<Vec<_>>(), ["r", "r2"]);
+    let routes = config.listeners[0].routes.routes();
+    assert!(matches!(routes[0].action(), RouteAction::Redirect(_)));
+    assert!(matches!(routes[1].action(), RouteAction::Forward(f) if f.timeout == Some(Duration::from_secs(3))));
+    assert!(matches!(routes[2].action(), RouteAction::DirectResponse(d) if d.status == 200 && d.body == "hi"));
+    let made = &config.listeners[0].filters[0].route_configs;
+    let of = |object: &dyn std::any::Any| object.downcast_ref::<FakeRouteConfig>().unwrap().0["of"].clone();
+    assert_eq!(made.by_route.len(), 1);
+    assert_eq!((made.by_route[0].0, of(made.by_route[0].1.as_any())), (RouteId(1), "route".into()));
+    assert_eq!(made.by_virtual_host.len(), 1);
+    assert_eq!((made.by_virtual_host[0].0, of(made.by_virtual_host[0].1.as_any())), (VirtualHostId(0), "host".into()));
+    assert!(config.listeners[0].filters[1].route_configs.by_route.is_empty());
+}
+
+#[test]
+fn warnings_have_paths() {
+    assert_eq!(
+        lines(&load(FULL).unwrap().warnings),
+        [
+            "c.yaml:29:11: servers[0].listeners[0].type: known MOSN key that does nothing here: \
+             ingress and egress are treated alike",
+            "c.yaml:37:32: servers[0].listeners[0].filter_chains[0].filters[1].config.\
+             downstream_protocol: only HTTP/1 is served here, found string \"Auto\"",
+            "c.yaml:38:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
+             upstream_protocol: ignored, as in MOSN; requests go upstream as HTTP/1",
+            "c.yaml:63:19: cluster_manager.clusters[0].health_check: \
+             health checks are off here: `service_name` is empty",
+            "c.yaml:64:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
+            "c.yaml:69:10: tracing: known MOSN key that does nothing here: there are no traces",
+        ]
+    );
+}
+
+#[test]
+fn the_dump_has_no_secrets() {
+    let config = load(FULL).unwrap();
+    assert_eq!(config.dump["admin"]["token"], REDACTED);
+    assert!(!config.dump.to_string().contains("hush"));
+    assert_eq!(config.dump["servers"][0]["listeners"][0]["name"], "l");
+}
+
+#[test]
+fn json_and_yaml_resolve_alike() {
+    let json = ConfigFile::parse("c.yaml".as_ref(), FULL).unwrap().root_json().to_string();
+    let (yaml, json) = (load(FULL).unwrap(), load_with("c.json", &json, LoadMode::Load).unwrap());
+    // The whole table would show its hash seeds.
+    let shown = |config: &crate::Config| {
+        let routers = config.routers.iter().map(|r| format!("{} {:?}", r.name(), r.routes()));
+        let listeners = config.listeners.iter().map(|l| {
+            format!(
+                "{:?} {} {:?} {:?} {:?} {:?} {:?}",
+                l.net,
+                l.routes.name(),
+                l.filters,
+                l.access_logs,
+                l.limits,
+                l.timeouts,
+                l.forwarding
+            )
+        });
+        (routers.collect::<Vec<_>>(), listeners.collect::<Vec<_>>())
+    };
+    assert_eq!(shown(&yaml), shown(&json));
+    assert_eq!(yaml.clusters, json.clusters);
+    assert_eq!((yaml.log, yaml.workers, yaml.admin, yaml.dump), (json.log, json.workers, json.admin, json.dump));
+    let paths = |warnings: &[crate::Diagnostic]| warnings.iter().map(|w| w.path.clone()).collect::<Vec<_>>();
+    assert_eq!(paths(&yaml.warnings), paths(&json.warnings));
+}
+
+/// Replaces the `index`th node below `value`, counted in order.
+fn replace_node(value: &mut Value, index: &mut usize, by: &Value) {
+    if *index == 0 {
+        *value = by.clone();
+    }
+    *index = index.wrapping_sub(1);
+    match value {
+        Value::Object(entries) => entries.values_mut().for_each(|v| replace_node(v, index, by)),
+        Value::Array(elements) => elements.iter_mut().for_each(|v| replace_node(v, index, by)),
+        _ => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_wrong_value_is_an_error_with_a_place(index in 0_usize..220, by in 0_usize..8) {
+        let by = [
+            json!(null), json!(true), json!(-1), json!(1e300), json!(""), json!("\u{0}é"), json!([[]]), json!({"": {"a": []}}),
+        ][by].clone();
+        let mut document = ConfigFile::parse("c.yaml".as_ref(), FULL).unwrap().root_json();
+        replace_node(&mut document, &mut { index }, &by);
+        match load_with("c.json", &document.to_string(), LoadMode::Load) {
+            Ok(_) => {}
+            Err(errors) => {
+                prop_assert!(!errors.errors.is_empty());
+                for error in errors.errors {
+                    prop_assert!(error.position.is_some(), "{error}");
+                    prop_assert!(!error.to_string().contains('\n'), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn text_with_a_hole_never_panics(start in 0_usize..3000, length in 1_usize..40) {
+        let text: String = FULL.chars().take(start).chain(FULL.chars().skip(start + length)).collect();
+        let _ = load(&text);
+    }
+}
+
+#[test]
+fn without_loading_filters_are_checked_and_not_built() {
+    let (registry, builder) = registry();
+    let file = ConfigFile::parse("c.yaml".as_ref(), BASE).unwrap();
+    let config = file.resolve(&registry, &env(), LoadMode::NoLoad).unwrap();
+    assert!(config.listeners[0].filters.is_empty());
+    assert_eq!((builder.checks.load(Ordering::Relaxed), builder.builds.load(Ordering::Relaxed)), (1, 0));
+}
+
+#[test]
+fn one_file_has_one_name() {
+    let entry = "- type: demo\n      config: {User: admin}";
+    let twice = "- {type: x, so_config: {so_path: a.so, name: m}}\n    - {type: y, go_plugin_config: {so_path: ./a.so}}\n    \
+                 - {type: z, name: third, so_config: {so_path: /work-dir/a.so}}";
+    let config = load(&varied(entry, twice)).unwrap();
+    assert_eq!(config.listeners[0].filters.iter().map(|f| &*f.name).collect::<Vec<_>>(), ["m", "m", "third"]);
+}
+
+#[test]
+fn workers_can_be_asked_before_anything_else() {
+    let workers = |text: &str| ConfigFile::parse("c.yaml".as_ref(), text).unwrap().workers();
+    assert_eq!(workers(FULL), NonZeroUsize::new(2));
+    assert_eq!(workers(BASE), None);
+    assert_eq!(workers("servers: [{processor: auto}]"), None);
+    assert_eq!(workers("servers: 3"), None);
+}
+
+#[test]
+fn logs_are_opened_on_request() {
+    let mut config =
+        load(&varied("    filter_chains:\n", "    access_logs: [{log_path: stderr}]\n    filter_chains:\n")).unwrap();
+    let sinks = sidegate_telemetry::LogSinks::new(sidegate_api::Metrics::new(1));
+    let (net, proxy) = config.listeners.remove(0).open(&sinks).unwrap();
+    assert_eq!(net.name, proxy.listener);
+    assert_eq!((proxy.access_logs.len(), proxy.filters.len()), (1, 1));
+}

@@ -1,0 +1,66 @@
+# The commands of the project; `make` alone lists them.
+
+CARGO ?= cargo
+CC ?= cc
+DEMO_PORT ?= 2046
+# Set to 1 to end the demo after its requests.
+CHECK ?=
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+RELEASE := $(TARGET)/release
+ABI_INCLUDE := ffi-api/include
+
+# One C example per folder: so-examples/auth-c becomes libauth_c.so.
+C_EXAMPLES := $(patsubst so-examples/%/,%,$(sort $(dir $(wildcard so-examples/*/*.c))))
+C_MODULES := $(foreach example,$(C_EXAMPLES),$(RELEASE)/lib$(subst -,_,$(example)).so)
+
+.DEFAULT_GOAL := help
+.PHONY: help build modules demo test test-slow fmt clippy test-rust test-c clean
+
+help:
+	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
+	@echo "make demo       build, run Sidegate with the auth module on 127.0.0.1:$(DEMO_PORT), show requests"
+	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests)"
+	@echo "make test       format, clippy, build and all tests"
+	@echo "make test-slow  the tests that take long"
+	@echo "make clean      remove build output"
+
+build:
+	$(CARGO) build --release --workspace
+	@$(MAKE) --no-print-directory modules
+
+modules: $(C_MODULES)
+
+# The one line that builds a module in C.
+define c_module
+$(RELEASE)/lib$(subst -,_,$(1)).so: $(wildcard so-examples/$(1)/*.c so-examples/$(1)/*.h $(ABI_INCLUDE)/*.h)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I$(ABI_INCLUDE) -o $$@ $(wildcard so-examples/$(1)/*.c)
+endef
+$(foreach example,$(C_EXAMPLES),$(eval $(call c_module,$(example))))
+
+demo: build
+	@$(RELEASE)/sidegate-demo --port $(DEMO_PORT) --bin $(RELEASE)/sidegate --module $(RELEASE)/libauth.so $(if $(CHECK),--check)
+
+fmt:
+	$(CARGO) fmt --all -- --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+test: fmt clippy build test-c test-rust
+
+# Unit tests run in the dev profile, end-to-end tests against the release build.
+test-rust: build
+	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace
+
+# Each C example brings its own test.
+test-c: build
+	@for example in $(C_EXAMPLES); do \
+		if [ -f so-examples/$$example/Makefile ]; then $(MAKE) --no-print-directory -C so-examples/$$example test CC="$(CC)" || exit 1; fi; \
+	done
+
+test-slow: build
+	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored
+
+clean:
+	$(CARGO) clean

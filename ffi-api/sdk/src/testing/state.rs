@@ -1,0 +1,178 @@
+//! What the in-memory host keeps of a module and of a stream.
+
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sidegate_abi as abi;
+
+use crate::Level;
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A module as its host knows it.
+#[derive(Default)]
+pub(super) struct ModuleState {
+    logs: Mutex<Vec<(Level, String)>>,
+    metrics: Mutex<Vec<MetricState>>,
+    /// Clock of the tests: goes on by a microsecond with each look.
+    pub(super) clock: AtomicU64,
+}
+
+pub(super) struct MetricState {
+    pub(super) kind: u32,
+    pub(super) name: Vec<u8>,
+    pub(super) labels: Vec<Field>,
+    pub(super) value: f64,
+}
+
+impl ModuleState {
+    pub(super) fn as_raw(&'static self) -> *mut abi::Module {
+        (self as *const ModuleState).cast_mut().cast()
+    }
+
+    pub(super) fn log(&self, level: Level, message: String) {
+        lock(&self.logs).push((level, message));
+    }
+
+    pub(super) fn logs(&self) -> Vec<(Level, String)> {
+        lock(&self.logs).clone()
+    }
+
+    pub(super) fn metrics(&self) -> MutexGuard<'_, Vec<MetricState>> {
+        lock(&self.metrics)
+    }
+
+    pub(super) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let labels: Vec<Field> =
+            labels.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
+        self.metrics().iter().find(|m| m.name == name.as_bytes() && m.labels == labels).map(|m| m.value)
+    }
+
+    pub(super) fn tick(&self) -> u64 {
+        self.clock.fetch_add(1000, Ordering::Relaxed)
+    }
+}
+
+pub(super) type Field = (Vec<u8>, Vec<u8>);
+
+/// What the running hook may do with a body.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Access {
+    #[default]
+    None,
+    Read,
+    Edit,
+}
+
+/// A reply that a filter set.
+pub(super) struct ReplyState {
+    pub(super) status: u16,
+    pub(super) headers: Vec<Field>,
+    pub(super) body: Vec<u8>,
+}
+
+/// A stream as its host knows it.
+pub(super) struct StreamState {
+    /// By `MAP_*`. The response's do not exist before there is one.
+    pub(super) maps: [Vec<Field>; 4],
+    pub(super) request_sent: bool,
+    pub(super) response_there: bool,
+    pub(super) variables: BTreeMap<u32, Vec<u8>>,
+    pub(super) numbers: BTreeMap<u32, u64>,
+    pub(super) named: Vec<Field>,
+    /// By `BODY_*` direction: what the running hook sees.
+    pub(super) bodies: [Vec<u8>; 2],
+    pub(super) access: [Access; 2],
+    pub(super) reply: Option<ReplyState>,
+    pub(super) fault: Option<String>,
+    pub(super) resume: Option<Arc<ResumeSlot>>,
+    pub(super) route_config: *mut c_void,
+}
+
+impl StreamState {
+    pub(super) fn as_raw(&mut self) -> *mut abi::Stream {
+        (self as *mut StreamState).cast()
+    }
+
+    /// Sets path and query together, so that all three variables agree.
+    pub(super) fn set_target(&mut self, target: &[u8]) {
+        let cut = target.iter().position(|&b| b == b'?');
+        let (path, query) = match cut {
+            Some(cut) => (&target[..cut], &target[cut + 1..]),
+            None => (target, &target[..0]),
+        };
+        self.variables.insert(abi::VAR_PATH, path.to_vec());
+        self.variables.insert(abi::VAR_QUERY, query.to_vec());
+        self.variables.insert(abi::VAR_TARGET, target.to_vec());
+    }
+
+    pub(super) fn variable_text(&self, variable: u32) -> String {
+        self.variables.get(&variable).map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default()
+    }
+}
+
+/// One wait of one stream; lives as long as its longest handle.
+#[derive(Default)]
+pub(super) struct ResumeSlot {
+    state: Mutex<Wait>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Wait {
+    #[default]
+    Armed,
+    Resumed,
+    Over,
+}
+
+impl ResumeSlot {
+    pub(super) fn resume(&self) -> u32 {
+        let mut state = lock(&self.state);
+        match *state {
+            Wait::Armed => {
+                *state = Wait::Resumed;
+                self.changed.notify_all();
+                abi::OK
+            }
+            Wait::Resumed => abi::ALREADY,
+            Wait::Over => abi::GONE,
+        }
+    }
+
+    /// Tells a waiting stream that a handle is gone.
+    pub(super) fn released(&self) {
+        drop(lock(&self.state));
+        self.changed.notify_all();
+    }
+
+    pub(super) fn close(&self) {
+        *lock(&self.state) = Wait::Over;
+    }
+
+    /// Waits for a resume and takes it.
+    pub(super) fn wait(self: &Arc<Self>, at_most: Duration) -> Result<(), String> {
+        let until = Instant::now() + at_most;
+        let mut state = lock(&self.state);
+        loop {
+            if *state == Wait::Resumed {
+                *state = Wait::Over;
+                return Ok(());
+            }
+            // One reference is the stream's own.
+            if Arc::strong_count(self) == 1 {
+                return Err("pending, but no resume handle is left".to_owned());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(format!("pending for longer than {at_most:?}"));
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

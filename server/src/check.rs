@@ -1,0 +1,53 @@
+//! `sidegate check`.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use sidegate_config::LoadMode;
+
+use crate::cli::{CheckArgs, Format};
+use crate::compose::{ComposeError, load};
+use crate::{complain, print};
+
+pub(crate) fn check(args: &CheckArgs) -> ExitCode {
+    let mode = if args.no_load { LoadMode::NoLoad } else { LoadMode::Load };
+    match load(&args.config, None, mode) {
+        Ok(loaded) => {
+            let warnings = loaded.config.warnings;
+            match args.format {
+                Format::Json => {
+                    let warnings: Vec<_> = warnings.iter().map(|w| w.to_json()).collect();
+                    print(&json!({"ok": true, "errors": [], "warnings": warnings}));
+                }
+                Format::Text => {
+                    for warning in &warnings {
+                        complain(&format_args!("warning: {warning}"));
+                    }
+                    print(&format_args!("{}: ok", args.config.display()));
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            match (args.format, &error) {
+                (Format::Json, ComposeError::Config(errors)) => {
+                    print(&json!({"ok": false, "errors": errors.to_json(), "warnings": []}));
+                }
+                (Format::Json, other) => {
+                    let finding = json!({"message": other.to_string(), "kind": "environment"});
+                    print(&json!({"ok": false, "errors": [finding], "warnings": []}));
+                }
+                (Format::Text, _) => report(&error),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints an error, one line per finding.
+pub(crate) fn report(error: &ComposeError) {
+    match error {
+        ComposeError::Config(errors) => errors.errors.iter().for_each(|finding| complain(finding)),
+        other => complain(other),
+    }
+}

@@ -1,0 +1,82 @@
+//! Putting the parts together: the registry of filters, and from a
+//! configuration the snapshot that workers serve.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use sidegate_api::{MetricError, Metrics, Registry};
+use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode};
+use sidegate_filters::DemoBuilder;
+use sidegate_generic_filter::{GenericFilter, Policy};
+use sidegate_net::ListenerConfig;
+use sidegate_proxy::ProxySnapshot;
+use sidegate_telemetry::{DownstreamStats, LogError, LogSinks};
+use sidegate_upstream::{Cluster, ClusterConfig, ClusterError, HostRegistry};
+
+/// A configuration cannot be turned into something that runs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ComposeError {
+    #[error("{0}")]
+    Config(ConfigErrors),
+    #[error("cannot start the module-control thread: {0}")]
+    ModuleControl(io::Error),
+    #[error("cannot tell the working directory: {0}")]
+    WorkingDir(io::Error),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+}
+
+/// What a configuration file came to.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) workers: usize,
+    pub(crate) metrics: Metrics,
+    pub(crate) modules: Arc<GenericFilter>,
+}
+
+/// Reads, checks and, with [`LoadMode::Load`], builds filters.
+pub(crate) fn load(path: &Path, workers: Option<NonZeroUsize>, mode: LoadMode) -> Result<Loaded, ComposeError> {
+    let file = ConfigFile::read(path).map_err(ComposeError::Config)?;
+    let workers = workers.or_else(|| file.workers()).map_or_else(cores, NonZeroUsize::get);
+    let metrics = Metrics::new(workers);
+    let modules = Arc::new(GenericFilter::new(Policy::default()).map_err(ComposeError::ModuleControl)?);
+    let mut registry = Registry::new();
+    registry.stream_filter("demo", Arc::new(DemoBuilder)).modules(modules.clone());
+    let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
+    let env = LoadEnv { metrics: metrics.clone(), workers, working_dir };
+    let config = file.resolve(&registry, &env, mode).map_err(ComposeError::Config)?;
+    Ok(Loaded { config, workers, metrics, modules })
+}
+
+/// Opens access logs and makes clusters: everything that workers need, and the
+/// listeners to bind, in the same order.
+pub(crate) fn snapshot(
+    listeners: Vec<Listener>,
+    clusters: Vec<ClusterConfig>,
+    metrics: &Metrics,
+    sinks: &LogSinks,
+    hosts: &HostRegistry,
+) -> Result<(Vec<Arc<ListenerConfig>>, Arc<ProxySnapshot>), ComposeError> {
+    let mut configs = Vec::with_capacity(listeners.len());
+    let mut proxies = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let (net, proxy) = listener.open(sinks)?;
+        let stats = DownstreamStats::new(metrics, &net.name)?;
+        configs.push(Arc::new(net));
+        proxies.push((proxy, stats));
+    }
+    let clusters = clusters.into_iter().map(|cluster| Cluster::new(cluster, hosts).map(Arc::new));
+    let clusters = clusters.collect::<Result<_, ClusterError>>()?;
+    Ok((configs, Arc::new(ProxySnapshot { listeners: proxies, clusters })))
+}
+
+/// Cores this process may use: the smaller of affinity mask and cgroup quota.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}

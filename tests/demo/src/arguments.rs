@@ -1,0 +1,75 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+/// What the command line asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// After the requests.
+    pub mode: Mode,
+    /// Where Sidegate listens.
+    pub port: u16,
+    /// The `sidegate` binary.
+    pub binary: PathBuf,
+    /// The module to load.
+    pub module: PathBuf,
+}
+
+/// What happens after the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Stay up until Ctrl-C.
+    Stay,
+    /// End with the verdict as exit code.
+    Check,
+}
+
+const USAGE: &str = "usage: sidegate-demo [--check] [--port PORT] --bin PATH --module PATH";
+
+impl Arguments {
+    /// Parses what follows the program's name.
+    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut words = words.into_iter();
+        let (mut mode, mut port, mut binary, mut module) = (Mode::Stay, 2046, None, None);
+        while let Some(word) = words.next() {
+            if word == "--check" {
+                mode = Mode::Check;
+                continue;
+            }
+            let value = words.next().ok_or_else(|| format!("{word} wants a value\n{USAGE}"))?;
+            match word.as_str() {
+                "--port" => {
+                    port = value.parse().map_err(|_| format!("DEMO_PORT is no port: {value:?}"))?;
+                }
+                "--bin" => binary = Some(PathBuf::from(value)),
+                "--module" => module = Some(PathBuf::from(value)),
+                _ => return Err(format!("unknown argument {word}\n{USAGE}")),
+            }
+        }
+        match (binary, module) {
+            (Some(binary), Some(module)) => Ok(Arguments { mode, port, binary, module }),
+            _ => Err(USAGE.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn both_paths_are_needed_and_the_rest_has_defaults() {
+        let got = parse("--bin b --module m").unwrap();
+        assert_eq!(got, Arguments { mode: Mode::Stay, port: 2046, binary: "b".into(), module: "m".into() });
+        let got = parse("--check --port 1 --bin b --module m").unwrap();
+        assert_eq!((got.mode, got.port), (Mode::Check, 1));
+        for line in ["", "--bin b", "--bin b --module", "--bin b --module m --what x"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        assert!(parse("--port x --bin b --module m").unwrap_err().contains("DEMO_PORT"));
+    }
+}

@@ -1,0 +1,116 @@
+//! What `make demo` runs: a small origin, Sidegate with the auth module loaded
+//! from its `.so`, and requests with what came back.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+
+mod arguments;
+mod requests;
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use sidegate_harness::{Origin, Proxy, ProxyOptions, Signal, TempDir};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::arguments::{Arguments, Mode};
+
+fn main() -> ExitCode {
+    match Arguments::parse(std::env::args().skip(1)).and_then(|arguments| demo(&arguments)) {
+        Ok(Verdict::AsExpected) => ExitCode::SUCCESS,
+        Ok(Verdict::Otherwise) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("demo: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+enum Verdict {
+    AsExpected,
+    Otherwise,
+}
+
+fn demo(arguments: &Arguments) -> Result<Verdict, String> {
+    let port = arguments.port;
+    if let Err(e) = TcpListener::bind(("127.0.0.1", port)) {
+        return Err(format!(
+            "127.0.0.1:{port} cannot be used ({e}); choose another port: make demo DEMO_PORT={}",
+            port.checked_add(1).unwrap_or(2046)
+        ));
+    }
+    let module = arguments
+        .module
+        .canonicalize()
+        .map_err(|e| format!("no module {}: {e}; run `make build`", arguments.module.display()))?;
+    // From before the proxy starts, so that an early Ctrl-C does not leave it behind.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
+
+    let origin = Origin::echo();
+    let dir = TempDir::new();
+    let config = configuration(port, &module.to_string_lossy(), &origin.address().to_string());
+    let file = dir.write("config.json", format!("{config:#}\n"));
+    let options = ProxyOptions { binary: Some(arguments.binary.clone()), ..ProxyOptions::default() };
+    let mut proxy = Proxy::try_run(dir, &file, &options)?;
+
+    println!("An origin listens on {}.", origin.address());
+    println!("Sidegate listens on 127.0.0.1:{port}; its filter comes from");
+    println!("  {}", module.display());
+    println!("with the configuration {}.\n", json!({"User": "admin"}));
+    let verdict = if requests::run(&proxy) { Verdict::AsExpected } else { Verdict::Otherwise };
+
+    if let Mode::Stay = arguments.mode {
+        println!("Try it yourself:");
+        requests::print_curl_lines(port);
+        println!("  curl http://{}/api/v1/modules", proxy.admin());
+        println!("The configuration is {}.\nCtrl-C ends the demo.", file.display());
+        signals.forever().next();
+    }
+    if proxy.try_exit().is_none() {
+        proxy.signal(Signal::TERM);
+    }
+    proxy.wait_exit();
+    Ok(verdict)
+}
+
+fn configuration(port: u16, module: &str, origin: &str) -> Value {
+    json!({
+        "servers": [{
+            "default_log_path": "stdout",
+            "routers": [{
+                "router_config_name": "routes",
+                "virtual_hosts": [{
+                    "name": "all",
+                    "domains": ["*"],
+                    "routers": [{"match": {"prefix": "/"}, "route": {"cluster_name": "origin"}}]
+                }]
+            }],
+            "listeners": [{
+                "name": "main",
+                "address": format!("127.0.0.1:{port}"),
+                "filter_chains": [{
+                    "filters": [{
+                        "type": "proxy",
+                        "config": {"downstream_protocol": "Http1", "router_config_name": "routes"}
+                    }]
+                }],
+                "stream_filters": [{
+                    "type": "loadso",
+                    "so_config": {"so_path": module},
+                    "config": {"User": "admin"}
+                }]
+            }]
+        }],
+        "cluster_manager": {
+            "clusters": [{
+                "name": "origin",
+                "type": "SIMPLE",
+                "lb_type": "LB_ROUNDROBIN",
+                "hosts": [{"address": origin}]
+            }]
+        },
+        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
+    })
+}
