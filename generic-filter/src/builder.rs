@@ -64,7 +64,8 @@ impl GenericFilter {
         let generation = loaded.generations.get(&module.name).map_or(1, |last| last + 1);
         let (name, metrics, file) = (module.name.clone(), env.metrics.clone(), sealed.file.clone());
         let made = self.control.run(move || LoadedModule::load(sealed, &name, generation, &metrics));
-        let failed = || Refusal::new(&file, Reason::LoadFailed { error: "the module-control thread failed".to_owned() });
+        let failed =
+            || Refusal::new(&file, Reason::LoadFailed { error: "the module-control thread failed".to_owned() });
         let made = Arc::new(made.unwrap_or_else(|| Err(failed()))?);
         loaded.generations.insert(module.name.clone(), generation);
         loaded.modules.push(made.clone());

@@ -17,7 +17,12 @@ const PANIC_MARK: &str = "the factory panicked";
 
 /// Asks `module` for a factory of `filter` with `config`. Module code: on the
 /// module-control thread only.
-pub(crate) fn create(module: &LoadedModule, filter: &str, config: &str, workers: usize) -> Result<FactoryParts, Reason> {
+pub(crate) fn create(
+    module: &LoadedModule,
+    filter: &str,
+    config: &str,
+    workers: usize,
+) -> Result<FactoryParts, Reason> {
     let mut buffers = ErrorBuffers::new();
     let mut error = buffers.lend();
     let args = CreateArgs {

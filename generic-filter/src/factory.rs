@@ -85,17 +85,8 @@ impl FactoryCore {
     ) -> Arc<Self> {
         let FactoryParts { object, table, filters, interests } = parts;
         let live = (0..workers).map(|_| LiveCount::default()).collect();
-        let core = Arc::new(FactoryCore {
-            module,
-            control,
-            object,
-            table,
-            filters,
-            interests,
-            filter_name,
-            quarantine,
-            live,
-        });
+        let core =
+            Arc::new(FactoryCore { module, control, object, table, filters, interests, filter_name, quarantine, live });
         core.module.add_factory(Arc::downgrade(&core));
         core
     }

@@ -71,10 +71,7 @@ pub fn inspect_with(path: &Path, policy: &Policy) -> Inspection {
         Err(reasons) => Verdict::Refused {
             reasons: reasons
                 .into_iter()
-                .map(|reason| RefusedBecause {
-                    kind: reason.kind(),
-                    message: Refusal::new(path, reason).to_string(),
-                })
+                .map(|reason| RefusedBecause { kind: reason.kind(), message: Refusal::new(path, reason).to_string() })
                 .collect(),
         },
     };

@@ -34,12 +34,7 @@ pub(crate) struct LoadedModule {
 impl LoadedModule {
     /// Loads the sealed copy. Runs the module's initializers, so on the
     /// module-control thread only.
-    pub(crate) fn load(
-        sealed: SealedModule,
-        name: &str,
-        generation: u64,
-        metrics: &Metrics,
-    ) -> Result<Self, Refusal> {
+    pub(crate) fn load(sealed: SealedModule, name: &str, generation: u64, metrics: &Metrics) -> Result<Self, Refusal> {
         let SealedModule { file, sha256, facts, descriptor } = sealed;
         let failed = |error: String, path: &str| {
             // People know the file by its path, not by our descriptor.

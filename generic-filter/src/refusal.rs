@@ -74,8 +74,10 @@ pub enum Reason {
     AbiMajorTooNew { host: u16, found: u16 },
     #[error("expected ABI major {host}, found {found}")]
     AbiMajorUnknown { host: u16, found: u16 },
-    #[error("expected a module for ABI {host_major}.{host_minor} or older, found one that needs at least \
-             {host_major}.{found}: this proxy is too old for it")]
+    #[error(
+        "expected a module for ABI {host_major}.{host_minor} or older, found one that needs at least \
+             {host_major}.{found}: this proxy is too old for it"
+    )]
     HostMinorTooOld { host_major: u16, host_minor: u16, found: u16 },
     #[error("expected a module whose panics unwind, found one built with panic=abort: a panic would end the proxy")]
     PanicAbort,

@@ -78,9 +78,8 @@ impl ResumeTable {
 
     /// One reference more.
     pub(crate) fn retain(&self, number: *mut abi::Resume) -> u32 {
-        let retained = self.with(number, |slot| {
-            slot.references.checked_add(1).map(|more| slot.references = more).ok_or(abi::LIMIT)
-        });
+        let retained = self
+            .with(number, |slot| slot.references.checked_add(1).map(|more| slot.references = more).ok_or(abi::LIMIT));
         match retained {
             Some(Ok(())) => abi::OK,
             Some(Err(result)) => result,

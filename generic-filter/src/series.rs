@@ -127,7 +127,10 @@ mod tests {
         assert_eq!(define(abi::METRIC_COUNTER, b"x", &[(b"a", b"1\n")]), Err(abi::BAD_VALUE));
         assert_eq!(define(9, b"x", &[]), Err(abi::UNSUPPORTED));
         for number in 1..CHUNK * CHUNKS {
-            assert_eq!(define(abi::METRIC_COUNTER, b"hits", &[(b"n", number.to_string().as_bytes())]), Ok(number as u64));
+            assert_eq!(
+                define(abi::METRIC_COUNTER, b"hits", &[(b"n", number.to_string().as_bytes())]),
+                Ok(number as u64)
+            );
         }
         assert_eq!(define(abi::METRIC_COUNTER, b"hits", &[(b"n", b"more")]), Err(abi::LIMIT));
         assert!(matches!(table.get(first), Some(Series::Counter(_))));

@@ -304,11 +304,15 @@ static uint32_t body(void *filter, const sidegate_hook_v1 *hook) {
     return SIDEGATE_STATUS_CONTINUE;
 }
 
-/* Numbers of calls, for the test to read. */
-SIDEGATE_EXPORT uint32_t hostile_filters_made, hostile_filters_destroyed, hostile_completed, hostile_factories_destroyed;
-SIDEGATE_EXPORT uint32_t hostile_attached, hostile_detached, hostile_routes_made, hostile_routes_destroyed;
+/* Calls, counted in metrics for the test to read. */
+enum counter { MADE, DESTROYED, COMPLETED, FACTORY_DESTROYED, ATTACHED, DETACHED, ROUTE_MADE, ROUTE_DESTROYED, COUNTERS };
+static const char *const counter_names[COUNTERS] = {
+    "filters_made", "filters_destroyed", "completed",   "factories_destroyed",
+    "attached",     "detached",          "routes_made", "routes_destroyed",
+};
+static uint64_t counters[COUNTERS];
 
-#define COUNT(counter) ((void)__atomic_add_fetch(&(counter), 1, __ATOMIC_SEQ_CST))
+#define COUNT(counter) ((void)host->metric_add(self, counters[counter], 1))
 
 static const struct {
     const char *name;
@@ -346,7 +350,7 @@ static uint32_t on_resume(void *filter, const sidegate_hook_v1 *hook) {
 
 static void on_complete(void *filter, const sidegate_hook_v1 *hook, const sidegate_completion_v1 *completion) {
     (void)filter, (void)hook;
-    if (completion->size == sizeof *completion && completion->status == 200) COUNT(hostile_completed);
+    if (completion->size == sizeof *completion && completion->status == 200) COUNT(COMPLETED);
 }
 
 static uint32_t create_filter(void *object, uint32_t worker, void *state, void **filter) {
@@ -361,24 +365,24 @@ static uint32_t create_filter(void *object, uint32_t worker, void *state, void *
     }
     *made = factory;
     *filter = made;
-    COUNT(hostile_filters_made);
+    COUNT(MADE);
     return SIDEGATE_OK;
 }
 
 static void destroy_filter(void *filter) {
-    COUNT(hostile_filters_destroyed);
+    COUNT(DESTROYED);
     free(filter);
 }
 
 static void destroy_factory(void *factory) {
-    COUNT(hostile_factories_destroyed);
+    COUNT(FACTORY_DESTROYED);
     free(factory);
 }
 
 static uint32_t attach(void *object, uint32_t worker, void **state) {
     struct factory *factory = object;
     if (strcmp(factory->name, "no-attach") == 0) return SIDEGATE_FAILED;
-    COUNT(hostile_attached);
+    COUNT(ATTACHED);
     *state = malloc(16);
     if (*state) snprintf(*state, 16, "worker-%u", worker);
     return SIDEGATE_OK;
@@ -386,7 +390,7 @@ static uint32_t attach(void *object, uint32_t worker, void **state) {
 
 static void detach(void *factory, uint32_t worker, void *state) {
     (void)factory, (void)worker;
-    COUNT(hostile_detached);
+    COUNT(DETACHED);
     free(state);
 }
 
@@ -399,13 +403,13 @@ static uint32_t create_route(void *factory, sidegate_slice config, sidegate_erro
     memcpy(text, config.ptr + 1, (size_t)config.len - 2);
     text[config.len - 2] = 0;
     *object = text;
-    COUNT(hostile_routes_made);
+    COUNT(ROUTE_MADE);
     return SIDEGATE_OK;
 }
 
 static void destroy_route(void *factory, void *object) {
     (void)factory;
-    COUNT(hostile_routes_destroyed);
+    COUNT(ROUTE_DESTROYED);
     free(object);
 }
 
@@ -426,6 +430,9 @@ SIDEGATE_EXPORT uint32_t sidegate_create_filter_factory_v1(const sidegate_create
     if (!sidegate_host_ok(args->host)) return SIDEGATE_FAILED;
     host = args->host;
     self = args->module;
+    for (i = 0; i < COUNTERS; i++)
+        if (host->metric_define(self, SIDEGATE_METRIC_COUNTER, S(counter_names[i]), NULL, 0, &counters[i]) != SIDEGATE_OK)
+            return sidegate_error(args->error, NULL, "a counter was not defined");
     for (i = 0; i < sizeof modes / sizeof *modes; i++) {
         struct factory *factory;
         if (!sidegate_slice_eq(args->filter_name, S(modes[i].name))) continue;

@@ -4,13 +4,15 @@
 
 SIDEGATE_MODULE_RECORD("tables", "1.0.0")
 
+static const sidegate_host_v1 *host;
+static sidegate_module *self;
 /* Calls of the factory's destroy, for the test to read. */
-SIDEGATE_EXPORT uint32_t tables_destroyed;
+static uint64_t destroyed;
 
 static void destroy_filter(void *object) { (void)object; }
 static void destroy_factory(void *object) {
     (void)object;
-    __atomic_add_fetch(&tables_destroyed, 1, __ATOMIC_SEQ_CST);
+    host->metric_add(self, destroyed, 1);
 }
 static uint32_t create_filter(void *factory, uint32_t worker, void *state, void **filter) {
     (void)factory, (void)worker, (void)state, (void)filter;
@@ -43,6 +45,9 @@ SIDEGATE_EXPORT uint32_t sidegate_create_filter_factory_v1(const sidegate_create
     static void *kept[256];
     static unsigned used;
 
+    host = args->host;
+    self = args->module;
+    host->metric_define(self, SIDEGATE_METRIC_COUNTER, sidegate_str("destroyed"), NULL, 0, &destroyed);
     result->interests.phases = 1U << SIDEGATE_PHASE_BEFORE_ROUTE;
     if (is(args, "factory-0")) factory.size = 0, factory_bytes = 8;
     if (is(args, "factory-4")) factory.size = 4, factory_bytes = 8;

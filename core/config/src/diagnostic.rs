@@ -174,7 +174,11 @@ impl Report {
     }
 
     pub fn has_errors(&self) -> bool {
-        !self.errors.borrow().is_empty()
+        self.error_count() > 0
+    }
+
+    pub fn error_count(&self) -> usize {
+        self.errors.borrow().len()
     }
 
     /// `config.json:3:7`

@@ -24,10 +24,17 @@ pub struct LoadEnv {
 
 /// A configuration file that was read but not understood yet: it can say how
 /// many workers it wants before metrics and filters are made for them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConfigFile {
     path: PathBuf,
     root: Node,
+}
+
+/// Without the document, which may hold secrets.
+impl std::fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigFile").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl ConfigFile {
@@ -65,8 +72,8 @@ impl ConfigFile {
         }
     }
 
-    /// The document, as it was written.
-    pub fn root_json(&self) -> serde_json::Value {
+    #[cfg(test)]
+    pub(crate) fn root_json(&self) -> serde_json::Value {
         self.root.to_json()
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::host::Host;
 use crate::objects::{ConfigValue, RouteObject, WorkerObject};
 use crate::{
-    Complete, ConfigError, Counter, Gauge, Histogram, Hooks, HookResult, Logger, Phase, RequestBody, RequestHeaders,
+    Complete, ConfigError, Counter, Gauge, Histogram, HookResult, Hooks, Logger, Phase, RequestBody, RequestHeaders,
     RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Resumed, Status,
 };
 

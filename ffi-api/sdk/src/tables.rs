@@ -134,7 +134,11 @@ unsafe extern "C" fn destroy_route_config<F: FilterFactory>(factory: *mut c_void
     quietly(host, "dropping a route's settings", || drop(object));
 }
 
-unsafe extern "C" fn worker_attach<F: FilterFactory>(factory: *mut c_void, worker: u32, state: *mut *mut c_void) -> u32 {
+unsafe extern "C" fn worker_attach<F: FilterFactory>(
+    factory: *mut c_void,
+    worker: u32,
+    state: *mut *mut c_void,
+) -> u32 {
     // SAFETY: made by `make_factory::<F>`, not destroyed yet.
     let boxed = unsafe { &*factory.cast::<FactoryBox<F>>() };
     match guard(|| boxed.factory.worker_state(worker)) {

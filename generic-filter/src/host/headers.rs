@@ -27,9 +27,8 @@ pub(super) unsafe extern "C" fn header_get(stream: *mut Stream, map: u32, name: 
         let out = Out::required(value)?;
         // SAFETY: the module lends `name` for the call.
         let name = Copied::lower(unsafe { bytes(name) }?);
-        let found = with_cx(stream, |cx| {
-            Ok(Slice::from_bytes(cx.header(map_kind(map)?, name.get()).ok_or(NOT_FOUND)?))
-        })?;
+        let found =
+            with_cx(stream, |cx| Ok(Slice::from_bytes(cx.header(map_kind(map)?, name.get()).ok_or(NOT_FOUND)?)))?;
         // SAFETY: the module's place, checked above.
         unsafe { out.write(found) };
         Ok(())
@@ -126,8 +125,7 @@ pub(super) unsafe extern "C" fn header_remove(stream: *mut Stream, map: u32, nam
         let removed = Out::optional(removed)?;
         // SAFETY: as in `header_set`.
         let name = Copied::of(unsafe { bytes(name) }?);
-        let count =
-            with_cx_to_edit(stream, |cx| cx.remove_header(map_kind(map)?, name.get()).map_err(edit_result))?;
+        let count = with_cx_to_edit(stream, |cx| cx.remove_header(map_kind(map)?, name.get()).map_err(edit_result))?;
         // SAFETY: NULL or the module's place.
         unsafe { removed.write(count as u64) };
         Ok(())

@@ -60,11 +60,12 @@ pub(super) unsafe extern "C" fn route_config(stream: *mut Stream) -> *mut c_void
     let mut object = std::ptr::null_mut();
     answer(|| {
         with(stream, |host| {
-            object = host.with_cx(|cx| {
-                let config = cx.route_config()?.as_any().downcast_ref::<ModuleRouteConfig>()?;
-                config.object_of(host.core)
-            })
-            .unwrap_or(std::ptr::null_mut());
+            object = host
+                .with_cx(|cx| {
+                    let config = cx.route_config()?.as_any().downcast_ref::<ModuleRouteConfig>()?;
+                    config.object_of(host.core)
+                })
+                .unwrap_or(std::ptr::null_mut());
             Ok(())
         })
     });

@@ -73,10 +73,7 @@ fn next_number() -> usize {
 }
 
 /// Calls `act` with the running hook's stream, if `stream` is its number.
-pub(super) fn with<R>(
-    stream: *mut abi::Stream,
-    act: impl FnOnce(&HostStream<'_>) -> Result<R, u32>,
-) -> Result<R, u32> {
+pub(super) fn with<R>(stream: *mut abi::Stream, act: impl FnOnce(&HostStream<'_>) -> Result<R, u32>) -> Result<R, u32> {
     if stream.is_null() {
         return Err(abi::BAD_ARGUMENT);
     }

@@ -37,9 +37,7 @@ pub(super) fn check_versions(wanted: &[Requirement<'_>]) -> Result<(), Reason> {
         .filter_map(|text| Some((numbers(text)?, text)))
         .max();
     match (newest, numbers(&host)) {
-        (Some((needs, text)), Some(has)) if needs > has => {
-            Err(Reason::GlibcTooOld { host, needs: text.to_owned() })
-        }
+        (Some((needs, text)), Some(has)) if needs > has => Err(Reason::GlibcTooOld { host, needs: text.to_owned() }),
         _ => Ok(()),
     }
 }

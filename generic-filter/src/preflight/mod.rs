@@ -193,3 +193,6 @@ fn not_reloadable(elf: &Elf<'_>, symbols: &[Symbol<'_>]) -> Vec<String> {
     }
     why
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,7 @@ impl<'a> Cursor<'a> {
     /// The value for messages; of secrets only the kind.
     pub fn shown(&self) -> String {
         let key = self.path.rsplit('.').next().unwrap_or_default();
+        let key = key.split('[').next().unwrap_or_default();
         match &self.node.value {
             NodeValue::String(_) if crate::dump::is_secret(key) => "a string that is not shown".to_owned(),
             NodeValue::Number(_) if crate::dump::is_secret(key) => "a number that is not shown".to_owned(),

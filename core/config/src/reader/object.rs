@@ -59,6 +59,12 @@ impl<'a> ObjectReader<'a> {
         self.take(name).filter(|value| value.node.value != NodeValue::Null)
     }
 
+    /// Passes over keys that are known and of no interest; whether any is
+    /// there.
+    pub fn pass_over(&mut self, names: &[&'static str]) -> bool {
+        names.iter().filter(|name| self.get(name).is_some()).count() > 0
+    }
+
     /// Whether there is a value for `name`; it still counts as unread.
     pub fn has(&self, name: &str) -> bool {
         let mut entries = self.entries.iter();

@@ -83,10 +83,12 @@ fn numbers_durations_and_words() {
             "f.yaml:1:4: a: expected an integer from 1 to 128, found number 1.5",
             "f.yaml:2:4: b: expected a duration string such as \"30s\", found number 30",
             "f.yaml:3:4: c: expected a duration such as \"30s\", found string \"\"",
-            "f.yaml:4:4: d: expected a duration with a unit (ns, us, ms, s, m or h) such as \"30s\", found string \"30\"",
+            "f.yaml:4:4: d: expected a duration with a unit (ns, us, ms, s, m or h) \
+             such as \"30s\", found string \"30\"",
             "f.yaml:5:4: e: expected \"append\" or \"pass\", found string \"appendd\"",
             "f.yaml:6:4: f: expected an integer that is not negative, found number -1",
-            "f.yaml:7:14: private_key: expected a duration with units ns, us, ms, s, m or h, found a string that is not shown",
+            "f.yaml:7:14: private_key: expected a duration with units ns, us, ms, s, m or h, \
+             found a string that is not shown",
         ]
     );
 }

@@ -2,6 +2,7 @@
 
 use sidegate_api::Address;
 
+use super::address::checked;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, InertKey, ObjectReader, warned};
 
@@ -46,7 +47,7 @@ fn address_of(mut object: ObjectReader<'_>) -> Option<Address> {
     object.finish(&[]);
     match (socket, unix) {
         (Some(socket), None) => socket_address(socket.object()?),
-        (None, Some(unix)) => unix.name().map(|path| Address::Unix(path.into())),
+        (None, Some(unix)) => checked(&unix, Address::Unix(unix.name()?.into())),
         (None, None) => {
             cursor.error(Finding::mismatch(kind::MISSING_KEY, "`socket_address` or `unix`", "neither"));
             None

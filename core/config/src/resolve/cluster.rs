@@ -6,6 +6,7 @@ use std::time::Duration;
 use sidegate_api::Address;
 use sidegate_upstream::{ClusterConfig, ClusterKind, HostConfig, HostWeight, LbPolicy};
 
+use super::address::checked;
 use super::names::Names;
 use super::tls::refuse_tls;
 use crate::diagnostic::{Finding, kind};
@@ -15,6 +16,8 @@ use crate::reader::{Cursor, InertKey, ObjectReader, Unique, refused, warned};
 const MANAGER_INERT: &[InertKey] = &[
     refused("clusters_configs", "clusters are read from `clusters` alone"),
     warned("cluster_pool_enable", "every worker has its own pools"),
+    warned("auto_discovery", "MOSN ignores it too"),
+    warned("registry_use_health_check", "MOSN ignores it too"),
 ];
 
 const CLUSTER_INERT: &[InertKey] = &[
@@ -22,6 +25,7 @@ const CLUSTER_INERT: &[InertKey] = &[
     refused("spec", "hosts are not discovered, only listed"),
     refused("mark", "packets would not carry the mark"),
     refused("cluster_manager_tls", "connections to the hosts would be in clear text"),
+    warned("sub_type", "MOSN ignores it too"),
     warned("slow_start", "a new host gets its full share at once"),
     warned("lbconfig", "the balancers that read it do not exist here"),
     warned("original_dst_lb_config", "clusters of type ORIGINAL_DST do not exist here"),
@@ -39,6 +43,23 @@ const HOST_INERT: &[InertKey] = &[
     warned("metadata", "there are no subsets that would use it"),
     warned("tls_disable", "there is no TLS to switch off"),
 ];
+
+const HEALTH_CHECK_KEYS: &[&str] = &[
+    "protocol",
+    "timeout",
+    "interval",
+    "interval_jitter",
+    "initial_delay_seconds",
+    "healthy_threshold",
+    "unhealthy_threshold",
+    "check_config",
+    "check_path",
+    "event_log_path",
+    "common_callbacks",
+];
+
+/// Of a circuit breaker.
+const LIMITS: [&str; 4] = ["max_connections", "max_pending_requests", "max_requests", "max_retries"];
 
 const LB_TYPES: [&str; 9] = [
     "LB_RANDOM",
@@ -119,7 +140,7 @@ fn hosts(cursor: Option<Cursor<'_>>) -> Vec<HostConfig> {
     for element in cursor.and_then(|c| c.array()).unwrap_or_default() {
         let Some(mut object) = element.object() else { continue };
         let address = object.required("address", "IP:port or unix:/path").and_then(|cursor| {
-            let address = cursor.parsed(Address::parse)?;
+            let address = checked(&cursor, cursor.parsed(Address::parse)?)?;
             unique.check(&cursor, "host", address.to_string()).then_some(address)
         });
         let hostname = object.get("hostname").and_then(|c| c.string()).filter(|text| !text.is_empty());
@@ -161,22 +182,30 @@ fn parsed_type<T, E: std::fmt::Display>(
     None
 }
 
+/// Without a service name MOSN checks nothing either.
 fn refuse_health_check(cursor: &Cursor<'_>) {
     let Some(mut object) = cursor.object() else { return };
-    match object.get("service_name").and_then(|c| c.string()) {
-        None | Some("") => cursor.inert("health checks are off here: `service_name` is empty"),
-        Some(_) => cursor.unsupported(
+    let service = object.get("service_name").and_then(|c| c.string()).unwrap_or_default();
+    object.pass_over(HEALTH_CHECK_KEYS);
+    object.finish(&[]);
+    if service.is_empty() {
+        cursor.inert("health checks are off here: `service_name` is empty");
+    } else {
+        cursor.unsupported(
             "not available yet: hosts are not checked, requests would reach sick ones; \
              expected no `service_name`, found one",
-        ),
+        );
     }
 }
 
 /// MOSN reads the first element alone, and zero means no limit.
 fn refuse_circuit_breakers(cursor: &Cursor<'_>) {
     let Some(first) = cursor.array().and_then(|elements| elements.into_iter().next()) else { return };
-    let Some(object) = first.object() else { return };
-    let limits = object.entries().into_iter().any(|(_, limit)| limit.integer(0, u64::MAX).is_none_or(|n| n > 0));
+    let Some(mut object) = first.object() else { return };
+    let limits = LIMITS.iter().filter_map(|name| object.get(name)).filter_map(|limit| limit.integer(0, u64::MAX));
+    let limits = limits.filter(|limit| *limit > 0).count() > 0;
+    object.pass_over(&["priority"]);
+    object.finish(&[]);
     if limits {
         cursor.unsupported("not available yet: its limits would not be kept; expected no limits, found some");
     } else {

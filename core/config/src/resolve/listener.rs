@@ -7,6 +7,7 @@ use sidegate_api::Address;
 use sidegate_net::{AcceptMode, ListenerConfig};
 use sidegate_telemetry::{AccessLogFormat, LogTarget};
 
+use super::address::checked;
 use super::modules::Modules;
 use super::proxy_filter::{ProxyFilter, proxy_filter};
 use super::stream_filter::{FilterAt, stream_filter};
@@ -23,6 +24,7 @@ const LISTENER_INERT: &[InertKey] = &[
     warned("default_read_buffer_size", "buffers grow as needed"),
     warned("log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
     warned("log_level", "MOSN ignores it too"),
+    warned("disable_conn_io", "MOSN ignores it too"),
     warned("access_log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
 ];
 
@@ -135,6 +137,7 @@ fn listen_address(cursor: &Cursor<'_>, network: Option<&str>, taken: &mut Listen
         cursor.mismatch(kind::BAD_VALUE, "IP:port, as `network` is \"tcp\"");
         return None;
     }
+    let address = checked(cursor, address)?;
     taken.check_address(cursor, &address).then_some(address)
 }
 

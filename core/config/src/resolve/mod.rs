@@ -1,6 +1,7 @@
 //! From a document to typed configurations: strict, and with every error
 //! reported at once.
 
+mod address;
 mod admin;
 mod cluster;
 mod filters;

@@ -22,7 +22,9 @@ impl Names {
         }
         let defined = self.0.iter().map(String::as_str);
         let mut finding = Finding::mismatch(kind::UNDEFINED, format!("the name of a {what}"), cursor.shown());
-        let hint = hint(name, defined.clone());
+        // Looking for the nearest of many names, many times, would take long.
+        let few = cursor.report().error_count() < 100;
+        let hint = if few { hint(name, defined.clone()) } else { String::new() };
         finding.message = if self.0.is_empty() {
             format!("{what} {name:?} is not defined; no {what} is")
         } else if hint.is_empty() && self.0.len() <= 8 {

@@ -46,9 +46,9 @@ pub(super) fn run(test: TestStream<'_>, route_config: *mut c_void) -> Outcome {
     let mut filter = ptr::null_mut();
     // SAFETY: the SDK's table and a living factory, on its worker's thread.
     let made = unsafe {
-        (*test.host.factory_table).create_filter.map(|create| {
-            create(test.host.factory, 0, test.host.worker_state, &mut filter)
-        })
+        (*test.host.factory_table)
+            .create_filter
+            .map(|create| create(test.host.factory, 0, test.host.worker_state, &mut filter))
     };
     if made != Some(abi::OK) {
         let fault = test.host.logs().pop().map_or_else(|| "create_filter failed".to_owned(), |(_, line)| line);
@@ -118,7 +118,7 @@ impl Engine<'_> {
         let first = declared.first().copied().unwrap_or(abi::PHASE_BEFORE_ROUTE);
         let whole = interests.request_body == abi::BODY_WHOLE;
         let no_body = test.chunks.is_empty() && test.trailers.is_empty();
-        let mut body = if whole { None } else { Some(test.chunks.concat()) };
+        let mut body = None;
         let mut passes = 0;
         let mut index = 0;
         while index < PHASES.len() {
@@ -138,14 +138,14 @@ impl Engine<'_> {
                     continue;
                 }
             }
-            if phase == first && body.is_none() {
+            if whole && phase == first && body.is_none() {
                 body = Some(self.request_body(&test.chunks, &test.trailers, first)?);
             }
         }
-        let mut body = body.unwrap_or_default();
-        if !whole {
-            body = self.request_body(&test.chunks, &test.trailers, first)?;
-        }
+        let body = match body {
+            Some(body) => body,
+            None => self.request_body(&test.chunks, &test.trailers, first)?,
+        };
         let state = self.state();
         state.request_sent = true;
         outcome.upstream = Some(Request {
@@ -194,8 +194,7 @@ impl Engine<'_> {
         for (index, chunk) in shown.iter().enumerate() {
             let state = self.state();
             state.bodies[direction as usize] = chunk.clone();
-            state.access[direction as usize] =
-                if mode == abi::BODY_OBSERVE { Access::Read } else { Access::Edit };
+            state.access[direction as usize] = if mode == abi::BODY_OBSERVE { Access::Read } else { Access::Edit };
             let status = self.call(name, hook, phase, end && index + 1 == shown.len());
             let state = self.state();
             state.access[direction as usize] = Access::None;

@@ -48,6 +48,8 @@ mod outcome;
 mod state;
 mod stream;
 mod table;
+mod table_headers;
+mod table_stream;
 #[cfg(test)]
 mod tests;
 
@@ -79,15 +81,16 @@ pub struct TestHost {
 impl TestHost {
     /// A factory `F` made of `config`, as the proxy does it.
     pub fn new<F: FilterFactory>(config: serde_json::Value) -> Result<TestHost, ConfigError> {
-        Self::with_table::<F>(&table::HOST, config)
+        Self::with_table::<F>(table::HOST, config)
     }
 
     pub(crate) fn with_table<F: FilterFactory>(
-        host: &'static abi::HostTable,
+        host: abi::HostTable,
         config: serde_json::Value,
     ) -> Result<TestHost, ConfigError> {
         crate::panic::IN_TESTS.store(true, Ordering::Relaxed);
         let module: &'static ModuleState = Box::leak(Box::default());
+        let host: &'static abi::HostTable = Box::leak(Box::new(host));
         let config = config.to_string();
         let (mut message, mut path) = ([0_u8; 512], [0_u8; 256]);
         let mut error = abi::ErrorOut {
@@ -176,9 +179,9 @@ impl TestHost {
         let mut object = ptr::null_mut();
         // SAFETY: the SDK's table, living factory, buffers as the ABI has them.
         let code = unsafe {
-            (*self.factory_table).create_route_config.map(|make| {
-                make(self.factory, abi::Slice::from_bytes(config.as_bytes()), &mut error, &mut object)
-            })
+            (*self.factory_table)
+                .create_route_config
+                .map(|make| make(self.factory, abi::Slice::from_bytes(config.as_bytes()), &mut error, &mut object))
         };
         if code == Some(abi::OK) {
             return Ok(object);

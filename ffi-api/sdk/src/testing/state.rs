@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct ModuleState {
     logs: Mutex<Vec<(Level, String)>>,
     metrics: Mutex<Vec<MetricState>>,
-    /// Clock of the tests: goes on by a microsecond with each look.
-    pub(super) clock: AtomicU64,
 }
 
 pub(super) struct MetricState {
@@ -48,13 +45,8 @@ impl ModuleState {
     }
 
     pub(super) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let labels: Vec<Field> =
-            labels.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
+        let labels: Vec<Field> = labels.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         self.metrics().iter().find(|m| m.name == name.as_bytes() && m.labels == labels).map(|m| m.value)
-    }
-
-    pub(super) fn tick(&self) -> u64 {
-        self.clock.fetch_add(1000, Ordering::Relaxed)
     }
 }
 
@@ -119,8 +111,15 @@ impl StreamState {
 /// One wait of one stream; lives as long as its longest handle.
 #[derive(Default)]
 pub(super) struct ResumeSlot {
-    state: Mutex<Wait>,
+    state: Mutex<Waiting>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    wait: Wait,
+    /// References that the module holds.
+    handles: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -134,9 +133,9 @@ enum Wait {
 impl ResumeSlot {
     pub(super) fn resume(&self) -> u32 {
         let mut state = lock(&self.state);
-        match *state {
+        match state.wait {
             Wait::Armed => {
-                *state = Wait::Resumed;
+                state.wait = Wait::Resumed;
                 self.changed.notify_all();
                 abi::OK
             }
@@ -145,27 +144,33 @@ impl ResumeSlot {
         }
     }
 
-    /// Tells a waiting stream that a handle is gone.
-    pub(super) fn released(&self) {
-        drop(lock(&self.state));
+    /// Gives a handle's reference back and tells a waiting stream.
+    pub(super) fn release(self: Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.handles -= 1;
+        drop(state);
         self.changed.notify_all();
     }
 
+    /// A reference more.
+    pub(super) fn retain(&self) {
+        lock(&self.state).handles += 1;
+    }
+
     pub(super) fn close(&self) {
-        *lock(&self.state) = Wait::Over;
+        lock(&self.state).wait = Wait::Over;
     }
 
     /// Waits for a resume and takes it.
-    pub(super) fn wait(self: &Arc<Self>, at_most: Duration) -> Result<(), String> {
+    pub(super) fn wait(&self, at_most: Duration) -> Result<(), String> {
         let until = Instant::now() + at_most;
         let mut state = lock(&self.state);
         loop {
-            if *state == Wait::Resumed {
-                *state = Wait::Over;
+            if state.wait == Wait::Resumed {
+                state.wait = Wait::Over;
                 return Ok(());
             }
-            // One reference is the stream's own.
-            if Arc::strong_count(self) == 1 {
+            if state.handles == 0 {
                 return Err("pending, but no resume handle is left".to_owned());
             }
             let left = until.saturating_duration_since(Instant::now());

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Message, Origin, Proxy, Wire};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Wire};
 
 const CHANGE: &str = r#"{"log_path":"stdout","log_level":"DEBUG"}"#;
 
@@ -28,10 +28,10 @@ fn without_a_token_loopback_may_change() {
 }
 
 #[test]
-fn with_a_token_it_must_be_sent_from_loopback_too() {
+fn a_wrong_token_is_refused_from_loopback_too() {
     let (_origin, proxy) = with_admin("127.0.0.1", Some("s3cret"));
     for (fields, allowed) in [
-        ("", false),
+        ("", true),
         ("Authorization: Bearer wrong\r\n", false),
         ("Authorization: Bearer s3cre\r\n", false),
         ("Authorization: Bearer s3cretx\r\n", false),
@@ -41,29 +41,49 @@ fn with_a_token_it_must_be_sent_from_loopback_too() {
     ] {
         let status = change(&proxy, fields);
         assert_eq!(status == 200, allowed, "{fields:?}: {status}");
-        assert!(status == 200 || status == 401 || status == 403, "{fields:?}: {status}");
+        assert!([200, 401, 403].contains(&status), "{fields:?}: {status}");
     }
     assert_eq!(proxy.admin_get("/ready").status(), 200, "reading needs no token");
 }
 
 #[test]
-fn other_machines_may_only_read() {
+fn web_pages_may_not_change_anything() {
+    let (_origin, proxy) = with_admin("127.0.0.1", None);
+    assert_eq!(change(&proxy, "Origin: http://evil.test\r\n"), 403);
+    let rebound = Wire::connect(proxy.admin())
+        .send(format!(
+            "POST /api/v1/update_loglevel HTTP/1.1\r\nHost: evil.test\r\nContent-Length: {}\r\n\r\n{CHANGE}",
+            CHANGE.len()
+        ))
+        .response();
+    assert_eq!(rebound.status(), 403, "a name that was made to point here");
+}
+
+#[test]
+fn other_machines_may_only_read_unless_they_send_the_token() {
     let Some(address) = address_beyond_loopback() else {
         eprintln!("skipped: this machine has no address beyond loopback");
         return;
     };
-    let (_origin, proxy) = with_admin("0.0.0.0", None);
-    let target = SocketAddr::new(address.into(), proxy.admin().port());
-    let call = |method: &str, path: &str, body: &str| -> Message {
+    let call = |proxy: &Proxy, method: &str, path: &str, fields: &str, body: &str| -> u16 {
+        let target = SocketAddr::new(address.into(), proxy.admin().port());
+        let length = body.len();
         Wire::connect(target)
             .send(format!(
-                "{method} {path} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
+                "{method} {path} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
             ))
             .response()
+            .status()
     };
-    assert_eq!(call("GET", "/ready", "").status(), 200);
-    assert_eq!(call("POST", "/api/v1/update_loglevel", CHANGE).status(), 403);
+    let token = "Authorization: Bearer s3cret\r\n";
+    let (_origin, proxy) = with_admin("0.0.0.0", None);
+    assert_eq!(call(&proxy, "GET", "/ready", "", ""), 200);
+    for fields in ["", token, "X-Forwarded-For: 127.0.0.1\r\n"] {
+        assert_eq!(call(&proxy, "POST", "/api/v1/update_loglevel", fields, CHANGE), 403, "{fields:?}");
+    }
+    let (_origin, proxy) = with_admin("0.0.0.0", Some("s3cret"));
+    assert_eq!(call(&proxy, "POST", "/api/v1/update_loglevel", "", CHANGE), 403);
+    assert_eq!(call(&proxy, "POST", "/api/v1/update_loglevel", token, CHANGE), 200);
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn strictness() {
 fn known_keys_without_effect_are_warned_about_with_their_paths() {
     let config = valid()
         .top("disable_upgrade", json!(true))
-        .in_proxy("upstream_protocol", json!("Http1"))
+        .in_proxy("upstream_protocol", json!("Http2"))
         .in_cluster("conn_buffer_limit_bytes", json!(32768));
     let outcome = check(&built(&config), &["--format", "json"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());

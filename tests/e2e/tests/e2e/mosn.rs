@@ -128,9 +128,9 @@ fn the_examples_pass_the_check_with_warnings_that_name_paths() {
         let file = dir.write("config.json", &text);
         let outcome = sidegate(["check".as_ref(), "-c".as_ref(), file.as_os_str()]);
         assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.output());
-        if text.contains("upstream_protocol") {
+        if text.contains("disable_upgrade") {
             assert!(
-                outcome.output().contains("upstream_protocol"),
+                outcome.output().contains("disable_upgrade"),
                 "{name}: a dead key is warned about: {}",
                 outcome.output()
             );

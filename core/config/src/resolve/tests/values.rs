@@ -236,7 +236,8 @@ proptest! {
     #[test]
     fn any_wrong_value_is_an_error_with_a_place(index in 0_usize..220, by in 0_usize..8) {
         let by = [
-            json!(null), json!(true), json!(-1), json!(1e300), json!(""), json!("\u{0}é"), json!([[]]), json!({"": {"a": []}}),
+            json!(null), json!(true), json!(-1), json!(1e300), json!(""), json!("\u{0}é"), json!([[]]),
+            json!({"": {"a": []}}),
         ][by].clone();
         let mut document = ConfigFile::parse("c.yaml".as_ref(), FULL).unwrap().root_json();
         replace_node(&mut document, &mut { index }, &by);
@@ -271,7 +272,8 @@ fn without_loading_filters_are_checked_and_not_built() {
 #[test]
 fn one_file_has_one_name() {
     let entry = "- type: demo\n      config: {User: admin}";
-    let twice = "- {type: x, so_config: {so_path: a.so, name: m}}\n    - {type: y, go_plugin_config: {so_path: ./a.so}}\n    \
+    let twice = "- {type: x, so_config: {so_path: a.so, name: m}}\n    \
+                 - {type: y, go_plugin_config: {so_path: ./a.so}}\n    \
                  - {type: z, name: third, so_config: {so_path: /work-dir/a.so}}";
     let config = load(&varied(entry, twice)).unwrap();
     assert_eq!(config.listeners[0].filters.iter().map(|f| &*f.name).collect::<Vec<_>>(), ["m", "m", "third"]);

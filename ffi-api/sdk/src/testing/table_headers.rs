@@ -1,0 +1,209 @@
+//! The in-memory host's header functions.
+
+use std::ffi::c_void;
+
+use sidegate_abi as abi;
+
+use super::state::{Field, StreamState};
+use super::table::stream_of;
+use crate::host::lent;
+
+/// Values of the fields `name`; header `host` is the variable.
+fn values<'s>(stream: &'s StreamState, map: u32, name: &'s [u8]) -> Option<impl Iterator<Item = &'s [u8]>> {
+    let fields = stream.maps.get(map as usize)?;
+    let authority = stream.variables.get(&abi::VAR_AUTHORITY).filter(|_| is_host(map, name));
+    let found = fields.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &value[..]);
+    Some(authority.map(|value| &value[..]).into_iter().chain(found))
+}
+
+fn is_host(map: u32, name: &[u8]) -> bool {
+    map == abi::MAP_REQUEST && name.eq_ignore_ascii_case(b"host")
+}
+
+pub(super) unsafe extern "C" fn header_get(
+    stream: *mut abi::Stream,
+    map: u32,
+    name: abi::Slice,
+    value: *mut abi::Slice,
+) -> u32 {
+    // SAFETY: in the stream's hook; the name is lent.
+    let (stream, name) = unsafe { (stream_of(stream), lent(name)) };
+    let Some(mut values) = values(stream, map, name) else { return abi::UNSUPPORTED };
+    let Some(first) = values.next() else { return abi::NOT_FOUND };
+    // SAFETY: the module's place.
+    unsafe { *value = abi::Slice::from_bytes(first) };
+    abi::OK
+}
+
+pub(super) unsafe extern "C" fn header_get_all(
+    stream: *mut abi::Stream,
+    map: u32,
+    name: abi::Slice,
+    out: *mut abi::Slice,
+    capacity: u64,
+    count: *mut u64,
+) -> u32 {
+    // SAFETY: in the stream's hook; the name is lent.
+    let (stream, name) = unsafe { (stream_of(stream), lent(name)) };
+    let Some(values) = values(stream, map, name) else { return abi::UNSUPPORTED };
+    let mut found = 0;
+    for value in values {
+        if found < capacity {
+            // SAFETY: below the module's capacity.
+            unsafe { *out.add(found as usize) = abi::Slice::from_bytes(value) };
+        }
+        found += 1;
+    }
+    // SAFETY: the module's place.
+    unsafe { *count = found };
+    abi::OK
+}
+
+pub(super) unsafe extern "C" fn headers_visit(
+    stream: *mut abi::Stream,
+    map: u32,
+    visitor: Option<abi::HeaderVisitor>,
+    user: *mut c_void,
+) -> u32 {
+    // SAFETY: in the stream's hook.
+    let stream = unsafe { stream_of(stream) };
+    let Some(visitor) = visitor else { return abi::BAD_ARGUMENT };
+    let Some(fields) = stream.maps.get(map as usize) else { return abi::UNSUPPORTED };
+    let host = stream.variables.get(&abi::VAR_AUTHORITY).filter(|_| map == abi::MAP_REQUEST);
+    let host = host.map(|value| (&b"host"[..], &value[..])).into_iter();
+    for (name, value) in host.chain(fields.iter().map(|(name, value)| (&name[..], &value[..]))) {
+        let header = abi::Header { name: abi::Slice::from_bytes(name), value: abi::Slice::from_bytes(value) };
+        // SAFETY: the module's visitor with its own `user`.
+        if unsafe { visitor(user, &header) } != 0 {
+            break;
+        }
+    }
+    abi::OK
+}
+
+/// The map, if `name` and `value` may be written to it now.
+fn open<'s>(stream: &'s mut StreamState, map: u32, name: &[u8], value: &[u8]) -> Result<&'s mut Vec<Field>, u32> {
+    let there = match map {
+        abi::MAP_REQUEST => !stream.request_sent,
+        abi::MAP_RESPONSE => stream.response_there,
+        _ => true,
+    };
+    let fields = stream.maps.get_mut(map as usize).ok_or(abi::UNSUPPORTED)?;
+    check_field(name, value)?;
+    if matches!(map, abi::MAP_REQUEST_TRAILERS | abi::MAP_RESPONSE_TRAILERS) && !may_trail(name) {
+        return Err(abi::RESERVED);
+    }
+    if !there {
+        return Err(abi::NOT_NOW);
+    }
+    Ok(fields)
+}
+
+/// The rules of RFC 9110 for what a filter may write.
+pub(super) fn check_field(name: &[u8], value: &[u8]) -> Result<(), u32> {
+    if !is_token(name) {
+        return Err(abi::BAD_NAME);
+    }
+    let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+    let bad = |b: &u8| (*b < b' ' && *b != b'\t') || *b == 0x7f;
+    if value.iter().any(bad) || blank(value.first()) || blank(value.last()) {
+        return Err(abi::BAD_VALUE);
+    }
+    const RESERVED: [&[u8]; 8] = [
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"content-length",
+        b"trailer",
+    ];
+    if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        return Err(abi::RESERVED);
+    }
+    Ok(())
+}
+
+pub(super) fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+}
+
+/// Trailers carry no routing and no credentials.
+fn may_trail(name: &[u8]) -> bool {
+    const FORBIDDEN: [&[u8]; 6] =
+        [b"host", b"authorization", b"proxy-authorization", b"cookie", b"set-cookie", b"content-type"];
+    !FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name))
+}
+
+pub(super) unsafe extern "C" fn header_set(
+    stream: *mut abi::Stream,
+    map: u32,
+    name: abi::Slice,
+    value: abi::Slice,
+) -> u32 {
+    // SAFETY: in the stream's hook; name and value are lent for the call.
+    let (stream, name, value) = unsafe { (stream_of(stream), lent(name), lent(value)) };
+    if is_host(map, name) {
+        if stream.request_sent {
+            return abi::NOT_NOW;
+        }
+        stream.variables.insert(abi::VAR_AUTHORITY, value.to_vec());
+        return abi::OK;
+    }
+    match open(stream, map, name, value) {
+        Ok(fields) => {
+            let field = (name.to_ascii_lowercase(), value.to_vec());
+            let place = fields.iter().position(|(known, _)| *known == field.0);
+            fields.retain(|(known, _)| *known != field.0);
+            fields.insert(place.unwrap_or(fields.len()), field);
+            abi::OK
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) unsafe extern "C" fn header_add(
+    stream: *mut abi::Stream,
+    map: u32,
+    name: abi::Slice,
+    value: abi::Slice,
+) -> u32 {
+    // SAFETY: in the stream's hook; name and value are lent for the call.
+    let (stream, name, value) = unsafe { (stream_of(stream), lent(name), lent(value)) };
+    if is_host(map, name) {
+        return abi::RESERVED;
+    }
+    match open(stream, map, name, value) {
+        Ok(fields) => {
+            fields.push((name.to_ascii_lowercase(), value.to_vec()));
+            abi::OK
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) unsafe extern "C" fn header_remove(
+    stream: *mut abi::Stream,
+    map: u32,
+    name: abi::Slice,
+    removed: *mut u64,
+) -> u32 {
+    // SAFETY: in the stream's hook; the name is lent for the call.
+    let (stream, name) = unsafe { (stream_of(stream), lent(name)) };
+    if is_host(map, name) {
+        return abi::RESERVED;
+    }
+    match open(stream, map, name, b"") {
+        Ok(fields) => {
+            let before = fields.len();
+            fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            if !removed.is_null() {
+                // SAFETY: the module's place.
+                unsafe { *removed = (before - fields.len()) as u64 };
+            }
+            abi::OK
+        }
+        Err(code) => code,
+    }
+}

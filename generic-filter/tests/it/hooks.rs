@@ -1,0 +1,137 @@
+//! Hooks that break the rules.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use sidegate_api::{
+    BodyDirection, BodyInterest, EndOfStream, Interests, ReceiverPhase, Status, StreamFilter, StreamState, WorkerIndex,
+};
+
+use crate::support::{Routes, build, compile, cx, stream};
+
+fn module() -> &'static PathBuf {
+    static MODULE: OnceLock<PathBuf> = OnceLock::new();
+    MODULE.get_or_init(|| compile("hostile", &["-lpthread"]))
+}
+
+/// A filter of the module, on a factory of its own.
+fn filter(name: &str) -> (Box<dyn StreamFilter>, Interests) {
+    let factory = build(module(), name).unwrap();
+    factory.attach_worker(WorkerIndex(0)).unwrap();
+    let filter = factory.create_filter(WorkerIndex(0)).unwrap();
+    let interests = factory.interests();
+    (filter, interests)
+}
+
+fn run_on(filter: &mut dyn StreamFilter, stream: &mut StreamState) -> Status {
+    filter.on_request_headers(&mut cx(stream, &Routes::default()), ReceiverPhase::BeforeRoute, EndOfStream::End)
+}
+
+#[track_caller]
+fn goes_on(name: &str) -> StreamState {
+    let mut stream = stream(&[]);
+    let status = run_on(&mut *filter(name).0, &mut stream);
+    assert!(matches!(status, Status::Continue), "{name}: {status:?}");
+    stream
+}
+
+#[test]
+fn statuses_known_and_unknown() {
+    let run = |text: &str| run_on(&mut *filter("status").0, &mut stream(&[("x-status", text)]));
+    assert!(matches!(run("0"), Status::Continue));
+    assert!(matches!(run("1"), Status::Stop));
+    assert!(matches!(run("2"), Status::Pending));
+    assert!(matches!(run("3"), Status::Terminate));
+    assert!(matches!(run("4"), Status::RematchRoute));
+    assert!(matches!(run("5"), Status::RechooseHost));
+    for (number, words) in
+        [("6", "it gave no reason"), ("7", "0x7, which"), ("0xffffffff", "0xffffffff"), ("256", "0x100")]
+    {
+        let Status::Fault(fault) = run(number) else { panic!("{number} is no fault") };
+        assert!(fault.message.contains(words) && fault.message.contains("libhostile"), "{fault}");
+    }
+}
+
+#[test]
+fn after_a_fault_only_destroy_follows() {
+    let (mut filter, _) = filter("status");
+    let mut stream = stream(&[("x-status", "6")]);
+    assert!(matches!(run_on(&mut *filter, &mut stream), Status::Fault(_)));
+    assert!(matches!(run_on(&mut *filter, &mut stream), Status::Continue), "the module would fault again");
+}
+
+#[test]
+fn bad_replies_are_refused() {
+    assert!(goes_on("replies").reply.is_none());
+}
+
+#[test]
+fn null_pointers_and_impossible_lengths_are_refused() {
+    let stream = goes_on("nulls");
+    assert_eq!(stream.request.headers.len(), 2, "nothing was changed");
+    assert_eq!(stream.request.path(), "/path");
+}
+
+#[test]
+fn foreign_bytes_are_refused_or_escaped() {
+    let status = run_on(&mut *filter("encodings").0, &mut stream(&[]));
+    let Status::Fault(fault) = status else { panic!("{status:?}") };
+    assert!(fault.message.ends_with("\\xff\\xfe\\x80 \\x1b[31m\\x0a"), "{fault}");
+}
+
+#[test]
+fn visitors_cannot_edit() {
+    let stream = goes_on("visitor");
+    assert_eq!(stream.request.headers.get(b"x-after"), Some(&b"ok"[..]));
+    assert_eq!(stream.request.authority, "example.com");
+}
+
+#[test]
+fn what_was_lent_can_be_passed_back() {
+    let stream = goes_on("alias");
+    assert_eq!(stream.request.headers.get_all(b"x-copy").filter(|v| *v == b"0123456789abcdef").count(), 300);
+}
+
+#[test]
+fn limits_hold() {
+    goes_on("limits");
+}
+
+#[test]
+fn stale_streams_and_resume_handles_answer_gone() {
+    let mut first = stream(&[]);
+    let (mut keeper, _) = filter("keep");
+    assert!(matches!(run_on(&mut *keeper, &mut first), Status::Pending));
+    assert!(first.resume.is_some());
+    drop(keeper);
+    first.reset();
+    goes_on("use-kept");
+}
+
+#[test]
+fn bodies_can_be_passed_back_and_are_bounded() {
+    let (mut filter, interests) = filter("body");
+    assert_eq!(interests.request_body, BodyInterest::Whole);
+    let mut stream = stream(&[]);
+    stream.request_body.append(b"hello");
+    let routes = Routes::default();
+    let mut cx = cx(&mut stream, &routes).with_body(BodyDirection::Request, BodyInterest::Whole);
+    let status = filter.on_request_body(&mut cx, EndOfStream::End);
+    assert!(matches!(status, Status::Continue), "{status:?}");
+    assert_eq!(stream.request_body.as_slice(), b"bye");
+}
+
+#[test]
+fn filters_and_worker_states_that_are_not_made_are_faults() {
+    let factory = build(module(), "no-filter").unwrap();
+    let fault = factory.create_filter(WorkerIndex(0)).err().unwrap();
+    assert!(fault.message.contains("has no state"), "{fault}");
+    factory.attach_worker(WorkerIndex(0)).unwrap();
+    let fault = factory.create_filter(WorkerIndex(0)).err().unwrap();
+    assert!(fault.message.contains("create_filter answered 11"), "{fault}");
+    factory.detach_worker(WorkerIndex(0));
+    let factory = build(module(), "no-attach").unwrap();
+    let fault = factory.attach_worker(WorkerIndex(0)).unwrap_err();
+    assert!(fault.message.contains("worker_attach answered 11"), "{fault}");
+    assert_eq!(factory.module().unwrap().faults, 1);
+}
