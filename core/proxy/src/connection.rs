@@ -73,6 +73,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
     };
     let mut down = ServerConnection::new(socket, worker.buffers.clone());
     let mut scratch = Vec::new();
+    let mut chain = FilterChain::default();
     let mut first = true;
     loop {
         state.reset();
@@ -96,7 +97,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             state: &mut state,
             timers: &timers,
             scratch: &mut scratch,
-            chain: FilterChain::default(),
+            chain: &mut chain,
             meta,
             route: None,
             request_pass: BodyPass::default(),

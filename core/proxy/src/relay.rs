@@ -32,6 +32,8 @@ pub(crate) struct Attempt {
     pub(crate) download: Download,
     /// Set once the response head is there.
     pub(crate) meta: Option<ResponseMeta>,
+    /// Where both directions stood when deadlines were last set.
+    armed_at: Option<(Upload, Download, u64)>,
 }
 
 /// Counts one request to a host; as failed unless it is told of a response.
@@ -117,6 +119,7 @@ impl Attempt {
             upload: Upload::Reading,
             download: Download::Head,
             meta: None,
+            armed_at: None,
         }
     }
 
@@ -191,19 +194,13 @@ impl Stream<'_> {
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
-        let before = (attempt.upload, attempt.download);
-        let moved = self.state.info.bytes_received + self.state.info.bytes_sent;
         if let Poll::Ready(event) = self.poll_upload(cx, attempt) {
             return Poll::Ready(event);
         }
         if let Poll::Ready(event) = self.poll_download(cx, attempt) {
             return Poll::Ready(event);
         }
-        let progress = before != (attempt.upload, attempt.download)
-            || moved != self.state.info.bytes_received + self.state.info.bytes_sent;
-        if progress || attempt.upload != Upload::Done {
-            self.arm(attempt, progress);
-        }
+        self.arm(attempt);
         if attempt.upload == Upload::Done
             && attempt.download == Download::Head
             && let Poll::Ready(gone) = self.poll_client_gone(cx)
@@ -220,11 +217,15 @@ impl Stream<'_> {
         Poll::Pending
     }
 
-    /// Sets the deadlines of the sides that we wait for, after progress.
-    fn arm(&self, attempt: &Attempt, progress: bool) {
-        if !progress {
+    /// Sets the deadlines of the sides that we wait for, if there was progress
+    /// since they were set.
+    fn arm(&self, attempt: &mut Attempt) {
+        let moved = self.state.info.bytes_received + self.state.info.bytes_sent;
+        let now = Some((attempt.upload, attempt.download, moved));
+        if attempt.armed_at == now {
             return;
         }
+        attempt.armed_at = now;
         let timeouts = &self.listener.config.timeouts;
         let response = self.response_timeout();
         let down = match (attempt.upload, attempt.download) {

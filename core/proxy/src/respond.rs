@@ -42,10 +42,10 @@ impl Stream<'_> {
     /// Sends a reply of our own, through the response filters unless they have
     /// run already.
     pub(crate) async fn local_reply(&mut self, reply: Box<LocalReply>) -> Result<After, Halt> {
-        let reply = *reply;
+        let mut reply = *reply;
         self.state.response.status = reply.status;
         self.state.response.state = HeadState::Open;
-        self.state.response.headers.clone_from(&reply.headers);
+        std::mem::swap(&mut self.state.response.headers, &mut reply.headers);
         self.state.response_trailers.clear();
         self.state.response_body.replace(&reply.body);
         self.response_pass.hold = Hold::Whole;

@@ -39,7 +39,7 @@ pub(crate) struct Stream<'a> {
     pub(crate) timers: &'a Timers,
     /// Any bytes, reused.
     pub(crate) scratch: &'a mut Vec<u8>,
-    pub(crate) chain: FilterChain,
+    pub(crate) chain: &'a mut FilterChain,
     pub(crate) meta: RequestMeta,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
     pub(crate) request_pass: BodyPass,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sidegate_api::{
     Completion, EndOfStream, ModuleStatus, Quarantine, QuarantineAction, ReceiverPhase, Status, StreamFilterBuilder,
-    StreamFilterFactory, WorkerIndex,
+    WorkerIndex,
 };
 
 use crate::support::{Routes, compile, counted, cx, env, generic_filter, spec, stream};
@@ -49,7 +49,7 @@ fn everything_is_destroyed_exactly_once_and_in_order() {
     factory.attach_worker(WorkerIndex(0)).unwrap();
     factory.attach_worker(WorkerIndex(0)).unwrap();
     assert_eq!(count("attached"), 1);
-    let refusal = factory.create_route_config(&serde_json::json!(7)).unwrap_err();
+    let refusal = factory.create_route_config(&serde_json::json!(7)).err().unwrap();
     assert_eq!((refusal.kind, refusal.message.as_str()), ("route_config_refused", "expected a string"));
     let routes = Routes(Some(factory.create_route_config(&serde_json::json!("setting")).unwrap()));
 

@@ -227,9 +227,8 @@ fn system_libraries_are_allowed_and_their_symbols_found() {
 #[test]
 fn foreign_libraries_need_permission() {
     let other = scratch("libother.so");
-    let made =
-        Command::new("cc").args(["-shared", "-x", "c", "/dev/null", "-Wl,-soname,libother.so", "-o"]).arg(&other);
-    assert!(made.status().unwrap().success());
+    let options = ["-shared", "-x", "c", "/dev/null", "-Wl,-soname,libother.so", "-o"];
+    assert!(Command::new("cc").args(options).arg(&other).status().unwrap().success());
     let folder = other.parent().unwrap().display().to_string();
     let link = ["-Wl,--no-as-needed", &format!("-L{folder}"), "-lother"];
     let module = compile("record", &link);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use sidegate_api::{FilterConfigError, StreamFilterFactory, WorkerIndex};
+use sidegate_api::{FilterConfigError, WorkerIndex};
 
 use crate::support::{build, compile, only};
 

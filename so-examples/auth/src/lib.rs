@@ -1,1 +1,29 @@
-//! auth
+//! Lets a request through if it carries every configured header with the
+//! configured value, and answers 403 otherwise.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use sidegate_sdk::prelude::*;
+
+/// Required value by header name: `{"User": "admin"}`. Names are compared
+/// without case, values exactly; of several fields of one name any may match.
+#[derive(serde::Deserialize)]
+struct Auth(BTreeMap<String, String>);
+
+impl RequestFilter for Auth {
+    fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+        for (name, value) in &self.0 {
+            if !cx.headers().get_all(name).any(|found| found == value.as_bytes()) {
+                return cx.reply(Reply::text(403, "forbidden\n"));
+            }
+        }
+        Ok(Status::Continue)
+    }
+}
+
+sidegate_sdk::export!(Auth);
+
+#[cfg(test)]
+mod tests;

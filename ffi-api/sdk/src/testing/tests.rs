@@ -148,7 +148,8 @@ impl Filter for ProbeFilter<'_> {
             return Ok(Status::Continue);
         }
         assert_eq!(cx.body_mut().drain(1)?, 1);
-        cx.body_mut().append(if cx.is_end() { "$" } else { "|" })?;
+        let mark = if cx.is_end() { "$" } else { "|" };
+        cx.body_mut().append(mark)?;
         Ok(Status::Continue)
     }
 
@@ -300,9 +301,9 @@ fn bodies_are_shown_as_asked() {
     assert_eq!(run("observe").upstream.unwrap().body, b"abcdef");
     assert_eq!(run("stream").upstream.unwrap().body, b"bc|ef$");
     let whole = run("whole");
+    assert_eq!(whole.hooks()[..2], ["on_request_headers", "on_request_body"]);
     assert_eq!(whole.upstream.unwrap().body, b"bcdef$");
     assert_eq!(whole.response.unwrap().body, b"new");
-    assert_eq!(whole.hooks()[..2], ["on_request_headers", "on_request_body"]);
 }
 
 impl Outcome {

@@ -51,10 +51,16 @@ fn mosn_examples_that_need_more_are_refused_with_their_reason() {
 #[test]
 fn keys_of_older_mosn_files_are_warned_about() {
     let text = super::support::BASE
-        .replace("  - name: c\n", "  - Name: c\n    sub_type: ''\n    spec: {}\n    circuit_breakers: [{priority: default}]\n")
+        .replace(
+            "  - name: c\n",
+            "  - Name: c\n    sub_type: ''\n    spec: {}\n    circuit_breakers: [{priority: default}]\n",
+        )
         .replace("  clusters:\n", "  auto_discovery: true\n  clusters:\n")
         .replace("    filter_chains:\n", "    log_level: DEBUG\n    inspector: true\n    filter_chains:\n")
-        .replace("    - filters:\n", "    - match: ''\n      tls_context: {status: false, verify_client: true}\n      filters:\n")
+        .replace(
+            "    - filters:\n",
+            "    - match: ''\n      tls_context: {status: false, verify_client: true}\n      filters:\n",
+        )
         + "pprof: {debug: true}\nmetrics: {flush_interval: 500ms}\n";
     let config = super::support::load(&text).unwrap_or_else(|errors| panic!("{errors}"));
     let paths: Vec<_> = config.warnings.iter().map(|warning| warning.path.rsplit('.').next().unwrap()).collect();
