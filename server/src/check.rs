@@ -30,8 +30,9 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
         }
         Err(error) => {
             match (args.format, &error) {
-                (Format::Json, ComposeError::Config(errors)) => {
-                    print(&json!({"ok": false, "errors": errors.to_json(), "warnings": []}));
+                (Format::Json, ComposeError::Config(found)) => {
+                    let warnings: Vec<_> = found.warnings.iter().map(|w| w.to_json()).collect();
+                    print(&json!({"ok": false, "errors": found.to_json(), "warnings": warnings}));
                 }
                 (Format::Json, other) => {
                     let finding = json!({"message": other.to_string(), "kind": "environment"});

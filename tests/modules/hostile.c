@@ -204,7 +204,7 @@ static uint32_t alias(const sidegate_hook_v1 *hook) {
         CHECK(sidegate_slice_eq(again, S("0123456789abcdef")));
     }
     CHECK(host->variable_get(stream, SIDEGATE_VAR_TARGET, &value) == SIDEGATE_OK);
-    CHECK(host->variable_set(stream, SIDEGATE_VAR_PATH, value) == SIDEGATE_OK);
+    CHECK(host->variable_set(stream, SIDEGATE_VAR_TARGET, value) == SIDEGATE_OK);
     CHECK(host->variable_get(stream, SIDEGATE_VAR_AUTHORITY, &value) == SIDEGATE_OK);
     CHECK(host->variable_set(stream, SIDEGATE_VAR_AUTHORITY, value) == SIDEGATE_OK);
     CHECK(host->named_set(stream, S("n"), S("named value")) == SIDEGATE_OK);

@@ -1,6 +1,6 @@
-//! Codecs: they turn bytes into heads and bodies and back. They do no I/O,
-//! know no clock and allocate nothing per message, so they can be driven by
-//! any transport, tested with plain byte slices and fuzzed.
+//! Codecs: they turn bytes into heads and bodies and back. They do no I/O
+//! and allocate nothing for an ordinary message, so they can be driven by any
+//! transport, tested with plain byte slices and fuzzed.
 
 #![forbid(unsafe_code)]
 

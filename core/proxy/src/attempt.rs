@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use sidegate_api::{HeadState, ReceiverPhase, ResetBy, ResponseFlags};
+use sidegate_api::{Address, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_net::connect;
 use sidegate_router::ApplyError;
 use sidegate_stream::ClientConnection;
@@ -109,6 +109,14 @@ impl Stream<'_> {
         *applied = RouteApplied::Yes;
         forwarding::forward_client(self.state, listener.config.forwarding, self.scratch)
             .map_err(|_| Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream))?;
+        if self.state.request.authority.is_empty() {
+            // An HTTP/1.0 client may leave Host out; upstream we speak 1.1.
+            let host = cluster.cluster.members()[position].host.text();
+            self.state.request.authority.push_str(match host.address() {
+                Address::Tcp(_) => host.as_str(),
+                Address::Unix(_) => "localhost",
+            });
+        }
         matched.apply_request(self.state, hostname, self.scratch).map_err(|error| match error {
             ApplyError::DotSegment => {
                 Halt::error(400, "dot_segment_after_rewrite", ResponseFlags::DOWNSTREAM_PROTOCOL, ResetBy::Downstream)

@@ -2,6 +2,9 @@
 
 use sidegate_abi::{BAD_ARGUMENT, Header, Slice};
 
+/// No process has that much memory: such a length is a mistake.
+const MAX_BYTES: usize = 1 << 46;
+
 /// The bytes that a module lends.
 ///
 /// # Safety
@@ -40,12 +43,10 @@ pub(super) unsafe fn field<'a>(header: &Header) -> Result<(&'a [u8], &'a [u8]), 
 
 fn length<T>(first: *const T, count: u64) -> Result<usize, u32> {
     let len = usize::try_from(count).map_err(|_| BAD_ARGUMENT)?;
-    let size = len.checked_mul(size_of::<T>()).filter(|&size| isize::try_from(size).is_ok());
+    let size = len.checked_mul(size_of::<T>()).filter(|&size| size <= MAX_BYTES);
     if first.is_null() || !first.is_aligned() || size.is_none() {
         return Err(BAD_ARGUMENT);
     }
-    // A range that wraps around the address space is no object.
-    first.addr().checked_add(size.unwrap_or_default()).ok_or(BAD_ARGUMENT)?;
     Ok(len)
 }
 

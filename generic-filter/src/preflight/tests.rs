@@ -2,13 +2,19 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use super::{Facts, check_bytes};
 use crate::policy::Policy;
 use crate::refusal::Reason;
 
-/// A module compiled from C; the tests cannot do without a compiler.
-fn module() -> Vec<u8> {
+/// A module compiled from C, once for all tests.
+fn module() -> &'static [u8] {
+    static MODULE: OnceLock<Vec<u8>> = OnceLock::new();
+    MODULE.get_or_init(compile)
+}
+
+fn compile() -> Vec<u8> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let output = std::env::temp_dir().join(format!("sidegate-preflight-{}.so", std::process::id()));
     let done = Command::new("cc")
@@ -47,14 +53,14 @@ impl Random {
 #[test]
 fn mutated_files_are_judged_without_panic() {
     let good = module();
-    assert_eq!(check(&good).1, []);
+    assert_eq!(check(good).1, []);
     // Where the loader's tables are, mutations hit something.
     let tables = 0..0x700.min(good.len());
     let dynamic = good.len().saturating_sub(0x1800)..good.len();
     let mut random = Random(0x5eed_1234_5678_9abc);
     let mut refused = 0_u32;
     for round in 0..20_000 {
-        let mut bytes = good.clone();
+        let mut bytes = good.to_vec();
         for _ in 0..=random.below(4) {
             let range = match random.below(4) {
                 0 => 0..bytes.len(),
@@ -92,7 +98,7 @@ fn huge_numbers_in_every_header_field_are_survived() {
     for at in 0..0x400 {
         for len in [2, 4, 8] {
             for value in [0xff, 0x7f, 0x80] {
-                let mut bytes = good.clone();
+                let mut bytes = good.to_vec();
                 bytes[at..at + len].fill(value);
                 check(&bytes);
             }

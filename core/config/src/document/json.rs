@@ -226,13 +226,14 @@ impl<'a> Reader<'a> {
 
     fn unicode(&mut self, start: Position) -> Result<char, SyntaxError> {
         let first = self.four_digits()?;
-        let code = if (0xd800..0xdc00).contains(&first) && self.rest().starts_with("\\u") {
+        let mut code = first;
+        if (0xd800..0xdc00).contains(&first) && self.rest().starts_with("\\u") {
             self.step();
             let second = self.four_digits()?;
-            0x10000 + ((first - 0xd800) << 10) + second.wrapping_sub(0xdc00).min(0xfff_ffff)
-        } else {
-            first
-        };
+            if (0xdc00..0xe000).contains(&second) {
+                code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            }
+        }
         char::from_u32(code).ok_or_else(|| SyntaxError {
             position: start,
             expected: "a Unicode character".to_owned(),

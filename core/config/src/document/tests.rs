@@ -35,6 +35,8 @@ fn json_errors_name_place_expectation_and_finding() {
         ("\"\\x\"", "1:3: expected one of \" \\ / b f n r t u after a backslash, found 'x'"),
         ("\"\\ud800\"", "1:2: expected a Unicode character, found half of a surrogate pair"),
         ("\"\\ud800\\u0041\"", "1:2: expected a Unicode character, found half of a surrogate pair"),
+        ("\"\\ud800\\ue000\"", "1:2: expected a Unicode character, found half of a surrogate pair"),
+        ("\"\\udc00\"", "1:2: expected a Unicode character, found half of a surrogate pair"),
         ("{} x", "1:4: expected the end of the file, found 'x'"),
         ("{ // no\n}", "1:3: expected a key in double quotes or '}', found a comment, which JSON does not have"),
         ("\"a\nb\"", "1:3: expected no raw control character in a string (write it as \\uXXXX), found '\\n'"),

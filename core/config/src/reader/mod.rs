@@ -13,7 +13,7 @@ use std::fmt;
 pub(crate) use object::{InertKey, ObjectReader, refused, warned};
 
 use crate::diagnostic::{Finding, Report, kind};
-use crate::document::{Node, NodeValue, Position};
+use crate::document::{Node, NodeValue};
 
 /// A value and the path that led to it.
 #[derive(Clone)]
@@ -130,9 +130,4 @@ impl Unique {
         self.seen.insert(key, cursor.place());
         true
     }
-}
-
-/// Where a node stands, for messages that name a second place.
-pub(crate) fn place_of(report: &Report, position: Position) -> String {
-    report.name_place(position)
 }

@@ -1,6 +1,6 @@
 //! Objects: keys without case, and no key left unread without a word.
 
-use super::{Cursor, place_of};
+use super::Cursor;
 use crate::diagnostic::{Finding, kind};
 use crate::document::{Key, Node, NodeValue};
 use crate::nearest::nearest;
@@ -153,7 +153,7 @@ impl<'a> ObjectReader<'a> {
                 // Keys that are exactly alike are reported once for the whole
                 // document.
                 Some((other, _)) if other.text != key.text => {
-                    let place = place_of(self.cursor.report, other.position);
+                    let place = self.cursor.report.name_place(other.position);
                     let message = format!(
                         "key stands twice, {:?} and {:?} are the same; the first is at {place}",
                         other.text, key.text

@@ -26,7 +26,9 @@ fn it_binds_no_port_and_contacts_nobody() {
     let origin = Origin::echo();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let admin = json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": address.port()}}});
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin_port = other.local_addr().unwrap().port();
+    let admin = json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin_port}}});
     let config =
         ConfigBuilder::to(origin.address()).in_listener("address", json!(address.to_string())).top("admin", admin);
     let outcome = check(&built(&config), &[]);
@@ -215,7 +217,7 @@ fn known_keys_without_effect_are_warned_about_with_their_paths() {
     let config = valid()
         .top("disable_upgrade", json!(true))
         .in_proxy("upstream_protocol", json!("Http2"))
-        .in_cluster("conn_buffer_limit_bytes", json!(32768));
+        .in_cluster("slow_start", json!({"mode": "duration"}));
     let outcome = check(&built(&config), &["--format", "json"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
@@ -223,7 +225,7 @@ fn known_keys_without_effect_are_warned_about_with_their_paths() {
     for wanted in [
         "disable_upgrade",
         "servers[0].listeners[0].filter_chains[0].filters[0].config.upstream_protocol",
-        "cluster_manager.clusters[0].conn_buffer_limit_bytes",
+        "cluster_manager.clusters[0].slow_start",
     ] {
         assert!(paths.contains(&wanted), "{wanted} is missing among {paths:?}");
     }

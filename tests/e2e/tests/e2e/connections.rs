@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Framing, Origin, Proxy, Reply, WireError};
+use sidegate_harness::{ConfigBuilder, Framing, Origin, Proxy, ProxyOptions, Reply, WireError};
 
 use crate::support::echo_pair;
 
@@ -52,7 +52,10 @@ fn a_request_in_many_pieces_is_one_request() {
 
 #[test]
 fn connection_close_from_the_client_is_honoured() {
-    let (origin, proxy) = echo_pair();
+    let origin = Origin::echo();
+    // Pools belong to workers, so one worker is one pool.
+    let one_worker = ProxyOptions { workers: Some(1), ..ProxyOptions::default() };
+    let proxy = Proxy::start_with(&ConfigBuilder::to(origin.address()), &one_worker);
     let mut client = proxy.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let got = client.response();
@@ -167,6 +170,16 @@ fn an_upgrade_that_is_not_taken_leaves_plain_requests() {
         Err(WireError::Closed | WireError::Reset) => assert_eq!(origin.count(), 1),
         Err(other) => panic!("{other}"),
     }
+}
+
+#[test]
+fn options_about_the_server_travels_as_it_is() {
+    let origin = Origin::echo();
+    // It has no path, so only a route that asks for none can take it.
+    let routes = json!([{"match": {}, "route": {"cluster_name": "origin"}}]);
+    let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), routes));
+    assert_eq!(proxy.exchange("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").status(), 200);
+    assert_eq!(origin.last().head.start, "OPTIONS * HTTP/1.1");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn the_default_format_has_status_and_flags() {
     let proxy = Proxy::start(&config);
     assert_eq!(proxy.get("/lost").status(), 404);
     let line = until("a line", || std::fs::read_to_string(&log).ok().filter(|text| text.ends_with('\n')));
-    let words: Vec<&str> = line.split([' ', '"', '\n']).collect();
+    let words: Vec<&str> = line.split([' ', '"', '=', '\n']).collect();
     for wanted in ["/lost", "404", "NR"] {
         assert!(words.contains(&wanted), "{wanted} is missing in {line}");
     }

@@ -24,6 +24,7 @@ mod mosn;
 mod pressure;
 mod process;
 mod routing;
+mod slow;
 mod support;
 mod timeouts;
 mod upstream_faults;
