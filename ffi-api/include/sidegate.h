@@ -633,7 +633,9 @@ static inline uint32_t sidegate_error(sidegate_error_out_v1 *error, const char *
 /* Whether `host` is one this header can work with: not NULL, major 1, and
  * every function of 1.0 within its size. Ask it first of all. */
 static inline int sidegate_host_ok(const sidegate_host_v1 *host) {
-    return host && host->size >= sizeof(sidegate_host_v1) && host->abi_major == SIDEGATE_ABI_MAJOR;
+    /* `fault` is the last of 1.0: later minors of this header append to it. */
+    return host && host->size >= offsetof(sidegate_host_v1, fault) + sizeof host->fault &&
+           host->abi_major == SIDEGATE_ABI_MAJOR;
 }
 
 /* Sets a reply with a plain-text body; return it from a hook. FAULT, with the

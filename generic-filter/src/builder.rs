@@ -47,6 +47,14 @@ impl GenericFilter {
         all
     }
 
+    /// Waits until factories and route objects that nothing uses any more are
+    /// destroyed. Destroying happens on a thread of its own; a process that is
+    /// about to end calls this after its workers have ended, so that modules
+    /// can end what they started.
+    pub fn settle(&self) {
+        self.control.settle();
+    }
+
     fn open(&self, module: &ModuleSpec, env: &BuildEnv) -> Result<SealedModule, Vec<FilterConfigError>> {
         let file = env.resolve(&module.so_path);
         Preflight::open(&file, module.sha256, &self.policy)

@@ -41,6 +41,14 @@ impl ModuleControl {
         wait.recv().ok()
     }
 
+    /// Waits until what was posted so far is done, and what that posted.
+    pub(crate) fn settle(&self) {
+        // A route's object posts its end, and that may post its factory's.
+        for _ in 0..2 {
+            self.run(|| ());
+        }
+    }
+
     /// Runs `job` on the thread, later.
     pub(crate) fn post(&self, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.jobs {

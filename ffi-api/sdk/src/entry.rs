@@ -1,11 +1,11 @@
 //! From the ABI's entry function to a factory of the module's own.
 
 use std::ffi::c_void;
-use std::mem::size_of;
+use std::ptr::addr_of;
 
 use sidegate_abi as abi;
 
-use crate::host::{lent, Host};
+use crate::host::{lent, size_through, Host};
 use crate::objects::ConfigValue;
 use crate::panic::{guard, install};
 use crate::tables::{FactoryBox, Tables};
@@ -35,14 +35,21 @@ pub unsafe fn create(args: *const abi::CreateArgs, result: *mut abi::CreateResul
     if args.is_null() {
         return abi::BAD_ARGUMENT;
     }
+    // SAFETY: only the addresses of the fields are formed.
+    let (args_size, result_size) = unsafe {
+        (
+            size_through(|args: *const abi::CreateArgs| addr_of!((*args).unused)),
+            size_through(|result: *const abi::CreateResult| addr_of!((*result).interests)),
+        )
+    };
     // SAFETY: every table begins with its size.
-    if unsafe { (*args).size } < size_of::<abi::CreateArgs>() as u64 {
+    if unsafe { (*args).size } < args_size {
         return abi::BAD_ARGUMENT;
     }
-    // SAFETY: long enough for what we know, as was just checked.
+    // SAFETY: long enough for what is read of it, as was just checked.
     let args = unsafe { &*args };
-    // SAFETY: checked before it is written.
-    if result.is_null() || unsafe { (*result).size } < size_of::<abi::CreateResult>() as u64 {
+    // SAFETY: every table begins with its size.
+    if result.is_null() || unsafe { (*result).size } < result_size {
         let refused = ConfigError::new("", "the host's result is shorter than ABI 1.0 has it");
         // SAFETY: the host's error buffer.
         unsafe { write_error(args.error, &refused) };
@@ -153,4 +160,83 @@ unsafe fn copy_text(to: *mut u8, capacity: u64, text: &str) -> u64 {
     // SAFETY: within both; the host's buffer is not our string.
     unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), to, len) };
     len as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maker_of(filters: &[(&str, Maker)], name: &str) -> Result<(), String> {
+        find(filters, name.as_bytes()).map(|_| ())
+    }
+
+    #[test]
+    fn filters_are_found_by_name() {
+        unsafe fn none(_: &Request<'_>, _: *mut abi::CreateResult) -> Result<(), ConfigError> {
+            Ok(())
+        }
+        let (one, two): (&[(&str, Maker)], &[(&str, Maker)]) = (&[("a", none)], &[("a", none), ("b", none)]);
+        assert_eq!(maker_of(one, ""), Ok(()));
+        assert_eq!(maker_of(one, "a"), Ok(()));
+        assert_eq!(maker_of(two, "b"), Ok(()));
+        assert_eq!(maker_of(one, "c").unwrap_err(), "no filter `c` in this module, expected `a`");
+        assert_eq!(
+            maker_of(two, "").unwrap_err(),
+            "expected a filter name, as this module has several filters: `a`, `b`"
+        );
+    }
+
+    #[test]
+    fn errors_are_cut_at_a_character() {
+        let (mut message, mut path) = ([0_u8; 4], [0_u8; 4]);
+        let mut out = abi::ErrorOut {
+            size: std::mem::size_of::<abi::ErrorOut>() as u64,
+            message: message.as_mut_ptr(),
+            message_capacity: 4,
+            message_len: 0,
+            path: path.as_mut_ptr(),
+            path_capacity: 4,
+            path_len: 0,
+        };
+        // SAFETY: buffers of the capacities they name.
+        unsafe { write_error(&mut out, &ConfigError::new("a.b", "abc\u{e9}")) };
+        assert_eq!((out.message_len, out.path_len), (3, 3));
+        assert_eq!((&message[..3], &path[..3]), (&b"abc"[..], &b"a.b"[..]));
+        // SAFETY: NULL is allowed.
+        unsafe { write_error(std::ptr::null_mut(), &ConfigError::new("", "")) };
+    }
+
+    #[test]
+    fn bad_arguments_are_refused() {
+        let offer = || Offer { filters: &[] };
+        // SAFETY: NULL and short tables are what is tested; nothing beyond the
+        // sizes named may be touched.
+        unsafe {
+            assert_eq!(create(std::ptr::null(), std::ptr::null_mut(), offer()), abi::BAD_ARGUMENT);
+            let mut args = abi::CreateArgs {
+                size: 16,
+                host: std::ptr::null(),
+                module: std::ptr::null_mut(),
+                filter_name: abi::Slice::EMPTY,
+                config: abi::Slice::EMPTY,
+                error: std::ptr::null_mut(),
+                workers: 1,
+                unused: 0,
+            };
+            assert_eq!(create(&args, std::ptr::null_mut(), offer()), abi::BAD_ARGUMENT);
+            args.size = std::mem::size_of::<abi::CreateArgs>() as u64;
+            assert_eq!(create(&args, std::ptr::null_mut(), offer()), abi::FAILED);
+            let mut result = abi::CreateResult {
+                size: 8,
+                factory_table: std::ptr::null(),
+                filter_table: std::ptr::null(),
+                factory: std::ptr::null_mut(),
+                interests: abi::Interests::default(),
+            };
+            assert_eq!(create(&args, &mut result, offer()), abi::FAILED);
+            result.size = std::mem::size_of::<abi::CreateResult>() as u64;
+            assert_eq!(create(&args, &mut result, offer()), abi::FAILED, "there is no host table");
+            assert!(result.factory.is_null());
+        }
+    }
 }

@@ -45,7 +45,10 @@ impl Host {
         }
         // SAFETY: every table begins with its size.
         let size = unsafe { ptr::addr_of!((*table).size).read() };
-        let needed = size_of::<abi::HostTable>() as u64;
+        let needed = size_through(|table: *const abi::HostTable| {
+            // SAFETY: only the address of the field is formed.
+            unsafe { ptr::addr_of!((*table).fault) }
+        });
         if size < needed {
             return Err(format!("the host's function table has {size} bytes, expected at least {needed}"));
         }
@@ -101,6 +104,13 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Host")
     }
+}
+
+/// Length of a `T` up to and with a field: what ABI 1.0 has of it, however
+/// long later minors make it.
+pub(crate) fn size_through<T, F>(last: impl Fn(*const T) -> *const F) -> u64 {
+    let ours = MaybeUninit::<T>::uninit();
+    (last(ours.as_ptr()) as usize - ours.as_ptr() as usize + size_of::<F>()) as u64
 }
 
 /// Bytes that the host lent, for as long as the caller says.

@@ -20,6 +20,30 @@ use crate::{
 ///
 /// What it lends (header values, variables, body slices) is borrowed from it:
 /// it cannot be kept beyond the hook nor across a change.
+///
+/// ```compile_fail,E0502
+/// # use sidegate_sdk::prelude::*;
+/// fn hook(cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let user = cx.headers().get("user");
+///     cx.headers_mut().remove("user")?;
+///     assert!(user.is_some()); // may be gone by now
+///     Ok(Status::Continue)
+/// }
+/// ```
+/// ```compile_fail,E0521
+/// # use sidegate_sdk::prelude::*;
+/// # use std::cell::Cell;
+/// thread_local!(static KEPT: Cell<Option<&'static [u8]>> = Cell::new(None));
+/// fn hook(cx: &mut RequestHeaders<'_>) {
+///     KEPT.with(|kept| kept.set(cx.headers().get("user")));
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// # use sidegate_sdk::prelude::*;
+/// fn hook(cx: &mut RequestHeaders<'_>) {
+///     std::thread::scope(|scope| scope.spawn(|| cx.is_end()).join()).ok();
+/// }
+/// ```
 pub struct Stream<'a> {
     pub(crate) host: Host,
     raw: *mut abi::Stream,

@@ -1,10 +1,10 @@
 //! Hooks that break the rules.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use sidegate_api::{
-    BodyDirection, BodyInterest, EndOfStream, Interests, ReceiverPhase, Status, StreamFilter, StreamFilterBuilder,
+    BodyDirection, BodyInterest, EndOfStream, ReceiverPhase, Status, StreamFilter, StreamFilterBuilder,
     StreamFilterFactory, StreamState, WorkerIndex,
 };
 
@@ -15,16 +15,34 @@ fn module() -> &'static PathBuf {
     MODULE.get_or_init(|| compile("hostile", &["-lpthread"]))
 }
 
-/// A filter of the module, loaded for it alone.
-fn filter(name: &str) -> (Box<dyn StreamFilter>, Interests) {
-    made_by(&*build(module(), name).unwrap())
+/// A filter with its factory, ended in the order that the proxy keeps.
+struct Made {
+    filter: Option<Box<dyn StreamFilter>>,
+    factory: Arc<dyn StreamFilterFactory>,
 }
 
-fn made_by(factory: &dyn StreamFilterFactory) -> (Box<dyn StreamFilter>, Interests) {
-    factory.attach_worker(WorkerIndex(0)).unwrap();
-    let filter = factory.create_filter(WorkerIndex(0)).unwrap();
-    let interests = factory.interests();
-    (filter, interests)
+impl Made {
+    fn by(factory: Arc<dyn StreamFilterFactory>) -> Self {
+        factory.attach_worker(WorkerIndex(0)).unwrap();
+        let filter = Some(factory.create_filter(WorkerIndex(0)).unwrap());
+        Made { filter, factory }
+    }
+
+    fn get(&mut self) -> &mut dyn StreamFilter {
+        &mut **self.filter.as_mut().unwrap()
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        self.filter = None;
+        self.factory.detach_worker(WorkerIndex(0));
+    }
+}
+
+/// A filter of the module, loaded for it alone.
+fn filter(name: &str) -> Made {
+    Made::by(build(module(), name).unwrap())
 }
 
 fn run_on(filter: &mut dyn StreamFilter, stream: &mut StreamState) -> Status {
@@ -34,14 +52,14 @@ fn run_on(filter: &mut dyn StreamFilter, stream: &mut StreamState) -> Status {
 #[track_caller]
 fn goes_on(name: &str) -> StreamState {
     let mut stream = stream(&[]);
-    let status = run_on(&mut *filter(name).0, &mut stream);
+    let status = run_on(filter(name).get(), &mut stream);
     assert!(matches!(status, Status::Continue), "{name}: {status:?}");
     stream
 }
 
 #[test]
 fn statuses_known_and_unknown() {
-    let run = |text: &str| run_on(&mut *filter("status").0, &mut stream(&[("x-status", text)]));
+    let run = |text: &str| run_on(filter("status").get(), &mut stream(&[("x-status", text)]));
     assert!(matches!(run("0"), Status::Continue));
     assert!(matches!(run("1"), Status::Stop));
     assert!(matches!(run("2"), Status::Pending));
@@ -58,10 +76,10 @@ fn statuses_known_and_unknown() {
 
 #[test]
 fn after_a_fault_only_destroy_follows() {
-    let (mut filter, _) = filter("status");
+    let mut filter = filter("status");
     let mut stream = stream(&[("x-status", "6")]);
-    assert!(matches!(run_on(&mut *filter, &mut stream), Status::Fault(_)));
-    assert!(matches!(run_on(&mut *filter, &mut stream), Status::Continue), "the module would fault again");
+    assert!(matches!(run_on(filter.get(), &mut stream), Status::Fault(_)));
+    assert!(matches!(run_on(filter.get(), &mut stream), Status::Continue), "the module would fault again");
 }
 
 #[test]
@@ -79,7 +97,7 @@ fn null_pointers_and_impossible_lengths_are_refused() {
 
 #[test]
 fn foreign_bytes_are_refused_or_escaped() {
-    let status = run_on(&mut *filter("encodings").0, &mut stream(&[]));
+    let status = run_on(filter("encodings").get(), &mut stream(&[]));
     let Status::Fault(fault) = status else { panic!("{status:?}") };
     assert!(fault.message.ends_with("\\xff\\xfe\\x80 \\x1b[31m\\x0a"), "{fault}");
 }
@@ -108,25 +126,25 @@ fn limits_hold() {
 fn stale_streams_and_resume_handles_answer_gone() {
     let mut first = stream(&[]);
     let (builder, env) = (generic_filter(), env(1));
-    let build = |name| made_by(&*builder.build(&spec(module(), name), &env).unwrap());
-    let (mut keeper, _) = build("keep");
-    assert!(matches!(run_on(&mut *keeper, &mut first), Status::Pending));
+    let build = |name| Made::by(builder.build(&spec(module(), name), &env).unwrap());
+    let mut keeper = build("keep");
+    assert!(matches!(run_on(keeper.get(), &mut first), Status::Pending));
     assert!(first.resume.is_some());
     drop(keeper);
     first.reset();
-    let status = run_on(&mut *build("use-kept").0, &mut stream(&[]));
+    let status = run_on(build("use-kept").get(), &mut stream(&[]));
     assert!(matches!(status, Status::Continue), "{status:?}");
 }
 
 #[test]
 fn bodies_can_be_passed_back_and_are_bounded() {
-    let (mut filter, interests) = filter("body");
-    assert_eq!(interests.request_body, BodyInterest::Whole);
+    let mut filter = filter("body");
+    assert_eq!(filter.factory.interests().request_body, BodyInterest::Whole);
     let mut stream = stream(&[]);
     stream.request_body.append(b"hello");
     let routes = Routes::default();
     let mut cx = cx(&mut stream, &routes).with_body(BodyDirection::Request, BodyInterest::Whole);
-    let status = filter.on_request_body(&mut cx, EndOfStream::End);
+    let status = filter.get().on_request_body(&mut cx, EndOfStream::End);
     assert!(matches!(status, Status::Continue), "{status:?}");
     assert_eq!(stream.request_body.as_slice(), b"bye");
 }

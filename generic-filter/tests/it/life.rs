@@ -72,10 +72,10 @@ fn everything_is_destroyed_exactly_once_and_in_order() {
     assert!(late.message.contains("has no state"));
 
     drop(factory);
+    builder.settle();
     assert_eq!(count("factories_destroyed"), 0, "the route's object holds the factory");
     drop(routes);
-    // The thread ends when all that was posted to it is done.
-    drop(builder);
+    builder.settle();
     for (name, expected) in [
         ("filters_made", 1),
         ("filters_destroyed", 1),
@@ -99,7 +99,7 @@ fn a_factory_with_a_bad_filter_table_is_destroyed() {
     }
     assert_eq!(counted(&env, "destroyed"), 4);
     drop(builder.build(&spec(&module, ""), &env).unwrap());
-    drop(builder);
+    builder.settle();
     assert_eq!(counted(&env, "destroyed"), 5);
 }
 

@@ -31,7 +31,8 @@ pub struct Proxy {
     child: Child,
     dir: TempDir,
     listeners: Value,
-    admin: Option<SocketAddr>,
+    /// `IP:port` or `unix:PATH`.
+    admin: Option<String>,
     exited: Option<ExitStatus>,
 }
 
@@ -94,7 +95,13 @@ impl Proxy {
     /// Address of the admin server.
     #[track_caller]
     pub fn admin(&self) -> SocketAddr {
-        self.admin.expect("the configuration has no admin")
+        self.admin_text().parse().unwrap()
+    }
+
+    /// The same as the ready file has it: `IP:port` or `unix:PATH`.
+    #[track_caller]
+    pub fn admin_text(&self) -> &str {
+        self.admin.as_deref().expect("the configuration has no admin")
     }
 
     /// Process id.
@@ -210,7 +217,7 @@ impl Proxy {
                 if value["pid"] != self.pid() {
                     return Err(format!("wrong pid in the ready file: {value}"));
                 }
-                self.admin = value["admin"].as_str().map(|text| text.parse().unwrap());
+                self.admin = value["admin"].as_str().map(str::to_owned);
                 self.listeners = value["listeners"].clone();
                 return Ok(());
             }

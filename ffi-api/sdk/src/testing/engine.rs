@@ -1,6 +1,5 @@
 //! Sends one stream through the filter, phase by phase.
 
-use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::ptr;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use sidegate_abi as abi;
 
 use super::outcome::{Call, Outcome, Request, Response, Source};
-use super::state::{Access, Field, StreamState};
+use super::state::{fields, open, texts, Access, StreamState};
 use super::stream::TestStream;
 use super::TestHost;
 use crate::Phase;
@@ -68,40 +67,6 @@ pub(super) fn run(test: TestStream<'_>, route_config: *mut c_void) -> Outcome {
     engine.respond(ended, &test, &mut outcome);
     engine.finish(&mut outcome);
     outcome
-}
-
-fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamState {
-    let mut state = StreamState {
-        maps: [fields(&test.headers), fields(&test.trailers), Vec::new(), Vec::new()],
-        request_sent: false,
-        response_there: false,
-        variables: BTreeMap::new(),
-        numbers: BTreeMap::new(),
-        named: Vec::new(),
-        bodies: [Vec::new(), Vec::new()],
-        access: [Access::None; 2],
-        reply: None,
-        fault: None,
-        resume: None,
-        route_config,
-    };
-    for (variable, value) in [
-        (abi::VAR_METHOD, test.method.as_str()),
-        (abi::VAR_AUTHORITY, &test.authority),
-        (abi::VAR_SCHEME, "http"),
-        (abi::VAR_PROTOCOL, "HTTP/1.1"),
-        (abi::VAR_DOWNSTREAM_REMOTE_ADDRESS, "127.0.0.1:50000"),
-        (abi::VAR_DOWNSTREAM_REMOTE_IP, "127.0.0.1"),
-        (abi::VAR_DOWNSTREAM_LOCAL_ADDRESS, "127.0.0.1:2046"),
-        (abi::VAR_LISTENER_NAME, "test"),
-    ] {
-        state.variables.insert(variable, value.as_bytes().to_vec());
-    }
-    state.set_target(test.target.as_bytes());
-    for (variable, value) in &test.variables {
-        state.variables.insert(*variable, value.as_bytes().to_vec());
-    }
-    state
 }
 
 impl Engine<'_> {
@@ -403,13 +368,4 @@ impl Engine<'_> {
 
 fn failed() -> Response {
     Response { source: Source::Fault, status: 500, ..Response::default() }
-}
-
-fn fields(texts: &[(String, String)]) -> Vec<Field> {
-    texts.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())).collect()
-}
-
-fn texts(fields: &[Field]) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    fields.iter().map(|(name, value)| (text(name), text(value))).collect()
 }

@@ -44,6 +44,8 @@
 //! [`TestStream::respond`] says, by default an empty 200.
 
 mod engine;
+#[cfg(test)]
+mod head_tests;
 mod outcome;
 mod state;
 mod stream;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_abi as abi;
 
+use super::stream::TestStream;
 use crate::Level;
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -106,6 +107,50 @@ impl StreamState {
     pub(super) fn variable_text(&self, variable: u32) -> String {
         self.variables.get(&variable).map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default()
     }
+}
+
+/// A stream before its first hook.
+pub(super) fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamState {
+    let mut state = StreamState {
+        maps: [fields(&test.headers), fields(&test.trailers), Vec::new(), Vec::new()],
+        request_sent: false,
+        response_there: false,
+        variables: BTreeMap::new(),
+        numbers: BTreeMap::new(),
+        named: Vec::new(),
+        bodies: [Vec::new(), Vec::new()],
+        access: [Access::None; 2],
+        reply: None,
+        fault: None,
+        resume: None,
+        route_config,
+    };
+    for (variable, value) in [
+        (abi::VAR_METHOD, test.method.as_str()),
+        (abi::VAR_AUTHORITY, &test.authority),
+        (abi::VAR_SCHEME, "http"),
+        (abi::VAR_PROTOCOL, "HTTP/1.1"),
+        (abi::VAR_DOWNSTREAM_REMOTE_ADDRESS, "127.0.0.1:50000"),
+        (abi::VAR_DOWNSTREAM_REMOTE_IP, "127.0.0.1"),
+        (abi::VAR_DOWNSTREAM_LOCAL_ADDRESS, "127.0.0.1:2046"),
+        (abi::VAR_LISTENER_NAME, "test"),
+    ] {
+        state.variables.insert(variable, value.as_bytes().to_vec());
+    }
+    state.set_target(test.target.as_bytes());
+    for (variable, value) in &test.variables {
+        state.variables.insert(*variable, value.as_bytes().to_vec());
+    }
+    state
+}
+
+pub(super) fn fields(texts: &[(String, String)]) -> Vec<Field> {
+    texts.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())).collect()
+}
+
+pub(super) fn texts(fields: &[Field]) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    fields.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// One wait of one stream; lives as long as its longest handle.

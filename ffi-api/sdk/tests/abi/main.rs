@@ -1,7 +1,8 @@
 //! The promise of the module ABI, as tests: layouts only grow, the C header
 //! and the Rust tables are one, and the tables build on their own.
 
-#![allow(missing_docs, clippy::incompatible_msrv)]
+// A test may fail, and needs the workspace's compiler only.
+#![allow(clippy::incompatible_msrv, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod copy;
 mod header;

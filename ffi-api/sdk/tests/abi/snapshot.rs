@@ -52,6 +52,8 @@ fn released_layouts_are_kept() {
          test with SIDEGATE_UPDATE_LAYOUT=1",
         newest.display()
     );
+    // Empty for 1.0.
+    #[allow(clippy::reversed_empty_ranges)]
     for minor in 0..ABI_MINOR {
         let then = std::fs::read_to_string(ffi_api().join(format!("abi/layout/v{ABI_MAJOR}.{minor}.txt"))).unwrap();
         assert_eq!(breaks(&parse(&then), &now), Vec::<String>::new(), "against {ABI_MAJOR}.{minor}");

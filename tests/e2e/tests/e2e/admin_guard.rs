@@ -87,6 +87,28 @@ fn other_machines_may_only_read_unless_they_send_the_token() {
 }
 
 #[test]
+fn a_unix_socket_may_change() {
+    let origin = Origin::echo();
+    let dir = sidegate_harness::TempDir::new();
+    let path = dir.join("admin.sock");
+    let config = ConfigBuilder::to(origin.address()).top("admin", json!({"address": {"unix": path}}));
+    let proxy = Proxy::start(&config);
+    assert_eq!(proxy.admin_text(), format!("unix:{}", path.display()));
+    let body = sidegate_harness::run(
+        std::process::Command::new("curl").args(["-q", "-sS", "--unix-socket"]).arg(&path).args([
+            "--max-time",
+            "15",
+            "-w",
+            "%{http_code}",
+            "-d",
+            CHANGE,
+            "http://admin/api/v1/update_loglevel",
+        ]),
+    );
+    assert!(body.stdout.ends_with("200"), "{body:?}");
+}
+
+#[test]
 fn no_admin_is_served_without_configuration() {
     let origin = Origin::echo();
     let dir = sidegate_harness::TempDir::new();

@@ -15,6 +15,8 @@ mod bodies;
 mod check;
 mod connections;
 mod demo;
+mod examples;
+mod faults;
 mod filters;
 mod identity;
 mod limits;
