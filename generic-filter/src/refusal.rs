@@ -101,11 +101,11 @@ pub enum Reason {
     TableTooSmall { table: &'static str, expected: u64, found: u64 },
     #[error("expected a usable {table}, but {problem}")]
     TableInvalid { table: &'static str, problem: String },
-    #[error("expected a filter `{filter}`, but the module has none of that name{}", Said(message))]
+    #[error("{} was expected, but the module does not have it{}", Filter(filter), Said(message))]
     FilterNotFound { filter: String, message: String },
-    #[error("filter `{filter}` refused its configuration{}{}", At(path), Said(message))]
+    #[error("{} refused its configuration{}{}", Filter(filter), At(path), Said(message))]
     FactoryRefused { filter: String, path: String, message: String },
-    #[error("filter `{filter}` panicked while its factory was made{}", Said(message))]
+    #[error("{} panicked while its factory was made{}", Filter(filter), Said(message))]
     FactoryPanicked { filter: String, message: String },
 }
 
@@ -165,6 +165,15 @@ impl fmt::Display for List<'_> {
             Some(more) if more > 0 => write!(f, " and {more} more"),
             _ => Ok(()),
         }
+    }
+}
+
+/// A filter, which has no name if it is its module's only one.
+struct Filter<'a>(&'a str);
+
+impl fmt::Display for Filter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("its only filter") } else { write!(f, "filter `{}`", self.0) }
     }
 }
 

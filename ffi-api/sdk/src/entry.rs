@@ -175,7 +175,8 @@ mod tests {
         unsafe fn none(_: &Request<'_>, _: *mut abi::CreateResult) -> Result<(), ConfigError> {
             Ok(())
         }
-        let (one, two): (&[(&str, Maker)], &[(&str, Maker)]) = (&[("a", none)], &[("a", none), ("b", none)]);
+        let two: [(&str, Maker); 2] = [("a", none), ("b", none)];
+        let (one, two) = (&two[..1], &two[..]);
         assert_eq!(maker_of(one, ""), Ok(()));
         assert_eq!(maker_of(one, "a"), Ok(()));
         assert_eq!(maker_of(two, "b"), Ok(()));

@@ -4,6 +4,7 @@
 
 mod hooks;
 mod life;
+mod modules;
 mod preflight;
 mod support;
 mod tables;

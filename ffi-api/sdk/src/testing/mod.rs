@@ -59,6 +59,7 @@ use std::ffi::c_void;
 use std::mem::size_of;
 use std::ptr;
 use std::sync::atomic::Ordering;
+use std::sync::Mutex;
 
 use sidegate_abi as abi;
 
@@ -91,8 +92,7 @@ impl TestHost {
         config: serde_json::Value,
     ) -> Result<TestHost, ConfigError> {
         crate::panic::IN_TESTS.store(true, Ordering::Relaxed);
-        let module: &'static ModuleState = Box::leak(Box::default());
-        let host: &'static abi::HostTable = Box::leak(Box::new(host));
+        let (module, host) = keep(host);
         let config = config.to_string();
         let (mut message, mut path) = ([0_u8; 512], [0_u8; 256]);
         let mut error = abi::ErrorOut {
@@ -222,6 +222,15 @@ impl std::fmt::Debug for TestHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TestHost").field("interests", &self.interests).finish_non_exhaustive()
     }
+}
+
+/// Makes a host and a module's record that live until the process ends, as the
+/// ABI promises. They stay reachable, so that leak checkers are content.
+fn keep(host: abi::HostTable) -> (&'static ModuleState, &'static abi::HostTable) {
+    static KEPT: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let kept: &'static (ModuleState, abi::HostTable) = Box::leak(Box::new((ModuleState::default(), host)));
+    state::lock(&KEPT).push(kept as *const (ModuleState, abi::HostTable) as usize);
+    (&kept.0, &kept.1)
 }
 
 fn read_error(message: &[u8], message_len: u64, path: &[u8], path_len: u64) -> ConfigError {

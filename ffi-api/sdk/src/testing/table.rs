@@ -1,6 +1,8 @@
 //! The in-memory host's function table.
 
 use std::mem::size_of;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use sidegate_abi as abi;
 
@@ -87,7 +89,8 @@ unsafe extern "C" fn log(module: *mut abi::Module, level: u32, message: abi::Sli
 }
 
 unsafe extern "C" fn monotonic_ns() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 unsafe extern "C" fn wall_ns() -> u64 {

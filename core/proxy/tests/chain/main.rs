@@ -1,0 +1,20 @@
+//! The filter chain and the data path, driven over real sockets: scripted
+//! filters in front of scripted origins, one process, no binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod kit;
+
+mod connections;
+mod early;
+mod endings;
+mod faults;
+mod order;
+mod pending;
+mod request_bodies;
+mod response_bodies;
+mod snapshots;
+mod statuses;
+mod trailers;
+mod upstream;
+mod variables;
