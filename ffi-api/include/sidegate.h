@@ -88,6 +88,7 @@ extern "C" {
 #define SIDEGATE_ALREADY UINT32_C(9)       /* it was done before */
 #define SIDEGATE_BAD_ARGUMENT UINT32_C(10) /* a pointer, length or number is not valid */
 #define SIDEGATE_FAILED UINT32_C(11)       /* the module failed and said why */
+#define SIDEGATE_PANICKED UINT32_C(12)     /* it panicked or threw, and said where */
 
 /* Statuses of hooks. Any other number is a fault. */
 #define SIDEGATE_STATUS_CONTINUE UINT32_C(0)      /* go on */
@@ -505,8 +506,9 @@ typedef struct sidegate_create_result_v1 {
 
 /* Required export: makes a factory of one of the module's filters.
  * Module-control thread. OK; NOT_FOUND if there is no such filter; FAILED if
- * the configuration is refused, with the reason in args->error. Nothing is
- * destroyed if it does not return OK. */
+ * the configuration is refused and PANICKED if the module's code panicked or
+ * threw, with the reason in args->error. Nothing is destroyed if it does not
+ * return OK. */
 SIDEGATE_EXPORT uint32_t sidegate_create_filter_factory_v1(const sidegate_create_args_v1 *args,
                                                            sidegate_create_result_v1 *result) SIDEGATE_NOEXCEPT;
 

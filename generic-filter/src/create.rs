@@ -2,7 +2,7 @@
 
 use std::mem::{MaybeUninit, size_of};
 
-use sidegate_abi::{CreateArgs, CreateResult, NOT_FOUND, OK, Slice};
+use sidegate_abi::{CreateArgs, CreateResult, NOT_FOUND, OK, PANICKED, Slice};
 
 use crate::error_out::{ErrorBuffers, Said};
 use crate::factory::{FactoryParts, Foreign};
@@ -10,10 +10,6 @@ use crate::host;
 use crate::loaded::LoadedModule;
 use crate::refusal::Reason;
 use crate::tables;
-
-/// How the SDK begins the message of a factory's caught panic; the ABI has no
-/// result number of its own for it.
-const PANIC_MARK: &str = "the factory panicked";
 
 /// Asks `module` for a factory of `filter` with `config`. Module code: on the
 /// module-control thread only.
@@ -64,13 +60,13 @@ pub(crate) fn create(
 fn refused(filter: &str, answer: u32, said: Said) -> Reason {
     let Said { mut message, path } = said;
     let filter = filter.to_owned();
-    if message.is_empty() && !matches!(answer, NOT_FOUND | sidegate_abi::FAILED) {
+    if message.is_empty() && !matches!(answer, NOT_FOUND | PANICKED | sidegate_abi::FAILED) {
         message = format!("it answered {answer}");
     }
     if answer == NOT_FOUND {
         return Reason::FilterNotFound { filter, message };
     }
-    if message.starts_with(PANIC_MARK) {
+    if answer == PANICKED {
         return Reason::FactoryPanicked { filter, message };
     }
     Reason::FactoryRefused { filter, path, message }

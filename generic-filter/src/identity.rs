@@ -20,6 +20,8 @@ pub(crate) struct ModuleIdentity {
     /// The same over all generations, for the metrics page.
     fault_counter: Option<Counter>,
     log: LogRate,
+    /// Lines that were not written.
+    lost_lines: Option<Counter>,
 }
 
 impl ModuleIdentity {
@@ -33,6 +35,7 @@ impl ModuleIdentity {
             faults: AtomicU64::new(0),
             fault_counter: metrics.counter("sidegate_module_faults_total", &[("module", name)]).ok(),
             log: LogRate::new(),
+            lost_lines: metrics.counter("sidegate_module_log_lines_lost_total", &[("module", name)]).ok(),
         }))
     }
 
@@ -63,9 +66,13 @@ impl ModuleIdentity {
         self.faults.load(Ordering::Relaxed)
     }
 
-    /// Takes the right to write one line.
+    /// Takes the right to write one line; a line without it is counted.
     pub(crate) fn may_log(&self) -> bool {
-        self.log.take()
+        let may = self.log.take();
+        if let (false, Some(lost)) = (may, &self.lost_lines) {
+            lost.inc();
+        }
+        may
     }
 }
 

@@ -130,7 +130,7 @@ impl fmt::Display for Inspection {
             writeln!(f, "exports         {symbol}")?;
         }
         if self.module.is_some() && self.not_reloadable.is_empty() {
-            writeln!(f, "reloadable      yes")?;
+            writeln!(f, "reloadable      yes (nothing in it prevents unloading)")?;
         }
         for why in &self.not_reloadable {
             writeln!(f, "not reloadable: {why}")?;

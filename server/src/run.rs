@@ -102,6 +102,10 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
         process.set_state(RunState::Draining);
         drain(workers, accepting, graceful_timeout, &mut signals, logging, sinks).await;
         process.set_state(RunState::Stopping);
+        // Workers are gone: what modules made is destroyed before the process
+        // ends.
+        drop(snapshot);
+        process.modules.settle();
         stop_admin.send_replace(true);
         if admin.await.is_err() {
             tracing::error!("the admin interface ended by a panic");

@@ -88,7 +88,10 @@ SIDEGATE_EXPORT uint32_t sidegate_create_filter_factory_v1(const sidegate_create
     if (is(args, "refuse")) return sidegate_error(args->error, "users[1].name", "expected a name, found 7");
     if (is(args, "refuse-silently")) return SIDEGATE_FAILED;
     if (is(args, "refuse-oddly")) return 4711;
-    if (is(args, "panic")) return sidegate_error(args->error, "", "the factory panicked at src/lib.rs:7:9: oh no");
+    if (is(args, "panic")) {
+        sidegate_error(args->error, "", "the factory panicked at src/lib.rs:7:9: oh no");
+        return SIDEGATE_PANICKED;
+    }
     if (is(args, "unknown")) return SIDEGATE_NOT_FOUND;
     if (is(args, "long-message")) {
         memset(args->error->message, 'm', (size_t)args->error->message_capacity);

@@ -47,6 +47,8 @@ pub const ALREADY: u32 = 9;
 pub const BAD_ARGUMENT: u32 = 10;
 /// The module failed; it said why in its error buffer or log.
 pub const FAILED: u32 = 11;
+/// The module's code panicked or threw; it said where in its error buffer.
+pub const PANICKED: u32 = 12;
 
 /// Status of a hook: go on.
 pub const STATUS_CONTINUE: u32 = 0;

@@ -85,7 +85,7 @@ unsafe fn make(
     // SAFETY: `result` is long enough.
     match guard(|| unsafe { maker(&request, result) }) {
         Ok(made) => made.map_err(|error| (abi::FAILED, error)),
-        Err(panicked) => Err(failed(format!("the factory {panicked}"))),
+        Err(panicked) => Err((abi::PANICKED, ConfigError::new("", format!("the factory {panicked}")))),
     }
 }
 

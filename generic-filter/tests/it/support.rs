@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sidegate_api::{
     Address, BuildEnv, ConnectionInfo, FaultPolicy, FilterConfigError, FilterCx, FilterSpec, Metrics, ModuleSource,
@@ -15,11 +15,26 @@ use sidegate_generic_filter::{GenericFilter, Policy};
 
 /// A file name of its own in the tests' folder.
 pub fn scratch(name: &str) -> PathBuf {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}", std::process::id()));
+    let folder = RUN.get_or_init(run_folder).join(number.to_string());
     std::fs::create_dir_all(&folder).unwrap();
     folder.join(name)
+}
+
+/// This run's folder. Those of runs that have ended are removed, as no code
+/// runs at the end of this one.
+fn run_folder() -> PathBuf {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for entry in std::fs::read_dir(all).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix("modules-"));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    all.join(format!("modules-{}", std::process::id()))
 }
 
 /// Compiles `tests/modules/<source>.c` of the repository.

@@ -73,8 +73,13 @@ pub fn route(matcher: RouteMatch, name: &str, cluster: &str) -> RouteConfig {
 impl Setup {
     /// Everything to these hosts.
     pub fn new(hosts: &[SocketAddr], scripts: Vec<Script>) -> Self {
-        let log = Log::default();
-        let scripts = scripts.into_iter().map(|script| Arc::new(Script { log: log.clone(), ..script })).collect();
+        Self::logged(&Log::default(), hosts, scripts)
+    }
+
+    /// The same, with filters that write to `log`.
+    pub fn logged(log: &Log, hosts: &[SocketAddr], scripts: Vec<Script>) -> Self {
+        let log = log.clone();
+        let scripts = scripts.into_iter().map(|script| Arc::new(script.logging_to(&log))).collect();
         Setup {
             scripts,
             routes: vec![route_to("/", "main")],
@@ -195,7 +200,7 @@ impl Drop for Rig {
         assert_eq!(self.log.with("VIOLATION"), Vec::<String>::new(), "in {:#?}", self.log.lines());
         for script in &self.scripts {
             assert_eq!(script.live(), 0, "filters of {script:?} were not dropped: {:#?}", self.log.lines());
-            assert_eq!(script.attached(), [], "workers of {script:?} were not detached");
+            assert_eq!(script.attached(), Vec::<usize>::new(), "workers of {script:?} were not detached");
         }
     }
 }

@@ -29,7 +29,7 @@ type HookFn = dyn Fn(At, &mut FilterCx<'_>) -> Status + Send + Sync;
 pub struct Script {
     pub name: &'static str,
     pub on_fault: FaultPolicy,
-    pub log: Log,
+    log: Log,
     pub interests: Interests,
     hook: Box<HookFn>,
     create: Box<dyn Fn() -> Result<(), FilterFault> + Send + Sync>,
@@ -117,6 +117,11 @@ impl Script {
 
     pub fn on_fault(mut self, policy: FaultPolicy) -> Self {
         self.on_fault = policy;
+        self
+    }
+
+    pub fn logging_to(mut self, log: &Log) -> Self {
+        self.log = log.clone();
         self
     }
 
