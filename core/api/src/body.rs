@@ -7,12 +7,14 @@ pub struct BodyBuffer {
     bytes: Vec<u8>,
     /// Bytes before `start` were drained.
     start: usize,
+    /// A filter changed bytes since the flag was last taken.
+    edited: bool,
 }
 
 impl BodyBuffer {
     /// An empty buffer without allocation.
     pub const fn new() -> Self {
-        BodyBuffer { bytes: Vec::new(), start: 0 }
+        BodyBuffer { bytes: Vec::new(), start: 0, edited: false }
     }
 
     /// The bytes, in order.
@@ -55,6 +57,16 @@ impl BodyBuffer {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
+    }
+
+    /// Notes that a filter changes bytes.
+    pub(crate) fn mark_edited(&mut self) {
+        self.edited = true;
+    }
+
+    /// Whether a filter changed bytes since the last call.
+    pub fn take_edited(&mut self) -> bool {
+        std::mem::take(&mut self.edited)
     }
 
     /// Gives memory back that a large body left behind.

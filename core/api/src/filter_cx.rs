@@ -317,10 +317,12 @@ impl<'a> FilterCx<'a> {
         if self.body_access[direction as usize] != BodyAccess::Edit {
             return Err(EditError::NotNow);
         }
-        Ok(match direction {
+        let body = match direction {
             BodyDirection::Request => &mut self.stream.request_body,
             BodyDirection::Response => &mut self.stream.response_body,
-        })
+        };
+        body.mark_edited();
+        Ok(body)
     }
 
     /// Replaces the visible body bytes.

@@ -61,7 +61,6 @@ impl Stream<'_> {
         let Some(cluster) = cluster else {
             return Err(Halt::error(500, "cluster_missing", ResponseFlags::INTERNAL, ResetBy::Nobody));
         };
-        self.state.info.cluster = Some(cluster.cluster.name().clone());
         let mut tried = TriedHosts::new();
         let mut applied = RouteApplied::No;
         for _ in 0..passes.max(MAX_HOSTS as u32) {

@@ -22,6 +22,9 @@ struct Slot {
     filter: Option<Box<dyn StreamFilter>>,
     /// It changed body bytes: `on_fault: pass` is then no longer honest.
     changed_body: bool,
+    /// Request and response parts after the head that it is not shown, since
+    /// another filter ended the phase before it.
+    passed_over: [bool; 2],
 }
 
 /// Which hook to call.
@@ -98,13 +101,21 @@ impl FilterChain {
                     None
                 }
             };
-            self.slots.push(Slot { filter, changed_body: false });
+            self.slots.push(Slot { filter, changed_body: false, passed_over: [false; 2] });
         }
         Ok(())
     }
 
-    pub(crate) fn is_alive(&self, index: usize) -> bool {
-        self.slots.get(index).is_some_and(|slot| slot.filter.is_some())
+    /// From now on the filter at `index` is shown body and trailers, or not.
+    pub(crate) fn pass_over(&mut self, index: usize, direction: BodyDirection, over: bool) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.passed_over[direction as usize] = over;
+        }
+    }
+
+    /// Whether the filter at `index` is there and sees body and trailers.
+    pub(crate) fn sees_body(&self, index: usize, direction: BodyDirection) -> bool {
+        self.slots.get(index).is_some_and(|slot| slot.filter.is_some() && !slot.passed_over[direction as usize])
     }
 
     /// Calls one hook. A filter that faults, panics or answers with a status
@@ -120,11 +131,7 @@ impl FilterChain {
         let cx = FilterCx::new(stream, &source, index, env.worker, max_body);
         let status = catch_unwind(AssertUnwindSafe(|| run(&mut **filter, hook, cx, &interests)))
             .unwrap_or_else(|_| Status::Fault(FilterFault::new("panicked")));
-        if let Some(direction) = hook.body()
-            && interests_in(&interests, direction) != BodyInterest::Observe
-        {
-            slot.changed_body = true;
-        }
+        slot.changed_body |= stream.request_body.take_edited() | stream.response_body.take_edited();
         if !matches!(status, Status::Pending)
             && let Some(resume) = &stream.resume
         {

@@ -38,18 +38,22 @@ impl Stream<'_> {
     /// filters of this phase want them.
     pub(crate) async fn request_phase(&mut self, phase: ReceiverPhase) -> Result<Flow, Halt> {
         let listener = self.listener.clone();
+        self.pass_over(phase, 0, false);
         for &index in listener.plan.receive(phase) {
             let wants = &listener.plan.interests[index];
             if wants.phases.has(phase) {
                 let end = self.request_end();
                 match self.hook(index, Hook::RequestHeaders(phase, end)).await? {
                     Step::Continue => {}
-                    Step::EndPhase => return Ok(Flow::Next),
+                    Step::EndPhase => {
+                        self.pass_over(phase, index + 1, true);
+                        return Ok(Flow::Next);
+                    }
                     Step::Flow(flow) => return Ok(flow),
                 }
             }
             let waits = wants.request_body == BodyInterest::Whole && listener.plan.body_phase(index) == phase;
-            if waits && self.chain.is_alive(index) && self.has_request_body() {
+            if waits && self.chain.sees_body(index, BodyDirection::Request) && self.has_request_body() {
                 let order = &listener.plan.request_body;
                 let Some(place) = order.iter().position(|&i| i == index) else { continue };
                 if place >= self.request_pass.passed {
@@ -59,6 +63,15 @@ impl Stream<'_> {
             }
         }
         Ok(Flow::Next)
+    }
+
+    /// Says whether filters from place `from` on whose body hooks stand in
+    /// `phase` are to be passed over.
+    fn pass_over(&mut self, phase: ReceiverPhase, from: usize, over: bool) {
+        let plan = &self.listener.plan;
+        for &index in plan.request_body.iter().filter(|&&index| index >= from && plan.body_phase(index) == phase) {
+            self.chain.pass_over(index, BodyDirection::Request, over);
+        }
     }
 
     /// Collects the whole request body; each chunk first passes the streaming
@@ -145,14 +158,15 @@ impl Stream<'_> {
         filters: &[usize],
         end: EndOfStream,
     ) -> Result<(), Halt> {
+        let mut ended = None;
         for &index in filters {
             let wants = &self.listener.plan.interests[index];
             let (interest, hook) = match direction {
                 BodyDirection::Request => (wants.request_body, Hook::RequestBody(end)),
                 BodyDirection::Response => (wants.response_body, Hook::ResponseBody(end)),
             };
-            if interest != BodyInterest::None && self.hook(index, hook).await? == Step::EndPhase {
-                break;
+            if interest != BodyInterest::None && self.sees(index, direction, ended) {
+                ended = self.body_hook(index, direction, hook).await?.or(ended);
             }
         }
         Ok(())
@@ -160,6 +174,7 @@ impl Stream<'_> {
 
     /// Shows the trailers to these filters, if there are any.
     pub(crate) async fn trailers(&mut self, direction: BodyDirection, filters: &[usize]) -> Result<(), Halt> {
+        let mut ended = None;
         for &index in filters {
             let wants = &self.listener.plan.interests[index];
             let (wanted, hook, trailers) = match direction {
@@ -168,11 +183,36 @@ impl Stream<'_> {
                     (wants.response_trailers, Hook::ResponseTrailers, &self.state.response_trailers)
                 }
             };
-            if wanted.wanted() && !trailers.is_empty() && self.hook(index, hook).await? == Step::EndPhase {
-                break;
+            if wanted.wanted() && !trailers.is_empty() && self.sees(index, direction, ended) {
+                ended = self.body_hook(index, direction, hook).await?.or(ended);
             }
         }
         Ok(())
+    }
+
+    /// Whether a filter sees this part of a body: it does not if its phase was
+    /// `ended`, for this part or from the head on.
+    fn sees(&self, index: usize, direction: BodyDirection, ended: Option<ReceiverPhase>) -> bool {
+        self.chain.sees_body(index, direction) && ended != Some(self.phase_in(index, direction))
+    }
+
+    /// Calls a body or trailer hook; comes back with the phase that it ended.
+    async fn body_hook(
+        &mut self,
+        index: usize,
+        direction: BodyDirection,
+        hook: Hook,
+    ) -> Result<Option<ReceiverPhase>, Halt> {
+        let step = self.hook(index, hook).await?;
+        Ok((step == Step::EndPhase).then(|| self.phase_in(index, direction)))
+    }
+
+    /// A response knows one phase only, whichever it is called.
+    fn phase_in(&self, index: usize, direction: BodyDirection) -> ReceiverPhase {
+        match direction {
+            BodyDirection::Request => self.listener.plan.body_phase(index),
+            BodyDirection::Response => ReceiverPhase::AfterChooseHost,
+        }
     }
 
     /// Calls one hook and waits for as long as it is pending.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, HeadState, LocalReply, Method, ResetBy, ResponseFlags};
 use sidegate_protocol::http1::{
-    BodyLength, Persistence, ResponseFraming, ResponseMeta, encode_response_head, http_date,
+    BodyLength, CHUNK_END, ChunkPrefix, Persistence, ResponseFraming, ResponseMeta, encode_response_head, http_date,
 };
 use sidegate_router::RouteAction;
 use sidegate_stream::BodyEvent;
@@ -62,10 +62,13 @@ impl Stream<'_> {
             let body = self.state.response_body.as_slice();
             if framing == ResponseFraming::Chunked {
                 // Only trailers that a filter added make a reply chunked.
+                // An empty chunk would end the body in front of them.
                 self.state.info.bytes_sent += body.len() as u64;
-                wire.output.head().extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
-                wire.output.head().extend_from_slice(body);
-                wire.output.head().extend_from_slice(b"\r\n");
+                if !body.is_empty() {
+                    wire.output.head().extend_from_slice(ChunkPrefix::new(body.len() as u64).as_slice());
+                    wire.output.head().extend_from_slice(body);
+                    wire.output.head().extend_from_slice(CHUNK_END);
+                }
                 wire.output.finish(&self.state.response_trailers);
             } else {
                 self.state.info.bytes_sent += body.len() as u64;
@@ -109,9 +112,13 @@ impl Stream<'_> {
             let wants = &plan.interests[index];
             if wants.response_headers.wanted() && self.hook(index, Hook::ResponseHeaders(end)).await? == Step::EndPhase
             {
+                for &later in plan.response_body.iter().filter(|&&later| later > index) {
+                    self.chain.pass_over(later, BodyDirection::Response, true);
+                }
                 break;
             }
-            if wants.response_body == BodyInterest::Whole && has_body && self.chain.is_alive(index) {
+            let whole = wants.response_body == BodyInterest::Whole;
+            if whole && has_body && self.chain.sees_body(index, BodyDirection::Response) {
                 let Some(place) = plan.response_body.iter().position(|&i| i == index) else { continue };
                 if self.response_pass.hold == Hold::Streaming
                     && let Some(attempt) = attempt.as_deref_mut()

@@ -106,16 +106,25 @@ impl Stream<'_> {
 
     fn match_route(&mut self) -> Result<(), Halt> {
         let routes = &self.listener.config.routes;
+        let info = &mut self.state.info;
+        // What a former pass chose is not true any more.
+        info.upstream_host = None;
         match routes.find(&self.state.request) {
             Ok(matched) => {
                 self.route = Some((matched.route.id(), matched.virtual_host.id()));
-                self.state.info.virtual_host = Some(matched.virtual_host.name().clone());
-                self.state.info.route = Some(matched.route.name().clone());
+                info.virtual_host = Some(matched.virtual_host.name().clone());
+                info.route = Some(matched.route.name().clone());
+                info.cluster = match matched.route.action() {
+                    RouteAction::Forward(forward) => Some(forward.cluster.clone()),
+                    RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
+                };
                 Ok(())
             }
             Err(missing) => {
                 self.route = None;
-                self.state.info.virtual_host = missing.virtual_host.map(|v| v.name().clone());
+                info.virtual_host = missing.virtual_host.map(|v| v.name().clone());
+                info.route = None;
+                info.cluster = None;
                 Err(Halt::error(404, "no_route", ResponseFlags::NO_ROUTE, ResetBy::Nobody))
             }
         }

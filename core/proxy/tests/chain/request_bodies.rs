@@ -155,7 +155,7 @@ fn requests_without_body_have_no_body_hook() {
             vec![editor("w", BodyInterest::Whole, upper), editor("s", BodyInterest::Stream, upper)],
         );
         assert_eq!(rig.connect().send(request).response().body, "hello");
-        assert_eq!(rig.log.with("body"), Vec::<String>::new());
+        assert_eq!(rig.log.with(" body"), Vec::<String>::new());
         let seen = origin.request();
         assert_eq!(seen.length(), request.starts_with("POST").then_some(0));
         assert!(!seen.is_chunked());

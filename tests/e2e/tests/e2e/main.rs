@@ -23,6 +23,7 @@ mod limits;
 mod logs;
 mod matching;
 mod mosn;
+mod panics;
 mod pressure;
 mod process;
 mod routing;

@@ -185,6 +185,8 @@ impl StreamFilterFactory for Factory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Live,
+    /// Pending; if that is never resumed it is a fault.
+    Waiting,
     Faulted,
     Completed,
 }
@@ -197,16 +199,19 @@ struct Scripted {
 impl Scripted {
     fn run(&mut self, at: At, what: String, cx: &mut FilterCx<'_>) -> Status {
         let name = self.script.name;
-        if self.state != State::Live {
+        let expected = if at == At::Resume { State::Waiting } else { State::Live };
+        if self.state != expected {
             self.script.log.push(format!("VIOLATION {name} called while {:?}: {what}", self.state));
         }
         self.script.log.push(format!("{name} {what}"));
         // A panic leaves this in place.
         self.state = State::Faulted;
         let status = (self.script.hook)(at, cx);
-        if !matches!(status, Status::Fault(_)) {
-            self.state = State::Live;
-        }
+        self.state = match status {
+            Status::Fault(_) => State::Faulted,
+            Status::Pending => State::Waiting,
+            _ => State::Live,
+        };
         status
     }
 }
@@ -250,7 +255,7 @@ impl StreamFilter for Scripted {
 
     fn on_complete(&mut self, cx: &mut FilterCx<'_>, completion: &Completion) {
         let name = self.script.name;
-        if self.state != State::Live {
+        if !matches!(self.state, State::Live | State::Waiting) {
             self.script.log.push(format!("VIOLATION {name} completed while {:?}", self.state));
         }
         self.state = State::Completed;
