@@ -53,7 +53,7 @@ test: fmt clippy build test-c test-rust
 
 # Unit tests run in the dev profile, end-to-end tests against the release build.
 test-rust: build
-	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace
+	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace --no-fail-fast
 
 # Each C example brings its own test.
 test-c:
@@ -63,6 +63,7 @@ test-c:
 
 test-slow: build
 	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored
+	tests/modules/asan.sh
 
 clean:
 	$(CARGO) clean

@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sidegate_api::Address;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -157,6 +158,10 @@ async fn respond(request: Request<Incoming>, peer: Peer, shared: &Shared) -> Res
 
 async fn reply(request: Request<Incoming>, peer: Peer, shared: &Shared) -> Reply {
     let (head, body) = request.into_parts();
+    // RFC 9112 section 3.2; hyper leaves it to its user.
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        return Reply::bad_request("exactly one Host field is needed");
+    }
     let admitted = Endpoint::admit(&head.method, head.uri.path(), &head.headers, peer, shared.token.as_ref());
     let endpoint = match admitted {
         Ok(endpoint) => endpoint,

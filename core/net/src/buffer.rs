@@ -65,6 +65,11 @@ impl ReadBuffer {
         self.start == self.end
     }
 
+    /// Whether memory is borrowed at the moment.
+    pub fn has_memory(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
     /// Forgets the first `count` bytes (at most all).
     pub fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);

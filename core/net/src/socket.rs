@@ -56,6 +56,11 @@ impl Socket {
     /// Reads into `buffer`, which grows to at most `max` bytes. 0: the peer
     /// has ended its side, or the buffer is full.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuffer, max: usize) -> Poll<io::Result<usize>> {
+        if !buffer.has_memory() {
+            // Memory is borrowed only once there is something to read: a
+            // stream that waits for its upstream holds none.
+            ready!(self.poll_readable(cx))?;
+        }
         let mut room = ReadBuf::new(buffer.room(max));
         let result = match self {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut room),

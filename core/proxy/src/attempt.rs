@@ -2,6 +2,7 @@
 //! where that is safe.
 
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,6 +46,24 @@ impl Drop for ConnectionCount {
     }
 }
 
+/// Why a host cannot be reached.
+#[derive(Clone, Copy)]
+enum Unreachable {
+    /// It refused, or there is no way to it.
+    Refused,
+    /// It did not answer within `connect_timeout`.
+    TimedOut,
+}
+
+impl From<Unreachable> for Halt {
+    fn from(reason: Unreachable) -> Self {
+        match reason {
+            Unreachable::Refused => Halt::upstream(502, "upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT),
+            Unreachable::TimedOut => Halt::upstream(504, "upstream_connect_timeout", ResponseFlags::UPSTREAM_CONNECT),
+        }
+    }
+}
+
 /// Whether a request has been changed as its route wants.
 #[derive(PartialEq, Eq)]
 enum RouteApplied {
@@ -62,14 +81,14 @@ impl Stream<'_> {
             return Err(Halt::error(500, "cluster_missing", ResponseFlags::INTERNAL, ResetBy::Nobody));
         };
         let mut tried = TriedHosts::new();
+        let mut unreachable = Unreachable::Refused;
         let mut applied = RouteApplied::No;
         for _ in 0..passes.max(MAX_HOSTS as u32) {
             let Some(position) = cluster.balancer.borrow_mut().pick(&tried) else {
-                let (details, flag) = match tried.is_empty() {
-                    true => ("no_host", ResponseFlags::NO_HEALTHY_UPSTREAM),
-                    false => ("upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT),
-                };
-                return Err(Halt::upstream(502, details, flag));
+                return Err(match tried.is_empty() {
+                    true => Halt::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM),
+                    false => unreachable.into(),
+                });
             };
             let host = cluster.cluster.members()[position].host.clone();
             self.state.info.upstream_host = Some(host.text().clone());
@@ -81,13 +100,17 @@ impl Stream<'_> {
                     continue;
                 }
             }
-            let Some(connection) = self.connection(cluster, position, &host).await? else {
-                self.state.info.flags.insert(ResponseFlags::UPSTREAM_CONNECT);
-                tried.insert(position);
-                if tried.len() >= MAX_HOSTS {
-                    return Err(Halt::upstream(502, "upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT));
+            let connection = match self.connection(cluster, position, &host).await? {
+                Ok(connection) => connection,
+                Err(reason) => {
+                    self.state.info.flags.insert(ResponseFlags::UPSTREAM_CONNECT);
+                    unreachable = reason;
+                    tried.insert(position);
+                    if tried.len() >= MAX_HOSTS {
+                        return Err(unreachable.into());
+                    }
+                    continue;
                 }
-                continue;
             };
             self.prepare(cluster, position, &mut applied)?;
             return self.exchange(cluster, position, &host, connection).await.map(Some);
@@ -126,44 +149,53 @@ impl Stream<'_> {
         })
     }
 
-    /// A pooled or fresh connection; `None` if the host cannot be reached.
+    /// A pooled or fresh connection, or why the host cannot be reached.
     async fn connection(
         &mut self,
         cluster: &ClusterView,
         position: usize,
         host: &Arc<Host>,
-    ) -> Result<Option<ClientConnection>, Halt> {
+    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
         let pool = &cluster.pools[position];
         let pooled = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
         if let (Some(connection), _) = pooled {
-            return Ok(Some(connection));
+            return Ok(Ok(connection));
         }
         self.connect(cluster, host).await
     }
 
     /// A fresh connection within the cluster's `connect_timeout`. Also ends
     /// when the client goes away meanwhile.
-    async fn connect(&mut self, cluster: &ClusterView, host: &Arc<Host>) -> Result<Option<ClientConnection>, Halt> {
+    async fn connect(
+        &mut self,
+        cluster: &ClusterView,
+        host: &Arc<Host>,
+    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
         self.timers.up.set(Some(cluster.cluster.config().connect_timeout));
         let mut connecting = pin!(connect(host.address()));
-        let up = &self.timers.up;
         let socket = poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                return Poll::Ready(result);
+                return Poll::Ready(Ok(result));
             }
-            up.poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
+            if let Poll::Ready(gone) = self.poll_client_gone(cx) {
+                return Poll::Ready(Err(gone));
+            }
+            self.timers.up.poll(cx).map(|()| Ok(Err(ErrorKind::TimedOut.into())))
         })
         .await;
         self.timers.up.set(None);
-        match socket {
+        match socket? {
             Ok(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone()));
-                Ok(Some(ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard))))
+                Ok(Ok(ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard))))
             }
             Err(error) => {
                 host.count(|m| m.connection_con_fail.inc());
                 tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
-                Ok(None)
+                Ok(Err(match error.kind() {
+                    ErrorKind::TimedOut => Unreachable::TimedOut,
+                    _ => Unreachable::Refused,
+                }))
             }
         }
     }
@@ -190,9 +222,7 @@ impl Stream<'_> {
                 Relayed::StaleConnection => {
                     drop(attempt);
                     self.state.request.state = HeadState::Open;
-                    connection = self.connect(cluster, host).await?.ok_or_else(|| {
-                        Halt::upstream(502, "upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT)
-                    })?;
+                    connection = self.connect(cluster, host).await??;
                 }
             }
         }

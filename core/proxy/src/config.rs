@@ -120,9 +120,10 @@ pub enum ForwardedFor {
     /// The client's address is appended to what the client sent.
     #[default]
     Append,
-    /// What the client sent is replaced by its address.
+    /// What the client sent is replaced by its address; `forwarded`,
+    /// `x-real-ip` and the other `x-forwarded-*` fields are removed.
     Replace,
-    /// What the client sent is removed.
+    /// What the client sent is removed, the fields above too.
     Remove,
     /// It passes as it is.
     Pass,

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, ResetBy, ResponseFlags, StreamState};
 use sidegate_net::{Accepted, RunPhase, WorkerContext};
-use sidegate_protocol::http1::{Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
+use sidegate_protocol::http1::{Limits, Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
 use sidegate_stream::{ServerConnection, ServerError};
+use sidegate_telemetry::DownstreamStats;
 
 use crate::ProxyService;
 use crate::body_pass::BodyPass;
 use crate::chain::FilterChain;
 use crate::finish;
-use crate::stream::{After, Responded, Stream, Timers};
+use crate::stream::{After, ClientSide, Course, Responded, Stream, Timers};
 use crate::view::ListenerView;
 
 /// How long a closing connection is read so that the client can take the
@@ -27,28 +28,33 @@ const LINGER_BYTES: usize = 4 << 20;
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Counts a connection of a listener for as long as it lives.
-struct ConnectionCount(Rc<ListenerView>);
+struct ConnectionCount(Rc<DownstreamStats>);
 
 impl ConnectionCount {
-    fn new(listener: Rc<ListenerView>) -> Self {
-        listener.stats.connection_opened();
-        ConnectionCount(listener)
+    fn new(stats: Rc<DownstreamStats>) -> Self {
+        stats.connection_opened();
+        ConnectionCount(stats)
     }
 }
 
 impl Drop for ConnectionCount {
     fn drop(&mut self) {
-        self.0.stats.connection_closed();
+        self.0.connection_closed();
     }
 }
 
-/// Why a connection carries no further request.
+/// Which request of its connection is awaited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Later,
+}
+
+/// Why a head that was begun came to nothing.
 enum Ended {
-    /// Nothing was begun: it just closes.
-    Quietly,
-    /// A head was begun and refused: answered and logged.
+    /// It was refused: answered and logged.
     Refused(ServerError),
-    /// A head was begun and not completed in time.
+    /// It was not completed in time.
     TimedOut,
 }
 
@@ -57,7 +63,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
     let Accepted { socket, listener: index, remote, local, guard } = accepted;
     let worker = service.worker.clone();
     let Some(listener) = service.listener(index) else { return };
-    let counted = ConnectionCount::new(listener.clone());
+    let counted = ConnectionCount::new(listener.stats.clone());
     let mut state = Box::<StreamState>::default();
     state.info.connection = Some(Rc::new(ConnectionInfo {
         listener: listener.config.listener.clone(),
@@ -70,19 +76,30 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         down: worker.deadlines.register(),
         up: worker.deadlines.register(),
         filter: worker.deadlines.register(),
+        leave: worker.deadlines.register(),
     };
     let mut down = ServerConnection::new(socket, worker.buffers.clone());
     let mut scratch = Vec::new();
     let mut chain = FilterChain::default();
-    let mut first = true;
+    let mut turn = Turn::First;
     loop {
         state.reset();
+        // While it waits a connection holds nothing of a configuration: an old
+        // one can go, and the next request gets the one of its own time.
+        let Some((limits, silence)) = service
+            .listener(index)
+            .map(|listener| (listener.request_limits.clone(), silence_allowed(&worker, &listener, turn)))
+        else {
+            break;
+        };
+        if !next_begins(&worker, &limits, silence, &mut down, &timers, turn).await {
+            break;
+        }
+        turn = Turn::Later;
         let Some(listener) = service.listener(index) else { break };
-        let head = next_head(&worker, &listener, &mut down, &mut state, &timers, first).await;
-        first = false;
-        let meta = match head {
+        state.info.start = Some(Instant::now());
+        let meta = match read_head(&listener, &mut down, &mut state, &timers).await {
             Ok(meta) => meta,
-            Err(Ended::Quietly) => break,
             Err(ended) => {
                 refuse(&worker, &listener, &mut down, &mut state, &timers, ended).await;
                 break;
@@ -106,6 +123,8 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             sent_status: 0,
             sent_persistence: Persistence::Close,
             reset_by: ResetBy::Nobody,
+            course: Course::Running,
+            client_side: ClientSide::Open,
         };
         let after = stream.run().await;
         drop(stream);
@@ -126,39 +145,60 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
     drop(guard);
 }
 
-/// Waits for a request to begin, then for its head to be complete.
-async fn next_head(
-    worker: &WorkerContext,
-    listener: &ListenerView,
-    down: &mut ServerConnection,
-    state: &mut StreamState,
-    timers: &Timers,
-    first: bool,
-) -> Result<RequestMeta, Ended> {
-    let limits = &listener.request_limits;
+/// How long a connection may wait for a request to begin.
+fn silence_allowed(worker: &WorkerContext, listener: &ListenerView, turn: Turn) -> Option<Duration> {
     let idle = listener.config.idle_timeout;
-    timers.down.set(match (first, worker.phase()) {
+    match (turn, worker.phase()) {
         // A connection that says nothing at all is bounded like a head.
-        (true, RunPhase::Running) => listener.config.timeouts.request_header.or(idle),
-        (true, _) => Some(LAST_CALL),
-        (false, _) => idle,
-    });
+        (Turn::First, RunPhase::Running) => {
+            let head = listener.config.timeouts.request_header;
+            head.into_iter().chain(idle).min()
+        }
+        (Turn::First, _) => Some(LAST_CALL),
+        (Turn::Later, _) => idle,
+    }
+}
+
+/// Waits for a request to begin; false if none does.
+async fn next_begins(
+    worker: &WorkerContext,
+    limits: &Limits,
+    silence: Option<Duration>,
+    down: &mut ServerConnection,
+    timers: &Timers,
+    turn: Turn,
+) -> bool {
+    timers.down.set(silence);
+    let mut known = worker.phase();
     let begun = poll_fn(|cx| {
         if let Poll::Ready(begun) = down.poll_begin(cx, limits) {
             return Poll::Ready(begun.is_ok());
         }
-        // Between requests a drain closes at once.
-        if !first && worker.phase() != RunPhase::Running {
-            return Poll::Ready(false);
+        if worker.phase() != RunPhase::Running {
+            // Between requests a drain closes at once.
+            if turn == Turn::Later {
+                return Poll::Ready(false);
+            }
+            if known == RunPhase::Running {
+                timers.down.set(Some(LAST_CALL));
+            }
+            known = worker.phase();
         }
         timers.down.poll(cx).map(|()| false)
     })
     .await;
-    if !begun {
-        timers.down.set(None);
-        return Err(Ended::Quietly);
-    }
-    state.info.start = Some(Instant::now());
+    timers.down.set(None);
+    begun
+}
+
+/// Reads the head that has begun.
+async fn read_head(
+    listener: &ListenerView,
+    down: &mut ServerConnection,
+    state: &mut StreamState,
+    timers: &Timers,
+) -> Result<RequestMeta, Ended> {
+    let limits = &listener.request_limits;
     timers.down.set(listener.config.timeouts.request_header);
     let head = poll_fn(|cx| {
         if let Poll::Ready(head) = down.poll_head(cx, limits, &mut state.request) {
@@ -192,7 +232,6 @@ async fn refuse(
             (0, "closed_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED)
         }
         Ended::Refused(ServerError::Io(_)) => (0, "reset_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED),
-        Ended::Quietly => return,
     };
     listener.stats.request_started();
     state.info.flags.insert(flag);

@@ -3,18 +3,24 @@
 use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState};
 
 use crate::chain::CallEnv;
-use crate::stream::Stream;
+use crate::stream::{Course, Stream};
 use crate::view::ListenerView;
 
 impl Stream<'_> {
     /// Tells filters, statistics and access logs. Called once, by `Drop`.
     pub(crate) fn complete(&mut self) {
-        if self.sent_status == 0 && self.reset_by == ResetBy::Nobody {
+        if self.course == Course::Running {
             // The task was dropped in the middle: the drain time is up, or a
             // bug unwound through it.
-            self.reset_by = ResetBy::Proxy;
+            if self.reset_by == ResetBy::Nobody {
+                self.reset_by = ResetBy::Proxy;
+            }
             let flag = if std::thread::panicking() { ResponseFlags::INTERNAL } else { ResponseFlags::DRAIN_TIMEOUT };
             self.state.info.flags.insert(flag);
+            if self.sent_status != 0 {
+                // A response that was begun must not look whole.
+                self.down.wire.socket.reset_on_close();
+            }
         }
         if let Some(resume) = &self.state.resume {
             resume.close();
@@ -22,6 +28,10 @@ impl Stream<'_> {
         let completion = completion(self.state, self.sent_status, self.reset_by);
         let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
         self.chain.finish(self.state, &env, &completion);
+        if let Some(resume) = &self.state.resume {
+            // A handle that `on_complete` took is as late as any other.
+            resume.close();
+        }
         record(&self.listener, self.state, &completion);
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use sidegate_api::{HeaderLimit, StreamState};
+use sidegate_api::{HeaderLimit, Headers, StreamState};
 
 use crate::{ForwardedFor, Forwarding, RequestIdPolicy};
 
@@ -50,13 +50,24 @@ pub(crate) fn forward_client(
             scratch.extend_from_slice(client.as_bytes());
             request.headers.set(NAME, scratch)?;
         }
-        ForwardedFor::Replace => request.headers.set(NAME, client.as_bytes())?,
+        ForwardedFor::Replace => {
+            distrust(&mut request.headers);
+            request.headers.set(NAME, client.as_bytes())?;
+        }
         ForwardedFor::Remove => {
+            distrust(&mut request.headers);
             request.headers.remove(NAME);
         }
         ForwardedFor::Pass => {}
     }
     Ok(())
+}
+
+/// Removes what else a client that is not trusted may say of itself.
+fn distrust(headers: &mut Headers) {
+    const CLAIMS: [&[u8]; 5] =
+        [b"forwarded", b"x-real-ip", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port"];
+    headers.retain(|name, _| !CLAIMS.contains(&name));
 }
 
 /// Appends 32 hexadecimal digits that no other request has. They are unique,

@@ -50,6 +50,10 @@ impl Halt {
     pub(crate) fn request_body(fault: BodyFault) -> Self {
         match fault {
             BodyFault::Io(_) => Halt::client_gone(),
+            // It may have closed its side only, and still read.
+            BodyFault::Closed => {
+                Halt::error(400, "client_closed_in_body", ResponseFlags::DOWNSTREAM_CLOSED, ResetBy::Downstream)
+            }
             BodyFault::Refused(BodyError { status: 413, details }) => {
                 Halt::error(413, details, ResponseFlags::TOO_LARGE, ResetBy::Downstream)
             }
@@ -63,6 +67,7 @@ impl Halt {
     pub(crate) fn response_body(fault: BodyFault) -> Self {
         match fault {
             BodyFault::Io(_) => Halt::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
+            BodyFault::Closed => Halt::upstream(502, "upstream_closed_in_body", ResponseFlags::UPSTREAM_CLOSED),
             BodyFault::Refused(error) => Halt::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
         }
     }

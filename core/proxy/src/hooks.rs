@@ -231,7 +231,7 @@ impl Stream<'_> {
                 }
                 Verdict::Fault(policy) => return self.fault(policy),
                 Verdict::Pending => {
-                    if self.resumed().await {
+                    if self.resumed().await? {
                         hook = hook.resumed();
                         continue;
                     }
@@ -255,18 +255,24 @@ impl Stream<'_> {
         }
     }
 
-    /// Waits for a resume; false if the time is up.
-    async fn resumed(&mut self) -> bool {
+    /// Waits for a resume; false if the time is up. Ends when the client goes
+    /// away: nobody needs to wait for it then.
+    async fn resumed(&mut self) -> Result<bool, Halt> {
         self.timers.filter.set(Some(self.listener.config.timeouts.filter_pending));
         let resumed = poll_fn(|cx| {
             if self.state.resume.as_ref().is_some_and(|slot| slot.poll_resumed(cx)) {
-                return Poll::Ready(true);
+                return Poll::Ready(Ok(true));
             }
-            self.timers.filter.poll(cx).map(|()| false)
+            if let Poll::Ready(gone) = self.poll_client_gone(cx) {
+                return Poll::Ready(Err(gone));
+            }
+            self.timers.filter.poll(cx).map(|()| Ok(false))
         })
         .await;
         self.timers.filter.set(None);
-        if !resumed && let Some(slot) = &self.state.resume {
+        if !matches!(resumed, Ok(true))
+            && let Some(slot) = &self.state.resume
+        {
             slot.disarm();
         }
         resumed

@@ -4,6 +4,7 @@
 //!  connection   one task per downstream connection: head, stream, next head
 //!  stream       filters ▸ route ▸ filters ▸ host ▸ filters ▸ upstream
 //!  relay        both directions of one attempt, in one poll function
+//!  meanwhile    what happens beside that: filters, held bodies, clients that leave
 //!  respond      response filters ▸ client; local replies come in here
 //!  finish       on_complete, access log, statistics; runs whatever happened
 //! ```
@@ -19,6 +20,7 @@ mod finish;
 mod forwarding;
 mod halt;
 mod hooks;
+mod meanwhile;
 mod plan;
 mod relay;
 mod respond;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sidegate_api::{BodyDirection, EndOfStream, HeadState, Headers, Protocol, ResponseFlags};
+use sidegate_api::{BodyDirection, EndOfStream, HeadState, Protocol, ResponseFlags};
 use sidegate_protocol::http1::{
     BodyLength, Persistence, ResponseFraming, ResponseMeta, encode_request_head, encode_response_head,
 };
@@ -33,7 +33,7 @@ pub(crate) struct Attempt {
     /// Set once the response head is there.
     pub(crate) meta: Option<ResponseMeta>,
     /// Where both directions stood when deadlines were last set.
-    armed_at: Option<(Upload, Download, u64)>,
+    pub(crate) armed_at: Option<(Upload, Download, u64)>,
 }
 
 /// Counts one request to a host; as failed unless it is told of a response.
@@ -140,6 +140,7 @@ impl Stream<'_> {
     }
 
     async fn relay_to_end(&mut self, attempt: &mut Attempt) -> Result<Relayed, Halt> {
+        self.down.wire.input.release();
         self.begin_upload(attempt).await?;
         loop {
             let event = poll_fn(|cx| self.poll_relay(cx, attempt)).await?;
@@ -158,6 +159,8 @@ impl Stream<'_> {
                 Event::Finished => return Ok(Relayed::Done(self.after(attempt))),
                 Event::Stale => return Ok(Relayed::StaleConnection),
             }
+            // Time that filters took is nobody else's.
+            attempt.armed_at = None;
         }
     }
 
@@ -200,9 +203,14 @@ impl Stream<'_> {
         if let Poll::Ready(event) = self.poll_download(cx, attempt) {
             return Poll::Ready(event);
         }
+        self.poll_waiting(cx, attempt)
+    }
+
+    /// While neither direction moves: deadlines, and whether the client is
+    /// still there.
+    pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
         self.arm(attempt);
         if attempt.upload == Upload::Done
-            && attempt.download == Download::Head
             && let Poll::Ready(gone) = self.poll_client_gone(cx)
         {
             return Poll::Ready(Err(gone));
@@ -241,9 +249,10 @@ impl Stream<'_> {
         };
         self.timers.down.set(down);
         self.timers.up.set(up);
+        self.still_reading();
     }
 
-    fn poll_upload(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+    pub(crate) fn poll_upload(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
         let wire = &mut attempt.connection.wire;
         loop {
             let step = match attempt.upload {
@@ -428,67 +437,8 @@ impl Stream<'_> {
         })
     }
 
-    /// While nothing but the upstream's answer is awaited: notices a client
-    /// that has gone, so that the upstream need not work for nobody. Bytes of
-    /// a next request end the watch.
-    fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Poll<Halt> {
-        let wire = &mut self.down.wire;
-        while wire.input.is_empty() {
-            match wire.socket.poll_read(cx, &mut wire.input, 0) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Halt::client_gone()),
-                Poll::Ready(Ok(_)) => {}
-            }
-        }
-        Poll::Pending
-    }
-
     fn after(&self, attempt: &Attempt) -> After {
         let uploaded = attempt.upload == Upload::Done;
         if uploaded && self.sent_persistence == Persistence::KeepAlive { After::KeepAlive } else { After::Close }
     }
-
-    async fn filter_request_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
-        let wire = &mut self.down.wire;
-        self.state.request_body.replace(&wire.input.filled()[..count]);
-        wire.input.consume(count);
-        let listener = self.listener.clone();
-        self.chunk(BodyDirection::Request, &listener.plan.request_body, EndOfStream::More).await?;
-        attempt.upload = Upload::Buffered(EndOfStream::More);
-        Ok(())
-    }
-
-    async fn filter_request_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        self.state.request_body.clear();
-        let end = end_of(&self.state.request_trailers);
-        self.chunk(BodyDirection::Request, &listener.plan.request_body, end).await?;
-        self.trailers(BodyDirection::Request, &listener.plan.request_body).await?;
-        attempt.upload = Upload::Buffered(EndOfStream::End);
-        Ok(())
-    }
-
-    async fn filter_response_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
-        let wire = &mut attempt.connection.wire;
-        self.state.response_body.replace(&wire.input.filled()[..count]);
-        wire.input.consume(count);
-        let listener = self.listener.clone();
-        self.chunk(BodyDirection::Response, &listener.plan.response_body, EndOfStream::More).await?;
-        attempt.download = Download::Buffered(EndOfStream::More);
-        Ok(())
-    }
-
-    async fn filter_response_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        self.state.response_body.clear();
-        let end = end_of(&self.state.response_trailers);
-        self.chunk(BodyDirection::Response, &listener.plan.response_body, end).await?;
-        self.trailers(BodyDirection::Response, &listener.plan.response_body).await?;
-        attempt.download = Download::Buffered(EndOfStream::End);
-        Ok(())
-    }
-}
-
-fn end_of(trailers: &Headers) -> EndOfStream {
-    crate::hooks::trailers_follow(trailers)
 }

@@ -9,7 +9,6 @@ use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Persistence, ResponseFraming, ResponseMeta, encode_response_head, http_date,
 };
 use sidegate_router::RouteAction;
-use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
 use crate::chain::Hook;
@@ -29,6 +28,8 @@ impl Stream<'_> {
         attempt.download = match framing {
             ResponseFraming::NoBody => Download::Flushing,
             _ if self.response_pass.hold == Hold::Whole => Download::Buffered(EndOfStream::End),
+            // Filters were told with the head that this is the end.
+            ResponseFraming::Length(0) => Download::Flushing,
             _ => Download::Reading,
         };
         if framing == ResponseFraming::NoBody && !attempt.connection.wire.is_body_done() {
@@ -131,52 +132,6 @@ impl Stream<'_> {
         if self.response_pass.hold == Hold::Whole && has_body {
             self.pass_held(BodyDirection::Response, &plan.response_body, plan.response_body.len()).await?;
         }
-        Ok(())
-    }
-
-    /// Collects the whole response body; each chunk first passes the streaming
-    /// filters in front of `place`. The request goes on meanwhile.
-    async fn hold_response(&mut self, attempt: &mut Attempt, place: usize) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        let before = &listener.plan.response_body[..place];
-        loop {
-            self.timers.up.set(self.response_timeout());
-            let event = poll_fn(|cx| {
-                let wire = &mut attempt.connection.wire;
-                match wire.poll_body(cx, &mut self.state.response_trailers) {
-                    Poll::Ready(event) => Poll::Ready(event.map_err(Halt::response_body)),
-                    Poll::Pending => self.timers.up.poll(cx).map(|()| Err(Halt::upstream_stalled())),
-                }
-            })
-            .await?;
-            match event {
-                BodyEvent::Data(count) => {
-                    let wire = &mut attempt.connection.wire;
-                    self.state.response_body.replace(&wire.input.filled()[..count]);
-                    wire.input.consume(count);
-                    self.chunk(BodyDirection::Response, before, EndOfStream::More).await?;
-                }
-                BodyEvent::End => {
-                    self.state.response_body.clear();
-                    let end = crate::hooks::trailers_follow(&self.state.response_trailers);
-                    self.chunk(BodyDirection::Response, before, end).await?;
-                    self.trailers(BodyDirection::Response, before).await?;
-                }
-            }
-            let whole = &mut self.response_pass.whole;
-            whole.append(self.state.response_body.as_slice());
-            if whole.len() > listener.config.limits.max_buffered_body {
-                return Err(Halt::upstream(502, "buffered_response_too_large", ResponseFlags::TOO_LARGE));
-            }
-            if event == BodyEvent::End {
-                break;
-            }
-        }
-        self.timers.up.set(None);
-        std::mem::swap(&mut self.state.response_body, &mut self.response_pass.whole);
-        self.response_pass.whole.clear();
-        self.response_pass.hold = Hold::Whole;
-        self.response_pass.passed = place;
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Timers {
     pub(crate) up: Deadline,
     /// A pending filter.
     pub(crate) filter: Deadline,
+    /// A client that ended its side.
+    pub(crate) leave: Deadline,
 }
 
 /// A stream in progress. Dropping it, for whatever reason, completes it:
@@ -51,6 +53,24 @@ pub(crate) struct Stream<'a> {
     /// What the head that was sent said of the connection.
     pub(crate) sent_persistence: Persistence,
     pub(crate) reset_by: ResetBy,
+    pub(crate) course: Course,
+    pub(crate) client_side: ClientSide,
+}
+
+/// The client's half of the connection, as far as that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientSide {
+    Open,
+    /// It sends nothing more.
+    Ended,
+}
+
+/// Whether a stream came to its end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Not yet: if it is dropped now, it is cut.
+    Running,
+    Ended,
 }
 
 /// Whether response filters were shown a response.
@@ -75,10 +95,12 @@ pub(crate) enum After {
 impl Stream<'_> {
     /// Carries the stream to its end.
     pub(crate) async fn run(&mut self) -> After {
-        match self.forward().await {
+        let after = match self.forward().await {
             Ok(after) => after,
             Err(halt) => self.halt(halt).await,
-        }
+        };
+        self.course = Course::Ended;
+        after
     }
 
     async fn forward(&mut self) -> Result<After, Halt> {
@@ -166,7 +188,9 @@ impl Stream<'_> {
                     self.note(by, reply.details);
                     return After::Reset;
                 }
-                self.note(ResetBy::Nobody, reply.details);
+                // A reply is an end in order, unless nobody is left to read it.
+                let left = flag == ResponseFlags::DOWNSTREAM_CLOSED;
+                self.note(if left { by } else { ResetBy::Nobody }, reply.details);
                 match self.local_reply(reply).await {
                     Ok(after) => after,
                     // The reply itself was halted: by a filter, or the client.

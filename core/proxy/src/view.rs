@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sidegate_api::{Address, RouteFilterConfig, WorkerIndex};
+use sidegate_api::{Address, FilterFault, RouteFilterConfig, WorkerIndex};
 use sidegate_protocol::http1::Limits;
 use sidegate_router::{RouteAction, RouteId, VirtualHostId};
 use sidegate_stream::{HostPool, PoolLimits};
@@ -31,7 +32,8 @@ pub(crate) struct View {
 #[derive(Debug)]
 pub(crate) struct ListenerView {
     pub(crate) config: Arc<ProxyConfig>,
-    pub(crate) stats: DownstreamStats,
+    /// Connections hold it without the rest.
+    pub(crate) stats: Rc<DownstreamStats>,
     pub(crate) plan: ChainPlan,
     pub(crate) request_limits: Limits,
     pub(crate) response_limits: Limits,
@@ -112,12 +114,14 @@ impl ListenerView {
             })
             .collect();
         for filter in &config.filters {
-            if let Err(fault) = filter.factory.attach_worker(worker) {
+            let attached = catch_unwind(AssertUnwindSafe(|| filter.factory.attach_worker(worker)))
+                .unwrap_or_else(|_| Err(FilterFault::new("panicked")));
+            if let Err(fault) = attached {
                 tracing::error!(filter = &*filter.name, %fault, "filter cannot set up its worker state");
             }
         }
         ListenerView {
-            stats,
+            stats: Rc::new(stats),
             plan: ChainPlan::new(&config.filters),
             request_limits: Limits {
                 max_head_bytes: config.limits.max_header_bytes,
@@ -145,7 +149,9 @@ impl ListenerView {
 impl Drop for ListenerView {
     fn drop(&mut self) {
         for filter in &self.config.filters {
-            filter.factory.detach_worker(self.worker);
+            if catch_unwind(AssertUnwindSafe(|| filter.factory.detach_worker(self.worker))).is_err() {
+                tracing::error!(filter = &*filter.name, "filter panicked while it gave up its worker state");
+            }
         }
     }
 }

@@ -33,9 +33,12 @@ pub enum BodyEvent {
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyFault {
-    /// The peer broke the protocol or a limit, or ended too early.
+    /// The peer broke the protocol or a limit.
     #[error(transparent)]
     Refused(#[from] BodyError),
+    /// The peer closed before the end.
+    #[error("closed within a body")]
+    Closed,
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -81,8 +84,10 @@ impl Wire {
                 BodyStep::NeedMore { consumed } => self.input.consume(consumed),
             }
             if ready!(self.socket.poll_read(cx, &mut self.input, 0))? == 0 {
-                self.body.at_eof()?;
-                return Poll::Ready(Ok(BodyEvent::End));
+                return Poll::Ready(match self.body.at_eof() {
+                    Ok(()) => Ok(BodyEvent::End),
+                    Err(_) => Err(BodyFault::Closed),
+                });
             }
         }
     }

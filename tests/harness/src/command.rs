@@ -35,16 +35,22 @@ pub fn sidegate<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Outcome {
     run(Command::new(binary()).args(args))
 }
 
-/// Runs `command` to its end; a command that does not end within a minute
-/// is killed and fails the test.
+/// Runs `command` to its end; a command that does not end within a minute is
+/// killed and fails the test.
 #[track_caller]
 pub fn run(command: &mut Command) -> Outcome {
+    run_within(LIMIT, command)
+}
+
+/// The same with another limit.
+#[track_caller]
+pub fn run_within(limit: Duration, command: &mut Command) -> Outcome {
     // Files instead of pipes: nothing to drain while we watch the clock.
     let dir = TempDir::new();
     let (out, err) = (dir.join("stdout"), dir.join("stderr"));
     command.stdin(Stdio::null()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + limit;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
@@ -52,7 +58,7 @@ pub fn run(command: &mut Command) -> Outcome {
         if Instant::now() > deadline {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("{command:?} did not end within {LIMIT:?}");
+            panic!("{command:?} did not end within {limit:?}");
         }
         pause();
     };

@@ -31,7 +31,7 @@ mod wire;
 pub use access_log::{ACCESS_LOG_FORMAT, AccessLine};
 pub use binary::{artifact, binary, repository, target_dir};
 pub use blackhole::BlackHole;
-pub use command::{Outcome, run, sidegate};
+pub use command::{Outcome, run, run_within, sidegate};
 pub use config::ConfigBuilder;
 pub use curl::{CurlAnswer, curl};
 pub use message::{Framing, Head, Message};

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -211,7 +211,7 @@ impl OriginConnection {
 
     /// Makes the end of the script a reset instead of a close.
     pub fn abort(&self) {
-        rustix::net::sockopt::set_socket_linger(self.wire.stream(), Some(Duration::ZERO)).unwrap();
+        self.wire.reset_on_close();
     }
 
     /// Sends a reply.

@@ -125,6 +125,11 @@ impl Wire {
 
     /// Closes with a reset.
     pub fn reset(self) {
+        self.reset_on_close();
+    }
+
+    /// Makes the close, when it comes, a reset.
+    pub fn reset_on_close(&self) {
         rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
 

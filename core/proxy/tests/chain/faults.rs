@@ -1,9 +1,9 @@
 //! Faults and panics: one stream ends as the policy says, nothing else does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use sidegate_api::{BodyInterest, EndOfStream, FaultPolicy, FilterFault, ReceiverPhase, Status};
+use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, FaultPolicy, FilterFault, ReceiverPhase, Status};
 
 use crate::kit::{At, Origin, Rig, Script, boom};
 
@@ -19,7 +19,8 @@ const PLACES: [At; 8] = [
     At::ResponseTrailers,
 ];
 
-const REQUEST: &str = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-t: 1\r\n\r\n";
+const REQUEST: &str =
+    "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-t: 1\r\n\r\n";
 
 fn origin() -> Origin {
     Origin::new(|_| "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-r: 1\r\n\r\n".into())
@@ -94,12 +95,27 @@ fn fault_policy_pass_goes_on_without_the_filter() {
 #[test]
 fn fault_policy_pass_is_a_reset_once_the_body_was_changed() {
     for interest in [BodyInterest::Stream, BodyInterest::Whole] {
-        let origin = origin();
-        let (rig, _) = rig(&origin, At::Trailers, Kind::Fault, FaultPolicy::Pass, interest);
-        let mut client = rig.connect();
-        client.send(REQUEST).expect_end();
-        rig.log.wait_for("b complete 0 FF Filter", 1);
-        assert_eq!(rig.connect().send(REQUEST).response().body, "hello");
+        for edits in [false, true] {
+            let origin = origin();
+            let script = Script::all("a", interest).on_fault(FaultPolicy::Pass).hook(move |at, cx| match at {
+                At::Body(_) if edits => {
+                    cx.append_body(BodyDirection::Request, b"!").unwrap();
+                    Status::Continue
+                }
+                At::Trailers => boom(),
+                _ => Status::Continue,
+            });
+            let rig = Rig::new(&[origin.address], vec![script, Script::new("b")]);
+            let mut client = rig.connect();
+            client.send(REQUEST);
+            if edits {
+                client.expect_end();
+                rig.log.wait_for("b complete 0 FF Filter", 1);
+            } else {
+                assert_eq!(client.response().body, "hello");
+                rig.log.wait_for("b complete 200 FF Nobody", 1);
+            }
+        }
     }
 }
 

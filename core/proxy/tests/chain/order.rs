@@ -7,10 +7,8 @@ use crate::kit::{At, Origin, Rig, Script};
 #[test]
 fn phases_run_in_order_and_filters_as_configured() {
     let origin = Origin::hello();
-    let rig = Rig::new(
-        &[origin.address],
-        vec![Script::all("a", BodyInterest::None), Script::all("b", BodyInterest::None)],
-    );
+    let rig =
+        Rig::new(&[origin.address], vec![Script::all("a", BodyInterest::None), Script::all("b", BodyInterest::None)]);
     assert_eq!(rig.connect().get("/").body, "hello");
     rig.log.expect(&[
         "a BeforeRoute End",
@@ -100,7 +98,9 @@ fn each_hook_runs_once_per_stream_of_a_kept_connection() {
         assert_eq!(client.get("/").body, "hello");
     }
     rig.log.wait_for("drop", 3);
-    for (what, count) in [("BeforeRoute", 3), ("AfterRoute", 3), ("AfterChooseHost", 3), ("response", 3), ("complete", 3)] {
+    for (what, count) in
+        [("BeforeRoute", 3), ("AfterRoute", 3), ("AfterChooseHost", 3), ("response", 3), ("complete", 3)]
+    {
         assert_eq!(rig.log.with(what).len(), count, "{what}");
     }
 }

@@ -12,7 +12,8 @@ use sidegate_api::{
 
 use crate::kit::{At, Origin, PATIENCE, Rig, Script, Setup};
 
-const REQUEST: &str = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-t: 1\r\n\r\n";
+const REQUEST: &str =
+    "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-t: 1\r\n\r\n";
 
 /// Hooks in which a filter may wait on that request.
 const PLACES: [At; 8] = [
@@ -138,7 +139,7 @@ fn a_client_that_leaves_ends_the_wait() {
         let mut client = rig.connect();
         client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
         let handle = handles.recv_timeout(PATIENCE).unwrap();
-        drop(client);
+        client.reset();
         rig.log.wait_for("a complete 0 DC Downstream 0/0", 1);
         rig.log.wait_for("a drop", 1);
         assert_eq!(handle.resume(), ResumeOutcome::Gone, "{at:?}");

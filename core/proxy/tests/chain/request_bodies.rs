@@ -14,7 +14,15 @@ const EDITS: [(&str, Edit, &str); 5] = [
     ("upper", upper, "HELLO WORLD"),
     ("drain", |cx, _| _ = cx.drain_body(Request, usize::MAX).unwrap(), ""),
     ("replace", |cx, end| cx.replace_body(Request, if end == EndOfStream::End { b"new" } else { b"" }).unwrap(), "new"),
-    ("append", |cx, end| if end == EndOfStream::End { cx.append_body(Request, b"!").unwrap() }, "hello world!"),
+    (
+        "append",
+        |cx, end| {
+            if end == EndOfStream::End {
+                cx.append_body(Request, b"!").unwrap()
+            }
+        },
+        "hello world!",
+    ),
 ];
 
 fn upper(cx: &mut FilterCx<'_>, _: EndOfStream) {

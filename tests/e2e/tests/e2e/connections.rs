@@ -255,6 +255,22 @@ fn lossy_origin() -> Origin {
 }
 
 #[test]
+fn few_connections_spread_over_all_workers() {
+    for workers in [2, 4] {
+        let origin = Origin::echo();
+        let options = ProxyOptions { workers: Some(workers), ..ProxyOptions::default() };
+        let proxy = Proxy::start_with(&ConfigBuilder::to(origin.address()), &options);
+        let mut clients: Vec<_> = (0..workers * 2).map(|_| proxy.connect()).collect();
+        // One request at a time needs one upstream connection per worker that serves any.
+        for client in &mut clients {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.response().status(), 200);
+        }
+        assert_eq!(origin.connections(), workers, "workers that got connections");
+    }
+}
+
+#[test]
 fn many_clients_at_once_share_few_upstream_connections() {
     let (origin, proxy) = echo_pair();
     let mut clients: Vec<_> = (0..100).map(|_| proxy.connect()).collect();

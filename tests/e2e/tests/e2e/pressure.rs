@@ -12,8 +12,9 @@ const TOTAL: usize = 192 << 20;
 /// What the sockets' buffers on the way may hold: four of them, 6 MiB each at
 /// most by the kernel's defaults, and a margin. Far below [`TOTAL`].
 const IN_SOCKETS: usize = 40 << 20;
-/// What the proxy itself may grow by.
-const IN_PROXY: usize = 8 << 20;
+/// What the proxy itself may grow by, pages of code that runs for the first
+/// time included.
+const IN_PROXY: usize = 12 << 20;
 /// So long nothing moves before we call it a stall.
 const QUIET: Duration = Duration::from_millis(700);
 

@@ -138,6 +138,28 @@ fn thousands_of_idle_connections_are_cheap_and_served() {
 
 #[test]
 #[ignore = "slow"]
+fn defaults_bound_slow_clients() {
+    // Patient, so that it is the proxy that ends the wait.
+    let origin = Origin::scripted(|connection| {
+        connection.set_patience(Duration::from_secs(200));
+        connection.request().map(|_| ())
+    });
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()));
+    let mut silent = proxy.connect();
+    let mut half = proxy.connect();
+    half.send("GET / HTTP/1.1\r\nHo");
+    let mut slow_body = proxy.connect();
+    slow_body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx");
+    for client in [&mut silent, &mut half, &mut slow_body] {
+        client.set_patience(Duration::from_secs(100));
+        let said = client.read_until_close();
+        assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 408"), "{:?}", String::from_utf8_lossy(&said));
+    }
+    assert!(origin.seen().iter().all(|seen| !seen.complete));
+}
+
+#[test]
+#[ignore = "slow"]
 fn memory_does_not_grow_with_requests() {
     let origin = Origin::echo();
     let one_worker = ProxyOptions { workers: Some(1), ..ProxyOptions::default() };

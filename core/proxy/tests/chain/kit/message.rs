@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -90,7 +91,8 @@ impl Conn {
     /// The next message if one comes whole.
     pub fn try_message(&mut self, with_body: bool) -> io::Result<Message> {
         let mut message = self.try_head()?;
-        let bodiless = message.start.starts_with("HTTP") && (message.status() < 200 || matches!(message.status(), 204 | 304));
+        let bodiless =
+            message.start.starts_with("HTTP") && (message.status() < 200 || matches!(message.status(), 204 | 304));
         if !with_body || bodiless {
             return Ok(message);
         }
@@ -183,6 +185,11 @@ impl Conn {
     pub fn expect_end(&mut self) {
         let (rest, _) = self.rest();
         assert_eq!(rest, "");
+    }
+
+    /// Leaves without waiting for anything.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
 
     pub fn end_writing(&mut self) -> &mut Self {

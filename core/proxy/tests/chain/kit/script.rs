@@ -24,6 +24,7 @@ pub enum At {
 }
 
 type HookFn = dyn Fn(At, &mut FilterCx<'_>) -> Status + Send + Sync;
+type CompleteFn = dyn Fn(&mut FilterCx<'_>, &Completion) + Send + Sync;
 
 /// A filter as a test describes it; also the factory.
 pub struct Script {
@@ -33,7 +34,7 @@ pub struct Script {
     pub interests: Interests,
     hook: Box<HookFn>,
     create: Box<dyn Fn() -> Result<(), FilterFault> + Send + Sync>,
-    complete: Box<dyn Fn(&mut FilterCx<'_>, &Completion) + Send + Sync>,
+    complete: Box<CompleteFn>,
     on_drop: Box<dyn Fn() + Send + Sync>,
     created: AtomicUsize,
     dropped: Arc<AtomicUsize>,

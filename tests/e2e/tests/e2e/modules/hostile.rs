@@ -1,37 +1,10 @@
-//! A module that misbehaves in a running proxy: the stream ends as the policy
-//! says, and nothing else does.
+//! A module that breaks the rules in a running proxy: the stream ends as the
+//! policy says, and nothing else does.
 
-use std::process::Command;
+use serde_json::json;
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, WireError, until};
 
-use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, TempDir, WireError, repository, run, until};
-
-/// The hostile module, compiled; its filter's name says how it misbehaves.
-struct Hostile {
-    dir: TempDir,
-}
-
-impl Hostile {
-    fn compile() -> Self {
-        let dir = TempDir::new();
-        let outcome = run(Command::new("cc")
-            .args(["-std=gnu11", "-shared", "-fPIC", "-O1", "-I", "ffi-api/include", "-o"])
-            .arg(dir.join("libhostile.so"))
-            .arg("tests/modules/hostile.c")
-            .current_dir(repository()));
-        assert_eq!(outcome.code, Some(0), "{}", outcome.output());
-        Hostile { dir }
-    }
-
-    /// The entry of filter `filter`, with more keys of `so_config`.
-    fn entry(&self, filter: &str, more: &Value) -> Value {
-        let mut so_config = json!({"so_path": self.dir.join("libhostile.so"), "filter": filter});
-        for (key, value) in more.as_object().unwrap() {
-            so_config[key] = value.clone();
-        }
-        json!({"type": "loadso", "so_config": so_config})
-    }
-}
+use super::{Module, counter, faults};
 
 // Statuses of the ABI.
 const CONTINUE: u32 = 0;
@@ -41,21 +14,9 @@ const TERMINATE: u32 = 3;
 const REMATCH_ROUTE: u32 = 4;
 const FAULT: u32 = 6;
 
-fn module_counter(proxy: &Proxy, name: &str) -> u64 {
-    let page = proxy.admin_get("/stats/prometheus").text();
-    let line =
-        page.lines().find(|line| !line.starts_with('#') && line.split(['{', ' ']).next().unwrap().ends_with(name));
-    let line = line.unwrap_or_else(|| panic!("no metric {name} in\n{page}"));
-    line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap() as u64
-}
-
-fn faults(proxy: &Proxy) -> Option<u64> {
-    proxy.admin_get("/api/v1/modules").json()["modules"][0]["faults"].as_u64()
-}
-
 #[test]
 fn a_fault_ends_one_stream_with_500() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(hostile.entry("status", &json!({}))));
     let mut other = proxy.connect();
@@ -77,7 +38,7 @@ fn a_fault_ends_one_stream_with_500() {
 
 #[test]
 fn the_fault_policy_is_followed() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     for (policy, wanted) in [("reply-500", Some(500)), ("pass", Some(200)), ("reset", None)] {
         let origin = Origin::echo();
         let filter = hostile.entry("status", &json!({"on_fault": policy}));
@@ -95,7 +56,7 @@ fn the_fault_policy_is_followed() {
 
 #[test]
 fn statuses_do_what_they_say() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     let filter = hostile.entry("status", &json!({}));
     let config = ConfigBuilder::to(origin.address()).filter(filter).timeout("filter_pending", "300ms");
@@ -118,7 +79,7 @@ fn statuses_do_what_they_say() {
 
 #[test]
 fn each_filter_is_destroyed_exactly_once_however_its_stream_ends() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address()).filter(hostile.entry("life", &json!({})));
     let proxy = Proxy::start(&config.timeout("filter_pending", "15s"));
@@ -136,17 +97,17 @@ fn each_filter_is_destroyed_exactly_once_however_its_stream_ends() {
         let mut client = proxy.connect();
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Status: {PENDING}\r\n\r\n"));
         ends += 1;
-        until("the filter", || (module_counter(&proxy, "filters_made") == ends).then_some(()));
+        until("the filter", || (counter(&proxy, "filters_made") == ends).then_some(()));
         client.reset();
     }
-    until("every filter's end", || (module_counter(&proxy, "filters_destroyed") >= ends).then_some(()));
-    assert_eq!((module_counter(&proxy, "filters_made"), module_counter(&proxy, "filters_destroyed")), (ends, ends));
-    assert_eq!(module_counter(&proxy, "completed"), 20, "on_complete came for each stream that ended with 200");
+    until("every filter's end", || (counter(&proxy, "filters_destroyed") >= ends).then_some(()));
+    assert_eq!((counter(&proxy, "filters_made"), counter(&proxy, "filters_destroyed")), (ends, ends));
+    assert_eq!(counter(&proxy, "completed"), 20, "on_complete came for each stream that ended with 200");
 }
 
 #[test]
 fn a_module_may_change_a_whole_body() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(hostile.entry("body", &json!({}))));
     for framing in
@@ -159,7 +120,7 @@ fn a_module_may_change_a_whole_body() {
 
 #[test]
 fn a_body_above_the_buffer_limit_is_413() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address()).filter(hostile.entry("body", &json!({})));
     let proxy = Proxy::start(&config.limit("max_buffered_body", 1000));
@@ -173,7 +134,7 @@ fn a_body_above_the_buffer_limit_is_413() {
 
 #[test]
 fn a_module_cannot_send_what_http_forbids() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     // These modes check inside the module that each illegal call was refused, and fault otherwise.
     for mode in ["replies", "nulls", "visitor", "alias", "limits"] {
@@ -186,7 +147,7 @@ fn a_module_cannot_send_what_http_forbids() {
 
 #[test]
 fn a_fault_message_cannot_forge_log_lines() {
-    let hostile = Hostile::compile();
+    let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(hostile.entry("encodings", &json!({}))));
     assert_eq!(proxy.get("/").status(), 500);

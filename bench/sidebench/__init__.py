@@ -1,0 +1,1 @@
+"""Measures Sidegate beside other proxies. `bench/run.py` is the command."""
