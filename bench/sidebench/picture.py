@@ -7,7 +7,7 @@ from .report import middle
 
 WIDTH, COLUMN, GAP, MARGIN = 1120, 520, 40, 20
 BAR, STEP, HEAD = 16, 24, 52
-LABEL, VALUE = 170, 110
+LABEL, VALUE = 205, 95
 FONT = 'font-family="system-ui, sans-serif"'
 COLOURS = {"sidegate": "#0f766e", "nginx": "#64748b", "haproxy": "#94a3b8", "envoy": "#b45309", "direct": "#d4d4d8"}
 SYSTEM = 0.45

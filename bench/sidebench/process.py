@@ -92,11 +92,11 @@ class Process:
         """Resident bytes of all its processes; what they share counts for each."""
         return sum(status_kib(pid, "VmRSS:") for pid in self.pids()) * 1024
 
-    def stop(self):
+    def stop(self, patience=3):
         if self.alive():
             self.child.send_signal(signal.SIGTERM)
             try:
-                self.child.wait(3)
+                self.child.wait(patience)
             except subprocess.TimeoutExpired:
                 # The group is the child's own, made by us.
                 os.killpg(self.child.pid, signal.SIGKILL)
@@ -104,8 +104,9 @@ class Process:
 
 
 def prepare(core):
-    """In the child: its core, and as many descriptors as it may have."""
-    os.sched_setaffinity(0, {core})
+    """In the child: its core, if one was chosen, and as many descriptors as it may have."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

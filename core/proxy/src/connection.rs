@@ -131,7 +131,10 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         match after {
             After::KeepAlive => {}
             After::Close => {
-                linger(&mut down, &timers).await;
+                // With the request read to its end a plain close harms nobody.
+                if !down.wire.is_body_done() || !down.wire.input.is_empty() {
+                    linger(&mut down, &timers).await;
+                }
                 break;
             }
             After::Reset => {

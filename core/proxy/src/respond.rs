@@ -57,6 +57,11 @@ impl Stream<'_> {
         }
         self.forbid_reuse_after_fault();
         let framing = self.response_framing(BodyLength::Length(0));
+        if self.state.request.method == Method::Head && !matches!(self.state.response.status, 204 | 304) {
+            // What GET would have got; a full map is no reason to fail here.
+            let length = self.state.response_body.len().to_string();
+            let _ = self.state.response.headers.set(b"content-length", length.as_bytes());
+        }
         self.write_response_head(framing);
         if framing != ResponseFraming::NoBody {
             let wire = &mut self.down.wire;

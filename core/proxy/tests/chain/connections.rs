@@ -80,7 +80,9 @@ fn a_drain_closes_what_is_idle_and_lets_streams_finish() {
             conn.send(ok("done"));
         }
     });
-    let mut rig = Rig::new(&[origin.address], vec![Script::all("a", BodyInterest::None)]);
+    let mut setup = Setup::new(&[origin.address], vec![Script::all("a", BodyInterest::None)]);
+    setup.timeouts.request_header = None;
+    let mut rig = setup.start();
     let (mut idle, mut busy, mut silent) = (rig.connect(), rig.connect(), rig.connect());
     assert_eq!(idle.get("/").body, "done");
     busy.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");

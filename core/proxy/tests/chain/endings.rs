@@ -55,6 +55,7 @@ fn a_client_that_ends_its_side_within_the_request_is_told() {
         client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhello").end_writing();
         assert_eq!(client.response().status(), 400);
         client.expect_end();
+        rig.log.wait_for("complete 400 DC Downstream 5/", 2);
     }
 }
 

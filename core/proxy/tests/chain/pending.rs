@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use sidegate_api::{
-    BodyInterest, EndOfStream, FilterCx, FilterFault, HeaderMapKind, LocalReply, ReceiverPhase, ResumeHandle,
-    ResumeOutcome, Status,
+    BodyDirection, BodyInterest, EndOfStream, FilterCx, FilterFault, HeaderMapKind, LocalReply, ReceiverPhase,
+    ResumeHandle, ResumeOutcome, Status,
 };
 
 use crate::kit::{At, Origin, PATIENCE, Rig, Script, Setup};
@@ -246,26 +246,37 @@ fn handles_of_hooks_that_did_not_wait_or_of_the_end_are_gone() {
 
 #[test]
 fn waiting_does_not_count_as_the_upstreams_time() {
-    let (go, gate) = channel::<()>();
-    let gate = Mutex::new(gate);
-    let origin = Origin::raw(move |mut conn, _, _| {
-        conn.head();
-        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n");
-        gate.lock().unwrap().recv().unwrap();
-        conn.send("late");
-        conn.rest();
-    });
-    let (script, handles) = waiting(At::ResponseHeaders, BodyInterest::None, go_on);
-    let mut setup = Setup::new(&[origin.address], vec![script]);
-    setup.timeouts.response = Some(Duration::from_millis(300));
-    let rig = setup.start();
-    let mut client = rig.connect();
-    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    let handle = handles.recv_timeout(PATIENCE).unwrap();
-    // Longer than the upstream may take: this is the time that must not count.
-    std::thread::sleep(Duration::from_millis(500));
-    handle.resume();
-    assert_eq!(client.head().status(), 200);
-    go.send(()).unwrap();
-    assert_eq!(client.text(4).unwrap(), "late");
+    // The second filter keeps the chunk to itself: nothing moves but time.
+    let drain = |cx: &mut FilterCx<'_>| {
+        let _ = cx.drain_body(BodyDirection::Response, usize::MAX);
+        Status::Continue
+    };
+    for (at, body) in [
+        (At::ResponseHeaders, BodyInterest::None),
+        (At::ResponseBody(EndOfStream::More), BodyInterest::Stream),
+        (At::ResponseHeaders, BodyInterest::Whole),
+    ] {
+        let (go, gate) = channel::<()>();
+        let gate = Mutex::new(gate);
+        let origin = Origin::raw(move |mut conn, _, _| {
+            conn.head();
+            conn.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n:");
+            gate.lock().unwrap().recv().unwrap();
+            conn.send("late").rest();
+        });
+        let (script, handles) = waiting(at, body, drain);
+        let mut setup = Setup::new(&[origin.address], vec![script]);
+        setup.timeouts.response = Some(Duration::from_millis(400));
+        let rig = setup.start();
+        let mut client = rig.connect();
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let handle = handles.recv_timeout(PATIENCE).unwrap();
+        // Longer than the upstream may take: this is the time that must not
+        // count.
+        std::thread::sleep(Duration::from_millis(600));
+        handle.resume();
+        rig.log.wait_for("a resume", 1);
+        go.send(()).unwrap();
+        assert!(client.response().body.ends_with("late"), "{at:?}");
+    }
 }

@@ -278,11 +278,12 @@ fn a_held_response_lets_the_request_go_on() {
         conn.send("0\r\n\r\n").rest();
     });
     let body = "0123456789".repeat(100);
-    let chain = vec![editor("w", BodyInterest::Whole, |_, _| ()), Script::new("o").request_body(BodyInterest::Observe)];
-    for chain in [chain, vec![editor("w", BodyInterest::Whole, |_, _| ())]] {
+    let whole = || editor("w", BodyInterest::Whole, |_, _| ()).response();
+    for chain in [vec![whole()], vec![whole(), Script::new("o").request_body(BodyInterest::Observe)]] {
         let rig = Rig::new(&[origin.address], chain);
         let mut client = rig.connect();
         client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", 2 * body.len()));
+        rig.log.wait_for("w response ", 1);
         client.send(&body);
         let reply = client.response();
         assert_eq!((reply.body.clone(), reply.length()), (body.repeat(2), Some(2 * body.len())));
