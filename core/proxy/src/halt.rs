@@ -41,6 +41,11 @@ impl Halt {
         Halt::error(408, "request_body_timeout", ResponseFlags::DOWNSTREAM_TIMEOUT, ResetBy::Downstream)
     }
 
+    /// The client did not take its response in time.
+    pub(crate) fn client_takes_nothing() -> Self {
+        Halt::Cut(ResetBy::Downstream, ResponseFlags::DOWNSTREAM_TIMEOUT, "response_write_timeout")
+    }
+
     /// The upstream did not go on in time.
     pub(crate) fn upstream_stalled() -> Self {
         Halt::upstream(504, "upstream_timeout", ResponseFlags::UPSTREAM_TIMEOUT)

@@ -216,7 +216,10 @@ impl Stream<'_> {
             return Poll::Ready(Err(gone));
         }
         if self.timers.down.poll(cx).is_ready() {
-            return Poll::Ready(Err(Halt::client_stalled()));
+            return Poll::Ready(Err(match attempt.download {
+                Download::Head | Download::Reading => Halt::client_stalled(),
+                Download::Direct(_) | Download::Buffered(_) | Download::Flushing => Halt::client_takes_nothing(),
+            }));
         }
         if self.timers.up.poll(cx).is_ready() {
             attempt.count.host.count(|m| m.request_timeout.inc());

@@ -79,8 +79,17 @@ fn connection_close_from_the_origin_ends_only_that_connection() {
 }
 
 #[test]
-fn a_client_that_ends_its_side_while_it_waits_has_gone() {
-    // As in nginx and Envoy: nobody can tell this from a client that is gone.
+fn a_client_that_closes_its_half_still_gets_its_answer() {
+    let (_origin, proxy) = echo_pair();
+    let mut client = proxy.connect();
+    client.send("GET /half HTTP/1.1\r\nHost: a\r\n\r\n").shutdown_write();
+    assert_eq!(client.response().json()["target"], "/half");
+    client.expect_close();
+}
+
+#[test]
+fn a_client_that_ends_its_side_is_not_worked_for_without_end() {
+    // Nobody can tell this from a client that is gone.
     let origin = Origin::scripted(|connection| {
         connection.request()?;
         // Ends when the proxy lets go of the connection.
