@@ -67,3 +67,11 @@ test-slow: build
 
 clean:
 	$(CARGO) clean
+
+# Both take options: make bench BENCH="--seconds 2 --peers nginx,sidegate".
+bench:
+	python3 bench/run.py $(BENCH)
+
+bench-gate:
+	python3 bench/gate.py $(or $(GATE),--check)
+.PHONY: bench bench-gate

@@ -105,9 +105,11 @@ def instructions(found, valgrind, filter_file, count, origin, directory):
     return threads
 
 
-def per_request(found, valgrind, filter_file, count, origin):
+def per_request(found, valgrind, filter_file, count, origin, profile):
     with tempfile.TemporaryDirectory(prefix="sidegate-gate-") as name:
         once, twice = (instructions(found, valgrind, filter_file, n, origin, Path(name)) for n in (count, 2 * count))
+        if profile:
+            shutil.copytree(name, profile, dirs_exist_ok=True)
     # The worker is the thread whose work grows with the requests.
     grown = {thread: twice[thread] - once.get(thread, 0) for thread in twice}
     worker = max(grown, key=grown.get)
@@ -118,7 +120,9 @@ def measure(found, valgrind, options):
     origin = Origin()
     measured = {}
     for name, filter_file in SCENARIOS.items():
-        figures = [per_request(found, valgrind, filter_file, options.requests, origin) for _ in range(options.repeat)]
+        profile = options.profile and Path(options.profile) / name
+        figures = [per_request(found, valgrind, filter_file, options.requests, origin, profile)
+                   for _ in range(options.repeat)]
         measured[name] = round(statistics.median(figures))
         if len(figures) > 1:
             shown = ", ".join(f"{figure:,.0f}" for figure in figures)
@@ -152,6 +156,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, take the median")
     parser.add_argument("--sidegate", metavar="PATH", help="the binary (default: target/release/sidegate)")
     parser.add_argument("--modules", metavar="DIR", help="folder of libauth.so (default: the binary's)")
+    parser.add_argument("--profile", metavar="DIR", help="keep callgrind's files there, by scenario")
     options = parser.parse_args()
     found = tools.find(None, options.sidegate, options.modules)
     missing = found.missing(["sidegate", "libauth.so"])

@@ -1,6 +1,6 @@
 """What is measured: loads, and the contestants of each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .peers import PEERS, Contestant
 from .routes import Routes
@@ -93,5 +93,5 @@ def chosen(names, peers):
             raise ValueError(f"no scenario `{name}`; there are {', '.join(known)}")
         scenario = known[name]
         taking_part = tuple(c for c in scenario.contestants if c.peer in ("direct", *peers))
-        result.append(Scenario(**{**scenario.__dict__, "contestants": taking_part}))
+        result.append(replace(scenario, contestants=taking_part))
     return result
