@@ -153,7 +153,8 @@ def main():
     parser.add_argument("--check", action="store_true", help="fail if a request costs more than the baseline + 3 %%")
     parser.add_argument("--update", action="store_true", help="write the baseline")
     parser.add_argument("--requests", type=int, default=1000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, take the median")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N",
+                        help="measure N times and take the median (default: %(default)s)")
     parser.add_argument("--sidegate", metavar="PATH", help="the binary (default: target/release/sidegate)")
     parser.add_argument("--modules", metavar="DIR", help="folder of libauth.so (default: the binary's)")
     parser.add_argument("--profile", metavar="DIR", help="keep callgrind's files there, by scenario")

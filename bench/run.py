@@ -49,7 +49,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sidegate-bench-") as work:
         # nginx's worker, another user, reads below it.
         os.chmod(work, 0o755)
-        plan = runner.Plan(options.seconds, options.runs, proxy_core, load_core, options.latency, Path(work))
+        plan = runner.Plan(options.seconds, options.runs, proxy_core, load_core, options.latency,
+                           options.latency_rate, Path(work))
         results = measure(scenarios, found, plan)
     machine = {
         "started": started,
@@ -146,6 +147,8 @@ def arguments():
     add("--runs", type=at_least_one, default=5, metavar="N", help="runs of each (default: %(default)s)")
     add("--out", metavar="DIR", help="where bench.svg, bench.json and bench.txt go (default: docs/ for everything,"
         " target/bench/ for a part)")
+    add("--latency-rate", type=at_least_one, metavar="N", help="requests/s of the open-loop runs, for all alike (default:"
+        " half of what each reached)")
     add("--no-latency", dest="latency", action="store_false", help="leave the open-loop runs out")
     add("--sidegate", metavar="PATH", help="the binary (default: target/release/sidegate)")
     add("--modules", metavar="DIR", help="folder of libauth.so and libauth_c.so (default: the binary's)")

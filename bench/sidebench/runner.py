@@ -7,6 +7,7 @@ import urllib.request
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 from . import idle, load
 from .peers import Origin, Running
@@ -22,6 +23,7 @@ class Plan:
     proxy_core: int
     load_core: int
     latency: bool
+    latency_rate: int
     work: Path
 
 
@@ -94,10 +96,10 @@ def measure_load(scenario, tools, plan, origin, results, say):
         if scenario.latency and plan.latency:
             for contestant, number in in_turn(results, up, plan.runs):
                 with kept(up, results, contestant, say):
-                    one_latency(scenario, tools, plan, up[contestant], results[contestant])
+                    one_latency(scenario, tools, plan, origin, up[contestant], results[contestant])
                     last = results[contestant].latency[-1]
                     say(f"  latency {number + 1} {contestant.label}: p99 {last['p99']:,.0f} µs"
-                        f" at {last['rate']:,.0f} requests/s")
+                        f" at {last['rate']:,.0f} requests/s, others {last['others']:.0%}")
     finally:
         for contestant, running in up.items():
             if contestant.peer != "direct":
@@ -129,39 +131,63 @@ def give_up(result, error, say):
     say(f"  {result.contestant.label} FAILED: {error}")
 
 
-def one_run(scenario, tools, plan, origin, running, result):
+@dataclass
+class Usage:
+    """CPU time of the contestant over a measurement; how full its core was and, of origin and load generator, the
+    other one; what other programs took meanwhile as a part of both."""
+
+    user: float = 0.0
+    system: float = 0.0
+    core: float = 0.0
+    load_core: float = 0.0
+    others: float = 0.0
+
+
+@contextmanager
+def watched(plan, origin, running):
+    """Fills the usage it gives when the measurement is over."""
     cores = {plan.proxy_core, plan.load_core}
-    with scraped(running.metrics):
-        before, origin_before = running.process.cpu(), origin.process.cpu()
-        began, busy_before, ours_before = time.monotonic(), busy(cores), ours()
+    servers = {running.process, origin.process}
+    usage = Usage()
+    before = {server: server.cpu() for server in servers}
+    began, busy_before, ours_before = time.monotonic(), busy(cores), ours()
+    yield usage
+    spent = {server: server.cpu() - before[server] for server in servers}
+    took = (time.monotonic() - began) * 1e6
+    load_side = spent[origin.process].total + ours() - ours_before
+    mine = spent[running.process]
+    usage.user, usage.system, usage.core = mine.user, mine.system, mine.total / took
+    usage.load_core = load_side / took
+    known = load_side if running.process is origin.process else load_side + mine.total
+    usage.others = max(0.0, busy(cores) - busy_before - known) / took / len(cores)
+
+
+def one_run(scenario, tools, plan, origin, running, result):
+    with scraped(running.metrics), watched(plan, origin, running) as usage:
         counted = load.saturate(tools, plan.load_core, running.port, scenario.load, plan.seconds)
-        cpu, origin_cpu = running.process.cpu() - before, origin.process.cpu() - origin_before
-        took, known = (time.monotonic() - began) * 1e6, cpu.total + ours() - ours_before
-        if running.process is not origin.process:
-            known += origin_cpu.total
-        others = max(0.0, busy(cores) - busy_before - known)
     if not counted.requests:
         raise BenchError("no request was answered")
     result.errors += counted.errors
     result.saturation.append({
         "rps": counted.rps,
-        "user_us": cpu.user / counted.requests,
-        "system_us": cpu.system / counted.requests,
-        "core": cpu.total / took,
-        "others": others / took / len(cores),
+        "user_us": usage.user / counted.requests,
+        "system_us": usage.system / counted.requests,
+        "core": usage.core,
+        "others": usage.others,
         "rss": running.process.rss(),
     })
 
 
-def one_latency(scenario, tools, plan, running, result):
-    """At half of what this contestant reached at saturation."""
-    reached = sorted(run["rps"] for run in result.saturation)
-    rate = reached[len(reached) // 2] / 2
-    measured = load.at_rate(
-        tools, plan.load_core, running.port, scenario.load.path, rate, plan.seconds, plan.work / scenario.name
-    )
+def one_latency(scenario, tools, plan, origin, running, result):
+    """At the rate that was asked for, or half of what this contestant reached at saturation."""
+    rate = plan.latency_rate or median(run["rps"] for run in result.saturation) / 2
+    with watched(plan, origin, running) as usage:
+        measured = load.at_rate(
+            tools, plan.load_core, running.port, scenario.load.path, rate, plan.seconds, plan.work / scenario.name
+        )
     result.errors += measured.errors
-    result.latency.append({**asdict(measured), "asked": rate})
+    result.latency.append({**asdict(measured), "asked": rate, "core": usage.core,
+                           "load_core": usage.load_core, "others": usage.others})
 
 
 def measure_idle(scenario, tools, plan, origin, results, say):

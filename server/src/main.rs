@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sidegate_memory::Allocator = sidegate_memory::Allocator;
 
 fn main() -> ExitCode {
     match cli::Cli::parse().command {

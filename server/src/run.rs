@@ -78,7 +78,8 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
         Some(admin) => Some(AdminServer::bind(&admin.address).map_err(|e| Box::new(e) as Failure)?),
         None => None,
     };
-    let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot).map_err(|e| Box::new(e) as Failure)?;
+    let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, sidegate_memory::give_back)
+        .map_err(|e| Box::new(e) as Failure)?;
     let process = Arc::new(Process::new(dump, metrics, modules, logging.clone(), sinks.clone()));
     let addresses = addresses(&bound);
     let admin_address = admin.as_ref().map(|admin| admin.local_address().clone());

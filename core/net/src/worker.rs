@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sidegate_api::{Address, WorkerIndex};
+use sidegate_api::{Address, UpDown, WorkerIndex};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{BufferPool, Deadlines, Socket};
@@ -43,6 +43,8 @@ pub struct WorkerContext {
     connections: Cell<usize>,
     idle: Notify,
     load: Arc<WorkerLoad>,
+    /// The same count for people: `sidegate_worker_connections_active`.
+    gauge: Option<UpDown>,
     date: RefCell<DateCell>,
 }
 
@@ -111,7 +113,7 @@ struct DateCell {
 }
 
 impl WorkerContext {
-    fn new(index: WorkerIndex, load: Arc<WorkerLoad>) -> Rc<Self> {
+    fn new(index: WorkerIndex, load: Arc<WorkerLoad>, gauge: Option<UpDown>) -> Rc<Self> {
         Rc::new(WorkerContext {
             index,
             deadlines: Deadlines::new(),
@@ -120,13 +122,14 @@ impl WorkerContext {
             connections: Cell::new(0),
             idle: Notify::new(),
             load,
+            gauge,
             date: RefCell::default(),
         })
     }
 
     /// A context outside any worker thread, for tests and tools.
     pub fn detached(index: WorkerIndex) -> Rc<Self> {
-        Self::new(index, Arc::default())
+        Self::new(index, Arc::default(), None)
     }
 
     /// What the process wants now. Tasks with a [`crate::Deadline`] are woken
@@ -156,6 +159,9 @@ impl WorkerContext {
 
     fn guard(self: &Rc<Self>) -> ConnectionGuard {
         self.connections.set(self.connections.get() + 1);
+        if let Some(gauge) = &self.gauge {
+            gauge.inc();
+        }
         ConnectionGuard { worker: self.clone() }
     }
 
@@ -177,22 +183,33 @@ impl Drop for ConnectionGuard {
         let worker = &self.worker;
         worker.connections.set(worker.connections.get() - 1);
         worker.load.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(gauge) = &worker.gauge {
+            gauge.dec();
+        }
         if worker.connections.get() == 0 {
             worker.idle.notify_one();
         }
     }
 }
 
+/// What a worker's thread starts with.
+pub(crate) struct WorkerStart {
+    pub(crate) index: WorkerIndex,
+    pub(crate) load: Arc<WorkerLoad>,
+    pub(crate) connections: UpDown,
+    pub(crate) after_peak: fn(),
+}
+
 /// The worker's thread: ends when it was told to drain and its last
 /// connection is gone, or when told to stop.
 pub(crate) async fn run<S: Service>(
-    index: WorkerIndex,
-    load: Arc<WorkerLoad>,
+    start: WorkerStart,
     snapshot: Arc<S::Snapshot>,
     mut inbox: mpsc::UnboundedReceiver<Message<S>>,
 ) {
-    let worker = WorkerContext::new(index, load);
+    let worker = WorkerContext::new(start.index, start.load, Some(start.connections));
     tokio::task::spawn_local(worker.deadlines.clone().run());
+    tokio::task::spawn_local(watch_peaks(worker.clone(), start.after_peak));
     let service = S::start(worker.clone(), snapshot);
     loop {
         let message = tokio::select! {
@@ -225,6 +242,24 @@ pub(crate) async fn run<S: Service>(
             }
             None => worker.set_phase(RunPhase::Stopping),
         }
+    }
+}
+
+/// Calls `after_peak` when the number of connections has fallen to less than
+/// half of what it was.
+async fn watch_peaks(worker: Rc<WorkerContext>, after_peak: fn()) {
+    const LOOK: Duration = Duration::from_secs(1);
+    /// Fewer connections hold too little to be worth it.
+    const WORTH: usize = 256;
+    let mut peak = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = worker.connections();
+        if peak >= WORTH && now < peak / 2 {
+            after_peak();
+            peak = now;
+        }
+        peak = peak.max(now);
     }
 }
 

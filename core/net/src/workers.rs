@@ -6,20 +6,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use sidegate_api::{Address, Metrics, WorkerIndex};
+use sidegate_api::{Address, MetricError, Metrics, WorkerIndex};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::worker::{Message, WorkerLoad, run};
+use crate::worker::{Message, WorkerLoad, WorkerStart, run};
 use crate::{RunPhase, Service};
 
-/// A worker thread could not be started.
+/// A worker could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start worker {index}: {source}")]
-pub struct WorkerError {
-    /// Its number.
-    pub index: usize,
-    /// What the system said.
-    pub source: io::Error,
+pub enum WorkerError {
+    /// The system has no thread for it.
+    #[error("cannot start worker {index}: {source}")]
+    Thread {
+        /// Its number.
+        index: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its metrics cannot be defined.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
 }
 
 /// Handles of all workers.
@@ -50,14 +56,24 @@ pub(crate) struct Dispatcher<S: Service> {
 }
 
 impl<S: Service> Workers<S> {
-    /// Starts `count` workers with `snapshot`.
-    pub fn start(count: usize, metrics: &Metrics, snapshot: &Arc<S::Snapshot>) -> Result<Self, WorkerError> {
+    /// Starts `count` workers with `snapshot`. `after_peak` is called on a
+    /// worker's thread when most of its connections have gone, so that their
+    /// memory can be given back.
+    pub fn start(
+        count: usize,
+        metrics: &Metrics,
+        snapshot: &Arc<S::Snapshot>,
+        after_peak: fn(),
+    ) -> Result<Self, WorkerError> {
         let mut workers = Workers { links: Vec::new(), threads: Vec::new(), ended: Vec::new() };
         for index in 0..count {
             let (sender, inbox) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
             let load = Arc::<WorkerLoad>::default();
-            let (metrics, snapshot, worker_load) = (metrics.clone(), snapshot.clone(), load.clone());
+            let connections =
+                metrics.up_down("sidegate_worker_connections_active", &[("worker", &index.to_string())])?;
+            let start = WorkerStart { index: WorkerIndex(index), load: load.clone(), connections, after_peak };
+            let (metrics, snapshot) = (metrics.clone(), snapshot.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             let thread = thread
                 .spawn(move || {
@@ -66,12 +82,14 @@ impl<S: Service> Workers<S> {
                         .enable_all()
                         .build_local(tokio::runtime::LocalOptions::default());
                     match runtime {
-                        Ok(runtime) => runtime.block_on(run::<S>(WorkerIndex(index), worker_load, snapshot, inbox)),
+                        Ok(runtime) => {
+                            runtime.block_on(run::<S>(start, snapshot, inbox));
+                        }
                         Err(error) => tracing::error!(worker = index, %error, "worker cannot start its reactor"),
                     }
                     let _ = end.send(());
                 })
-                .map_err(|source| WorkerError { index, source })?;
+                .map_err(|source| WorkerError::Thread { index, source })?;
             workers.links.push(Link { inbox: sender, load });
             workers.threads.push(thread);
             workers.ended.push(ended);

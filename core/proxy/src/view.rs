@@ -19,6 +19,9 @@ use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
 /// Upstream response heads may be larger than what clients may send.
 const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
+/// Fields of an upstream response; up to so many the codec needs no heap.
+const RESPONSE_FIELDS: usize = 128;
+
 /// Pools by cluster name and address: they outlive snapshots.
 pub(crate) type Pools = HashMap<(Arc<str>, Address), Rc<HostPool>>;
 
@@ -131,7 +134,7 @@ impl ListenerView {
             },
             response_limits: Limits {
                 max_head_bytes: RESPONSE_HEAD_BYTES,
-                max_headers: 256,
+                max_headers: RESPONSE_FIELDS,
                 max_body: None,
                 ..Limits::default()
             },

@@ -27,6 +27,7 @@ mod panics;
 mod pressure;
 mod process;
 mod routing;
+mod sharing;
 mod slow;
 mod support;
 mod timeouts;

@@ -98,7 +98,7 @@ impl Setup {
         let hosts = HostRegistry::new(metrics.clone());
         let (count, log, scripts) = (self.workers, self.log.clone(), self.scripts.clone());
         let snapshot = self.snapshot(&metrics, &hosts);
-        let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot).unwrap();
+        let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, || {}).unwrap();
         let listener = Arc::new(ListenerConfig {
             name: "test".into(),
             address: Address::parse("127.0.0.1:0").unwrap(),

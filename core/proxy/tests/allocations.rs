@@ -1,0 +1,188 @@
+//! What a keep-alive request allocates on its worker: nothing but what its
+//! filters ask for.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sidegate_api::{
+    Address, FaultPolicy, FilterFault, HookSet, Interests, Metrics, ReceiverPhase, StreamFilter, StreamFilterFactory,
+    WorkerIndex,
+};
+use sidegate_net::{AcceptMode, ListenerConfig, Workers, bind, start_accepting};
+use sidegate_proxy::{
+    FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, Timeouts,
+};
+use sidegate_router::{
+    Domain, ForwardAction, HeaderOps, HostRewrite, PathRewrite, RouteAction, RouteConfig, RouteMatch, RouteTable,
+    RouterConfig, VirtualHostConfig,
+};
+use sidegate_telemetry::DownstreamStats;
+use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
+
+/// Counts allocations of threads that asked for it.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+// SAFETY: hands every call on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTED.try_with(Cell::get).unwrap_or(false) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: promised by the caller.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A filter without state, whose factory marks its worker's thread.
+#[derive(Debug)]
+struct Marking;
+struct Nothing;
+
+impl StreamFilter for Nothing {}
+
+impl StreamFilterFactory for Marking {
+    fn interests(&self) -> Interests {
+        Interests { phases: HookSet::phases(&ReceiverPhase::ALL), ..Interests::default() }
+    }
+
+    fn create_filter(&self, _worker: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {
+        Ok(Box::new(Nothing))
+    }
+
+    fn attach_worker(&self, _worker: WorkerIndex) -> Result<(), FilterFault> {
+        COUNTED.with(|counted| counted.set(true));
+        Ok(())
+    }
+}
+
+const RESPONSE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nserver: test\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello";
+
+/// Answers every request on every connection, for as long as the test runs.
+fn origin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut buffer = [0_u8; 4096];
+                while stream.read(&mut buffer).is_ok_and(|count| count > 0) {
+                    stream.write_all(RESPONSE).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+fn snapshot(metrics: &Metrics, hosts: &HostRegistry, origin: SocketAddr) -> Arc<ProxySnapshot> {
+    let route = RouteConfig {
+        name: "all".into(),
+        matcher: RouteMatch::any(),
+        action: RouteAction::Forward(ForwardAction {
+            cluster: "main".into(),
+            timeout: None,
+            host_rewrite: HostRewrite::Keep,
+            path_rewrite: PathRewrite::Keep,
+        }),
+        headers: HeaderOps::default(),
+        per_filter_config: vec![],
+    };
+    let host = VirtualHostConfig {
+        name: "vhost".into(),
+        domains: vec![Domain::Any],
+        routes: vec![route],
+        headers: HeaderOps::default(),
+        per_filter_config: vec![],
+    };
+    let router = RouterConfig { name: "router".into(), virtual_hosts: vec![host], headers: HeaderOps::default() };
+    let config = ProxyConfig {
+        listener: "test".into(),
+        routes: Arc::new(RouteTable::new(router).unwrap()),
+        filters: vec![FilterEntry {
+            name: "marking".into(),
+            factory: Arc::new(Marking),
+            on_fault: FaultPolicy::default(),
+            faults: metrics.counter("faults", &[]).unwrap(),
+            route_configs: RouteConfigs::default(),
+        }],
+        access_logs: vec![],
+        limits: Http1Limits::default(),
+        timeouts: Timeouts::default(),
+        idle_timeout: Some(Duration::from_secs(60)),
+        forwarding: Forwarding::default(),
+    };
+    let mut cluster = ClusterConfig::new("main", vec![HostConfig::new(Address::Tcp(origin))]);
+    cluster.max_requests_per_connection = None;
+    let stats = DownstreamStats::new(metrics, "test").unwrap();
+    let clusters = vec![Arc::new(Cluster::new(cluster, hosts).unwrap())];
+    Arc::new(ProxySnapshot { listeners: vec![(Arc::new(config), stats)], clusters })
+}
+
+fn exchange(client: &mut TcpStream, times: usize) {
+    let mut buffer = [0_u8; 4096];
+    for _ in 0..times {
+        client
+            .write_all(
+                b"GET /some/path?query=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
+            )
+            .unwrap();
+        let mut read = 0;
+        while !buffer[..read].ends_with(b"hello") {
+            let count = client.read(&mut buffer[read..]).unwrap();
+            assert!(count > 0, "closed");
+            read += count;
+        }
+    }
+}
+
+#[test]
+fn a_keep_alive_request_allocates_nothing_on_its_worker() {
+    let metrics = Metrics::new(1);
+    let hosts = HostRegistry::new(metrics.clone());
+    let snapshot = snapshot(&metrics, &hosts, origin());
+    let workers = Workers::<ProxyService>::start(1, &metrics, &snapshot, || {}).unwrap();
+    let listener = ListenerConfig {
+        name: "test".into(),
+        address: Address::parse("127.0.0.1:0").unwrap(),
+        backlog: 16,
+        accept: AcceptMode::Balanced,
+        idle_timeout: None,
+    };
+    let bound = bind(Arc::new(listener), 1).unwrap();
+    let address = bound.address.socket_addr().unwrap();
+    let _accepting = start_accepting(vec![bound], &workers).unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    exchange(&mut client, 100);
+    const REQUESTS: usize = 2000;
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    assert!(before > 0, "the worker is not counted");
+    exchange(&mut client, REQUESTS);
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    // The upkeep of the worker (ticks, the date of a new second) may allocate
+    // now and then; a request may not.
+    assert!(allocations < REQUESTS as u64 / 20, "{allocations} allocations for {REQUESTS} requests");
+}
