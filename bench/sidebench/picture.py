@@ -68,7 +68,7 @@ def panels_of(scenario, results):
     if scenario.latency:
         panels.append(panel_of(scenario.title, "CPU µs per request: user, system (light)", proxies, "saturation",
                                ("user_us", "system_us"), 1, ".1f"))
-        panels.append(panel_of(scenario.title, "p99 in µs at half of the knee", rows, "latency", ("p99",), 1, ",.0f"))
+        panels.append(panel_of(scenario.title, "p99 in µs, open loop", rows, "latency", ("p99",), 1, ",.0f"))
     return panels
 
 

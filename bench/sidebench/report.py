@@ -112,10 +112,10 @@ def aligned(rows):
 RATIOS = (
     ("small", "requests/s, Rust .so ÷ nginx", RUST, NGINX, "saturation", "rps", ">=", 1.0),
     ("small", "requests/s, Rust .so ÷ Envoy", RUST, ENVOY, "saturation", "rps", ">=", 3.0),
-    ("small", "p99 at half knee, Rust .so ÷ nginx", RUST, NGINX, "latency", "p99", "<=", 1.1),
+    ("small", "p99 of the open loop, Rust .so ÷ nginx", RUST, NGINX, "latency", "p99", "<=", 1.1),
     ("10k", "requests/s, Rust .so ÷ nginx", RUST, NGINX, "saturation", "rps", ">=", 1.0),
     ("10k", "requests/s, Rust .so ÷ Envoy", RUST, ENVOY, "saturation", "rps", ">=", 3.0),
-    ("10k", "p99 at half knee, Rust .so ÷ nginx", RUST, NGINX, "latency", "p99", "<=", 1.1),
+    ("10k", "p99 of the open loop, Rust .so ÷ nginx", RUST, NGINX, "latency", "p99", "<=", 1.1),
     ("filter", "requests/s, Rust .so ÷ built in", RUST, DEMO, "saturation", "rps", ">=", 0.99),
     ("filter", "requests/s, C .so ÷ built in", Contestant("sidegate", filter="c"), DEMO, "saturation", "rps",
      ">=", 0.99),

@@ -41,6 +41,8 @@ pub struct WorkerContext {
     pub buffers: BufferPool,
     phase: Cell<RunPhase>,
     connections: Cell<usize>,
+    /// The most there were since memory was last given back.
+    peak: Cell<usize>,
     idle: Notify,
     load: Arc<WorkerLoad>,
     /// The same count for people: `sidegate_worker_connections_active`.
@@ -120,6 +122,7 @@ impl WorkerContext {
             buffers: BufferPool::new(READ_BUFFER, KEEP_BUFFERS),
             phase: Cell::new(RunPhase::Running),
             connections: Cell::new(0),
+            peak: Cell::new(0),
             idle: Notify::new(),
             load,
             gauge,
@@ -159,6 +162,7 @@ impl WorkerContext {
 
     fn guard(self: &Rc<Self>) -> ConnectionGuard {
         self.connections.set(self.connections.get() + 1);
+        self.peak.set(self.peak.get().max(self.connections.get()));
         if let Some(gauge) = &self.gauge {
             gauge.inc();
         }
@@ -251,15 +255,13 @@ async fn watch_peaks(worker: Rc<WorkerContext>, after_peak: fn()) {
     const LOOK: Duration = Duration::from_secs(1);
     /// Fewer connections hold too little to be worth it.
     const WORTH: usize = 256;
-    let mut peak = 0;
     loop {
         tokio::time::sleep(LOOK).await;
         let now = worker.connections();
-        if peak >= WORTH && now < peak / 2 {
+        if worker.peak.get() >= WORTH && now < worker.peak.get() / 2 {
             after_peak();
-            peak = now;
+            worker.peak.set(now);
         }
-        peak = peak.max(now);
     }
 }
 
