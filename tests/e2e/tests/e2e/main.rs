@@ -15,6 +15,7 @@ mod bodies;
 mod check;
 mod connections;
 mod demo;
+mod docs;
 mod examples;
 mod filters;
 mod identity;
