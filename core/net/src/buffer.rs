@@ -98,6 +98,21 @@ impl ReadBuffer {
         &mut self.bytes[self.end..]
     }
 
+    /// Whether the memory is filled to its end: the peer has probably more to
+    /// say than fits.
+    pub fn is_full(&self) -> bool {
+        !self.bytes.is_empty() && self.end == self.bytes.len()
+    }
+
+    /// Takes memory of `size` bytes for what comes, if nothing waits in the
+    /// present one and it is smaller. It is freed and not pooled on release.
+    pub fn enlarge(&mut self, size: usize) {
+        if self.is_empty() && !self.bytes.is_empty() && self.bytes.len() < size {
+            self.release();
+            self.bytes = vec![0; size];
+        }
+    }
+
     /// Counts `count` bytes of the room as read.
     pub fn advance(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
@@ -136,6 +151,23 @@ mod tests {
         buffer.release();
         assert_eq!(pool.0.free.borrow().len(), 1);
         assert_eq!(buffer.filled(), b"");
+    }
+
+    #[test]
+    fn larger_memory_does_not_go_into_the_pool() {
+        let pool = BufferPool::new(4, 1);
+        let mut buffer = ReadBuffer::new(pool.clone());
+        buffer.room(4);
+        buffer.advance(4);
+        assert!(buffer.is_full());
+        buffer.enlarge(16);
+        assert_eq!(buffer.room(4).len(), 0, "bytes that wait stay where they are");
+        buffer.consume(4);
+        buffer.enlarge(16);
+        assert_eq!(buffer.room(4).len(), 16);
+        assert!(!buffer.is_full());
+        buffer.release();
+        assert_eq!(pool.0.free.borrow().iter().map(Vec::len).collect::<Vec<_>>(), [4]);
     }
 
     #[test]

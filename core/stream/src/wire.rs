@@ -19,6 +19,18 @@ pub struct Wire {
     /// The way out.
     pub output: Output,
     body: BodyDecoder,
+    /// Bytes to read at once: more while a body keeps filling the buffer.
+    appetite: Appetite,
+}
+
+/// Bytes of a read buffer for a body that fills the usual one.
+const LARGE_READ: usize = 64 * 1024;
+
+/// How much is read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Appetite {
+    Usual,
+    Large,
 }
 
 /// What comes next of a body.
@@ -52,12 +64,14 @@ impl Wire {
             input: ReadBuffer::new(pool),
             output: Output::default(),
             body: BodyDecoder::new(BodyLength::None, &Limits::default()),
+            appetite: Appetite::Usual,
         }
     }
 
     /// Says how the body that follows in the input is framed.
     pub fn expect_body(&mut self, length: BodyLength, limits: &Limits) {
         self.body = BodyDecoder::new(length, limits);
+        self.appetite = Appetite::Usual;
     }
 
     /// Whether the incoming body is complete.
@@ -72,6 +86,9 @@ impl Wire {
             if self.body.is_done() {
                 return Poll::Ready(Ok(BodyEvent::End));
             }
+            if self.input.is_full() {
+                self.appetite = Appetite::Large;
+            }
             match self.body.decode(self.input.filled(), trailers)? {
                 BodyStep::Data { start, end } => {
                     self.input.consume(start);
@@ -82,6 +99,9 @@ impl Wire {
                     return Poll::Ready(Ok(BodyEvent::End));
                 }
                 BodyStep::NeedMore { consumed } => self.input.consume(consumed),
+            }
+            if self.appetite == Appetite::Large {
+                self.input.enlarge(LARGE_READ);
             }
             if ready!(self.socket.poll_read(cx, &mut self.input, 0))? == 0 {
                 return Poll::Ready(match self.body.at_eof() {
