@@ -14,6 +14,7 @@ mod config_error;
 mod filter;
 mod filter_cx;
 mod headers;
+mod metadata;
 mod metrics;
 mod metrics_store;
 mod reply;
@@ -35,6 +36,7 @@ pub use filter::{
 };
 pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
 pub use headers::{HeaderLimit, Headers};
+pub use metadata::LbMetadata;
 pub use metrics::{
     Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Series, SeriesValue, UpDown,
 };
