@@ -131,6 +131,9 @@ pub(crate) struct Report {
     file: Arc<str>,
     errors: RefCell<Vec<Diagnostic>>,
     warnings: RefCell<Vec<Diagnostic>>,
+    /// Keys that readers asked for: table and key.
+    #[cfg(test)]
+    read: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
 
 /// What a diagnostic says, without where.
@@ -162,7 +165,13 @@ impl Finding {
 
 impl Report {
     pub fn new(file: &str) -> Report {
-        Report { file: file.into(), errors: RefCell::default(), warnings: RefCell::default() }
+        Report {
+            file: file.into(),
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+            #[cfg(test)]
+            read: RefCell::default(),
+        }
     }
 
     pub fn error(&self, position: Option<Position>, path: &str, finding: Finding) {
@@ -171,6 +180,16 @@ impl Report {
 
     pub fn warning(&self, position: Option<Position>, path: &str, finding: Finding) {
         self.warnings.borrow_mut().push(self.place(position, path, finding));
+    }
+
+    #[cfg(test)]
+    pub fn note_read(&self, table: &'static str, key: &'static str) {
+        self.read.borrow_mut().insert((table, key));
+    }
+
+    #[cfg(test)]
+    pub fn was_read(&self, table: &'static str, key: &'static str) -> bool {
+        self.read.borrow().contains(&(table, key))
     }
 
     pub fn has_errors(&self) -> bool {

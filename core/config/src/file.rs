@@ -9,7 +9,9 @@ use sidegate_api::{BuildEnv, Metrics, Registry};
 
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
+use crate::reader::Cursor;
 use crate::resolve::{Config, LoadMode, resolve};
+use crate::schema;
 
 /// What loading needs besides the file.
 #[derive(Debug, Clone)]
@@ -86,9 +88,9 @@ impl ConfigFile {
     /// [`resolve`](Self::resolve).
     pub fn workers(&self) -> Option<NonZeroUsize> {
         let report = Report::new("");
-        let mut top = crate::reader::Cursor::root(&self.root, &report).object()?;
+        let mut top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP)?;
         let server = top.get("servers")?.array()?.into_iter().next()?;
-        crate::resolve::processor(&server.object()?.get("processor")?)
+        crate::resolve::processor(&server.object(&schema::SERVER)?.get("processor")?)
     }
 
     /// Checks everything and builds what `mode` says.

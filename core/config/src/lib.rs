@@ -12,20 +12,9 @@
 //! are defined nowhere or twice, and keys of MOSN that would send traffic
 //! elsewhere, unguarded or in clear text if they were ignored, are errors.
 //!
-//! # Beyond MOSN
-//!
-//! | where | key | value |
-//! |---|---|---|
-//! | `proxy` filter | `timeouts` | `request_header` (10s), `request_body` and `response_write` (60s without progress), `response` (60s), where `"0"` is no bound; `filter_pending` (15s) |
-//! | | `limits` | `max_headers` (100), `max_buffered_body` (1048576 bytes) |
-//! | | `forwarding` | `x_forwarded_for`: `append` (default), `replace`, `remove`, `pass`; `x_request_id`: `keep` (default), `make`, `pass` |
-//! | `stream_filters[]` | `name` | for `per_filter_config`, metrics and logs; default: the module's name, else `type` |
-//! | | `on_fault` | `reply-500` (default), `pass`, `reset` |
-//! | | `so_config` | `so_path` (required), `name`, `filter`, `sha256`, `on_fault`, `quarantine` {`faults`, `within`, `then`: `closed` or `bypass`} |
-//! | `routers[]` of a virtual host | `name` | for logs |
-//! | | `per_filter_config` | by filter name, for every filter; also on virtual hosts |
-//! | `admin` | `address.unix` | path of a socket, instead of `socket_address` |
-//! | | `token` | what changing calls from elsewhere must carry |
+//! What may stand in a file is said once, by the tables in `schema`: readers
+//! take keys and bounds from them, and so do the JSON Schema and the reference
+//! page of the documentation.
 //!
 //! [`load`] builds filters but opens no log, binds no port and contacts nobody;
 //! [`Listener::open`] opens the access logs of a listener.
@@ -40,9 +29,11 @@ mod file;
 mod nearest;
 mod reader;
 mod resolve;
+mod schema;
 
 pub use diagnostic::{ConfigErrors, Diagnostic, kind};
 pub use dump::{REDACTED, redact};
 pub use duration::{DurationError, parse_duration};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{AccessLogConfig, AdminConfig, Config, Listener, LoadMode};
+pub use schema::json_schema;

@@ -10,10 +10,11 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 
-pub(crate) use object::{InertKey, ObjectReader, refused, warned};
+pub(crate) use object::ObjectReader;
 
 use crate::diagnostic::{Finding, Report, kind};
 use crate::document::{Node, NodeValue};
+use crate::schema::Shape;
 
 /// A value and the path that led to it.
 #[derive(Clone)]
@@ -21,11 +22,13 @@ pub(crate) struct Cursor<'a> {
     node: &'a Node,
     path: String,
     report: &'a Report,
+    /// What its table says of it.
+    shape: &'static Shape,
 }
 
 impl<'a> Cursor<'a> {
-    pub fn root(node: &'a Node, report: &'a Report) -> Cursor<'a> {
-        Cursor { node, path: String::new(), report }
+    pub fn root(node: &'a Node, report: &'a Report, shape: &'static Shape) -> Cursor<'a> {
+        Cursor { node, path: String::new(), report, shape }
     }
 
     pub fn node(&self) -> &'a Node {
@@ -106,8 +109,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn child(&self, node: &'a Node, path: String) -> Cursor<'a> {
-        Cursor { node, path, report: self.report }
+    fn child(&self, node: &'a Node, path: String, shape: &'static Shape) -> Cursor<'a> {
+        Cursor { node, path, report: self.report, shape }
     }
 }
 

@@ -4,46 +4,21 @@ use super::Cursor;
 use crate::diagnostic::{Finding, kind};
 use crate::document::{Key, Node, NodeValue};
 use crate::nearest::nearest;
+use crate::schema::{Absent, Object, Shape, Standing};
 
 /// Hands out an object's values by key and notes which were asked for.
 pub(crate) struct ObjectReader<'a> {
     cursor: Cursor<'a>,
+    table: &'static Object,
     entries: &'a [(Key, Node)],
     read: Vec<bool>,
-    known: Vec<&'static str>,
     /// Required keys that are not there, and what they should hold.
-    missing: Vec<(&'static str, String)>,
-}
-
-/// A key that MOSN knows and nobody here reads.
-pub(crate) struct InertKey {
-    name: &'static str,
-    judgement: Judgement,
-    why: &'static str,
-}
-
-enum Judgement {
-    /// Going on without it changes nothing that anybody relies on.
-    Warn,
-    /// Going on without it would send traffic elsewhere, in clear text, or
-    /// unguarded.
-    Refuse,
-}
-
-/// A key that is warned about.
-pub(crate) const fn warned(name: &'static str, why: &'static str) -> InertKey {
-    InertKey { name, judgement: Judgement::Warn, why }
-}
-
-/// A key that is an error unless its value says nothing (`null`, `false`, 0,
-/// empty).
-pub(crate) const fn refused(name: &'static str, why: &'static str) -> InertKey {
-    InertKey { name, judgement: Judgement::Refuse, why }
+    missing: Vec<(&'static str, &'static str)>,
 }
 
 impl<'a> ObjectReader<'a> {
-    pub(super) fn new(cursor: Cursor<'a>, entries: &'a [(Key, Node)]) -> ObjectReader<'a> {
-        ObjectReader { read: vec![false; entries.len()], cursor, entries, known: Vec::new(), missing: Vec::new() }
+    pub(super) fn new(cursor: Cursor<'a>, entries: &'a [(Key, Node)], table: &'static Object) -> ObjectReader<'a> {
+        ObjectReader { read: vec![false; entries.len()], cursor, table, entries, missing: Vec::new() }
     }
 
     pub fn cursor(&self) -> &Cursor<'a> {
@@ -51,18 +26,18 @@ impl<'a> ObjectReader<'a> {
     }
 
     /// The value of `name`, if there and not `null` (which in Go leaves the
-    /// default).
+    /// default). `name` is a key of the table that is read.
     pub fn get(&mut self, name: &'static str) -> Option<Cursor<'a>> {
-        if !self.known.contains(&name) {
-            self.known.push(name);
-        }
-        self.take(name).filter(|value| value.node.value != NodeValue::Null)
-    }
-
-    /// Passes over keys that are known and of no interest; whether any is
-    /// there.
-    pub fn pass_over(&mut self, names: &[&'static str]) -> bool {
-        names.iter().filter(|name| self.get(name).is_some()).count() > 0
+        let key = self.table.key(name);
+        debug_assert!(
+            key.is_some_and(|key| key.name == name && key.standing.is_read()),
+            "the table of {:?} has no such key to read: {name:?}",
+            self.table.name
+        );
+        #[cfg(test)]
+        self.cursor.report.note_read(self.table.name, name);
+        let shape = key.map_or(&Shape::Anything, |key| &key.shape);
+        self.take(name, shape).filter(|value| value.node.value != NodeValue::Null)
     }
 
     /// Whether there is a value for `name`; it still counts as unread.
@@ -71,57 +46,50 @@ impl<'a> ObjectReader<'a> {
         entries.any(|(key, node)| key.text.eq_ignore_ascii_case(name) && node.value != NodeValue::Null)
     }
 
-    /// The value of `name`, and an error (by [`finish`](Self::finish)) if it is
-    /// not there.
-    pub fn required(&mut self, name: &'static str, expected: &str) -> Option<Cursor<'a>> {
+    /// Whether any of the table's quiet keys has a value.
+    pub fn has_quiet(&self) -> bool {
+        self.table.keys().any(|key| key.standing == Standing::Quiet && self.has(key.name))
+    }
+
+    /// The value of `name`, which the table requires: without it
+    /// [`finish`](Self::finish) reports an error.
+    pub fn required(&mut self, name: &'static str) -> Option<Cursor<'a>> {
         let value = self.get(name);
-        if value.is_none() {
-            self.missing.push((name, expected.to_owned()));
+        let absent = self.table.key(name).map(|key| key.absent);
+        debug_assert!(matches!(absent, Some(Absent::Error(_))), "{name:?} is not required in the table");
+        if let (None, Some(Absent::Error(expected))) = (&value, absent) {
+            self.missing(name, expected);
         }
         value
     }
 
-    /// Entries of an object whose keys are names the user chose.
-    pub fn entries(mut self) -> Vec<(&'a str, Cursor<'a>)> {
-        self.read.fill(true);
-        let entries = self.entries.iter();
-        entries.map(|(key, node)| (key.text.as_str(), self.cursor.child(node, self.path_of(&key.text)))).collect()
+    /// Makes [`finish`](Self::finish) report that `name` is not there, although
+    /// here it must be.
+    pub fn missing(&mut self, name: &'static str, expected: &'static str) {
+        self.missing.push((name, expected));
     }
 
-    /// Reports what nobody asked for: `inert` keys by their judgement, all
-    /// others as unknown.
-    pub fn finish(mut self, inert: &[InertKey]) {
-        for InertKey { name, judgement, why } in inert {
-            let Some(value) = self.take(name) else { continue };
-            match judgement {
-                Judgement::Warn if value.node.value == NodeValue::Null => {}
-                Judgement::Warn => value.inert(format!("known MOSN key that does nothing here: {why}")),
-                Judgement::Refuse if value.says_nothing() => {}
-                Judgement::Refuse => value
-                    .unsupported(format!("not available yet: {why}; expected no such key, found {}", value.shown())),
-            }
-        }
-        let mut misspelt = Vec::new();
-        let known = || self.known.iter().copied();
-        for ((key, _), read) in self.entries.iter().zip(&self.read) {
-            if *read {
+    /// Reports keys that nobody reads: those of the table by their standing,
+    /// all others as unknown.
+    pub fn finish(mut self) {
+        for key in self.table.keys() {
+            if key.standing.is_read() {
                 continue;
             }
-            let guess = nearest(&key.text, known().chain(inert.iter().map(|key| key.name)));
-            let (message, expected) = match guess {
-                Some(name) => {
-                    misspelt.push(name);
-                    (format!("unknown key; did you mean {name:?}?"), format!("key {name:?}"))
+            let Some(value) = self.take(key.name, &Shape::Anything) else { continue };
+            match key.standing {
+                Standing::Warned if value.node.value != NodeValue::Null => {
+                    value.inert(format!("known MOSN key that does nothing here: {}", key.doc))
                 }
-                None => {
-                    let names = known().collect::<Vec<_>>().join(", ");
-                    (format!("unknown key; known here are {names}"), format!("one of {names}"))
-                }
-            };
-            let found = Some(format!("key {:?}", key.text));
-            let finding = Finding { kind: kind::UNKNOWN_KEY, message, expected: Some(expected), found };
-            self.cursor.report.error(Some(key.position), &self.path_of(&key.text), finding);
+                Standing::Refused if !value.says_nothing() => value.unsupported(format!(
+                    "not available yet: {}; expected no such key, found {}",
+                    key.doc,
+                    value.shown()
+                )),
+                _ => {}
+            }
         }
+        let misspelt = self.report_unknown();
         for (name, expected) in &self.missing {
             // One slip is one error.
             if misspelt.contains(name) {
@@ -130,18 +98,42 @@ impl<'a> ObjectReader<'a> {
             let finding = Finding {
                 kind: kind::MISSING_KEY,
                 message: format!("required key is missing; expected {expected}"),
-                expected: Some(expected.clone()),
+                expected: Some((*expected).to_owned()),
                 found: Some("nothing".to_owned()),
             };
             self.cursor.report.error(Some(self.cursor.node.position), &self.path_of(name), finding);
         }
     }
 
+    /// Reports keys that the table does not have; gives the names that were
+    /// probably meant.
+    fn report_unknown(&self) -> Vec<&'static str> {
+        let mut misspelt = Vec::new();
+        for (key, _) in self.entries.iter().filter(|(key, _)| self.table.key(&key.text).is_none()) {
+            let guess = nearest(&key.text, self.table.keys().map(|key| key.name));
+            let (message, expected) = match guess {
+                Some(name) => {
+                    misspelt.push(name);
+                    (format!("unknown key; did you mean {name:?}?"), format!("key {name:?}"))
+                }
+                None => {
+                    let known = self.table.keys().filter(|key| key.standing.is_read()).map(|key| key.name);
+                    let names = known.collect::<Vec<_>>().join(", ");
+                    (format!("unknown key; known here are {names}"), format!("one of {names}"))
+                }
+            };
+            let found = Some(format!("key {:?}", key.text));
+            let finding = Finding { kind: kind::UNKNOWN_KEY, message, expected: Some(expected), found };
+            self.cursor.report.error(Some(key.position), &self.path_of(&key.text), finding);
+        }
+        misspelt
+    }
+
     fn path_of(&self, name: &str) -> String {
         crate::document::join(&self.cursor.path, name)
     }
 
-    fn take(&mut self, name: &str) -> Option<Cursor<'a>> {
+    fn take(&mut self, name: &str, shape: &'static Shape) -> Option<Cursor<'a>> {
         let mut first: Option<(&Key, &'a Node)> = None;
         for ((key, node), read) in self.entries.iter().zip(&mut self.read) {
             if !key.text.eq_ignore_ascii_case(name) {
@@ -166,6 +158,6 @@ impl<'a> ObjectReader<'a> {
             }
         }
         let (key, node) = first?;
-        Some(self.cursor.child(node, self.path_of(&key.text)))
+        Some(self.cursor.child(node, self.path_of(&key.text), shape))
     }
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::{Cursor, ObjectReader};
 use crate::diagnostic::kind;
-use crate::document::NodeValue;
+use crate::document::{Key, Node, NodeValue};
 use crate::duration::parse_duration;
+use crate::schema::{Object, Shape};
 
 impl<'a> Cursor<'a> {
     pub fn string(&self) -> Option<&'a str> {
+        self.shaped(Shape::is_string);
         match &self.node.value {
             NodeValue::String(text) => Some(text),
             _ => self.wrong_type("a string"),
@@ -26,14 +28,17 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn bool(&self) -> Option<bool> {
+        self.shaped(|shape| shape.any(|one| matches!(one, Shape::Bool)));
         match self.node.value {
             NodeValue::Bool(value) => Some(value),
             _ => self.wrong_type("true or false"),
         }
     }
 
-    /// An integer from `low` to `high`, both included.
-    pub fn integer(&self, low: u64, high: u64) -> Option<u64> {
+    /// An integer within the bounds of its table.
+    pub fn integer(&self) -> Option<u64> {
+        self.shaped(|shape| shape.bounds().is_some());
+        let (low, high) = self.shape.bounds().unwrap_or((0, u64::MAX));
         let expected = || match (low, high) {
             (0, u64::MAX) => "an integer that is not negative".to_owned(),
             (low, u64::MAX) => format!("an integer from {low} up"),
@@ -49,15 +54,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub fn size(&self, low: u64) -> Option<usize> {
-        self.integer(low, MAX_SIZE).and_then(|n| usize::try_from(n).ok())
+    /// The same as a number of things in memory.
+    pub fn size(&self) -> Option<usize> {
+        self.integer().and_then(|n| usize::try_from(n).ok())
     }
 
+    /// A duration; above zero, if the table says so.
     pub fn duration(&self) -> Option<Duration> {
+        self.shaped(|shape| shape.any(|one| matches!(one, Shape::Duration | Shape::PositiveDuration)));
         let NodeValue::String(text) = &self.node.value else {
             return self.wrong_type("a duration string such as \"30s\"");
         };
-        parse_duration(text).map_err(|problem| self.refuse(&problem)).ok()
+        let duration = parse_duration(text).map_err(|problem| self.refuse(&problem)).ok()?;
+        if duration.is_zero() && self.shape.any(|one| matches!(one, Shape::PositiveDuration)) {
+            self.mismatch(kind::BAD_VALUE, "a duration above zero");
+            return None;
+        }
+        Some(duration)
     }
 
     /// A duration where zero means that there is no bound.
@@ -70,8 +83,11 @@ impl<'a> Cursor<'a> {
         parse(self.string()?).map_err(|problem| self.refuse(&problem)).ok()
     }
 
-    /// One of a few words.
+    /// One of a few words, which are those of its table.
     pub fn choice<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        self.shaped(|shape| {
+            shape.any(|one| matches!(one, Shape::Words(own) if own.iter().eq(words.iter().map(|(word, _)| word))))
+        });
         let text = self.string()?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
@@ -86,24 +102,51 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn array(&self) -> Option<Vec<Cursor<'a>>> {
+        self.shaped(|shape| shape.element().is_some());
         let NodeValue::Array(elements) = &self.node.value else { return self.wrong_type("an array") };
+        let shape = self.shape.element().unwrap_or(&Shape::Anything);
         let elements = elements.iter().enumerate();
-        Some(elements.map(|(index, node)| self.child(node, format!("{}[{index}]", self.path))).collect())
+        Some(elements.map(|(index, node)| self.child(node, format!("{}[{index}]", self.path), shape)).collect())
     }
 
-    pub fn object(&self) -> Option<ObjectReader<'a>> {
+    /// An object with the keys of `table`.
+    pub fn object(&self, table: &'static Object) -> Option<ObjectReader<'a>> {
+        self.shaped(|shape| shape.is_object(table));
         match &self.node.value {
-            NodeValue::Object(entries) => Some(ObjectReader::new(self.clone(), entries)),
+            NodeValue::Object(entries) => Some(ObjectReader::new(self.clone(), entries, table)),
             _ => self.wrong_type("an object"),
         }
+    }
+
+    /// The entries of an object whose keys are names that the user chose.
+    pub fn map(&self) -> Option<Vec<(&'a str, Cursor<'a>)>> {
+        self.shaped(|shape| shape.map_value().is_some());
+        let NodeValue::Object(entries) = &self.node.value else { return self.wrong_type("an object") };
+        let shape = self.shape.map_value().unwrap_or(&Shape::Anything);
+        let entry = |(key, node): &'a (Key, Node)| {
+            let path = crate::document::join(&self.path, &key.text);
+            (key.text.as_str(), self.child(node, path, shape))
+        };
+        Some(entries.iter().map(entry).collect())
     }
 
     /// The value as JSON, if it is an object.
     pub fn json_object(&self) -> Option<serde_json::Value> {
+        self.shaped(|shape| shape.any(|one| matches!(one, Shape::Free)));
         match &self.node.value {
             NodeValue::Object(_) => Some(self.node.to_json()),
             _ => self.wrong_type("an object"),
         }
+    }
+
+    /// A reader that does not agree with its table is a bug that tests find.
+    fn shaped(&self, fits: impl FnOnce(&'static Shape) -> bool) {
+        debug_assert!(
+            matches!(self.shape, Shape::Anything) || fits(self.shape),
+            "{} is not read as its table says: {:?}",
+            self.path,
+            self.shape
+        );
     }
 
     fn wrong_type<T>(&self, expected: &str) -> Option<T> {
@@ -111,6 +154,3 @@ impl<'a> Cursor<'a> {
         None
     }
 }
-
-/// Sizes are bounded so that sums of them cannot overflow.
-const MAX_SIZE: u64 = 1 << 40;

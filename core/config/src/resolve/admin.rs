@@ -4,7 +4,8 @@ use sidegate_api::Address;
 
 use super::address::checked;
 use crate::diagnostic::{Finding, kind};
-use crate::reader::{Cursor, InertKey, ObjectReader, warned};
+use crate::reader::{Cursor, ObjectReader};
+use crate::schema;
 
 /// The admin listener.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,16 +24,13 @@ impl std::fmt::Debug for AdminConfig {
     }
 }
 
-const ADMIN_INERT: &[InertKey] =
-    &[warned("access_log_path", "MOSN ignores it too"), warned("profile_path", "MOSN ignores it too")];
-
 pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)> {
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::ADMIN)?;
     let token = object.get("token").map(|cursor| token(&cursor));
-    let address = object.required("address", "an object with `socket_address` or `unix`");
-    object.finish(ADMIN_INERT);
+    let address = object.required("address");
+    object.finish();
     let at = address?;
-    let address = address_of(at.object()?)?;
+    let address = address_of(at.object(&schema::ADMIN_ADDRESS)?)?;
     let token = match token {
         Some(token) => Some(token?),
         None => None,
@@ -44,9 +42,9 @@ fn address_of(mut object: ObjectReader<'_>) -> Option<Address> {
     let unix = object.get("unix");
     let socket = object.get("socket_address");
     let cursor = object.cursor().clone();
-    object.finish(&[]);
+    object.finish();
     match (socket, unix) {
-        (Some(socket), None) => socket_address(socket.object()?),
+        (Some(socket), None) => socket_address(socket.object(&schema::SOCKET_ADDRESS)?),
         (None, Some(unix)) => checked(&unix, Address::Unix(unix.name()?.into())),
         (None, None) => {
             cursor.error(Finding::mismatch(kind::MISSING_KEY, "`socket_address` or `unix`", "neither"));
@@ -61,8 +59,8 @@ fn address_of(mut object: ObjectReader<'_>) -> Option<Address> {
 
 fn socket_address(mut object: ObjectReader<'_>) -> Option<Address> {
     let host = object.get("address");
-    let port = object.required("port_value", "a port").and_then(|c| c.integer(0, u16::MAX.into()));
-    object.finish(&[]);
+    let port = object.required("port_value").and_then(|c| c.integer());
+    object.finish();
     let text = match &host {
         Some(cursor) => cursor.string()?,
         None => "",

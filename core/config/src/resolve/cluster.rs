@@ -11,52 +11,8 @@ use super::names::Names;
 use super::tls::refuse_tls;
 use crate::diagnostic::{Finding, kind};
 use crate::nearest::hint;
-use crate::reader::{Cursor, InertKey, ObjectReader, Unique, refused, warned};
-
-const MANAGER_INERT: &[InertKey] = &[
-    refused("clusters_configs", "clusters are read from `clusters` alone"),
-    warned("cluster_pool_enable", "every worker has its own pools"),
-    warned("auto_discovery", "MOSN ignores it too"),
-    warned("registry_use_health_check", "MOSN ignores it too"),
-];
-
-const CLUSTER_INERT: &[InertKey] = &[
-    refused("lb_subset_config", "requests would reach hosts outside their subset"),
-    refused("spec", "hosts are not discovered, only listed"),
-    refused("mark", "packets would not carry the mark"),
-    refused("cluster_manager_tls", "connections to the hosts would be in clear text"),
-    warned("sub_type", "MOSN ignores it too"),
-    warned("slow_start", "a new host gets its full share at once"),
-    warned("lbconfig", "the balancers that read it do not exist here"),
-    warned("original_dst_lb_config", "clusters of type ORIGINAL_DST do not exist here"),
-    warned("keepalive", "it belongs to protocols that do not exist here"),
-    warned("cluster_pool_enable", "every worker has its own pools"),
-    warned("dns_refresh_rate", "no names are resolved"),
-    warned("respect_dns_ttl", "no names are resolved"),
-    warned("dns_lookup_family", "no names are resolved"),
-    warned("dns_resolvers", "no names are resolved"),
-    warned("dns_resolver_file", "no names are resolved"),
-    warned("dns_resolver_port", "no names are resolved"),
-];
-
-const HOST_INERT: &[InertKey] = &[
-    warned("metadata", "there are no subsets that would use it"),
-    warned("tls_disable", "there is no TLS to switch off"),
-];
-
-const HEALTH_CHECK_KEYS: &[&str] = &[
-    "protocol",
-    "timeout",
-    "interval",
-    "interval_jitter",
-    "initial_delay_seconds",
-    "healthy_threshold",
-    "unhealthy_threshold",
-    "check_config",
-    "check_path",
-    "event_log_path",
-    "common_callbacks",
-];
+use crate::reader::{Cursor, ObjectReader, Unique};
+use crate::schema;
 
 /// Of a circuit breaker.
 const LIMITS: [&str; 4] = ["max_connections", "max_pending_requests", "max_requests", "max_retries"];
@@ -78,22 +34,22 @@ const CLUSTER_TYPES: [&str; 6] = ["SIMPLE", "STATIC", "DYNAMIC", "EDS", "ORIGINA
 /// Reads all clusters and notes their names, also of those with errors, so
 /// that one error does not make every route to the cluster another.
 pub(super) fn clusters(manager: &Cursor<'_>, names: &mut Names) -> Vec<ClusterConfig> {
-    let Some(mut object) = manager.object() else { return Vec::new() };
+    let Some(mut object) = manager.object(&schema::CLUSTER_MANAGER) else { return Vec::new() };
     let mut clusters = Vec::new();
     let mut unique = Unique::default();
     for element in object.get("clusters").and_then(|c| c.array()).unwrap_or_default() {
-        let Some(object) = element.object() else { continue };
+        let Some(object) = element.object(&schema::CLUSTER) else { continue };
         clusters.extend(cluster(object, names, &mut unique));
     }
     if let Some(tls) = object.get("tls_context") {
         refuse_tls(&tls);
     }
-    object.finish(MANAGER_INERT);
+    object.finish();
     clusters
 }
 
 fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique) -> Option<ClusterConfig> {
-    let name = object.required("name", "the cluster's name").and_then(|cursor| {
+    let name = object.required("name").and_then(|cursor| {
         let name = cursor.name()?;
         names.insert(name);
         unique.check(&cursor, "cluster name", name);
@@ -114,11 +70,11 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     if let Some(timeout) = object.get("idle_timeout").and_then(|c| c.bound()) {
         config.idle_timeout = timeout;
     }
-    let max_requests = object.get("max_request_per_conn").and_then(|c| c.integer(0, u32::MAX.into()));
+    let max_requests = object.get("max_request_per_conn").and_then(|c| c.integer());
     if let Some(max) = max_requests.and_then(|n| u32::try_from(n).ok()).and_then(NonZeroU32::new) {
         config.max_requests_per_connection = Some(max);
     }
-    if let Some(limit) = object.get("conn_buffer_limit_bytes").and_then(|c| c.size(0)).filter(|n| *n > 0) {
+    if let Some(limit) = object.get("conn_buffer_limit_bytes").and_then(|c| c.size()).filter(|n| *n > 0) {
         config.conn_buffer_limit_bytes = limit;
     }
     if let Some(tls) = object.get("tls_context") {
@@ -130,7 +86,7 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     if let Some(breakers) = object.get("circuit_breakers") {
         refuse_circuit_breakers(&breakers);
     }
-    object.finish(CLUSTER_INERT);
+    object.finish();
     name.map(|_| config)
 }
 
@@ -138,17 +94,17 @@ fn hosts(cursor: Option<Cursor<'_>>) -> Vec<HostConfig> {
     let mut hosts = Vec::new();
     let mut unique = Unique::default();
     for element in cursor.and_then(|c| c.array()).unwrap_or_default() {
-        let Some(mut object) = element.object() else { continue };
-        let address = object.required("address", "IP:port or unix:/path").and_then(|cursor| {
+        let Some(mut object) = element.object(&schema::HOST) else { continue };
+        let address = object.required("address").and_then(|cursor| {
             let address = checked(&cursor, cursor.parsed(Address::parse)?)?;
             unique.check(&cursor, "host", address.to_string()).then_some(address)
         });
         let hostname = object.get("hostname").and_then(|c| c.string()).filter(|text| !text.is_empty());
         let weight = object.get("weight").and_then(|cursor| {
-            let weight = cursor.integer(0, u64::MAX)?;
+            let weight = cursor.integer()?;
             HostWeight::new(weight).map_err(|problem| cursor.refuse(&problem)).ok()
         });
-        object.finish(HOST_INERT);
+        object.finish();
         if let Some(address) = address {
             let weight = weight.unwrap_or_default();
             hosts.push(HostConfig { address, hostname: hostname.map(Into::into), weight });
@@ -184,10 +140,9 @@ fn parsed_type<T, E: std::fmt::Display>(
 
 /// Without a service name MOSN checks nothing either.
 fn refuse_health_check(cursor: &Cursor<'_>) {
-    let Some(mut object) = cursor.object() else { return };
+    let Some(mut object) = cursor.object(&schema::HEALTH_CHECK) else { return };
     let service = object.get("service_name").and_then(|c| c.string()).unwrap_or_default();
-    object.pass_over(HEALTH_CHECK_KEYS);
-    object.finish(&[]);
+    object.finish();
     if service.is_empty() {
         cursor.inert("health checks are off here: `service_name` is empty");
     } else {
@@ -201,11 +156,10 @@ fn refuse_health_check(cursor: &Cursor<'_>) {
 /// MOSN reads the first element alone, and zero means no limit.
 fn refuse_circuit_breakers(cursor: &Cursor<'_>) {
     let Some(first) = cursor.array().and_then(|elements| elements.into_iter().next()) else { return };
-    let Some(mut object) = first.object() else { return };
-    let limits = LIMITS.iter().filter_map(|name| object.get(name)).filter_map(|limit| limit.integer(0, u64::MAX));
+    let Some(mut object) = first.object(&schema::CIRCUIT_BREAKER) else { return };
+    let limits = LIMITS.iter().filter_map(|name| object.get(name)).filter_map(|limit| limit.integer());
     let limits = limits.filter(|limit| *limit > 0).count() > 0;
-    object.pass_over(&["priority"]);
-    object.finish(&[]);
+    object.finish();
     if limits {
         cursor.unsupported("not available yet: its limits would not be kept; expected no limits, found some");
     } else {

@@ -3,6 +3,7 @@
 use sidegate_router::{Append, HeaderAdd, HeaderEdits, HeaderName, HeaderOps, HeaderValueTemplate};
 
 use crate::reader::{Cursor, ObjectReader};
+use crate::schema;
 
 /// The four keys, read from `object`.
 pub(super) fn header_ops(object: &mut ObjectReader<'_>) -> HeaderOps {
@@ -24,19 +25,19 @@ fn additions(cursor: Option<Cursor<'_>>) -> Vec<HeaderAdd> {
 }
 
 fn addition(cursor: &Cursor<'_>) -> Option<HeaderAdd> {
-    let mut object = cursor.object()?;
-    let header = object.required("header", "an object with `key` and `value`");
-    let pair = header.and_then(|c| c.object()).map(|mut header| {
-        let name = header.required("key", "a header name").and_then(|c| c.parsed(HeaderName::parse));
-        let value = header.required("value", "a header value").and_then(|c| c.parsed(HeaderValueTemplate::parse));
-        header.finish(&[]);
+    let mut object = cursor.object(&schema::HEADER_ADDITION)?;
+    let header = object.required("header");
+    let pair = header.and_then(|c| c.object(&schema::HEADER)).map(|mut header| {
+        let name = header.required("key").and_then(|c| c.parsed(HeaderName::parse));
+        let value = header.required("value").and_then(|c| c.parsed(HeaderValueTemplate::parse));
+        header.finish();
         (name, value)
     });
     let append = match object.get("append").and_then(|c| c.bool()) {
         Some(false) => Append::Replace,
         Some(true) | None => Append::Keep,
     };
-    object.finish(&[]);
+    object.finish();
     let (name, value) = pair?;
     Some(HeaderAdd { name: name?, value: value?, append })
 }

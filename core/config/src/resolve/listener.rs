@@ -13,22 +13,8 @@ use super::proxy_filter::{ProxyFilter, proxy_filter};
 use super::stream_filter::{FilterAt, stream_filter};
 use super::tls::{refuse_tls, refuse_tls_set};
 use crate::diagnostic::{Finding, kind};
-use crate::reader::{Cursor, InertKey, ObjectReader, Unique, refused, warned};
-
-const LISTENER_INERT: &[InertKey] = &[
-    refused("use_original_dst", "redirected connections would not reach their original destination"),
-    refused("original_dst", "redirected connections would not reach their original destination"),
-    refused("listener_filters", "what they do to connections would not happen"),
-    warned("type", "ingress and egress are treated alike"),
-    warned("inspector", "there is no TLS to tell from plain text"),
-    warned("default_read_buffer_size", "buffers grow as needed"),
-    warned("log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
-    warned("log_level", "MOSN ignores it too"),
-    warned("disable_conn_io", "MOSN ignores it too"),
-    warned("access_log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
-];
-
-const CHAIN_INERT: &[InertKey] = &[warned("match", "there is one filter chain")];
+use crate::reader::{Cursor, ObjectReader, Unique};
+use crate::schema;
 
 const NETWORK_FILTERS: [&str; 6] = ["proxy", "tcp_proxy", "udp_proxy", "connection_manager", "tunnel", "grpc"];
 
@@ -72,14 +58,14 @@ pub(super) fn listener<'a>(
     modules: &mut Modules<'_>,
     on_router: &mut dyn FnMut(Cursor<'a>),
 ) -> Option<ReadListener<'a>> {
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::LISTENER)?;
     let net = net_config(&mut object, taken);
     let proxy = filter_chain(&mut object, on_router);
     let entries = object.get("stream_filters").and_then(|c| c.array()).unwrap_or_default();
     let filters = entries.iter().filter_map(|entry| stream_filter(entry, modules)).collect();
     let logs = object.get("access_logs").and_then(|c| c.array()).unwrap_or_default();
     let access_logs = logs.iter().filter_map(access_log).collect();
-    object.finish(LISTENER_INERT);
+    object.finish();
     Some(ReadListener { net, proxy, filters, access_logs })
 }
 
@@ -96,7 +82,7 @@ fn net_config(object: &mut ObjectReader<'_>, taken: &mut ListenerNames) -> Optio
         }
         Some(text)
     });
-    let address_at = object.required("address", "IP:port or unix:/path");
+    let address_at = object.required("address");
     let address = address_at.as_ref().and_then(|cursor| listen_address(cursor, network.as_deref(), taken));
     let name = object.get("name").filter(|c| !c.says_nothing()).and_then(|cursor| {
         let name = cursor.string()?;
@@ -142,24 +128,24 @@ fn listen_address(cursor: &Cursor<'_>, network: Option<&str>, taken: &mut Listen
 }
 
 fn filter_chain<'a>(object: &mut ObjectReader<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -> Option<ProxyFilter<'a>> {
-    let chains_at = object.required("filter_chains", "an array with one filter chain")?;
+    let chains_at = object.required("filter_chains")?;
     let chains = chains_at.array()?;
     if chains.len() != 1 {
         chains_at.error(Finding::mismatch(kind::BAD_VALUE, "exactly one filter chain", chains.len().to_string()));
     }
     let mut proxy = None;
     for chain in chains {
-        let Some(mut chain) = chain.object() else { continue };
+        let Some(mut chain) = chain.object(&schema::FILTER_CHAIN) else { continue };
         if let Some(tls) = chain.get("tls_context") {
             refuse_tls(&tls);
         }
         if let Some(tls) = chain.get("tls_context_set") {
             refuse_tls_set(&tls);
         }
-        if let Some(filters) = chain.required("filters", "an array with one `proxy` filter") {
+        if let Some(filters) = chain.required("filters") {
             proxy = network_filters(&filters, on_router);
         }
-        chain.finish(CHAIN_INERT);
+        chain.finish();
     }
     proxy
 }
@@ -169,10 +155,10 @@ fn network_filters<'a>(at: &Cursor<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -
     let mut others = 0;
     let mut proxy = None;
     for element in at.array()? {
-        let Some(mut filter) = element.object() else { continue };
-        let filter_type = filter.required("type", "a network filter's type");
+        let Some(mut filter) = element.object(&schema::NETWORK_FILTER) else { continue };
+        let filter_type = filter.required("type");
         let config = filter.get("config");
-        filter.finish(&[]);
+        filter.finish();
         let Some((type_at, name)) = filter_type.and_then(|c| c.string().map(|name| (c, name))) else {
             others += 1;
             continue;
@@ -211,12 +197,12 @@ fn unregistered(cursor: &Cursor<'_>, name: &str) {
 }
 
 fn access_log(cursor: &Cursor<'_>) -> Option<AccessLogConfig> {
-    let mut object = cursor.object()?;
-    let target = object.required("log_path", "a file, stdout or stderr").and_then(|c| c.name()).map(LogTarget::parse);
+    let mut object = cursor.object(&schema::ACCESS_LOG)?;
+    let target = object.required("log_path").and_then(|c| c.name()).map(LogTarget::parse);
     let format = match object.get("log_format").filter(|c| !c.says_nothing()) {
         Some(cursor) => cursor.parsed(AccessLogFormat::parse),
         None => Some(AccessLogFormat::default()),
     };
-    object.finish(&[]);
+    object.finish();
     Some(AccessLogConfig { target: target?, format: format? })
 }

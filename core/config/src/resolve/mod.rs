@@ -17,7 +17,7 @@ mod stream_filter;
 mod tls;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -38,6 +38,7 @@ pub(crate) use server::processor;
 use crate::diagnostic::{ConfigErrors, Diagnostic, Report};
 use crate::document::Node;
 use crate::reader::Cursor;
+use crate::schema;
 use listener::{ListenerNames, ReadListener};
 use modules::Modules;
 use router::Router;
@@ -128,7 +129,7 @@ pub(crate) fn resolve(
         );
         report.error(Some(duplicate.position), &duplicate.path, finding);
     }
-    let resolved = resolve_into(Cursor::root(root, &report), registry, env, mode);
+    let resolved = read_all(Cursor::root(root, &report, &schema::DOCUMENT), registry, env, mode);
     let warnings = report.finish()?;
     let mut dump = root.to_json();
     crate::dump::redact(&mut dump);
@@ -140,9 +141,9 @@ pub(crate) fn resolve(
 }
 
 /// `None` only after errors were reported.
-fn resolve_into(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mode: LoadMode) -> Option<Config> {
+pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mode: LoadMode) -> Option<Config> {
     let report = root.report();
-    let mut top = root.object()?;
+    let mut top = root.object(&schema::TOP)?;
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
@@ -155,7 +156,7 @@ fn resolve_into(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mode: Loa
     if let Some(Some((admin, at))) = &admin {
         taken.check_address(at, &admin.address);
     }
-    top.finish(server::TOP_INERT);
+    top.finish();
     let server = server?;
     check_references(&server, registry, env);
     if report.has_errors() {

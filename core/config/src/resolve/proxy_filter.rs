@@ -6,23 +6,8 @@ use std::time::Duration;
 use sidegate_proxy::{ForwardedFor, Forwarding, Http1Limits, RequestIdPolicy, Timeouts};
 
 use crate::diagnostic::{Finding, kind};
-use crate::reader::{Cursor, InertKey, ObjectReader, refused, warned};
-
-const PROXY_INERT: &[InertKey] = &[
-    warned("name", "nothing refers to it"),
-    warned("fallback_for_unknown_protocol", "there is one protocol only"),
-    warned("router_handler_name", "there is one way to match routes"),
-    warned("validate_clusters", "clusters are always checked"),
-    warned("concurrency_num", "`processor` says how many workers there are"),
-];
-
-const EXTEND_INERT: &[InertKey] = &[
-    refused("sub_protocol", "there is no such protocol"),
-    warned("http2_use_stream", "bodies are always streamed"),
-    warned("Http2", "there is no HTTP/2"),
-    warned("bolt", "there is no bolt"),
-    warned("enable_bolt_goaway", "there is no bolt"),
-];
+use crate::reader::{Cursor, ObjectReader};
+use crate::schema;
 
 const PROTOCOLS: [&str; 9] = ["Http1", "Auto", "Http2", "X", "bolt", "boltv2", "dubbo", "dubbo-thrift", "tars"];
 
@@ -36,7 +21,7 @@ pub(super) struct ProxyFilter<'a> {
 }
 
 pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
-    let mut object = config.object()?;
+    let mut object = config.object(&schema::PROXY_FILTER)?;
     if let Some(protocol) = object.get("downstream_protocol") {
         downstream_protocol(&protocol);
     }
@@ -46,20 +31,21 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
             Some(_) => protocol.inert("ignored, as in MOSN; requests go upstream as HTTP/1"),
         }
     }
-    let router = object.required("router_config_name", "the name of a router").and_then(|cursor| {
+    let router = object.required("router_config_name").and_then(|cursor| {
         let name = cursor.name()?;
         Some((cursor, name))
     });
     let mut limits = Http1Limits::default();
-    if let Some(extend) = object.get("extend_config").and_then(|c| c.object()) {
+    if let Some(extend) = object.get("extend_config").and_then(|c| c.object(&schema::EXTEND_CONFIG)) {
         extend_config(extend, &mut limits);
     }
-    if let Some(object) = object.get("limits").and_then(|c| c.object()) {
+    if let Some(object) = object.get("limits").and_then(|c| c.object(&schema::LIMITS)) {
         read_limits(object, &mut limits);
     }
-    let timeouts = object.get("timeouts").and_then(|c| c.object()).map(timeouts).unwrap_or_default();
-    let forwarding = object.get("forwarding").and_then(|c| c.object()).map(forwarding).unwrap_or_default();
-    object.finish(PROXY_INERT);
+    let timeouts = object.get("timeouts").and_then(|c| c.object(&schema::TIMEOUTS)).map(timeouts).unwrap_or_default();
+    let forwarding =
+        object.get("forwarding").and_then(|c| c.object(&schema::FORWARDING)).map(forwarding).unwrap_or_default();
+    object.finish();
     Some(ProxyFilter { router, limits, timeouts, forwarding })
 }
 
@@ -85,32 +71,32 @@ fn downstream_protocol(cursor: &Cursor<'_>) {
 /// Keyed by protocol, or flat.
 fn extend_config(mut object: ObjectReader<'_>, limits: &mut Http1Limits) {
     mosn_limits(&mut object, limits);
-    if let Some(mut nested) = object.get("Http1").and_then(|c| c.object()) {
+    if let Some(mut nested) = object.get("Http1").and_then(|c| c.object(&schema::EXTEND_HTTP1)) {
         mosn_limits(&mut nested, limits);
-        nested.finish(&[]);
+        nested.finish();
     }
-    object.finish(EXTEND_INERT);
+    object.finish();
 }
 
 /// Zero is Go's absent value.
 fn mosn_limits(object: &mut ObjectReader<'_>, limits: &mut Http1Limits) {
-    if let Some(bytes) = object.get("max_header_size").and_then(|c| c.size(0)).filter(|n| *n > 0) {
+    if let Some(bytes) = object.get("max_header_size").and_then(|c| c.size()).filter(|n| *n > 0) {
         limits.max_header_bytes = bytes;
     }
-    let body = object.get("max_request_body_size").and_then(|c| c.integer(0, u64::MAX));
+    let body = object.get("max_request_body_size").and_then(|c| c.integer());
     if let Some(bytes) = body.and_then(NonZeroU64::new) {
         limits.max_request_body = Some(bytes.get());
     }
 }
 
 fn read_limits(mut object: ObjectReader<'_>, limits: &mut Http1Limits) {
-    if let Some(count) = object.get("max_headers").and_then(|c| c.integer(1, 10_000)) {
+    if let Some(count) = object.get("max_headers").and_then(|c| c.integer()) {
         limits.max_headers = count as usize;
     }
-    if let Some(bytes) = object.get("max_buffered_body").and_then(|c| c.size(1)) {
+    if let Some(bytes) = object.get("max_buffered_body").and_then(|c| c.size()) {
         limits.max_buffered_body = bytes;
     }
-    object.finish(&[]);
+    object.finish();
 }
 
 fn timeouts(mut object: ObjectReader<'_>) -> Timeouts {
@@ -120,14 +106,8 @@ fn timeouts(mut object: ObjectReader<'_>) -> Timeouts {
     let request_body_idle = bound("request_body", default.request_body_idle);
     let response_write_idle = bound("response_write", default.response_write_idle);
     let response = bound("response", default.response);
-    let filter_pending = object.get("filter_pending").and_then(|cursor| {
-        let duration = cursor.duration()?;
-        if duration.is_zero() {
-            cursor.mismatch(kind::BAD_VALUE, "a duration above zero");
-        }
-        Some(duration)
-    });
-    object.finish(&[]);
+    let filter_pending = object.get("filter_pending").and_then(|c| c.duration());
+    object.finish();
     Timeouts {
         request_header,
         request_body_idle,
@@ -153,6 +133,6 @@ fn forwarding(mut object: ObjectReader<'_>) -> Forwarding {
             ("pass", RequestIdPolicy::Pass),
         ])
     });
-    object.finish(&[]);
+    object.finish();
     Forwarding { forwarded_for: forwarded_for.unwrap_or_default(), request_id: request_id.unwrap_or_default() }
 }

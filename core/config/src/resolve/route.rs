@@ -13,31 +13,15 @@ use super::header_ops::header_ops;
 use super::names::Names;
 use super::router::{PerFilter, per_filter_config, to_json};
 use crate::diagnostic::{Finding, kind};
-use crate::reader::{Cursor, InertKey, ObjectReader, refused, warned};
-
-const ROUTE_INERT: &[InertKey] =
-    &[warned("request_mirror_policies", "requests are not mirrored"), warned("metadata", "nothing uses it")];
-
-const ACTION_INERT: &[InertKey] = &[
-    refused("weighted_clusters", "all requests would go to one cluster"),
-    refused("cluster_header", "requests would not go to the cluster the header names"),
-    refused("cluster_variable", "requests would not go to the cluster the variable names"),
-    refused("metadata_match", "requests would reach hosts outside their subset"),
-    warned("retry_policy", "failed requests are not retried"),
-    warned("hash_policy", "no balancer here uses hashes"),
-];
+use crate::reader::{Cursor, ObjectReader};
+use crate::schema;
 
 /// Keys of a route that choose its cluster in ways we do not have.
 const CLUSTER_CHOICES: [&str; 3] = ["weighted_clusters", "cluster_header", "cluster_variable"];
 
-const MATCH_INERT: &[InertKey] = &[
-    refused("variables", "the route would match other requests"),
-    refused("dsl_expressions", "the route would match other requests"),
-];
-
 /// Reads a route; `None` if it has errors (which are reported).
 pub(super) fn route<'a>(cursor: &Cursor<'a>, clusters: &Names) -> Option<(RouteConfig, Vec<PerFilter<'a>>)> {
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::ROUTE)?;
     let name = text(&mut object, "name").map(|(_, name)| name);
     let matcher = match object.get("match") {
         Some(cursor) => matcher(&cursor),
@@ -45,7 +29,7 @@ pub(super) fn route<'a>(cursor: &Cursor<'a>, clusters: &Names) -> Option<(RouteC
     };
     let action = action(&mut object, clusters);
     let per_filter = per_filter_config(object.get("per_filter_config"));
-    object.finish(ROUTE_INERT);
+    object.finish();
     let (matcher, (action, headers)) = (matcher?, action?);
     let name = name.map_or_else(|| Arc::from(matcher.to_string()), Arc::from);
     let per_filter_config = to_json(&per_filter);
@@ -61,7 +45,7 @@ fn text<'a>(object: &mut ObjectReader<'a>, name: &'static str) -> Option<(Cursor
 
 fn matcher(cursor: &Cursor<'_>) -> Option<RouteMatch> {
     type Parse = fn(&str) -> Result<PathMatch, sidegate_router::MatchError>;
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::MATCH)?;
     let mut path = Some(PathMatch::Any);
     let mut taken = None;
     let order: [(&'static str, Parse); 3] =
@@ -78,17 +62,17 @@ fn matcher(cursor: &Cursor<'_>) -> Option<RouteMatch> {
     for element in object.get("headers").and_then(|c| c.array()).unwrap_or_default() {
         headers.push(header_match(&element));
     }
-    object.finish(MATCH_INERT);
+    object.finish();
     Some(RouteMatch::new(path?, headers.into_iter().collect::<Option<Vec<_>>>()?))
 }
 
 fn header_match(cursor: &Cursor<'_>) -> Option<HeaderMatch> {
-    let mut object = cursor.object()?;
-    let name = object.required("name", "a header name");
-    let value = object.get("value");
+    let mut object = cursor.object(&schema::HEADER_MATCH)?;
+    let name = object.required("name");
+    let value = object.required("value");
     let regex = object.get("regex").and_then(|c| c.bool()).unwrap_or_default();
-    object.finish(&[]);
-    let (name, value) = (name?, value.or_else(|| object_value_missing(cursor))?);
+    object.finish();
+    let (name, value) = (name?, value?);
     let (name_text, value_text) = (name.string()?, value.string()?);
     let made =
         if regex { HeaderMatch::regex(name_text, value_text) } else { HeaderMatch::literal(name_text, value_text) };
@@ -97,11 +81,6 @@ fn header_match(cursor: &Cursor<'_>) -> Option<HeaderMatch> {
         _ => value.refuse(&problem),
     })
     .ok()
-}
-
-fn object_value_missing<'a>(cursor: &Cursor<'a>) -> Option<Cursor<'a>> {
-    cursor.error(Finding::mismatch(kind::MISSING_KEY, "a `value` for the header", "none"));
-    None
 }
 
 /// What the route does: one of `route`, `redirect` and `direct_response`.
@@ -129,10 +108,9 @@ fn action(object: &mut ObjectReader<'_>, clusters: &Names) -> Option<(RouteActio
 }
 
 fn forward_action(cursor: &Cursor<'_>, clusters: &Names) -> Option<(RouteAction, HeaderOps)> {
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::ROUTE_ACTION)?;
     let chosen_elsewhere = CLUSTER_CHOICES.iter().any(|key| object.has(key));
-    let cluster =
-        if chosen_elsewhere { object.get("cluster_name") } else { object.required("cluster_name", "a cluster") };
+    let cluster = if chosen_elsewhere { object.get("cluster_name") } else { object.required("cluster_name") };
     let cluster = cluster.and_then(|cursor| {
         let name = cursor.name()?;
         clusters.check(&cursor, "cluster", name).then(|| Arc::from(name))
@@ -150,7 +128,7 @@ fn forward_action(cursor: &Cursor<'_>, clusters: &Names) -> Option<(RouteAction,
         }
     }
     let headers = header_ops(&mut object);
-    object.finish(ACTION_INERT);
+    object.finish();
     let forward =
         ForwardAction { cluster: cluster?, timeout, host_rewrite: host_rewrite?, path_rewrite: path_rewrite? };
     Some((RouteAction::Forward(forward), headers))
@@ -184,15 +162,14 @@ fn path_rewrite(object: &mut ObjectReader<'_>) -> Option<PathRewrite> {
 }
 
 fn regex_rewrite(cursor: &Cursor<'_>) -> Option<PathSubstitution> {
-    let mut object = cursor.object()?;
-    let pattern =
-        object.required("pattern", "an object with `regex`").and_then(|c| c.object()).and_then(|mut pattern| {
-            let regex = pattern.required("regex", "a regular expression");
-            pattern.finish(&[]);
-            regex
-        });
+    let mut object = cursor.object(&schema::REGEX_REWRITE)?;
+    let pattern = object.required("pattern").and_then(|c| c.object(&schema::REGEX_PATTERN)).and_then(|mut pattern| {
+        let regex = pattern.required("regex");
+        pattern.finish();
+        regex
+    });
     let substitution = object.get("substitution");
-    object.finish(&[]);
+    object.finish();
     let pattern = pattern?;
     let replacement = match &substitution {
         Some(cursor) => cursor.string()?,
@@ -207,17 +184,17 @@ fn regex_rewrite(cursor: &Cursor<'_>) -> Option<PathSubstitution> {
 }
 
 fn redirect(cursor: &Cursor<'_>) -> Option<RedirectAction> {
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::REDIRECT)?;
     let code = match object.get("response_code") {
-        Some(cursor) => cursor
-            .integer(0, u64::MAX)
-            .and_then(|code| RedirectCode::parse(code).map_err(|problem| cursor.refuse(&problem)).ok()),
+        Some(cursor) => {
+            cursor.integer().and_then(|code| RedirectCode::parse(code).map_err(|problem| cursor.refuse(&problem)).ok())
+        }
         None => Some(RedirectCode::default()),
     };
     let path = text(&mut object, "path_redirect").map(|(cursor, _)| cursor.parsed(RedirectPath::parse));
     let host = text(&mut object, "host_redirect").map(|(cursor, _)| cursor.parsed(Authority::parse));
     let scheme = text(&mut object, "scheme_redirect").map(|(cursor, _)| cursor.parsed(Scheme::parse));
-    object.finish(&[]);
+    object.finish();
     // The outer `None` is an absent key, the inner one a refused value.
     let refused = [matches!(path, Some(None)), matches!(host, Some(None)), matches!(scheme, Some(None))];
     if refused.contains(&true) {
@@ -227,12 +204,12 @@ fn redirect(cursor: &Cursor<'_>) -> Option<RedirectAction> {
 }
 
 fn direct_response(cursor: &Cursor<'_>) -> Option<DirectResponse> {
-    let mut object = cursor.object()?;
-    let status = object.required("status", "a status code").and_then(|cursor| {
-        let status = cursor.integer(0, u64::MAX)?;
+    let mut object = cursor.object(&schema::DIRECT_RESPONSE)?;
+    let status = object.required("status").and_then(|cursor| {
+        let status = cursor.integer()?;
         DirectResponse::check_status(status).map_err(|problem| cursor.refuse(&problem)).ok()
     });
     let body = object.get("body").map_or(Some(""), |c| c.string());
-    object.finish(&[]);
+    object.finish();
     Some(DirectResponse { status: status?, body: body?.to_owned().into() })
 }

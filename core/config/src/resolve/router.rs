@@ -11,11 +11,8 @@ use super::header_ops::header_ops;
 use super::names::Names;
 use super::route::route;
 use crate::diagnostic::{Finding, kind};
-use crate::reader::{Cursor, InertKey, Unique, refused, warned};
-
-const ROUTER_INERT: &[InertKey] = &[refused("router_configs", "virtual hosts are read from `virtual_hosts` alone")];
-
-const VIRTUAL_HOST_INERT: &[InertKey] = &[warned("require_tls", "MOSN does not read it either")];
+use crate::reader::{Cursor, Unique};
+use crate::schema;
 
 /// All routers of the file.
 #[derive(Default)]
@@ -56,8 +53,8 @@ struct Places<'a> {
 impl<'a> Routers<'a> {
     /// Reads one router.
     pub fn read(&mut self, cursor: &Cursor<'a>, clusters: &Names) {
-        let Some(mut object) = cursor.object() else { return };
-        let name = object.required("router_config_name", "the router's name").and_then(|cursor| {
+        let Some(mut object) = cursor.object(&schema::ROUTER) else { return };
+        let name = object.required("router_config_name").and_then(|cursor| {
             let name = cursor.name()?;
             self.names.insert(name);
             self.unique.check(&cursor, "router name", name).then_some(name)
@@ -80,7 +77,7 @@ impl<'a> Routers<'a> {
             virtual_hosts.push(host);
             places.push(at);
         }
-        object.finish(ROUTER_INERT);
+        object.finish();
         let Some(name) = name else { return };
         match RouteTable::new(RouterConfig { name: name.into(), virtual_hosts, headers }) {
             Ok(table) => {
@@ -94,13 +91,13 @@ impl<'a> Routers<'a> {
 type ReadVirtualHost<'a> = (VirtualHostConfig, Vec<PerFilter<'a>>, Vec<Vec<PerFilter<'a>>>, Places<'a>);
 
 fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -> Option<ReadVirtualHost<'a>> {
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::VIRTUAL_HOST)?;
     let name = object.get("name").and_then(|cursor| {
         let name = cursor.string().filter(|name| !name.is_empty())?;
         names.check(&cursor, "virtual host name", name);
         Some(name)
     });
-    let domains_at = object.required("domains", "an array of domains");
+    let domains_at = object.required("domains");
     let elements = domains_at.as_ref().and_then(|c| c.array()).unwrap_or_default();
     if let Some(cursor) = domains_at.filter(|c| c.says_nothing()) {
         cursor.error(Finding::mismatch(kind::BAD_VALUE, "at least one domain", "none"));
@@ -121,7 +118,7 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
         }
     }
     let per_filter = per_filter_config(object.get("per_filter_config"));
-    object.finish(VIRTUAL_HOST_INERT);
+    object.finish();
     let domains: Vec<_> = places.domains.iter().map(|(_, domain)| domain.clone()).collect();
     let name = name.map_or_else(|| domains.first().map(Domain::to_string).unwrap_or_default(), str::to_owned);
     let per_filter_config = to_json(&per_filter);
@@ -131,7 +128,7 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
 
 /// The entries of a `per_filter_config`.
 pub(super) fn per_filter_config<'a>(cursor: Option<Cursor<'a>>) -> Vec<PerFilter<'a>> {
-    let entries = cursor.and_then(|c| c.object()).map(|object| object.entries()).unwrap_or_default();
+    let entries = cursor.and_then(|c| c.map()).unwrap_or_default();
     entries.into_iter().map(|(filter, value)| PerFilter { filter, value }).collect()
 }
 

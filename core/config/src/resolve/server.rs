@@ -11,34 +11,8 @@ use super::names::Names;
 use super::router::Routers;
 use crate::diagnostic::{Finding, kind};
 use crate::document::NodeValue;
-use crate::reader::{Cursor, InertKey, ObjectReader, refused, warned};
-
-/// What becomes of the top-level keys that nobody reads.
-pub(super) const TOP_INERT: &[InertKey] = &[
-    refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
-    refused("static_resources", "clusters are read from `cluster_manager` alone"),
-    warned("disable_upgrade", "there is no live upgrade to switch off"),
-    warned("close_graceful", "there is no live upgrade to switch off"),
-    warned("tracing", "there are no traces"),
-    warned("metrics", "metrics are served by the admin listener, at /stats/prometheus"),
-    warned("pprof", "there is no Go runtime to profile"),
-    warned("third_part_codec", "there are no loadable codecs"),
-    warned("third_part_codecs", "there are no loadable codecs"),
-    warned("node", "there is no xDS"),
-    warned("plugin", "there are no plugin processes"),
-    warned("extends", "none of MOSN's extensions exist"),
-    warned("wasm_global_plugins", "there is no Wasm"),
-    warned("layered_runtime", "MOSN ignores it too"),
-    warned("pid", "no pid file is written"),
-    warned("uds_dir", "there is no live upgrade"),
-    warned("inherit_old_mosnconfig", "there is no live upgrade"),
-];
-
-const SERVER_INERT: &[InertKey] = &[
-    warned("mosn_server_name", "nothing shows the name"),
-    warned("global_log_roller", "logs are not rolled; move them away and send SIGUSR1"),
-    warned("use_netpoll_mode", "there is one way to poll"),
-];
+use crate::reader::{Cursor, ObjectReader};
+use crate::schema;
 
 /// MOSN's default for `graceful_timeout`.
 const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,12 +32,12 @@ pub(super) fn server<'a>(
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
 ) -> Option<Server<'a>> {
-    let servers = top.required("servers", "an array with one server")?;
+    let servers = top.required("servers")?;
     let elements = servers.array()?;
     if elements.len() != 1 {
         servers.error(Finding::mismatch(kind::BAD_VALUE, "exactly one server", elements.len().to_string()));
     }
-    let mut object = elements.first()?.object()?;
+    let mut object = elements.first()?.object(&schema::SERVER)?;
     let mut log = LogConfig::default();
     if let Some(path) = object.get("default_log_path").and_then(|c| c.string()) {
         log.target = LogTarget::parse(path);
@@ -82,7 +56,7 @@ pub(super) fn server<'a>(
     for entry in entries.and_then(|c| c.array()).unwrap_or_default() {
         listeners.extend(listener(&entry, taken, modules, &mut |config| routers.read(&config, clusters)));
     }
-    object.finish(SERVER_INERT);
+    object.finish();
     Some(Server { workers, log, graceful_timeout: graceful.unwrap_or(GRACEFUL_TIMEOUT), routers, listeners })
 }
 

@@ -1,18 +1,14 @@
 //! One entry of `stream_filters`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sidegate_api::{FaultPolicy, FilterSpec, ModuleSource, ModuleSpec, Quarantine, QuarantineAction};
 
 use super::modules::Modules;
 use crate::diagnostic::{Finding, kind};
-use crate::reader::{Cursor, InertKey, ObjectReader, warned};
-
-const GO_PLUGIN_INERT: &[InertKey] = &[warned("factory_method", "a module's entry point has a fixed name")];
-
-const SO_CONFIG_INERT: &[InertKey] = &[warned("watch", "files are not watched yet")];
+use crate::reader::{Cursor, ObjectReader};
+use crate::schema;
 
 const FAULT_POLICIES: &[(&str, FaultPolicy)] =
     &[("reply-500", FaultPolicy::Reply500), ("pass", FaultPolicy::Pass), ("reset", FaultPolicy::Reset)];
@@ -26,8 +22,8 @@ pub(super) struct FilterAt<'a> {
 }
 
 pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules<'_>) -> Option<FilterAt<'a>> {
-    let mut object = at.object()?;
-    let filter_type = object.required("type", "a stream filter's type").and_then(|cursor| {
+    let mut object = at.object(&schema::STREAM_FILTER)?;
+    let filter_type = object.required("type").and_then(|cursor| {
         let name = cursor.name()?;
         Some((cursor, name))
     });
@@ -52,7 +48,7 @@ pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules<'_>) -> O
     if let (Some(_), Some((_, cursor))) = (on_fault, &fault_of_module) {
         cursor.error(Finding::mismatch(kind::BAD_VALUE, "`on_fault` once", "it beside `so_config` too"));
     }
-    object.finish(&[]);
+    object.finish();
     let (type_at, filter_type) = filter_type?;
     if module_given && module.is_none() {
         return None;
@@ -66,14 +62,14 @@ pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules<'_>) -> O
 type ModuleAndFault<'a> = (Option<ModuleSpec>, Option<(FaultPolicy, Cursor<'a>)>);
 
 fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFault<'a> {
-    let Some(mut object) = cursor.object() else { return (None, None) };
+    let Some(mut object) = cursor.object(&schema::SO_CONFIG) else { return (None, None) };
     let so_path = so_path(&mut object);
     let name = object.get("name");
     let filter = object.get("filter").map_or(Some(""), |c| c.string());
     let sha256 = object.get("sha256").map(|c| sha256(&c));
     let on_fault = object.get("on_fault").and_then(|cursor| Some((cursor.choice(FAULT_POLICIES)?, cursor)));
     let quarantine = object.get("quarantine").map(|c| quarantine(&c));
-    object.finish(SO_CONFIG_INERT);
+    object.finish();
     let module = (|| {
         let (path_at, so_path) = so_path?;
         let name = modules.name(&path_at, &so_path, name.as_ref())?;
@@ -85,9 +81,9 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
 }
 
 fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules<'_>) -> Option<ModuleSpec> {
-    let mut object = cursor.object()?;
+    let mut object = cursor.object(&schema::GO_PLUGIN_CONFIG)?;
     let so_path = so_path(&mut object);
-    object.finish(GO_PLUGIN_INERT);
+    object.finish();
     let (path_at, so_path) = so_path?;
     let name = modules.name(&path_at, &so_path, None)?;
     let source = ModuleSource::GoPluginConfig;
@@ -104,7 +100,7 @@ fn some_or_refused<T>(value: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 fn so_path<'a>(object: &mut ObjectReader<'a>) -> Option<(Cursor<'a>, PathBuf)> {
-    let cursor = object.required("so_path", "the path of a shared library")?;
+    let cursor = object.required("so_path")?;
     let text = cursor.name()?;
     if text.contains('\0') {
         cursor.mismatch(kind::BAD_VALUE, "a path");
@@ -128,19 +124,12 @@ fn sha256(cursor: &Cursor<'_>) -> Option<[u8; 32]> {
 }
 
 fn quarantine(cursor: &Cursor<'_>) -> Option<Quarantine> {
-    let mut object = cursor.object()?;
-    let faults = object.required("faults", "a number of faults").and_then(|c| c.integer(1, 1_000_000));
-    let within = object.required("within", "a duration").and_then(|cursor| {
-        let within = cursor.duration()?;
-        if within == Duration::ZERO {
-            cursor.mismatch(kind::BAD_VALUE, "a duration above zero");
-            return None;
-        }
-        Some(within)
-    });
+    let mut object = cursor.object(&schema::QUARANTINE)?;
+    let faults = object.required("faults").and_then(|c| c.integer());
+    let within = object.required("within").and_then(|c| c.duration());
     let then = object
-        .required("then", "\"closed\" or \"bypass\"")
+        .required("then")
         .and_then(|c| c.choice(&[("closed", QuarantineAction::Closed), ("bypass", QuarantineAction::Bypass)]));
-    object.finish(&[]);
+    object.finish();
     Some(Quarantine { faults: u32::try_from(faults?).ok()?, within: within?, then: then? })
 }

@@ -130,6 +130,11 @@ pub fn env() -> LoadEnv {
     LoadEnv { metrics: Metrics::new(1), workers: 1, working_dir: PathBuf::from("/work-dir") }
 }
 
+pub fn build_env() -> BuildEnv {
+    let LoadEnv { metrics, workers, working_dir } = env();
+    BuildEnv { metrics, workers, search_dirs: vec![working_dir] }
+}
+
 pub fn load_with(path: &str, text: &str, mode: LoadMode) -> Result<Config, ConfigErrors> {
     ConfigFile::parse(Path::new(path), text)?.resolve(&registry().0, &env(), mode)
 }

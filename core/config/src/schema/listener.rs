@@ -1,0 +1,109 @@
+//! `servers[0].listeners[]`.
+
+use super::{
+    Key, Object, PROXY_FILTER, ROUTER, Rule, STREAM_FILTER, Shape, TLS_CONTEXT, key, refused, required, warned,
+};
+
+pub(crate) static LISTENER: Object =
+    Object::new("listener", "`servers[0].listeners[]`: a socket and what is done with its requests.", KEYS);
+
+static KEYS: &[Key] = &[
+    key("name", Shape::Text, "the address", "Unique."),
+    required(
+        "address",
+        Shape::Name,
+        "IP:port or unix:/path",
+        "`IP:port`, `[v6]:port`, `:port` (all IPv4 addresses), `localhost:port` or `unix:/path`. Unique. Port 0 takes \
+         a free one.",
+    ),
+    key(
+        "network",
+        Shape::Words(&["", "tcp", "unix"]),
+        "by address",
+        "With `unix` the address may be a bare path. UDP is not there yet.",
+    ),
+    key(
+        "connection_idle_timeout",
+        Shape::Duration,
+        "90s",
+        "Close a client's connection after this long without a request; `\"0\"`: never.",
+    ),
+    key("reuseport", Shape::Bool, "`false`", "One socket per worker instead of one accept point for all."),
+    key("bind_port", Shape::Bool, "`true`", "Nothing but `true` works: redirected connections are not there yet."),
+    required(
+        "filter_chains",
+        Shape::Array(&Shape::Object(&FILTER_CHAIN)),
+        "an array with one filter chain",
+        "Exactly one.",
+    ),
+    key(
+        "stream_filters",
+        Shape::Array(&Shape::Object(&STREAM_FILTER)),
+        "none",
+        "The filters that requests and responses pass, in order.",
+    ),
+    key("access_logs", Shape::Array(&Shape::Object(&ACCESS_LOG)), "none", "One line per request in each."),
+    refused("use_original_dst", "redirected connections would not reach their original destination"),
+    refused("original_dst", "redirected connections would not reach their original destination"),
+    refused("listener_filters", "what they do to connections would not happen"),
+    warned("type", "ingress and egress are treated alike"),
+    warned("inspector", "there is no TLS to tell from plain text"),
+    warned("default_read_buffer_size", "buffers grow as needed"),
+    warned("log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
+    warned("log_level", "MOSN ignores it too"),
+    warned("disable_conn_io", "MOSN ignores it too"),
+    warned("access_log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
+];
+
+pub(crate) static FILTER_CHAIN: Object = Object::new(
+    "filter_chain",
+    "`listeners[].filter_chains[0]`.",
+    &[
+        required(
+            "filters",
+            Shape::Array(&Shape::Object(&NETWORK_FILTER)),
+            "an array with one `proxy` filter",
+            "Exactly one `proxy`; a `connection_manager` beside it may define a router.",
+        ),
+        key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards clients."),
+        key("tls_context_set", Shape::Array(&Shape::Object(&TLS_CONTEXT)), "none", "Several of them."),
+        warned("match", "there is one filter chain"),
+    ],
+);
+
+pub(crate) static NETWORK_FILTER: Object = Object::new(
+    "network_filter",
+    "`filter_chains[0].filters[]`.",
+    &[
+        required(
+            "type",
+            Shape::Words(&["proxy", "connection_manager"]),
+            "a network filter's type",
+            "`proxy` serves HTTP; `connection_manager` only carries a router.",
+        ),
+        key(
+            "config",
+            Shape::Either(&[Shape::Object(&PROXY_FILTER), Shape::Object(&ROUTER)]),
+            "",
+            "That of the `proxy` filter (required there), or a router.",
+        ),
+    ],
+)
+.rules(&[
+    Rule::When { key: "type", word: "proxy", then: "config", shape: Shape::Object(&PROXY_FILTER) },
+    Rule::When { key: "type", word: "connection_manager", then: "config", shape: Shape::Object(&ROUTER) },
+]);
+
+pub(crate) static ACCESS_LOG: Object = Object::new(
+    "access_log",
+    "`listeners[].access_logs[]`: one line per finished request, also for those whose head was refused.",
+    &[
+        required("log_path", Shape::Name, "a file, stdout or stderr", "A file, `stdout` or `stderr`."),
+        key(
+            "log_format",
+            Shape::Text,
+            "a line with everything",
+            "Text with `%variable%` parts; `%%` is a percent sign, absent values are `-`.",
+        ),
+    ],
+);

@@ -1,0 +1,122 @@
+//! The `proxy` network filter.
+
+use super::{Key, MAX_SIZE, NUMBER, Object, SIZE, Shape, key, own, refused, required, warned};
+
+pub(crate) static PROXY_FILTER: Object = Object::new(
+    "proxy",
+    "`config` of the network filter `proxy`: how requests are read and what is told to the upstream.",
+    &[
+        required("router_config_name", Shape::Name, "the name of a router", "The router to use."),
+        key(
+            "downstream_protocol",
+            Shape::Text,
+            "`Http1`",
+            "`Http1`. `Auto` and lists with either are taken as `Http1`, with a warning; others are errors.",
+        ),
+        key(
+            "upstream_protocol",
+            Shape::Text,
+            "`Http1`",
+            "Not read, as in MOSN: requests go upstream as HTTP/1.1. Others than `Http1` and `Auto` are warned about.",
+        ),
+        key("extend_config", Shape::Object(&EXTEND_CONFIG), "", "Limits, flat or in an object per protocol."),
+        own("limits", Shape::Object(&LIMITS), "", "More limits."),
+        own("timeouts", Shape::Object(&TIMEOUTS), "", "How long each part of an exchange may take."),
+        own("forwarding", Shape::Object(&FORWARDING), "", "What the upstream is told of the client."),
+        warned("name", "nothing refers to it"),
+        warned("fallback_for_unknown_protocol", "there is one protocol only"),
+        warned("router_handler_name", "there is one way to match routes"),
+        warned("validate_clusters", "clusters are always checked"),
+        warned("concurrency_num", "`processor` says how many workers there are"),
+    ],
+);
+
+pub(crate) static EXTEND_CONFIG: Object = Object::new(
+    "extend_config",
+    "`extend_config` of the `proxy` filter: limits for all protocols and for single ones.",
+    &[
+        key("Http1", Shape::Object(&EXTEND_HTTP1), "", "The same for HTTP/1 alone; goes before those beside it."),
+        refused("sub_protocol", "there is no such protocol"),
+        warned("http2_use_stream", "bodies are always streamed"),
+        warned("Http2", "there is no HTTP/2"),
+        warned("bolt", "there is no bolt"),
+        warned("enable_bolt_goaway", "there is no bolt"),
+    ],
+)
+.and(MOSN_LIMITS);
+
+pub(crate) static EXTEND_HTTP1: Object = Object::new("extend_config_http1", "`extend_config.Http1`.", MOSN_LIMITS);
+
+const MOSN_LIMITS: &[Key] = &[
+    key(
+        "max_header_size",
+        SIZE,
+        "8192",
+        "Bytes of a request head; 431 above, 414 if the request line alone is over it. 0: the default.",
+    ),
+    key("max_request_body_size", NUMBER, "no bound", "Bytes of a request body; 413 above. 0: no bound."),
+];
+
+pub(crate) static LIMITS: Object = Object::new(
+    "limits",
+    "`limits` of the `proxy` filter.",
+    &[
+        own("max_headers", Shape::Integer(1, 10_000), "100", "Fields of a request head; 431 above."),
+        own(
+            "max_buffered_body",
+            Shape::Integer(1, MAX_SIZE),
+            "1048576",
+            "Bytes of a body that a filter may hold whole; above, 413 for requests and 502 for responses.",
+        ),
+    ],
+);
+
+pub(crate) static TIMEOUTS: Object = Object::new(
+    "timeouts",
+    "`timeouts` of the `proxy` filter. `\"0\"` is no bound.",
+    &[
+        own(
+            "request_header",
+            Shape::Duration,
+            "10s",
+            "From a request's first byte to the end of its head; 408. A new connection that says nothing is closed \
+             after this or `connection_idle_timeout`, whichever is shorter.",
+        ),
+        own("request_body", Shape::Duration, "60s", "Between two pieces of a request body; 408."),
+        own("response_write", Shape::Duration, "60s", "Between two pieces that the client takes; then cut."),
+        own(
+            "response",
+            Shape::Duration,
+            "60s",
+            "From the end of the request to the response head (504), between two pieces of its body (then cut), and \
+             between two pieces of the request that the host takes. A route's `timeout` takes its place.",
+        ),
+        own(
+            "filter_pending",
+            Shape::PositiveDuration,
+            "15s",
+            "How long a filter may stay pending; then a fault. Above zero.",
+        ),
+    ],
+);
+
+pub(crate) static FORWARDING: Object = Object::new(
+    "forwarding",
+    "`forwarding` of the `proxy` filter.",
+    &[
+        own(
+            "x_forwarded_for",
+            Shape::Words(&["append", "replace", "remove", "pass"]),
+            "`append`",
+            "`append` the client's address, `replace` what is there by it, `remove`, `pass` (leave alone). `replace` \
+             and `remove` also take away `forwarded`, `x-real-ip`, `x-forwarded-host`, `x-forwarded-proto` and \
+             `x-forwarded-port`.",
+        ),
+        own(
+            "x_request_id",
+            Shape::Words(&["keep", "make", "pass"]),
+            "`keep`",
+            "`keep` (make one if there is none), `make` (always), `pass` (leave alone).",
+        ),
+    ],
+);

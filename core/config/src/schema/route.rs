@@ -1,0 +1,114 @@
+//! One entry of `virtual_hosts[].routers`.
+
+use super::headers::HEADER_EDITS;
+use super::router::PER_FILTER_CONFIG;
+use super::{Object, Rule, Shape, key, own, refused, required, warned};
+
+/// A header name, for JSON Schema.
+pub(super) const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+pub(crate) static ROUTE: Object = Object::new(
+    "route",
+    "`virtual_hosts[].routers[]`: which requests it takes and what becomes of them.",
+    &[
+        own("name", Shape::Text, "the match as text", "For logs."),
+        key("match", Shape::Object(&MATCH), "every request", "The requests it takes."),
+        key("route", Shape::Object(&ROUTE_ACTION), "", "Send the request to a cluster."),
+        key("redirect", Shape::Object(&REDIRECT), "", "Answer with another place."),
+        key("direct_response", Shape::Object(&DIRECT_RESPONSE), "", "Answer at once."),
+        PER_FILTER_CONFIG,
+        warned("request_mirror_policies", "requests are not mirrored"),
+        warned("metadata", "nothing uses it"),
+    ],
+)
+.rules(&[Rule::ExactlyOne(&["route", "redirect", "direct_response"])]);
+
+pub(crate) static MATCH: Object = Object::new(
+    "match",
+    "`match` of a route. The path as `prefix`, `path` or `regex` says, and all \
+     `headers`. Paths are judged with dot segments resolved and escaped letters, digits, `-`, `.`, \
+     `_`, `~` decoded.",
+    &[
+        key("prefix", Shape::Text, "", "The path begins with it; `/api` also takes `/apix`."),
+        key("path", Shape::Text, "", "The path is it, without regard to case."),
+        key("regex", Shape::Text, "", "Found anywhere in the path; anchor it with `^` and `$`."),
+        key("headers", Shape::Array(&Shape::Object(&HEADER_MATCH)), "none", "All must agree."),
+        refused("variables", "the route would match other requests"),
+        refused("dsl_expressions", "the route would match other requests"),
+    ],
+)
+.rules(&[Rule::First(&["prefix", "path", "regex"])]);
+
+pub(crate) static HEADER_MATCH: Object = Object::new(
+    "header_match",
+    "`match.headers[]`. Beside `prefix`, `path` or `regex` the name `method` means the HTTP method; `host` is the \
+     authority.",
+    &[
+        required("name", Shape::Name, "a header name", "The first field of that name counts."),
+        required("value", Shape::Text, "the header's value", "The value, or a pattern that is found in it."),
+        key("regex", Shape::Bool, "`false`", "Whether `value` is a pattern."),
+    ],
+);
+
+pub(crate) static ROUTE_ACTION: Object = Object::new(
+    "route_action",
+    "`route` of a route: send the request to a cluster.",
+    &[
+        required("cluster_name", Shape::Name, "a cluster", "Must be defined."),
+        key("timeout", Shape::Duration, "`timeouts.response`", "Takes its place; `\"0\"` does not."),
+        key("prefix_rewrite", Shape::Text, "", "Takes the place of the matched `prefix` or `path`; needs one of them."),
+        key(
+            "regex_rewrite",
+            Shape::Object(&REGEX_REWRITE),
+            "",
+            "Replaces in the path. Ignored beside `prefix_rewrite`.",
+        ),
+        key("host_rewrite", Shape::Text, "", "The authority that is sent; goes before the next two."),
+        key("auto_host_rewrite_header", Shape::Text, "", "The authority is that request header's value."),
+        key("auto_host_rewrite", Shape::Bool, "`false`", "The authority is the chosen host's `hostname`."),
+        key("upstream_protocol", Shape::Words(&["", "Auto", "Http1"]), "`Http1`", "HTTP/1.1 it is in any case."),
+        refused("weighted_clusters", "all requests would go to one cluster"),
+        refused("cluster_header", "requests would not go to the cluster the header names"),
+        refused("cluster_variable", "requests would not go to the cluster the variable names"),
+        refused("metadata_match", "requests would reach hosts outside their subset"),
+        warned("retry_policy", "failed requests are not retried"),
+        warned("hash_policy", "no balancer here uses hashes"),
+    ],
+)
+.and(HEADER_EDITS)
+.rules(&[Rule::First(&["prefix_rewrite", "regex_rewrite"])]);
+
+pub(crate) static REGEX_REWRITE: Object = Object::new(
+    "regex_rewrite",
+    "`route.regex_rewrite`: replaces every match in the path.",
+    &[
+        required("pattern", Shape::Object(&REGEX_PATTERN), "an object with `regex`", "What is replaced."),
+        key("substitution", Shape::Text, "nothing", "By what; groups are `$1`, `${name}`."),
+    ],
+);
+
+pub(crate) static REGEX_PATTERN: Object = Object::new(
+    "regex_pattern",
+    "`regex_rewrite.pattern`.",
+    &[required("regex", Shape::Text, "a regular expression", "The pattern.")],
+);
+
+pub(crate) static REDIRECT: Object = Object::new(
+    "redirect",
+    "`redirect` of a route: parts of the request's URL to replace, at least one of the three.",
+    &[
+        key("response_code", Shape::Codes(&[0, 301, 302, 303, 307, 308]), "301", "The status. 0: the default."),
+        key("path_redirect", Shape::Text, "", "The path; the query stays unless it has one."),
+        key("host_redirect", Shape::Text, "", "Host and port."),
+        key("scheme_redirect", Shape::Text, "", "`http` or `https`."),
+    ],
+);
+
+pub(crate) static DIRECT_RESPONSE: Object = Object::new(
+    "direct_response",
+    "`direct_response` of a route.",
+    &[
+        required("status", Shape::Integer(200, 599), "a status code", "The status."),
+        key("body", Shape::Text, "empty", "Sent as `text/plain`."),
+    ],
+);

@@ -1,0 +1,58 @@
+//! `routers[]`, and the `connection_manager` filters that define routers too.
+
+use super::headers::HEADER_EDITS;
+use super::{Object, ROUTE, Shape, TEXTS, key, own, refused, required, warned};
+
+pub(crate) static ROUTER: Object = Object::new(
+    "router",
+    "`servers[0].routers[]`: virtual hosts by domain, each with its routes.",
+    &[
+        required("router_config_name", Shape::Name, "the router's name", "Unique; `proxy` filters refer to it."),
+        key(
+            "virtual_hosts",
+            Shape::Array(&Shape::Object(&VIRTUAL_HOST)),
+            "none",
+            "The one with the closest domain is asked; the others are not searched after it.",
+        ),
+        refused("router_configs", "virtual hosts are read from `virtual_hosts` alone"),
+    ],
+)
+.and(HEADER_EDITS);
+
+pub(crate) static VIRTUAL_HOST: Object = Object::new(
+    "virtual_host",
+    "`routers[].virtual_hosts[]`.",
+    &[
+        key("name", Shape::Text, "the first domain", "For logs; unique in its router."),
+        required(
+            "domains",
+            TEXTS,
+            "an array of domains",
+            "At least one. Tried as `host:port`, `host`, `*.suffix:port`, `*.suffix`, `*`, the longest suffix first, \
+             without regard to case. `host` alone and `host:*` take any port.",
+        ),
+        key(
+            "routers",
+            Shape::Array(&Shape::Object(&ROUTE)),
+            "none",
+            "The routes. The first that agrees decides; without one the answer is 404.",
+        ),
+        key(
+            "per_filter_config",
+            Shape::Map(&Shape::Anything),
+            "none",
+            "Configurations by filter `name`; that of the route goes before it.",
+        ),
+        warned("require_tls", "MOSN does not read it either"),
+    ],
+)
+.and(HEADER_EDITS);
+
+/// Kept beside its like on virtual hosts.
+pub(super) const PER_FILTER_CONFIG: super::Key = own(
+    "per_filter_config",
+    Shape::Map(&Shape::Anything),
+    "none",
+    "Configurations by filter `name`, for every filter that takes one. A name that no filter of a listener with this \
+     router has is an error.",
+);

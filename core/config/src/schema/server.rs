@@ -1,0 +1,71 @@
+//! The top of the file and its only server.
+
+use super::{ADMIN, CLUSTER_MANAGER, Key, LISTENER, Object, ROUTER, Shape, key, refused, required, warned};
+
+pub(crate) static TOP: Object = Object::new(
+    "top",
+    "The whole file.",
+    &[
+        required("servers", Shape::Array(&Shape::Object(&SERVER)), "an array with one server", "Exactly one entry."),
+        key("cluster_manager", Shape::Object(&CLUSTER_MANAGER), "no clusters", "The hosts that requests go to."),
+        key(
+            "admin",
+            Shape::Object(&ADMIN),
+            "no admin interface",
+            "The admin interface: metrics, state, log levels, modules.",
+        ),
+        refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
+        refused("static_resources", "clusters are read from `cluster_manager` alone"),
+        warned("disable_upgrade", "there is no live upgrade to switch off"),
+        warned("close_graceful", "there is no live upgrade to switch off"),
+        warned("tracing", "there are no traces"),
+        warned("metrics", "metrics are served by the admin listener, at /stats/prometheus"),
+        warned("pprof", "there is no Go runtime to profile"),
+        warned("third_part_codec", "there are no loadable codecs"),
+        warned("third_part_codecs", "there are no loadable codecs"),
+        warned("node", "there is no xDS"),
+        warned("plugin", "there are no plugin processes"),
+        warned("extends", "none of MOSN's extensions exist"),
+        warned("wasm_global_plugins", "there is no Wasm"),
+        warned("layered_runtime", "MOSN ignores it too"),
+        warned("pid", "no pid file is written"),
+        warned("uds_dir", "there is no live upgrade"),
+        warned("inherit_old_mosnconfig", "there is no live upgrade"),
+    ],
+);
+
+pub(crate) static SERVER: Object = Object::new("server", "`servers[0]`: logs, workers, routers and listeners.", KEYS);
+
+static KEYS: &[Key] = &[
+    key(
+        "default_log_path",
+        Shape::Text,
+        "`stderr`",
+        "The process log: a file, `stdout` or `stderr`. Missing folders are made.",
+    ),
+    key(
+        "default_log_level",
+        // Any case, as in MOSN; the schema names one.
+        Shape::Words(&["", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]),
+        "`INFO`",
+        "Events below it are not logged. `FATAL` is the same as `ERROR`; case does not matter.",
+    ),
+    key(
+        "graceful_timeout",
+        Shape::Duration,
+        "30s",
+        "How long streams may take to finish on SIGTERM. `\"0\"` is the default.",
+    ),
+    key(
+        "processor",
+        Shape::Either(&[Shape::Integer(0, 1024), Shape::Pattern("^(auto|[0-9]+)?$")]),
+        "`auto`",
+        "Number of workers, 1 to 1024. `auto` and 0: one per core that the process may use. \
+         `sidegate run --workers` goes before it.",
+    ),
+    key("routers", Shape::Array(&Shape::Object(&ROUTER)), "none", "Tables that choose what happens to a request."),
+    key("listeners", Shape::Array(&Shape::Object(&LISTENER)), "none", "Sockets that clients connect to."),
+    warned("mosn_server_name", "nothing shows the name"),
+    warned("global_log_roller", "logs are not rolled; move them away and send SIGUSR1"),
+    warned("use_netpoll_mode", "there is one way to poll"),
+];

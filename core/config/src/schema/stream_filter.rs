@@ -1,0 +1,85 @@
+//! One entry of `stream_filters`.
+
+use super::{Object, Rule, Shape, key, own, own_required, required, warned};
+
+/// `on_fault`
+const ON_FAULT: Shape = Shape::Words(&["reply-500", "pass", "reset"]);
+
+pub(crate) static STREAM_FILTER: Object = Object::new(
+    "stream_filter",
+    "`listeners[].stream_filters[]`: a built-in filter, or one from a module.",
+    &[
+        required(
+            "type",
+            Shape::Name,
+            "a stream filter's type",
+            "A built-in filter; any word if the entry names a module.",
+        ),
+        key("config", Shape::Free, "`{}`", "For the filter."),
+        own("name", Shape::Name, "the module's name, else the type", "For `per_filter_config`, metrics and logs."),
+        own(
+            "on_fault",
+            ON_FAULT,
+            "`reply-500`",
+            "What a fault of the filter does to its stream: reply 500, `pass` (go on without the filter; cut if it \
+             had changed body bytes), or `reset` the connection.",
+        ),
+        own("so_config", Shape::Object(&SO_CONFIG), "", "The module that the filter comes from."),
+        key(
+            "go_plugin_config",
+            Shape::Object(&GO_PLUGIN_CONFIG),
+            "",
+            "MOSN's way to name a module. A Go plugin itself is no module and is refused.",
+        ),
+    ],
+)
+.rules(&[Rule::AtMostOne(&["so_config", "go_plugin_config"])]);
+
+pub(crate) static SO_CONFIG: Object = Object::new(
+    "so_config",
+    "`so_config`: the module of a stream filter.",
+    &[
+        own_required(
+            "so_path",
+            Shape::Name,
+            "the path of a shared library",
+            "The file. A relative path is looked up in the folder of the configuration file, then in the working \
+             directory.",
+        ),
+        own(
+            "name",
+            Shape::Pattern("^[A-Za-z0-9._-]+$"),
+            "the file's name without extension",
+            "The module's name: letters, digits, `.`, `_`, `-`. One file has one name, one name one file.",
+        ),
+        own("filter", Shape::Text, "its only one", "Which filter of the module."),
+        own("sha256", Shape::Pattern("^[0-9A-Fa-f]{64}$"), "not pinned", "Refuse any other file. Hexadecimal."),
+        own("on_fault", ON_FAULT, "", "As beside `so_config`; in one of the two places."),
+        own("quarantine", Shape::Object(&QUARANTINE), "none", "What follows when the filter faults too often."),
+        warned("watch", "files are not watched yet"),
+    ],
+);
+
+pub(crate) static QUARANTINE: Object = Object::new(
+    "quarantine",
+    "`so_config.quarantine`: after so many faults within so long, until a restart.",
+    &[
+        own_required("faults", Shape::Integer(1, 1_000_000), "a number of faults", "How many."),
+        own_required("within", Shape::PositiveDuration, "a duration", "The window they are counted in."),
+        own_required(
+            "then",
+            Shape::Words(&["closed", "bypass"]),
+            "\"closed\" or \"bypass\"",
+            "`closed`: 500 for every stream; `bypass`: go on without the filter.",
+        ),
+    ],
+);
+
+pub(crate) static GO_PLUGIN_CONFIG: Object = Object::new(
+    "go_plugin_config",
+    "`go_plugin_config`: MOSN's key for the module of a stream filter.",
+    &[
+        required("so_path", Shape::Name, "the path of a shared library", "As in `so_config`."),
+        warned("factory_method", "a module's entry point has a fixed name"),
+    ],
+);

@@ -1,0 +1,108 @@
+//! Tables and readers agree, and the schema agrees with both.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::diagnostic::Report;
+use crate::document::{Format, parse};
+use crate::reader::Cursor;
+use crate::resolve::{LoadMode, read_all};
+
+/// All tables that the document leads to.
+fn tables() -> Vec<&'static Object> {
+    fn walk(shape: &'static Shape, found: &mut Vec<&'static Object>) {
+        match shape {
+            Shape::Object(table) if !found.iter().any(|other| std::ptr::eq(*other, *table)) => {
+                found.push(table);
+                table.keys().for_each(|key| walk(&key.shape, found));
+            }
+            Shape::Array(inner) | Shape::Map(inner) => walk(inner, found),
+            Shape::Either(shapes) => shapes.iter().for_each(|shape| walk(shape, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(&DOCUMENT, &mut found);
+    found
+}
+
+/// A value of this shape, not necessarily a sensible one. Where there is a
+/// choice, `turn` decides.
+fn sample(shape: &'static Shape, turn: usize) -> Value {
+    match shape {
+        Shape::Text | Shape::Name | Shape::Pattern(_) => "x".into(),
+        Shape::Address => "127.0.0.1:1".into(),
+        Shape::Words(words) => words[turn % words.len()].into(),
+        Shape::Codes(codes) => codes[turn % codes.len()].into(),
+        Shape::Bool => true.into(),
+        Shape::Integer(low, _) => (*low).into(),
+        Shape::Duration | Shape::PositiveDuration => "1s".into(),
+        Shape::Array(element) => json!([sample(element, turn)]),
+        Shape::Object(table) => everything(table, turn),
+        Shape::Map(value) => json!({"x": sample(value, turn)}),
+        Shape::Free | Shape::Anything => json!({}),
+        Shape::Either(shapes) => sample(&shapes[turn % shapes.len()], turn),
+    }
+}
+
+/// An object with every key of the table, except where only some may stand
+/// together.
+fn everything(table: &'static Object, turn: usize) -> Value {
+    let mut object: Map<String, Value> =
+        table.keys().map(|key| (key.name.to_owned(), sample(&key.shape, turn))).collect();
+    for rule in table.rules {
+        match rule {
+            Rule::ExactlyOne(names) | Rule::AtMostOne(names) | Rule::First(names) => {
+                let kept = names[turn % names.len()];
+                object.retain(|key, _| key == kept || !names.contains(&key.as_str()));
+            }
+            Rule::When { key, word, then, shape } => {
+                if object[*key] == *word {
+                    object.insert((*then).to_owned(), sample(shape, turn));
+                }
+            }
+        }
+    }
+    Value::Object(object)
+}
+
+#[test]
+fn names_are_unique() {
+    let mut names = BTreeSet::new();
+    for table in tables() {
+        assert!(names.insert(table.name), "two tables are called {}", table.name);
+        let mut keys = BTreeSet::new();
+        for key in table.keys() {
+            assert!(keys.insert(key.name.to_ascii_lowercase()), "{}.{} stands twice", table.name, key.name);
+            assert!(!key.doc.is_empty() || key.standing == Standing::Quiet, "{}.{} says nothing", table.name, key.name);
+        }
+    }
+}
+
+/// If this fails, a reader does not read a key of its table: read it, or take
+/// it out of the table, or give it a standing that needs no reader.
+#[test]
+fn every_key_of_every_table_is_read() {
+    let (registry, _) = crate::resolve::tests::registry();
+    let report = Report::new("c.json");
+    let mut nodes = Vec::new();
+    for turn in 0..24 {
+        nodes.push(parse(&sample(&DOCUMENT, turn).to_string(), Format::Json).unwrap());
+    }
+    for node in &nodes {
+        read_all(
+            Cursor::root(node, &report, &DOCUMENT),
+            &registry,
+            &crate::resolve::tests::build_env(),
+            LoadMode::NoLoad,
+        );
+    }
+    let unread = tables().into_iter().flat_map(|table| {
+        let keys = table.keys().filter(|key| key.standing.is_read());
+        keys.filter(|key| !report.was_read(table.name, key.name)).map(move |key| format!("{}.{}", table.name, key.name))
+    });
+    let unread: Vec<String> = unread.collect();
+    assert!(unread.is_empty(), "no reader asks for these keys: {unread:#?}");
+}
