@@ -9,12 +9,14 @@ pub struct BodyBuffer {
     start: usize,
     /// A filter changed bytes since the flag was last taken.
     edited: bool,
+    /// No bytes follow these.
+    last: bool,
 }
 
 impl BodyBuffer {
     /// An empty buffer without allocation.
     pub const fn new() -> Self {
-        BodyBuffer { bytes: Vec::new(), start: 0, edited: false }
+        BodyBuffer { bytes: Vec::new(), start: 0, edited: false, last: false }
     }
 
     /// The bytes, in order.
@@ -67,6 +69,18 @@ impl BodyBuffer {
     /// Whether a filter changed bytes since the last call.
     pub fn take_edited(&mut self) -> bool {
         std::mem::take(&mut self.edited)
+    }
+
+    /// Whether the body ends with these bytes. Unlike the end flag of a body
+    /// hook, which stands for the whole message, this is so in front of
+    /// trailers too: a filter that holds bytes back has to let them go now.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// For the proxy: says whether the body ends with these bytes.
+    pub fn set_last(&mut self, last: bool) {
+        self.last = last;
     }
 
     /// Gives memory back that a large body left behind.

@@ -124,6 +124,11 @@ pub trait StreamFilterBuilder: Send + Sync {
     /// Everything that can be said about `spec` without running foreign code.
     fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>>;
 
+    /// JSON Schema of `config`, for `sidegate schema`.
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({"type": "object"})
+    }
+
     /// Checks and builds.
     fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>>;
 }

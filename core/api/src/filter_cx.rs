@@ -1,8 +1,11 @@
 //! What a filter may see and do in a hook.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::stream::HeadState;
 use crate::{
-    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LocalReply, ResumeHandle, ResumeSlot,
+    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, ResumeHandle, ResumeSlot,
     RouteFilterConfig, StreamState, Variable, VariableValue, WorkerIndex, check_filter_header, check_trailer, is_token,
 };
 
@@ -352,6 +355,23 @@ impl<'a> FilterCx<'a> {
         Ok(self.body_mut(direction)?.drain(count))
     }
 
+    /// This filter wants nothing more of this stream's body and trailers of
+    /// `direction`. Said in a header hook, it makes the stream go on as if the
+    /// filter had not asked for that body: its announced length stays.
+    pub fn waive_body(&mut self, direction: BodyDirection) {
+        self.stream.waived_bodies[direction as usize] = true;
+    }
+
+    /// Asks for a host with this metadata, over what the route's
+    /// `metadata_match` says of `key`. Counts from the next choice of a host.
+    pub fn set_metadata(&mut self, key: Arc<str>, value: Arc<str>) {
+        let asked = LbMetadata::new([(key, value)]);
+        self.stream.metadata = Some(match &self.stream.metadata {
+            Some(before) => asked.over(before),
+            None => asked,
+        });
+    }
+
     /// Sets the reply to send after this hook returns `Stop`. Status 200 to
     /// 599, fields checked like any that a filter writes.
     pub fn reply(&mut self, reply: LocalReply) -> Result<(), EditError> {
@@ -375,6 +395,13 @@ impl<'a> FilterCx<'a> {
     /// Calls in the same hook return handles for the same wait.
     pub fn resume_handle(&mut self) -> ResumeHandle {
         self.stream.resume.get_or_insert_with(ResumeSlot::new).arm()
+    }
+
+    /// Lets the host resume the stream after `delay`, if this hook returns
+    /// `Pending`. The delay is no fault, however long it is; it may take some
+    /// tens of milliseconds more, never less. A handle may still resume earlier.
+    pub fn wake_after(&mut self, delay: Duration) {
+        self.stream.wake_after = Some(delay);
     }
 
     /// Object of the route's `per_filter_config` for this filter.

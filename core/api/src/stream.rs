@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::variable::NamedVariables;
-use crate::{BodyBuffer, Headers, LocalReply, PeerText, ResumeSlot};
+use crate::{BodyBuffer, Headers, LbMetadata, LocalReply, PeerText, ResumeSlot};
 
 /// Everything the proxy and its filters know of one stream. It lives on its
 /// worker and is reused by the next stream of a keep-alive connection, so that
@@ -32,6 +32,14 @@ pub struct StreamState {
     pub reply: Option<Box<LocalReply>>,
     /// Made on the first `Pending`.
     pub resume: Option<Arc<ResumeSlot>>,
+    /// Time after which the hook that is running or just returned wants to be
+    /// resumed without anybody's doing.
+    pub wake_after: Option<Duration>,
+    /// Bodies (request, response) of which the hook that is running or just
+    /// returned wants to see nothing.
+    pub waived_bodies: [bool; 2],
+    /// What filters ask of the host, over what the route asks; `None`: nothing.
+    pub metadata: Option<LbMetadata>,
 }
 
 impl StreamState {
@@ -51,10 +59,14 @@ impl StreamState {
         }
         for body in [&mut self.request_body, &mut self.response_body] {
             body.clear();
+            body.set_last(false);
             body.shrink(KEEP_BYTES);
         }
         self.named.clear();
         self.reply = None;
+        self.wake_after = None;
+        self.waived_bodies = [false; 2];
+        self.metadata = None;
         if let Some(resume) = self.resume.take() {
             resume.close();
         }

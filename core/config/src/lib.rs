@@ -24,16 +24,16 @@
 mod diagnostic;
 pub mod document;
 mod dump;
-mod duration;
 mod file;
-mod nearest;
 mod reader;
 mod resolve;
 mod schema;
 
 pub use diagnostic::{ConfigErrors, Diagnostic, kind};
 pub use dump::{REDACTED, redact};
-pub use duration::{DurationError, parse_duration};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{AccessLogConfig, AdminConfig, Config, Listener, LoadMode};
 pub use schema::json_schema;
+pub use sidegate_api::duration::{DurationError, parse_duration};
+
+use sidegate_api::{duration, nearest};

@@ -125,6 +125,7 @@ impl FilterChain {
         let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
         let Some(filter) = slot.filter.as_mut() else { return Verdict::Continue };
         stream.reply = None;
+        stream.wake_after = None;
         let source = RouteSource { filters: &env.listener.config.filters, route: env.route };
         let interests = env.listener.plan.interests[index];
         let max_body = env.listener.config.limits.max_buffered_body;
@@ -132,6 +133,12 @@ impl FilterChain {
         let status = catch_unwind(AssertUnwindSafe(|| run(&mut **filter, hook, cx, &interests)))
             .unwrap_or_else(|_| Status::Fault(FilterFault::new("panicked")));
         slot.changed_body |= stream.request_body.take_edited() | stream.response_body.take_edited();
+        if stream.waived_bodies != [false; 2] {
+            let waived = std::mem::take(&mut stream.waived_bodies);
+            for (over, waived) in slot.passed_over.iter_mut().zip(waived) {
+                *over |= waived;
+            }
+        }
         if !matches!(status, Status::Pending)
             && let Some(resume) = &stream.resume
         {

@@ -4,9 +4,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use sidegate_api::{
-    BodyDirection, BodyInterest, EndOfStream, FaultPolicy, Headers, ReceiverPhase, ResetBy, ResponseFlags,
-};
+use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, FaultPolicy, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
@@ -95,7 +93,7 @@ impl Stream<'_> {
                 }
                 BodyEvent::End => {
                     self.state.request_body.clear();
-                    let end = trailers_follow(&self.state.request_trailers);
+                    let end = self.body_ends(BodyDirection::Request);
                     self.chunk(BodyDirection::Request, before, end).await?;
                     self.trailers(BodyDirection::Request, before).await?;
                     self.keep_chunk()?;
@@ -143,10 +141,7 @@ impl Stream<'_> {
             return Ok(());
         }
         self.pass(direction).passed = until;
-        let end = trailers_follow(match direction {
-            BodyDirection::Request => &self.state.request_trailers,
-            BodyDirection::Response => &self.state.response_trailers,
-        });
+        let end = self.body_ends(direction);
         self.chunk(direction, &order[from..until], end).await?;
         self.trailers(direction, &order[from..until]).await
     }
@@ -194,6 +189,30 @@ impl Stream<'_> {
     /// `ended`, for this part or from the head on.
     fn sees(&self, index: usize, direction: BodyDirection, ended: Option<ReceiverPhase>) -> bool {
         self.chain.sees_body(index, direction) && ended != Some(self.phase_in(index, direction))
+    }
+
+    /// What is in the stream's buffer ends the body: the end flag for it, since
+    /// trailers may still follow.
+    pub(crate) fn body_ends(&mut self, direction: BodyDirection) -> EndOfStream {
+        let state = &mut *self.state;
+        let (body, trailers) = match direction {
+            BodyDirection::Request => (&mut state.request_body, &state.request_trailers),
+            BodyDirection::Response => (&mut state.response_body, &state.response_trailers),
+        };
+        body.set_last(true);
+        if trailers.is_empty() { EndOfStream::End } else { EndOfStream::More }
+    }
+
+    /// Whether a filter sees body or trailers of `direction` on this stream.
+    pub(crate) fn watches(&self, direction: BodyDirection) -> bool {
+        self.listener.plan.body(direction).any(|(index, _)| self.chain.sees_body(index, direction))
+    }
+
+    /// Whether a filter may change the length of that body.
+    pub(crate) fn edits(&self, direction: BodyDirection) -> bool {
+        self.listener.plan.body(direction).any(|(index, interest)| {
+            matches!(interest, BodyInterest::Stream | BodyInterest::Whole) && self.chain.sees_body(index, direction)
+        })
     }
 
     /// Calls a body or trailer hook; comes back with the phase that it ended.
@@ -255,31 +274,29 @@ impl Stream<'_> {
         }
     }
 
-    /// Waits for a resume; false if the time is up. Ends when the client goes
+    /// Waits for a resume or for the time that the filter named; false if the
+    /// time for a resume is up. Ends when the client goes
     /// away: nobody needs to wait for it then.
     async fn resumed(&mut self) -> Result<bool, Halt> {
-        self.timers.filter.set(Some(self.listener.config.timeouts.filter_pending));
+        let wake_after = self.state.wake_after.take();
+        let of_listener = self.listener.config.timeouts.filter_pending;
+        self.timers.filter.set(Some(wake_after.unwrap_or(of_listener)));
+        let mut by_handle = false;
         let resumed = poll_fn(|cx| {
             if self.state.resume.as_ref().is_some_and(|slot| slot.poll_resumed(cx)) {
+                by_handle = true;
                 return Poll::Ready(Ok(true));
             }
             if let Poll::Ready(gone) = self.poll_client_gone(cx) {
                 return Poll::Ready(Err(gone));
             }
-            self.timers.filter.poll(cx).map(|()| Ok(false))
+            self.timers.filter.poll(cx).map(|()| Ok(wake_after.is_some()))
         })
         .await;
         self.timers.filter.set(None);
-        if !matches!(resumed, Ok(true))
-            && let Some(slot) = &self.state.resume
-        {
+        if !by_handle && let Some(slot) = &self.state.resume {
             slot.disarm();
         }
         resumed
     }
-}
-
-/// The end flag for the last body chunk: trailers may still follow.
-pub(crate) fn trailers_follow(trailers: &Headers) -> EndOfStream {
-    if trailers.is_empty() { EndOfStream::End } else { EndOfStream::More }
 }

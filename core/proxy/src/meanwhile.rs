@@ -10,7 +10,6 @@ use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
 use crate::halt::Halt;
-use crate::hooks::trailers_follow;
 use crate::relay::{Attempt, Download, Event, Upload};
 use crate::stream::{ClientSide, Stream};
 
@@ -31,7 +30,7 @@ impl Stream<'_> {
     pub(crate) async fn filter_request_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
         let listener = self.listener.clone();
         self.state.request_body.clear();
-        let end = trailers_follow(&self.state.request_trailers);
+        let end = self.body_ends(BodyDirection::Request);
         self.chunk(BodyDirection::Request, &listener.plan.request_body, end).await?;
         self.trailers(BodyDirection::Request, &listener.plan.request_body).await?;
         attempt.upload = Upload::Buffered(EndOfStream::End);
@@ -51,7 +50,7 @@ impl Stream<'_> {
     pub(crate) async fn filter_response_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
         let listener = self.listener.clone();
         self.state.response_body.clear();
-        let end = trailers_follow(&self.state.response_trailers);
+        let end = self.body_ends(BodyDirection::Response);
         self.chunk(BodyDirection::Response, &listener.plan.response_body, end).await?;
         self.trailers(BodyDirection::Response, &listener.plan.response_body).await?;
         attempt.download = Download::Buffered(EndOfStream::End);
@@ -78,7 +77,7 @@ impl Stream<'_> {
                 }
                 Event::ResponseEnd => {
                     self.state.response_body.clear();
-                    let end = trailers_follow(&self.state.response_trailers);
+                    let end = self.body_ends(BodyDirection::Response);
                     self.chunk(BodyDirection::Response, before, end).await?;
                     self.trailers(BodyDirection::Response, before).await?;
                     self.keep_response_chunk()?;

@@ -1,7 +1,7 @@
 //! Which filter wants what, worked out once per snapshot so that a stream
 //! only walks over hooks that exist.
 
-use sidegate_api::{BodyInterest, Interests, ReceiverPhase};
+use sidegate_api::{BodyDirection, BodyInterest, Interests, ReceiverPhase};
 
 use crate::FilterEntry;
 
@@ -63,21 +63,19 @@ impl ChainPlan {
         body_phase(&self.interests[index])
     }
 
-    /// Whether a filter may change the length of the request body.
-    pub(crate) fn edits_request_body(&self) -> bool {
-        self.request_body.iter().any(|&i| edits(self.interests[i].request_body))
-    }
-
-    /// Whether a filter may change the length of the response body.
-    pub(crate) fn edits_response_body(&self) -> bool {
-        self.response_body.iter().any(|&i| edits(self.interests[i].response_body))
+    /// Filters that see the body or trailers of `direction`, in order, and how.
+    pub(crate) fn body(&self, direction: BodyDirection) -> impl Iterator<Item = (usize, BodyInterest)> + '_ {
+        let order = match direction {
+            BodyDirection::Request => &self.request_body,
+            BodyDirection::Response => &self.response_body,
+        };
+        order.iter().map(move |&index| {
+            let wants = &self.interests[index];
+            (index, if direction == BodyDirection::Request { wants.request_body } else { wants.response_body })
+        })
     }
 }
 
 fn body_phase(wants: &Interests) -> ReceiverPhase {
     wants.phases.first_phase().unwrap_or(ReceiverPhase::BeforeRoute)
-}
-
-fn edits(interest: BodyInterest) -> bool {
-    matches!(interest, BodyInterest::Stream | BodyInterest::Whole)
 }

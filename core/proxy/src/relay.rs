@@ -177,7 +177,7 @@ impl Stream<'_> {
                 true => BodyLength::Length(self.state.request_body.len() as u64),
                 false => BodyLength::Chunked,
             }
-        } else if self.has_request_body() && plan.edits_request_body() {
+        } else if self.has_request_body() && self.edits(BodyDirection::Request) {
             BodyLength::Chunked
         } else {
             self.meta.body
@@ -263,14 +263,14 @@ impl Stream<'_> {
                 Upload::Reading => match self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
                     Poll::Ready(Ok(BodyEvent::Data(count))) => {
                         self.state.info.bytes_received += count as u64;
-                        if !self.listener.plan.request_body.is_empty() {
+                        if self.watches(BodyDirection::Request) {
                             return Poll::Ready(Ok(Event::RequestData(count)));
                         }
                         attempt.upload = Upload::Direct(count);
                         continue;
                     }
                     Poll::Ready(Ok(BodyEvent::End)) => {
-                        if !self.listener.plan.request_body.is_empty() {
+                        if self.watches(BodyDirection::Request) {
                             return Poll::Ready(Ok(Event::RequestEnd));
                         }
                         wire.output.finish(&self.state.request_trailers);
@@ -326,14 +326,14 @@ impl Stream<'_> {
                 },
                 Download::Reading => match attempt.connection.wire.poll_body(cx, &mut self.state.response_trailers) {
                     Poll::Ready(Ok(BodyEvent::Data(count))) => {
-                        if !self.listener.plan.response_body.is_empty() {
+                        if self.watches(BodyDirection::Response) {
                             return Poll::Ready(Ok(Event::ResponseData(count)));
                         }
                         attempt.download = Download::Direct(count);
                         continue;
                     }
                     Poll::Ready(Ok(BodyEvent::End)) => {
-                        if !self.listener.plan.response_body.is_empty() {
+                        if self.watches(BodyDirection::Response) {
                             return Poll::Ready(Ok(Event::ResponseEnd));
                         }
                         self.down.wire.output.finish(&self.state.response_trailers);

@@ -145,9 +145,8 @@ impl Stream<'_> {
     }
 
     fn response_framing(&mut self, body: BodyLength) -> ResponseFraming {
-        let plan = &self.listener.plan;
         if !self.may_have_body() {
-            if plan.edits_response_body() {
+            if self.edits(BodyDirection::Response) {
                 // The length that GET would have is not known here.
                 self.state.response.headers.remove(b"content-length");
             }
@@ -161,7 +160,7 @@ impl Stream<'_> {
         } else {
             match body {
                 BodyLength::None => ResponseFraming::Length(0),
-                BodyLength::Length(length) if length == 0 || !plan.edits_response_body() => {
+                BodyLength::Length(length) if length == 0 || !self.edits(BodyDirection::Response) => {
                     ResponseFraming::Length(length)
                 }
                 BodyLength::Length(_) | BodyLength::Chunked | BodyLength::UntilClose => ResponseFraming::Chunked,

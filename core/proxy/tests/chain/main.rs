@@ -18,3 +18,4 @@ mod statuses;
 mod trailers;
 mod upstream;
 mod variables;
+mod wishes;

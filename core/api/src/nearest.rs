@@ -2,7 +2,7 @@
 
 /// The name that takes the fewest edits to reach, if that is few enough to be
 /// a slip. Case does not count.
-pub(crate) fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Longer texts are no slip of anything here, and the table is quadratic.
     if text.len() > 100 {
         return None;
@@ -19,7 +19,7 @@ pub(crate) fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `; did you mean "x"?`, or nothing.
-pub(crate) fn hint<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+pub fn hint<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(text, names).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
 
