@@ -6,6 +6,22 @@ use std::fmt;
 use sidegate_abi as abi;
 
 /// Why the host did not do what was asked. Nothing was changed.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Curious {}
+/// # impl RequestFilter for Curious {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     // Framing belongs to the host, and there is no response yet.
+///     assert_eq!(cx.headers_mut().set("content-length", "5"), Err(HostError::Reserved));
+///     assert_eq!(cx.headers_mut().set("a", "b\r\nc: d"), Err(HostError::BadValue));
+///     assert_eq!(cx.response_mut().set("a", "b"), Err(HostError::NotNow));
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// # let host = TestHost::new::<Curious>(serde_json::json!({})).unwrap();
+/// # assert_eq!(host.request("GET", "/", &[]).run().fault, None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HostError {
@@ -75,6 +91,21 @@ impl fmt::Display for HostError {
 impl Error for HostError {}
 
 /// What a hook wants to happen next.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Drop {}
+/// # impl RequestFilter for Drop {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     match cx.path() {
+///         Some("/quiet") => Ok(Status::Terminate),
+///         _ => Ok(Status::Continue),
+///     }
+/// }
+/// # }
+/// # let host = TestHost::new::<Drop>(serde_json::json!({})).unwrap();
+/// assert!(host.request("GET", "/quiet", &[]).run().response.is_none());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Status {
@@ -97,10 +128,28 @@ pub enum Status {
 /// What a hook returns. `?` works on every error type: an error is a fault of
 /// this stream, handled as the filter's `on_fault` policy says, and after it
 /// the filter is only dropped.
+///
+/// ```
+/// # use sidegate_sdk::prelude::*;
+/// fn on_request_headers(cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let rate: u32 = cx.headers().get_str("x-rate").unwrap_or("1").parse()?;
+///     cx.headers_mut().set("x-rate", (rate * 2).to_string())?;
+///     Ok(Status::Continue)
+/// }
+/// ```
 pub type HookResult = Result<Status, Fault>;
 
 /// Why a filter gave up on a stream, for the log. It is not an
 /// [`Error`] itself, so that every error converts into it.
+///
+/// ```
+/// # use sidegate_sdk::Fault;
+/// fn read(text: &str) -> Result<u64, Fault> {
+///     Ok(text.parse()?)
+/// }
+/// assert_eq!(read("x").unwrap_err().message(), "invalid digit found in string");
+/// assert_eq!(Fault::new("no token").message(), "no token");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     message: String,
@@ -118,13 +167,78 @@ impl Fault {
     }
 }
 
+/// Makes a [`Fault`] of what is missing or went wrong, with words that say
+/// what was tried. `?` alone works too, where the error says enough.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Quota {}
+/// # impl RequestFilter for Quota {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let text = cx.headers().get_str("x-quota").or_fault("no x-quota")?;
+///     let quota: u64 = text.parse().or_fault("x-quota")?;
+///     assert_eq!(quota, 7);
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// # let host = TestHost::new::<Quota>(serde_json::json!({})).unwrap();
+/// assert_eq!(host.request("GET", "/", &[("x-quota", "7")]).run().fault, None);
+/// let outcome = host.request("GET", "/", &[("x-quota", "x")]).run();
+/// assert_eq!(outcome.fault.unwrap(), "x-quota: invalid digit found in string");
+/// ```
+pub trait OrFault<T> {
+    /// The value, or a fault with these words.
+    fn or_fault(self, what: &str) -> Result<T, Fault>;
+}
+
+impl<T> OrFault<T> for Option<T> {
+    fn or_fault(self, what: &str) -> Result<T, Fault> {
+        self.ok_or_else(|| Fault::new(what))
+    }
+}
+
+impl<T, E: fmt::Display> OrFault<T> for Result<T, E> {
+    fn or_fault(self, what: &str) -> Result<T, Fault> {
+        self.map_err(|error| Fault::new(format!("{what}: {error}")))
+    }
+}
+
+/// Returns from a hook with a [`Fault`] that has this message:
+/// `bail!("no token for {user}")`.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Broken {}
+/// # impl RequestFilter for Broken {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     bail!("cannot work on {}", cx.path().unwrap_or("?"))
+/// }
+/// # }
+/// # let host = TestHost::new::<Broken>(serde_json::json!({})).unwrap();
+/// assert_eq!(host.request("GET", "/x", &[]).run().fault.unwrap(), "cannot work on /x");
+/// ```
+#[macro_export]
+macro_rules! bail {
+    ($($message:tt)+) => {
+        return ::core::result::Result::Err($crate::Fault::new(::std::format!($($message)+)))
+    };
+}
+
 impl<E: Error> From<E> for Fault {
     fn from(error: E) -> Fault {
         Fault::new(error.to_string())
     }
 }
 
-/// Why a configuration was refused.
+/// Why a configuration was refused. `sidegate check` shows it at the key that
+/// [`ConfigError::path`] names.
+///
+/// ```
+/// # use sidegate_sdk::ConfigError;
+/// let error = ConfigError::new("limits.rate", "expected a number above 0, found 0");
+/// assert_eq!(error.to_string(), "limits.rate: expected a number above 0, found 0");
+/// assert_eq!(error.within("routes[2]").path, "routes[2].limits.rate");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// Where, as `key.key[0]`; empty for the whole.
@@ -138,6 +252,13 @@ impl ConfigError {
     pub fn new(path: impl Into<String>, message: impl fmt::Display) -> ConfigError {
         ConfigError { path: path.into(), message: message.to_string() }
     }
+
+    /// The same about a value inside of `parent`.
+    pub fn within(mut self, parent: &str) -> ConfigError {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{parent}{dot}{}", self.path);
+        self
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -150,3 +271,23 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+/// Makes a [`ConfigError`] of any error: says which key is to blame.
+///
+/// ```
+/// # use sidegate_sdk::{At, ConfigError};
+/// fn key(file: &str) -> Result<Vec<u8>, ConfigError> {
+///     std::fs::read(file).at("key_file")
+/// }
+/// assert_eq!(key("/nowhere").unwrap_err().to_string(), "key_file: No such file or directory (os error 2)");
+/// ```
+pub trait At<T> {
+    /// The value, or an error about the value at `path`.
+    fn at(self, path: impl Into<String>) -> Result<T, ConfigError>;
+}
+
+impl<T, E: fmt::Display> At<T> for Result<T, E> {
+    fn at(self, path: impl Into<String>) -> Result<T, ConfigError> {
+        self.map_err(|error| ConfigError::new(path, error))
+    }
+}

@@ -4,10 +4,11 @@ use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
 use crate::host::Host;
+use crate::metrics::sealed::Define;
 use crate::objects::{ConfigValue, RouteObject, WorkerObject};
 use crate::{
-    Complete, ConfigError, Counter, Gauge, Histogram, HookResult, Hooks, Logger, Phase, RequestBody, RequestHeaders,
-    RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Resumed, Status,
+    Complete, ConfigError, Counter, Family, Gauge, Histogram, HookResult, Hooks, Label, Logger, Metric, Phase,
+    RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Resumed, Status,
 };
 
 /// The short way for a filter that looks at request heads and keeps nothing
@@ -148,17 +149,26 @@ impl FactoryEnv {
 
     /// Defines a counter. The same name and labels give the same series again.
     pub fn counter(&mut self, name: &str, labels: &[(&str, &str)]) -> Result<Counter, ConfigError> {
-        Counter::define(self.host, name, labels)
+        Define::define(self, name, labels)
     }
 
     /// Defines a gauge.
     pub fn gauge(&mut self, name: &str, labels: &[(&str, &str)]) -> Result<Gauge, ConfigError> {
-        Gauge::define(self.host, name, labels)
+        Define::define(self, name, labels)
     }
 
     /// Defines a histogram.
     pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)]) -> Result<Histogram, ConfigError> {
-        Histogram::define(self.host, name, labels)
+        Define::define(self, name, labels)
+    }
+
+    /// Defines one metric for each value of the label `L`, beside `labels`.
+    pub fn family<M: Metric, L: Label>(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Family<M, L>, ConfigError> {
+        Family::define(self, name, labels)
     }
 }
 

@@ -176,7 +176,8 @@ impl<'s> HeadersMut<'s> {
     /// Replaces all fields `name` by one.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HostError> {
         let set = host_fn!(self.map.host, header_set)?;
-        let (name, value) = (abi::Slice::from_bytes(name.as_ref()), abi::Slice::from_bytes(value.as_ref()));
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let (name, value) = (abi::Slice::from_bytes(name), abi::Slice::from_bytes(value));
         // SAFETY: in the stream's hook; both are lent for the call.
         check(unsafe { set(self.map.stream, self.map.map as u32, name, value) })
     }
@@ -184,7 +185,8 @@ impl<'s> HeadersMut<'s> {
     /// Appends a field.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HostError> {
         let add = host_fn!(self.map.host, header_add)?;
-        let (name, value) = (abi::Slice::from_bytes(name.as_ref()), abi::Slice::from_bytes(value.as_ref()));
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let (name, value) = (abi::Slice::from_bytes(name), abi::Slice::from_bytes(value));
         // SAFETY: in the stream's hook; both are lent for the call.
         check(unsafe { add(self.map.stream, self.map.map as u32, name, value) })
     }

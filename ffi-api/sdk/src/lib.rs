@@ -33,8 +33,15 @@
 //! `on_fault` policy says and nothing else. Hooks must not block: a filter
 //! that must wait takes a [`ResumeHandle`], returns [`Status::Pending`] and is
 //! resumed from any thread.
+//!
+//! Feature `http`: names, values, methods and statuses of the `http` crate.
+//! Feature `abi_stable`: the module carries the type layout of the ABI.
 
+#![deny(missing_docs)]
+
+mod background;
 mod body;
+pub mod config;
 mod context;
 mod entry;
 mod error;
@@ -43,6 +50,8 @@ mod filter;
 mod headers;
 mod hooks;
 mod host;
+#[cfg(feature = "http")]
+mod http_types;
 mod metrics;
 mod objects;
 mod panic;
@@ -53,19 +62,20 @@ mod tables;
 pub mod testing;
 mod variable;
 
+pub use background::Background;
 pub use body::{Body, BodyMut};
 pub use context::{
     Complete, RequestBody, RequestHeaders, RequestTrailers, ResetBy, ResponseBody, ResponseHeaders, ResponseTrailers,
     Resumed,
 };
-pub use error::{ConfigError, Fault, HookResult, HostError, Status};
+pub use error::{At, ConfigError, Fault, HookResult, HostError, OrFault, Status};
 pub use filter::{FactoryEnv, Filter, FilterEnv, FilterFactory, NoConfig, RequestFilter, Shared};
 pub use headers::{Headers, HeadersMut, Values};
 pub use hooks::{BodyMode, Hooks, Phase};
 pub use host::{Level, Logger};
-pub use metrics::{Counter, Gauge, Histogram};
+pub use metrics::{Counter, Family, Gauge, Histogram, Label, Metric};
 pub use objects::{ConfigValue, RouteObject, WorkerObject};
-pub use reply::Reply;
+pub use reply::{IntoBytes, Reply, ReplyStatus};
 pub use resume::ResumeHandle;
 pub use stream::Stream;
 pub use variable::{NumberVariable, Variable};
@@ -73,10 +83,11 @@ pub use variable::{NumberVariable, Variable};
 /// Everything a filter usually needs.
 pub mod prelude {
     pub use crate::{
-        BodyMode, Complete, ConfigError, ConfigValue, Counter, FactoryEnv, Fault, Filter, FilterEnv, FilterFactory,
-        Gauge, Histogram, HookResult, Hooks, HostError, Level, NoConfig, NumberVariable, Phase, Reply, RequestBody,
-        RequestFilter, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, ResumeHandle,
-        Resumed, RouteObject, Status, Stream, Variable, WorkerObject,
+        bail, At, Background, BodyMode, Complete, ConfigError, ConfigValue, Counter, FactoryEnv, Family, Fault, Filter,
+        FilterEnv, FilterFactory, Gauge, Histogram, HookResult, Hooks, HostError, Level, Logger, NoConfig,
+        NumberVariable, OrFault, Phase, Reply, RequestBody, RequestFilter, RequestHeaders, RequestTrailers, ResetBy,
+        ResponseBody, ResponseHeaders, ResponseTrailers, ResumeHandle, Resumed, RouteObject, Status, Stream, Variable,
+        WorkerObject,
     };
 }
 

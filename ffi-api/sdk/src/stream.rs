@@ -1,5 +1,7 @@
 //! A stream in a hook's hands: what every hook can see and do.
 
+mod facts;
+
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -7,16 +9,35 @@ use sidegate_abi as abi;
 
 use crate::body::Direction;
 use crate::headers::Map;
-use crate::host::{check, host_fn, lent, Host};
+use crate::host::{check, host_fn, Host};
 use crate::objects::{RouteObject, WorkerObject};
-use crate::{
-    Body, BodyMut, Headers, HeadersMut, HookResult, HostError, Logger, NumberVariable, Phase, Reply, ResumeHandle,
-    Status, Variable,
-};
+use crate::{Body, BodyMut, Headers, HeadersMut, HookResult, HostError, Logger, Phase, Reply, ResumeHandle, Status};
 
 /// One request and its response, for the time of one hook. The contexts of the
 /// hooks ([`RequestHeaders`](crate::RequestHeaders) and so on) are this and a
 /// little more.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Versions {}
+/// # impl RequestFilter for Versions {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let (Some("GET"), Some(path)) = (cx.method(), cx.path()) else {
+///         return cx.reply(Reply::new(405));
+///     };
+///     if let Some(rest) = path.strip_prefix("/v1/") {
+///         let path = format!("/v2/{rest}");
+///         cx.set_variable(Variable::Path, path)?;
+///         cx.set_named("version", "1")?;
+///     }
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// # let host = TestHost::new::<Versions>(serde_json::json!({})).unwrap();
+/// let outcome = host.request("GET", "/v1/items?x=1", &[]).run();
+/// assert_eq!(outcome.upstream.as_ref().unwrap().target, "/v2/items?x=1");
+/// assert_eq!(outcome.named("version"), Some("1"));
+/// ```
 ///
 /// What it lends (header values, variables, body slices) is borrowed from it:
 /// it cannot be kept beyond the hook nor across a change.
@@ -95,6 +116,26 @@ impl<'a> Stream<'a> {
         self.map_mut(Map::Response)
     }
 
+    /// The request's trailers, as far as they have come.
+    pub fn request_trailers(&self) -> Headers<'_> {
+        self.map(Map::RequestTrailers)
+    }
+
+    /// The request's trailers, to change or to add where there were none.
+    pub fn request_trailers_mut(&mut self) -> HeadersMut<'_> {
+        self.map_mut(Map::RequestTrailers)
+    }
+
+    /// The response's trailers, as far as they have come.
+    pub fn response_trailers(&self) -> Headers<'_> {
+        self.map(Map::ResponseTrailers)
+    }
+
+    /// The response's trailers, to change or to add where there were none.
+    pub fn response_trailers_mut(&mut self) -> HeadersMut<'_> {
+        self.map_mut(Map::ResponseTrailers)
+    }
+
     pub(crate) fn map(&self, map: Map) -> Headers<'_> {
         // SAFETY: borrowed from the hook's stream, which nobody else changes
         // while the hook runs.
@@ -114,64 +155,6 @@ impl<'a> Stream<'a> {
     pub(crate) fn body_of_mut(&mut self, direction: Direction) -> BodyMut<'_> {
         // SAFETY: as `map_mut`.
         unsafe { BodyMut::new(self.host, self.raw, direction) }
-    }
-
-    /// Text of a variable, if it has one yet.
-    pub fn variable(&self, variable: Variable) -> Option<&[u8]> {
-        let get = host_fn!(self.host, variable_get).ok()?;
-        let mut value = abi::Slice::EMPTY;
-        // SAFETY: in the stream's hook.
-        check(unsafe { get(self.raw, variable as u32, &mut value) }).ok()?;
-        // SAFETY: lent until the stream is changed, which the borrow excludes.
-        Some(unsafe { lent(value) })
-    }
-
-    /// The same as text; `None` also if it is not UTF-8.
-    pub fn variable_str(&self, variable: Variable) -> Option<&str> {
-        std::str::from_utf8(self.variable(variable)?).ok()
-    }
-
-    /// Value of a number variable, if it has one yet.
-    pub fn number(&self, variable: NumberVariable) -> Option<u64> {
-        let get = host_fn!(self.host, variable_get_u64).ok()?;
-        let mut value = 0;
-        // SAFETY: in the stream's hook.
-        check(unsafe { get(self.raw, variable as u32, &mut value) }).ok()?;
-        Some(value)
-    }
-
-    /// Sets a variable that can be set.
-    pub fn set_variable(&mut self, variable: Variable, value: impl AsRef<[u8]>) -> Result<(), HostError> {
-        self.set_raw(variable as u32, value.as_ref())
-    }
-
-    /// Sets the status of the response; once there is one.
-    pub fn set_status(&mut self, status: u16) -> Result<(), HostError> {
-        self.set_raw(abi::VAR_STATUS, status.to_string().as_bytes())
-    }
-
-    fn set_raw(&mut self, variable: u32, value: &[u8]) -> Result<(), HostError> {
-        let set = host_fn!(self.host, variable_set)?;
-        // SAFETY: in the stream's hook; the value is lent for the call.
-        check(unsafe { set(self.raw, variable, abi::Slice::from_bytes(value)) })
-    }
-
-    /// Value of a variable that the stream's filters share by name.
-    pub fn named(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let get = host_fn!(self.host, named_get).ok()?;
-        let mut value = abi::Slice::EMPTY;
-        // SAFETY: in the stream's hook; the name is lent for the call.
-        check(unsafe { get(self.raw, abi::Slice::from_bytes(name.as_ref()), &mut value) }).ok()?;
-        // SAFETY: lent until the stream is changed, which the borrow excludes.
-        Some(unsafe { lent(value) })
-    }
-
-    /// Sets a variable that the stream's filters share by name.
-    pub fn set_named(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), HostError> {
-        let set = host_fn!(self.host, named_set)?;
-        let (name, value) = (abi::Slice::from_bytes(name.as_ref()), abi::Slice::from_bytes(value.as_ref()));
-        // SAFETY: in the stream's hook; both are lent for the call.
-        check(unsafe { set(self.raw, name, value) })
     }
 
     /// Sets the reply and stops: `return cx.reply(Reply::text(403, "no\n"))`.

@@ -4,6 +4,23 @@ use sidegate_abi as abi;
 
 /// A fact of a stream that has text. Method, path and the like are variables,
 /// never headers.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Show {}
+/// # impl RequestFilter for Show {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let listener = cx.variable_str(Variable::ListenerName).unwrap_or("?").to_owned();
+///     cx.headers_mut().set("x-listener", listener)?;
+///     cx.set_variable(Variable::Query, "")?;
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// # let host = TestHost::new::<Show>(serde_json::json!({})).unwrap();
+/// let request = host.request("GET", "/?q", &[]).variable(Variable::ListenerName, "edge");
+/// let upstream = request.run().upstream.unwrap();
+/// assert_eq!((upstream.header("x-listener"), upstream.target.as_str()), (Some("edge"), "/"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 #[non_exhaustive]
@@ -48,7 +65,39 @@ pub enum Variable {
     ResponseDetails = abi::VAR_RESPONSE_DETAILS,
 }
 
+impl Variable {
+    pub(crate) const ALL: [Variable; 19] = [
+        Variable::Method,
+        Variable::Path,
+        Variable::Query,
+        Variable::Target,
+        Variable::Authority,
+        Variable::Scheme,
+        Variable::Protocol,
+        Variable::DownstreamRemoteAddress,
+        Variable::DownstreamLocalAddress,
+        Variable::ListenerName,
+        Variable::VirtualHost,
+        Variable::RouteName,
+        Variable::ClusterName,
+        Variable::UpstreamHost,
+        Variable::RequestId,
+        Variable::DownstreamRemoteIp,
+        Variable::TlsPeerSubject,
+        Variable::TlsServerName,
+        Variable::ResponseDetails,
+    ];
+}
+
 /// A fact of a stream that is a number.
+///
+/// ```
+/// # use sidegate_sdk::prelude::*;
+/// fn on_complete(cx: &mut Complete<'_>) {
+///     let sent = cx.number(NumberVariable::BytesSent);
+///     sidegate_sdk::info!(cx, "{sent:?} bytes");
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 #[non_exhaustive]

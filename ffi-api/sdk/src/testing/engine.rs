@@ -39,15 +39,16 @@ struct Engine<'h> {
     calls: Vec<Call>,
     pending_timeout: Duration,
     leave_when_pending: bool,
+    worker_state: *mut c_void,
 }
 
 pub(super) fn run(test: TestStream<'_>, route_config: *mut c_void) -> Outcome {
     let mut filter = ptr::null_mut();
     // SAFETY: the SDK's table and a living factory, on its worker's thread.
     let made = unsafe {
-        (*test.host.factory_table)
-            .create_filter
-            .map(|create| create(test.host.factory, 0, test.host.worker_state, &mut filter))
+        (*test.host.factory_table).create_filter.map(|create| {
+            create(test.host.factory, test.worker as u32, test.host.worker_states[test.worker], &mut filter)
+        })
     };
     if made != Some(abi::OK) {
         let fault = test.host.logs().pop().map_or_else(|| "create_filter failed".to_owned(), |(_, line)| line);
@@ -61,6 +62,7 @@ pub(super) fn run(test: TestStream<'_>, route_config: *mut c_void) -> Outcome {
         calls: Vec::new(),
         pending_timeout: test.pending_timeout,
         leave_when_pending: test.leave_when_pending,
+        worker_state: test.host.worker_states[test.worker],
     };
     let mut outcome = Outcome::default();
     let ended = engine.request(&test, &mut outcome);
@@ -274,6 +276,7 @@ impl Engine<'_> {
             upstream_duration_ns: abi::NO_DURATION,
         };
         let hook = self.hook(abi::PHASE_SEND, true);
+        self.state().hook = "on_complete";
         self.calls.push(Call { hook: "on_complete", phase: Phase::Send, status: None });
         // SAFETY: the SDK's table and a living filter.
         unsafe {
@@ -290,20 +293,23 @@ impl Engine<'_> {
         self.calls.push(Call { hook: "destroy", phase: Phase::Send, status: None });
         // SAFETY: the filter is destroyed here and nowhere else; the stream was
         // boxed by `run`.
-        unsafe {
+        let stream = unsafe {
             if let Some(destroy) = (*self.host.filter_table).destroy {
                 destroy(self.filter);
             }
-            drop(Box::from_raw(self.stream));
-        }
+            Box::from_raw(self.stream)
+        };
+        let text = |name: Vec<u8>| String::from_utf8_lossy(&name).into_owned();
         outcome.calls = self.calls;
+        outcome.actions = stream.actions;
+        outcome.named = stream.named.into_iter().map(|(name, value)| (text(name), value)).collect();
     }
 
     fn hook(&mut self, phase: u32, end: bool) -> abi::Hook {
         abi::Hook {
             size: size_of::<abi::Hook>() as u64,
             stream: self.state().as_raw(),
-            worker_state: self.host.worker_state,
+            worker_state: self.worker_state,
             phase,
             flags: if end { abi::HOOK_END } else { 0 },
         }
@@ -336,6 +342,7 @@ impl Engine<'_> {
 
     fn call_once(&mut self, name: &'static str, hook: Option<abi::HookFn>, phase: u32, end: bool) -> u32 {
         let what = self.hook(phase, end);
+        self.state().hook = name;
         // SAFETY: the SDK's table and a living filter; hooks never nest.
         let status = hook.map_or(abi::STATUS_CONTINUE, |hook| unsafe { hook(self.filter, &what) });
         self.calls.push(Call { hook: name, phase: Phase::from_number(phase), status: Some(status) });

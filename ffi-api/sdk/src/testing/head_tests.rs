@@ -74,16 +74,16 @@ fn absent_host_functions_are_errors_and_short_tables_are_refused() {
     table.header_get = None;
     table.resume_handle = None;
     table.reply = None;
-    let host = TestHost::with_table::<Lonely>(table, json!({})).unwrap();
+    let host = TestHost::with_table::<Lonely>(table, json!({}), 1).unwrap();
     let outcome = host.request("GET", "/", &[]).run();
     assert_eq!(outcome.fault.as_deref(), Some("not supported by this host"));
 
     let mut table = table::HOST;
     table.size -= 8;
-    let refused = TestHost::with_table::<Lonely>(table, json!({})).unwrap_err();
+    let refused = TestHost::with_table::<Lonely>(table, json!({}), 1).unwrap_err();
     assert!(refused.message.contains("function table has"), "{refused}");
     let mut table = table::HOST;
     table.abi_major = 2;
-    let refused = TestHost::with_table::<Lonely>(table, json!({})).unwrap_err();
+    let refused = TestHost::with_table::<Lonely>(table, json!({}), 1).unwrap_err();
     assert_eq!(refused.message, "the host speaks ABI 2.0, expected 1.x");
 }

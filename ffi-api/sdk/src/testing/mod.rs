@@ -42,11 +42,55 @@
 //! checks. It has no routes: the filter gets the route's settings that
 //! [`TestStream::route_config`] names, and an upstream that answers what
 //! [`TestStream::respond`] says, by default an empty 200.
+//!
+//! # Scripts
+//!
+//! [`TestHost::play`] and [`TestHost::play_file`] send streams that are written
+//! down, one directive a line:
+//!
+//! | line | means |
+//! |---|---|
+//! | `request METHOD TARGET` | begins a stream |
+//! | `name: value` | a header of the request, or of the response after `response` |
+//! | `body "text"` | a chunk of its body; escapes are those of Rust's byte strings |
+//! | `trailer name: value` | one of its trailers |
+//! | `response STATUS` | begins what the upstream answers; an empty 200 without |
+//! | `route JSON` | the route's settings for the filter |
+//! | `named NAME = VALUE` | a variable that an earlier filter shares |
+//! | `variable NAME = VALUE` | a [`Variable`](crate::Variable), by its name there |
+//! | `worker NUMBER` | the worker that the stream lives on |
+//! | `leave` | the client leaves as soon as a hook is pending |
+//! | `advance MILLISECONDS` | time passes before the stream |
+//!
+//! Empty lines, and lines that begin with `#`, mean nothing. Each stream gives
+//! one [`Outcome`].
+//!
+//! ```
+//! # use sidegate_sdk::{prelude::*, testing::TestHost};
+//! # #[derive(serde::Deserialize)] struct Pass {}
+//! # impl RequestFilter for Pass {
+//! #   fn on_request_headers(&self, _: &mut RequestHeaders<'_>) -> HookResult { Ok(Status::Continue) }
+//! # }
+//! # let host = TestHost::new::<Pass>(serde_json::json!({})).unwrap();
+//! let outcomes = host.play(r#"
+//!     request POST /items?x=1
+//!     host: example.test
+//!     body "first line\n"
+//!     body "\xff\x00"
+//!     response 201
+//!     location: /items/1
+//!
+//!     request GET /items/1
+//! "#).unwrap();
+//! assert_eq!(outcomes[0].upstream.as_ref().unwrap().body, b"first line\n\xff\0");
+//! assert_eq!((outcomes[0].status(), outcomes[1].status()), (Some(201), Some(200)));
+//! ```
 
 mod engine;
 #[cfg(test)]
 mod head_tests;
 mod outcome;
+mod script;
 mod state;
 mod stream;
 mod table;
@@ -57,13 +101,16 @@ mod tests;
 
 use std::ffi::c_void;
 use std::mem::size_of;
+use std::path::Path;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use sidegate_abi as abi;
 
-pub use outcome::{Call, Outcome, Request, Response, Source};
+pub use outcome::{Action, Call, Outcome, Request, Response, Source};
+pub use script::ScriptError;
 pub use stream::TestStream;
 
 use crate::entry::{create, make_factory, Offer};
@@ -71,6 +118,23 @@ use crate::{ConfigError, FilterFactory, Level};
 use state::ModuleState;
 
 /// A factory in an in-memory host. Lives on the thread that made it.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Clock {}
+/// # impl RequestFilter for Clock {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let now = cx.logger().monotonic();
+///     sidegate_sdk::info!(cx, "{}", now.as_secs() >= 3600);
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// let host = TestHost::new::<Clock>(serde_json::json!({})).unwrap();
+/// host.advance(Duration::from_secs(3600));
+/// host.request("GET", "/", &[]).run();
+/// assert_eq!(host.logs(), [(Level::Info, "true".to_owned())]);
+/// ```
 pub struct TestHost {
     /// Leaked: handles of the module may outlive the host.
     module: &'static ModuleState,
@@ -78,18 +142,26 @@ pub struct TestHost {
     filter_table: *const abi::FilterTable,
     factory: *mut c_void,
     interests: abi::Interests,
-    worker_state: *mut c_void,
+    worker_states: Vec<*mut c_void>,
 }
 
 impl TestHost {
     /// A factory `F` made of `config`, as the proxy does it.
     pub fn new<F: FilterFactory>(config: serde_json::Value) -> Result<TestHost, ConfigError> {
-        Self::with_table::<F>(table::HOST, config)
+        Self::with_table::<F>(table::HOST, config, 1)
+    }
+
+    /// The same in a host with so many workers, each with its own worker
+    /// state. They share the test's thread: [`TestStream::worker`] says which
+    /// one a stream lives on.
+    pub fn with_workers<F: FilterFactory>(config: serde_json::Value, workers: u32) -> Result<TestHost, ConfigError> {
+        Self::with_table::<F>(table::HOST, config, workers.max(1))
     }
 
     pub(crate) fn with_table<F: FilterFactory>(
         host: abi::HostTable,
         config: serde_json::Value,
+        workers: u32,
     ) -> Result<TestHost, ConfigError> {
         crate::panic::IN_TESTS.store(true, Ordering::Relaxed);
         let (module, host) = keep(host);
@@ -111,7 +183,7 @@ impl TestHost {
             filter_name: abi::Slice::EMPTY,
             config: abi::Slice::from_bytes(config.as_bytes()),
             error: &mut error,
-            workers: 1,
+            workers,
             unused: 0,
         };
         let mut result = abi::CreateResult {
@@ -132,22 +204,43 @@ impl TestHost {
             filter_table: result.filter_table,
             factory: result.factory,
             interests: result.interests,
-            worker_state: ptr::null_mut(),
+            worker_states: Vec::new(),
         };
-        // SAFETY: the table the SDK just gave, on the only worker's thread.
-        let attached = unsafe {
-            (*made.factory_table).worker_attach.map(|attach| attach(made.factory, 0, &mut made.worker_state))
-        };
-        match attached {
-            None | Some(abi::OK) => Ok(made),
-            Some(_) => Err(ConfigError::new("", format_args!("worker state refused: {:?}", made.logs()))),
+        for worker in 0..workers {
+            let mut state = ptr::null_mut();
+            // SAFETY: the table the SDK just gave, on the thread of all workers.
+            let attached =
+                unsafe { (*made.factory_table).worker_attach.map(|attach| attach(made.factory, worker, &mut state)) };
+            if !matches!(attached, None | Some(abi::OK)) {
+                return Err(ConfigError::new("", format_args!("worker state refused: {:?}", made.logs())));
+            }
+            made.worker_states.push(state);
         }
+        Ok(made)
     }
 
     /// A request to send: add a body or a response, then
     /// [`run`](TestStream::run) it.
     pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> TestStream<'_> {
         TestStream::new(self, method, target, headers)
+    }
+
+    /// Sends the streams of a script through the filter, in order; see
+    /// [the format](self#scripts).
+    pub fn play(&self, script: &str) -> Result<Vec<Outcome>, ScriptError> {
+        script::play(self, script)
+    }
+
+    /// The same with a script in a file; a relative path starts at the folder
+    /// that the test runs in, which for `cargo test` is the package's.
+    pub fn play_file(&self, file: impl AsRef<Path>) -> Result<Vec<Outcome>, ScriptError> {
+        script::play_file(self, file.as_ref())
+    }
+
+    /// Lets time pass for hooks on this thread: both clocks jump ahead. Threads
+    /// of the module keep the real time.
+    pub fn advance(&self, by: Duration) {
+        table::advance(by);
     }
 
     /// The lines logged so far.
@@ -209,7 +302,9 @@ impl Drop for TestHost {
         // SAFETY: the SDK's table; no filter is left, as streams borrow us.
         unsafe {
             if let Some(detach) = (*self.factory_table).worker_detach {
-                detach(self.factory, 0, self.worker_state);
+                for (worker, state) in self.worker_states.drain(..).enumerate() {
+                    detach(self.factory, worker as u32, state);
+                }
             }
             if let Some(destroy) = (*self.factory_table).destroy {
                 destroy(self.factory);

@@ -1,8 +1,35 @@
 //! What became of a stream.
 
-use crate::Phase;
+use std::fmt;
+
+use crate::{HostError, Phase};
 
 /// What became of a stream.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Mark {}
+/// # impl RequestFilter for Mark {
+/// #   fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+/// #       cx.headers_mut().set("x-mark", "1")?;
+/// #       cx.set_named("mark", "1")?;
+/// #       let _ = cx.headers_mut().remove("te");
+/// #       Ok(Status::Continue)
+/// #   }
+/// # }
+/// # let host = TestHost::new::<Mark>(serde_json::json!({})).unwrap();
+/// let outcome = host.request("GET", "/", &[]).run();
+/// assert_eq!(outcome.hooks(), ["on_request_headers", "destroy"]);
+/// assert_eq!(
+///     outcome.did(),
+///     [
+///         "on_request_headers: set request header x-mark: 1",
+///         "on_request_headers: set named mark = 1",
+///         "on_request_headers: remove request header te (framing and hop-by-hop fields belong to the host)",
+///     ]
+/// );
+/// assert_eq!((outcome.status(), outcome.named("mark")), (Some(200), Some("1")));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Every call of the filter in order, `on_complete` and `destroy` included.
@@ -13,12 +40,53 @@ pub struct Outcome {
     pub response: Option<Response>,
     /// Why the filter failed, if it did.
     pub fault: Option<String>,
+    /// Everything the filter changed or tried to change, in order.
+    pub actions: Vec<Action>,
+    /// The variables that filters share, at the end.
+    pub named: Vec<(String, Vec<u8>)>,
 }
 
 impl Outcome {
     /// Names of the hooks that were called, in order.
     pub fn hooks(&self) -> Vec<&'static str> {
         self.calls.iter().map(|call| call.hook).collect()
+    }
+
+    /// The actions as text, one line each.
+    pub fn did(&self) -> Vec<String> {
+        self.actions.iter().map(Action::to_string).collect()
+    }
+
+    /// Status that the client got.
+    pub fn status(&self) -> Option<u16> {
+        self.response.as_ref().map(|response| response.status)
+    }
+
+    /// Value of a variable that filters share, if it is text.
+    pub fn named(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.named.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+}
+
+/// Something a filter changed or tried to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// Name of the hook that did it.
+    pub hook: &'static str,
+    /// What it asked for, such as `set request header x-a: 1`.
+    pub what: String,
+    /// What the host answered.
+    pub result: Result<(), HostError>,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.hook, self.what)?;
+        match self.result {
+            Ok(()) => Ok(()),
+            Err(error) => write!(f, " ({error})"),
+        }
     }
 }
 
@@ -68,6 +136,11 @@ impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         first(&self.headers, name)
     }
+
+    /// The body, if it is text.
+    pub fn text(&self) -> &str {
+        text(&self.body)
+    }
 }
 
 /// A response as the client got it.
@@ -90,6 +163,15 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         first(&self.headers, name)
     }
+
+    /// The body, if it is text.
+    pub fn text(&self) -> &str {
+        text(&self.body)
+    }
+}
+
+fn text(body: &[u8]) -> &str {
+    std::str::from_utf8(body).unwrap_or("(not UTF-8)")
 }
 
 fn first<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {

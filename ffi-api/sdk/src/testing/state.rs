@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use sidegate_abi as abi;
 
 use super::stream::TestStream;
-use crate::Level;
+use super::Action;
+use crate::{HostError, Level};
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,9 +86,19 @@ pub(super) struct StreamState {
     pub(super) fault: Option<String>,
     pub(super) resume: Option<Arc<ResumeSlot>>,
     pub(super) route_config: *mut c_void,
+    /// Name of the running hook.
+    pub(super) hook: &'static str,
+    pub(super) actions: Vec<Action>,
 }
 
 impl StreamState {
+    /// Keeps what the running hook asked for, and what it is answered.
+    pub(super) fn note(&mut self, what: impl FnOnce() -> String, code: u32) -> u32 {
+        let result = HostError::from_code(code).map_or(Ok(()), Err);
+        self.actions.push(Action { hook: self.hook, what: what(), result });
+        code
+    }
+
     pub(super) fn as_raw(&mut self) -> *mut abi::Stream {
         (self as *mut StreamState).cast()
     }
@@ -124,7 +135,10 @@ pub(super) fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamSt
         fault: None,
         resume: None,
         route_config,
+        hook: "",
+        actions: Vec::new(),
     };
+    state.named = test.named.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone())).collect();
     for (variable, value) in [
         (abi::VAR_METHOD, test.method.as_str()),
         (abi::VAR_AUTHORITY, &test.authority),

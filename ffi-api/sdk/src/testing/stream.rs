@@ -7,6 +7,26 @@ use super::{Outcome, TestHost};
 use crate::ConfigError;
 
 /// A request to send through the filter, and what its upstream answers.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Pass {}
+/// # impl RequestFilter for Pass {
+/// #   fn on_request_headers(&self, _: &mut RequestHeaders<'_>) -> HookResult { Ok(Status::Continue) }
+/// # }
+/// # let host = TestHost::new::<Pass>(serde_json::json!({})).unwrap();
+/// let outcome = host
+///     .request("POST", "/items?x=1", &[("host", "a.test"), ("content-type", "text/plain")])
+///     .body("one ")
+///     .body("two")
+///     .trailers(&[("x-sum", "7")])
+///     .variable(Variable::DownstreamRemoteIp, "10.0.0.7")
+///     .respond(201, &[("location", "/items/1")])
+///     .respond_body("made")
+///     .run();
+/// assert_eq!(outcome.upstream.unwrap().text(), "one two");
+/// assert_eq!(outcome.response.unwrap().header("location"), Some("/items/1"));
+/// ```
 pub struct TestStream<'h> {
     pub(super) host: &'h TestHost,
     pub(super) method: String,
@@ -20,6 +40,8 @@ pub struct TestStream<'h> {
     pub(super) response: Answer,
     pub(super) pending_timeout: Duration,
     pub(super) leave_when_pending: bool,
+    pub(super) worker: usize,
+    pub(super) named: Vec<(String, Vec<u8>)>,
 }
 
 /// What the upstream answers.
@@ -47,6 +69,8 @@ impl<'h> TestStream<'h> {
             response: Answer { status: 200, headers: Vec::new(), chunks: Vec::new(), trailers: Vec::new() },
             pending_timeout: Duration::from_secs(15),
             leave_when_pending: false,
+            worker: 0,
+            named: Vec::new(),
         }
     }
 
@@ -65,6 +89,22 @@ impl<'h> TestStream<'h> {
     /// Sets a variable before the first hook.
     pub fn variable(mut self, variable: crate::Variable, value: &str) -> Self {
         self.variables.push((variable as u32, value.to_owned()));
+        self
+    }
+
+    /// Sets a variable that filters share, as one before this filter would.
+    pub fn named(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.named.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The worker that the stream lives on; see [`TestHost::with_workers`].
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn worker(mut self, worker: usize) -> Self {
+        assert!(worker < self.host.worker_states.len(), "there is no worker {worker}");
+        self.worker = worker;
         self
     }
 
@@ -120,7 +160,7 @@ impl<'h> TestStream<'h> {
         }
     }
 
-    fn try_run(self) -> Result<Outcome, ConfigError> {
+    pub(super) fn try_run(self) -> Result<Outcome, ConfigError> {
         let host = self.host;
         let object = match &self.route_config {
             Some(config) => host.make_route_config(config)?,

@@ -1,8 +1,9 @@
 //! The in-memory host's function table.
 
+use std::cell::Cell;
 use std::mem::size_of;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sidegate_abi as abi;
 
@@ -88,13 +89,23 @@ unsafe extern "C" fn log(module: *mut abi::Module, level: u32, message: abi::Sli
     abi::OK
 }
 
+thread_local! {
+    /// How far this thread's clocks run ahead. The clocks' functions are told
+    /// nothing about whose clock they are, and each test has a thread.
+    static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+pub(super) fn advance(by: Duration) {
+    AHEAD.with(|ahead| ahead.set(ahead.get() + by));
+}
+
 unsafe extern "C" fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    (START.get_or_init(Instant::now).elapsed() + AHEAD.with(Cell::get)).as_nanos() as u64
 }
 
 unsafe extern "C" fn wall_ns() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| (since + AHEAD.with(Cell::get)).as_nanos() as u64)
 }
 
 unsafe extern "C" fn metric_define(

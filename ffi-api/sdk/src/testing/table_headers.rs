@@ -6,6 +6,7 @@ use sidegate_abi as abi;
 
 use super::state::{Field, StreamState};
 use super::table::stream_of;
+use super::table_stream::set_variable;
 use crate::host::lent;
 
 /// Values of the fields `name`; header `host` is the variable.
@@ -136,6 +137,21 @@ fn may_trail(name: &[u8]) -> bool {
     !FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name))
 }
 
+fn map_name(map: u32) -> &'static str {
+    match map {
+        abi::MAP_REQUEST => "request header",
+        abi::MAP_REQUEST_TRAILERS => "request trailer",
+        abi::MAP_RESPONSE => "response header",
+        abi::MAP_RESPONSE_TRAILERS => "response trailer",
+        _ => "unknown map's",
+    }
+}
+
+fn field_text(verb: &str, map: u32, name: &[u8], value: &[u8]) -> String {
+    let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+    format!("{verb} {} {name}: {value}", map_name(map))
+}
+
 pub(super) unsafe extern "C" fn header_set(
     stream: *mut abi::Stream,
     map: u32,
@@ -144,12 +160,13 @@ pub(super) unsafe extern "C" fn header_set(
 ) -> u32 {
     // SAFETY: in the stream's hook; name and value are lent for the call.
     let (stream, name, value) = unsafe { (stream_of(stream), lent(name), lent(value)) };
+    let code = set(stream, map, name, value);
+    stream.note(|| field_text("set", map, name, value), code)
+}
+
+fn set(stream: &mut StreamState, map: u32, name: &[u8], value: &[u8]) -> u32 {
     if is_host(map, name) {
-        if stream.request_sent {
-            return abi::NOT_NOW;
-        }
-        stream.variables.insert(abi::VAR_AUTHORITY, value.to_vec());
-        return abi::OK;
+        return set_variable(stream, abi::VAR_AUTHORITY, value);
     }
     match open(stream, map, name, value) {
         Ok(fields) => {
@@ -171,16 +188,15 @@ pub(super) unsafe extern "C" fn header_add(
 ) -> u32 {
     // SAFETY: in the stream's hook; name and value are lent for the call.
     let (stream, name, value) = unsafe { (stream_of(stream), lent(name), lent(value)) };
-    if is_host(map, name) {
-        return abi::RESERVED;
-    }
-    match open(stream, map, name, value) {
+    let code = match open(stream, map, name, value) {
+        _ if is_host(map, name) => abi::RESERVED,
         Ok(fields) => {
             fields.push((name.to_ascii_lowercase(), value.to_vec()));
             abi::OK
         }
         Err(code) => code,
-    }
+    };
+    stream.note(|| field_text("add", map, name, value), code)
 }
 
 pub(super) unsafe extern "C" fn header_remove(
@@ -191,10 +207,8 @@ pub(super) unsafe extern "C" fn header_remove(
 ) -> u32 {
     // SAFETY: in the stream's hook; the name is lent for the call.
     let (stream, name) = unsafe { (stream_of(stream), lent(name)) };
-    if is_host(map, name) {
-        return abi::RESERVED;
-    }
-    match open(stream, map, name, b"") {
+    let code = match open(stream, map, name, b"") {
+        _ if is_host(map, name) => abi::RESERVED,
         Ok(fields) => {
             let before = fields.len();
             fields.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -205,5 +219,6 @@ pub(super) unsafe extern "C" fn header_remove(
             abi::OK
         }
         Err(code) => code,
-    }
+    };
+    stream.note(|| format!("remove {} {}", map_name(map), String::from_utf8_lossy(name)), code)
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use sidegate_abi as abi;
 
-use super::state::{Access, ReplyState, ResumeSlot};
+use super::state::{Access, Field, ReplyState, ResumeSlot, StreamState};
 use super::table::{fields, stream_of};
 use super::table_headers::{check_field, is_token};
 use crate::host::lent;
+use crate::Variable;
 
 const MAX_BODY: usize = 1 << 20;
 const MAX_NAMED: usize = 64 * 1024;
@@ -52,6 +53,16 @@ pub(super) unsafe extern "C" fn variable_get_u64(stream: *mut abi::Stream, varia
 pub(super) unsafe extern "C" fn variable_set(stream: *mut abi::Stream, variable: u32, value: abi::Slice) -> u32 {
     // SAFETY: in the stream's hook; the value is lent for the call.
     let (stream, value) = unsafe { (stream_of(stream), lent(value)) };
+    let code = set_variable(stream, variable, value);
+    let name = match Variable::ALL.iter().find(|known| **known as u32 == variable) {
+        Some(known) => format!("{known:?}"),
+        None if variable == abi::VAR_STATUS => "Status".to_owned(),
+        None => variable.to_string(),
+    };
+    stream.note(|| format!("set variable {name} = {}", String::from_utf8_lossy(value)), code)
+}
+
+pub(super) fn set_variable(stream: &mut StreamState, variable: u32, value: &[u8]) -> u32 {
     if variable == abi::VAR_STATUS {
         let status = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok());
         return match status {
@@ -63,12 +74,14 @@ pub(super) unsafe extern "C" fn variable_set(stream: *mut abi::Stream, variable:
             _ => abi::BAD_VALUE,
         };
     }
-    let visible = !value.is_empty() && value.iter().all(u8::is_ascii_graphic) && !value.contains(&b'#');
+    let visible = value.iter().all(u8::is_ascii_graphic) && !value.contains(&b'#');
     match variable {
-        abi::VAR_METHOD..=abi::VAR_AUTHORITY if stream.request_sent => abi::NOT_NOW,
+        abi::VAR_METHOD..=abi::VAR_AUTHORITY if variable != abi::VAR_STATUS && stream.request_sent => abi::NOT_NOW,
         abi::VAR_PATH | abi::VAR_TARGET if !value.starts_with(b"/") => abi::BAD_VALUE,
         abi::VAR_PATH if value.contains(&b'?') => abi::BAD_VALUE,
-        abi::VAR_METHOD..=abi::VAR_AUTHORITY if !visible && variable != abi::VAR_QUERY => abi::BAD_VALUE,
+        abi::VAR_AUTHORITY if value.iter().any(|b| b"/?@,\\".contains(b)) => abi::BAD_VALUE,
+        abi::VAR_METHOD if value.is_empty() => abi::BAD_VALUE,
+        abi::VAR_METHOD..=abi::VAR_AUTHORITY if !visible => abi::BAD_VALUE,
         abi::VAR_TARGET => {
             stream.set_target(value);
             abi::OK
@@ -83,8 +96,18 @@ pub(super) unsafe extern "C" fn variable_set(stream: *mut abi::Stream, variable:
             stream.set_target(&target);
             abi::OK
         }
-        abi::VAR_METHOD | abi::VAR_AUTHORITY => {
+        abi::VAR_METHOD => {
+            // As in the proxy: framing was decided by the method that came.
+            let head = |method: &[u8]| method == b"HEAD";
+            let was_head = stream.variables.get(&variable).is_some_and(|known| head(known));
+            if value == b"CONNECT" || head(value) != was_head {
+                return abi::BAD_VALUE;
+            }
             stream.variables.insert(variable, value.to_vec());
+            abi::OK
+        }
+        abi::VAR_AUTHORITY => {
+            stream.variables.insert(variable, value.to_ascii_lowercase());
             abi::OK
         }
         abi::VAR_SCHEME..=abi::VAR_RESPONSE_DETAILS => abi::NOT_NOW,
@@ -108,16 +131,18 @@ pub(super) unsafe extern "C" fn named_get(stream: *mut abi::Stream, name: abi::S
 pub(super) unsafe extern "C" fn named_set(stream: *mut abi::Stream, name: abi::Slice, value: abi::Slice) -> u32 {
     // SAFETY: in the stream's hook; name and value are lent for the call.
     let (stream, name, value) = unsafe { (stream_of(stream), lent(name), lent(value)) };
-    if !is_token(name) {
-        return abi::BAD_NAME;
-    }
     let held: usize = stream.named.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if held + name.len() + value.len() > MAX_NAMED {
-        return abi::LIMIT;
-    }
-    stream.named.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-    stream.named.push((name.to_vec(), value.to_vec()));
-    abi::OK
+    let code = if !is_token(name) {
+        abi::BAD_NAME
+    } else if held + name.len() + value.len() > MAX_NAMED {
+        abi::LIMIT
+    } else {
+        stream.named.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        stream.named.push((name.to_vec(), value.to_vec()));
+        abi::OK
+    };
+    let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+    stream.note(|| format!("set named {name} = {value}"), code)
 }
 
 /// The body the running hook sees, if it may do that much with it.
@@ -176,39 +201,72 @@ pub(super) unsafe extern "C" fn body_read(
     abi::OK
 }
 
+/// Changes the body that the running hook sees, and notes that.
+///
+/// # Safety
+/// As [`stream_of`].
+unsafe fn edit(
+    stream: *mut abi::Stream,
+    direction: u32,
+    what: impl FnOnce(&str) -> String,
+    change: impl FnOnce(&mut Vec<u8>) -> u32,
+) -> u32 {
+    // SAFETY: promised by the caller.
+    let code = match unsafe { body(stream, direction, Access::Edit) } {
+        Ok(body) => change(body),
+        Err(code) => code,
+    };
+    let name = if direction == abi::BODY_REQUEST { "request body" } else { "response body" };
+    // SAFETY: promised by the caller; the body's borrow is over.
+    unsafe { stream_of(stream) }.note(|| what(name), code)
+}
+
 pub(super) unsafe extern "C" fn body_replace(
     stream: *mut abi::Stream,
     direction: u32,
     slices: *const abi::Slice,
     count: u64,
 ) -> u32 {
-    // SAFETY: in the stream's hook.
-    let body = match unsafe { body(stream, direction, Access::Edit) } {
-        Ok(body) => body,
-        Err(code) => return code,
-    };
     let mut bytes = Vec::new();
     for index in 0..count as usize {
         // SAFETY: below the module's count; lent for the call.
         bytes.extend_from_slice(unsafe { lent(*slices.add(index)) });
     }
-    if bytes.len() > MAX_BODY {
-        return abi::LIMIT;
+    let text = excerpt(&bytes);
+    // SAFETY: in the stream's hook.
+    unsafe {
+        edit(
+            stream,
+            direction,
+            |body| format!("replace {body} by {text}"),
+            |body| {
+                if bytes.len() > MAX_BODY {
+                    return abi::LIMIT;
+                }
+                *body = bytes;
+                abi::OK
+            },
+        )
     }
-    *body = bytes;
-    abi::OK
 }
 
 pub(super) unsafe extern "C" fn body_append(stream: *mut abi::Stream, direction: u32, bytes: abi::Slice) -> u32 {
-    // SAFETY: in the stream's hook; lent for the call.
-    let (body, bytes) = unsafe { (body(stream, direction, Access::Edit), lent(bytes)) };
-    match body {
-        Ok(body) if body.len() + bytes.len() > MAX_BODY => abi::LIMIT,
-        Ok(body) => {
-            body.extend_from_slice(bytes);
-            abi::OK
-        }
-        Err(code) => code,
+    // SAFETY: lent for the call.
+    let bytes = unsafe { lent(bytes) };
+    // SAFETY: in the stream's hook.
+    unsafe {
+        edit(
+            stream,
+            direction,
+            |body| format!("append {} to {body}", excerpt(bytes)),
+            |body| {
+                if body.len() + bytes.len() > MAX_BODY {
+                    return abi::LIMIT;
+                }
+                body.extend_from_slice(bytes);
+                abi::OK
+            },
+        )
     }
 }
 
@@ -219,17 +277,30 @@ pub(super) unsafe extern "C" fn body_drain(
     drained: *mut u64,
 ) -> u32 {
     // SAFETY: in the stream's hook.
-    match unsafe { body(stream, direction, Access::Edit) } {
-        Ok(body) => {
-            let count = body.len().min(usize::try_from(count).unwrap_or(usize::MAX));
-            body.drain(..count);
-            if !drained.is_null() {
-                // SAFETY: the module's place.
-                unsafe { *drained = count as u64 };
-            }
-            abi::OK
-        }
-        Err(code) => code,
+    unsafe {
+        edit(
+            stream,
+            direction,
+            |body| format!("drain {count} bytes of {body}"),
+            |body| {
+                let count = body.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+                body.drain(..count);
+                if !drained.is_null() {
+                    // The module's place.
+                    *drained = count as u64;
+                }
+                abi::OK
+            },
+        )
+    }
+}
+
+/// Bytes as a test shows them: not too many.
+fn excerpt(bytes: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    match bytes.get(..SHOWN) {
+        Some(front) => format!("\"{}\"... ({} bytes)", front.escape_ascii(), bytes.len()),
+        None => format!("\"{}\"", bytes.escape_ascii()),
     }
 }
 
@@ -238,26 +309,33 @@ pub(super) unsafe extern "C" fn reply(stream: *mut abi::Stream, reply: *const ab
     let (stream, reply) = unsafe { (stream_of(stream), &*reply) };
     // SAFETY: as above.
     let (headers, body) = unsafe { (fields(reply.headers, reply.headers_len), lent(reply.body)) };
-    let Some(status) = u16::try_from(reply.status).ok().filter(|status| (200..=599).contains(status)) else {
-        return abi::BAD_VALUE;
-    };
-    if body.len() > MAX_BODY {
-        return abi::LIMIT;
-    }
-    for (name, value) in &headers {
-        if let Err(code) = check_field(name, value) {
-            return code;
+    let what = format!("reply {} with {}", reply.status, excerpt(body));
+    let code = match checked_reply(reply.status, headers, body) {
+        Ok(reply) => {
+            stream.reply = Some(reply);
+            abi::OK
         }
+        Err(code) => code,
+    };
+    stream.note(|| what, code)
+}
+
+fn checked_reply(status: u32, headers: Vec<Field>, body: &[u8]) -> Result<ReplyState, u32> {
+    let status = u16::try_from(status).ok().filter(|status| (200..=599).contains(status)).ok_or(abi::BAD_VALUE)?;
+    if body.len() > MAX_BODY {
+        return Err(abi::LIMIT);
     }
+    headers.iter().try_for_each(|(name, value)| check_field(name, value))?;
     let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    stream.reply = Some(ReplyState { status, headers, body: body.to_vec() });
-    abi::OK
+    Ok(ReplyState { status, headers, body: body.to_vec() })
 }
 
 pub(super) unsafe extern "C" fn resume_handle(stream: *mut abi::Stream, resume: *mut *mut abi::Resume) -> u32 {
     // SAFETY: in the stream's hook.
-    let slot = unsafe { stream_of(stream) }.resume.get_or_insert_with(Arc::default).clone();
+    let stream = unsafe { stream_of(stream) };
+    let slot = stream.resume.get_or_insert_with(Arc::default).clone();
     slot.retain();
+    stream.note(|| "take a resume handle".to_owned(), abi::OK);
     // SAFETY: the module's place; the reference is its own from now on.
     unsafe { *resume = Arc::into_raw(slot).cast_mut().cast() };
     abi::OK

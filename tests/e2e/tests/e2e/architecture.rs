@@ -56,7 +56,8 @@ fn arrows_point_as_drawn() {
         ("sidegate-router", &["sidegate-api"]),
         ("sidegate-telemetry", &["sidegate-api"]),
         ("sidegate-abi", &[]),
-        ("sidegate-sdk", &["sidegate-abi"]),
+        // Itself, with features, for its tests.
+        ("sidegate-sdk", &["sidegate-abi", "sidegate-sdk"]),
         ("auth", &["sidegate-sdk"]),
     ];
     let members = members();
