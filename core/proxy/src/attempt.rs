@@ -7,12 +7,13 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
-use sidegate_api::{Address, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
+use sidegate_api::{Address, HeadState, LbMetadata, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_net::connect;
 use sidegate_router::ApplyError;
 use sidegate_stream::ClientConnection;
-use sidegate_upstream::{Host, TriedHosts};
+use sidegate_upstream::{Choice, Host, Outcome, TriedHosts};
 
 use crate::forwarding;
 use crate::halt::Halt;
@@ -84,7 +85,7 @@ impl Stream<'_> {
         let mut unreachable = Unreachable::Refused;
         let mut applied = RouteApplied::No;
         for _ in 0..passes.max(MAX_HOSTS as u32) {
-            let Some(position) = cluster.balancer.borrow_mut().pick(&tried) else {
+            let Some(position) = self.pick(cluster, &tried) else {
                 return Err(match tried.is_empty() {
                     true => Halt::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM),
                     false => unreachable.into(),
@@ -116,6 +117,12 @@ impl Stream<'_> {
             return self.exchange(cluster, position, &host, connection).await.map(Some);
         }
         Err(Halt::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody))
+    }
+
+    /// Position of the next host to try.
+    fn pick(&self, cluster: &ClusterView, tried: &TriedHosts) -> Option<usize> {
+        let choice = Choice { tried, hash: None, subset: &LbMetadata::default() };
+        cluster.balancer.borrow_mut().pick(&choice)
     }
 
     /// Puts the request into the form that the host gets: once by the route,
@@ -161,7 +168,7 @@ impl Stream<'_> {
         if let (Some(connection), _) = pooled {
             return Ok(Ok(connection));
         }
-        self.connect(cluster, host).await
+        self.connect(cluster, position, host).await
     }
 
     /// A fresh connection within the cluster's `connect_timeout`. Also ends
@@ -169,8 +176,10 @@ impl Stream<'_> {
     async fn connect(
         &mut self,
         cluster: &ClusterView,
+        position: usize,
         host: &Arc<Host>,
     ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
+        let started = Instant::now();
         self.timers.up.set(Some(cluster.cluster.config().connect_timeout));
         let mut connecting = pin!(connect(host.address()));
         let socket = poll_fn(|cx| {
@@ -191,6 +200,7 @@ impl Stream<'_> {
             }
             Err(error) => {
                 host.count(|m| m.connection_con_fail.inc());
+                cluster.cluster.report(position, Outcome::ConnectFailure, started);
                 tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
                 Ok(Err(match error.kind() {
                     ErrorKind::TimedOut => Unreachable::TimedOut,
@@ -211,7 +221,7 @@ impl Stream<'_> {
     ) -> Result<After, Halt> {
         loop {
             connection.requests += 1;
-            let mut attempt = Attempt::new(connection, host.clone());
+            let mut attempt = Attempt::new(connection, cluster.clone(), position);
             match self.relay(&mut attempt).await? {
                 Relayed::Done(after) => {
                     if let Some(connection) = attempt.into_reusable() {
@@ -222,7 +232,7 @@ impl Stream<'_> {
                 Relayed::StaleConnection => {
                     drop(attempt);
                     self.state.request.state = HeadState::Open;
-                    connection = self.connect(cluster, host).await??;
+                    connection = self.connect(cluster, position, host).await??;
                 }
             }
         }

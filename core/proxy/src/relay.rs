@@ -9,7 +9,7 @@
 //! where a filter wants them do they make a stop in the stream's buffer.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -18,11 +18,12 @@ use sidegate_protocol::http1::{
     BodyLength, Persistence, ResponseFraming, ResponseMeta, encode_request_head, encode_response_head,
 };
 use sidegate_stream::{BodyEvent, ClientConnection, ClientError};
-use sidegate_upstream::Host;
+use sidegate_upstream::{Host, Outcome};
 
 use crate::body_pass::Hold;
 use crate::halt::Halt;
 use crate::stream::{After, Stream};
+use crate::view::ClusterView;
 
 /// One request on one upstream connection.
 pub(crate) struct Attempt {
@@ -38,16 +39,29 @@ pub(crate) struct Attempt {
 
 /// Counts one request to a host; as failed unless it is told of a response.
 struct RequestCount {
-    host: Arc<Host>,
+    cluster: Rc<ClusterView>,
+    position: usize,
     started: Instant,
     status: u16,
+}
+
+impl RequestCount {
+    fn host(&self) -> &Host {
+        &self.cluster.cluster.members()[self.position].host
+    }
+
+    /// Tells the cluster what came of the attempt: once, before it ends. An
+    /// attempt that ends for the client's sake says nothing about the host.
+    fn report(&self, outcome: Outcome) {
+        self.cluster.cluster.report(self.position, outcome, self.started);
+    }
 }
 
 impl Drop for RequestCount {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
         let failed = self.status == 0 || self.status >= 500;
-        self.host.count(|m| {
+        self.host().count(|m| {
             m.request_active.dec();
             m.request_duration_time.observe(elapsed.as_secs_f64() * 1000.0);
             m.request_duration_time_total.add(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
@@ -108,19 +122,14 @@ pub(crate) enum Relayed {
 }
 
 impl Attempt {
-    pub(crate) fn new(connection: ClientConnection, host: Arc<Host>) -> Self {
-        host.count(|m| {
+    /// An attempt at the member at `position` of `cluster`.
+    pub(crate) fn new(connection: ClientConnection, cluster: Rc<ClusterView>, position: usize) -> Self {
+        let count = RequestCount { cluster, position, started: Instant::now(), status: 0 };
+        count.host().count(|m| {
             m.request_total.inc();
             m.request_active.inc();
         });
-        Attempt {
-            connection,
-            count: RequestCount { host, started: Instant::now(), status: 0 },
-            upload: Upload::Reading,
-            download: Download::Head,
-            meta: None,
-            armed_at: None,
-        }
+        Attempt { connection, count, upload: Upload::Reading, download: Download::Head, meta: None, armed_at: None }
     }
 
     /// The connection, if it can carry another request.
@@ -150,6 +159,7 @@ impl Stream<'_> {
                 Event::ResponseHead(meta) => {
                     attempt.meta = Some(meta);
                     attempt.count.status = self.state.response.status;
+                    attempt.count.report(Outcome::Status(attempt.count.status));
                     let elapsed = self.state.info.start.map(|start| start.elapsed()).unwrap_or_default();
                     self.state.info.upstream_us = u64::try_from(elapsed.as_micros()).ok();
                     self.respond(attempt, meta).await?;
@@ -222,7 +232,10 @@ impl Stream<'_> {
             }));
         }
         if self.timers.up.poll(cx).is_ready() {
-            attempt.count.host.count(|m| m.request_timeout.inc());
+            attempt.count.host().count(|m| m.request_timeout.inc());
+            if attempt.count.status == 0 {
+                attempt.count.report(Outcome::Timeout);
+            }
             return Poll::Ready(Err(Halt::upstream_stalled()));
         }
         Poll::Pending
@@ -421,7 +434,7 @@ impl Stream<'_> {
     }
 
     fn upstream_failed(&self, attempt: &Attempt, error: ClientError) -> Result<Event, Halt> {
-        attempt.count.host.count(|m| m.request_remote_reset.inc());
+        attempt.count.host().count(|m| m.request_remote_reset.inc());
         let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_));
         if silent
             && attempt.connection.is_reused()
@@ -430,6 +443,7 @@ impl Stream<'_> {
         {
             return Ok(Event::Stale);
         }
+        attempt.count.report(Outcome::Reset);
         Err(match error {
             ClientError::ClosedBeforeResponse => {
                 Halt::upstream(502, "upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED)

@@ -1,44 +1,40 @@
 //! The choice of a host. One balancer per worker and cluster: no lock, no
 //! state shared between workers.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use crate::cluster::{Cluster, Member, Weights};
-use crate::config::LbPolicy;
+use crate::choice::Choice;
+use crate::cluster::Cluster;
+use crate::config::ClusterConfig;
+use crate::group::Group;
 use crate::host::Health;
+use crate::lb::Picker;
 use crate::random::{Random, Seed};
-use crate::tried::TriedHosts;
+use crate::slow_start::SlowStart;
+use crate::subset::Target;
 
 /// Chooses hosts of one cluster for one worker.
 ///
 /// Round robin begins at a random place, so that workers (and restarted
 /// processes) do not all send their first requests to the same host. A host
 /// that is out loses its turn; the others keep their shares of the rest.
+///
+/// There is no panic mode: hosts that are out are not chosen even if all are.
 #[derive(Debug)]
 pub struct Balancer {
     cluster: Arc<Cluster>,
     random: Random,
-    policy: Policy,
-}
-
-#[derive(Debug)]
-enum Policy {
-    Random,
-    /// Sums of the weights up to and including each host.
-    RandomByWeight(Box<[usize]>),
-    /// Whose turn it is.
-    InTurn(usize),
-    InTurnByWeight(Turns),
+    whole: Picker,
+    /// In the order of the cluster's subsets.
+    subsets: Vec<Picker>,
 }
 
 impl Balancer {
     /// A balancer for `cluster`. Equal seeds choose equally.
     pub fn new(cluster: Arc<Cluster>, seed: Seed) -> Self {
         let mut random = Random::new(seed);
-        let policy = Policy::new(&cluster, &mut random);
-        Balancer { cluster, random, policy }
+        let (whole, subsets) = pickers(&cluster, &mut random);
+        Balancer { cluster, random, whole, subsets }
     }
 
     /// The cluster it chooses from.
@@ -51,136 +47,82 @@ impl Balancer {
     pub fn set_cluster(&mut self, cluster: &Arc<Cluster>) {
         if !Arc::ptr_eq(&self.cluster, cluster) {
             self.cluster = cluster.clone();
-            self.policy = Policy::new(cluster, &mut self.random);
+            (self.whole, self.subsets) = pickers(cluster, &mut self.random);
         }
     }
 
-    /// Position of the next host in [`Cluster::members`]: one that is healthy
-    /// and not among `tried`. `None` if there is none.
-    pub fn pick(&mut self, tried: &TriedHosts) -> Option<usize> {
-        let members = self.cluster.members();
-        let usable = |position: usize| {
-            members.get(position).is_some_and(|member| member.host.health() == Health::Healthy)
-                && !tried.contains(position)
+    /// Position of the next host in [`Cluster::members`]: one that is healthy,
+    /// in the subset that is asked for, and not tried yet. `None` if there is
+    /// none.
+    pub fn pick(&mut self, choice: &Choice<'_>) -> Option<usize> {
+        let Balancer { cluster, random, whole, subsets } = self;
+        let Some(known) = &cluster.subsets else {
+            return pick(whole, &cluster.whole, |position| position, cluster.config(), random, choice);
         };
-        match &mut self.policy {
-            Policy::Random => {
-                let draw = |random: &mut Random| random.below(members.len());
-                pick_at_random(&mut self.random, draw, members, |_| 1, usable)
+        match known.target(choice.subset) {
+            Target::Nobody => None,
+            Target::All => pick(whole, &cluster.whole, |position| position, cluster.config(), random, choice),
+            Target::Subset(index) => {
+                let (subset, picker) = (known.subsets.get(index)?, subsets.get_mut(index)?);
+                let place = |position: usize| subset.positions.get(position).copied().unwrap_or(usize::MAX);
+                let chosen = pick(picker, &subset.group, place, cluster.config(), random, choice)?;
+                Some(place(chosen))
             }
-            Policy::RandomByWeight(sums) => {
-                let total = sums.last().copied().unwrap_or(0);
-                let draw = |random: &mut Random| {
-                    let point = random.below(total);
-                    sums.partition_point(|&sum| sum <= point)
-                };
-                pick_at_random(&mut self.random, draw, members, weight, usable)
-            }
-            Policy::InTurn(next) => (0..members.len()).find_map(|_| {
-                let position = *next;
-                *next = if position + 1 < members.len() { position + 1 } else { 0 };
-                usable(position).then_some(position)
-            }),
-            Policy::InTurnByWeight(turns) => turns.next(usable),
         }
     }
 }
 
-impl Policy {
-    fn new(cluster: &Cluster, random: &mut Random) -> Self {
-        let members = cluster.members();
-        match (cluster.config().lb, cluster.weights()) {
-            (LbPolicy::Random, Weights::Equal) => Policy::Random,
-            (LbPolicy::Random, Weights::Differ) => {
-                let mut sum = 0;
-                let sums = members.iter().map(|member| {
-                    sum += weight(member);
-                    sum
-                });
-                Policy::RandomByWeight(sums.collect())
-            }
-            (LbPolicy::RoundRobin, Weights::Equal) => Policy::InTurn(random.below(members.len())),
-            (LbPolicy::RoundRobin, Weights::Differ) => Policy::InTurnByWeight(Turns::new(members, random)),
-        }
-    }
+fn pickers(cluster: &Cluster, random: &mut Random) -> (Picker, Vec<Picker>) {
+    let config = cluster.config();
+    let whole = Picker::new(config, &cluster.whole, random);
+    let subsets = cluster.subsets.iter().flat_map(|known| &known.subsets);
+    (whole, subsets.map(|subset| Picker::new(config, &subset.group, random)).collect())
 }
 
-fn weight(member: &Member) -> usize {
-    member.weight.get() as usize
-}
-
-/// Draws until a usable host comes up, which leaves the shares of the usable
-/// ones as they are. After a few misses most hosts are out: then one exact
-/// draw among the usable ones.
-fn pick_at_random(
+/// Chooses from `group`; `place` tells the place of its members in the
+/// cluster.
+#[inline]
+fn pick(
+    picker: &mut Picker,
+    group: &Group,
+    place: impl Fn(usize) -> usize,
+    config: &ClusterConfig,
     random: &mut Random,
-    draw: impl Fn(&mut Random) -> usize,
-    members: &[Member],
-    weight: impl Fn(&Member) -> usize,
+    choice: &Choice<'_>,
+) -> Option<usize> {
+    let usable = |position: usize| {
+        group.members.get(position).is_some_and(|member| member.host.health() == Health::Healthy)
+            && !choice.tried.contains(place(position))
+    };
+    match &config.slow_start {
+        None => picker.pick(group, random, choice.hash, usable),
+        Some(slow_start) => pick_gently(picker, group, slow_start, random, choice, usable),
+    }
+}
+
+/// A host that is not up to its full share yet turns down what is above it,
+/// and the next choice counts. Reads the clock for each.
+fn pick_gently(
+    picker: &mut Picker,
+    group: &Group,
+    slow_start: &SlowStart,
+    random: &mut Random,
+    choice: &Choice<'_>,
     usable: impl Fn(usize) -> bool,
 ) -> Option<usize> {
-    const DRAWS: usize = 4;
-    if let Some(position) = (0..DRAWS).map(|_| draw(random)).find(|&position| usable(position)) {
-        return Some(position);
+    /// If all are new, any will do.
+    const DRAWS: usize = 8;
+    let mut chosen = picker.pick(group, random, choice.hash, &usable)?;
+    if picker.is_consistent() {
+        // Somewhere else is no answer to a hash.
+        return Some(chosen);
     }
-    // Health may change between two passes, so what one pass saw must not be
-    // assumed in another: one pass, keeping each host with its chance.
-    let mut total = 0;
-    let mut chosen = None;
-    for (position, member) in members.iter().enumerate().filter(|(position, _)| usable(*position)) {
-        total += weight(member);
-        if random.below(total) < weight(member) {
-            chosen = Some(position);
+    for _ in 1..DRAWS {
+        let share = group.members.get(chosen).map_or(1.0, |member| slow_start.share(member.host.well_for()));
+        if share >= 1.0 || random.unit() < share {
+            break;
         }
+        chosen = picker.pick(group, random, choice.hash, &usable)?;
     }
-    chosen
-}
-
-/// Earliest deadline first: a host of weight w is due every 1/w of a round.
-#[derive(Debug)]
-struct Turns {
-    due: BinaryHeap<Reverse<Turn>>,
-    /// Hosts passed over during one choice; empty between two.
-    passed: Vec<Turn>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    /// Fixed point; too wide to overflow in the life of a process.
-    deadline: u128,
-    position: usize,
-    period: u64,
-}
-
-impl Turns {
-    const ROUND: u64 = 1 << 40;
-
-    fn new(members: &[Member], random: &mut Random) -> Self {
-        let due = members.iter().enumerate().map(|(position, member)| {
-            let period = Self::ROUND / u64::from(member.weight.get());
-            let phase = random.next() % period;
-            Reverse(Turn { deadline: phase.into(), position, period })
-        });
-        Turns { due: due.collect(), passed: Vec::with_capacity(members.len()) }
-    }
-
-    fn next(&mut self, usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut chosen = None;
-        while let Some(Reverse(turn)) = self.due.pop() {
-            self.passed.push(turn);
-            if usable(turn.position) {
-                chosen = Some(turn);
-                break;
-            }
-        }
-        for mut turn in self.passed.drain(..) {
-            // Whoever was passed over waits for its next turn from now on:
-            // turns saved up would come back as a burst.
-            if let Some(chosen) = chosen {
-                turn.deadline = turn.deadline.max(chosen.deadline) + u128::from(turn.period);
-            }
-            self.due.push(Reverse(turn));
-        }
-        chosen.map(|turn| turn.position)
-    }
+    Some(chosen)
 }

@@ -4,17 +4,25 @@ use std::sync::Arc;
 
 use sidegate_api::{Address, MetricError};
 
+use crate::breakers::Breakers;
 use crate::config::{ClusterConfig, HostWeight};
-use crate::host::{Host, HostRegistry};
+use crate::group::Group;
+use crate::host::{Health, Host};
 use crate::metrics::UpstreamMetrics;
+use crate::registry::{EjectionMetrics, HostRegistry, Shared};
+use crate::subset::Subsets;
 
 /// One cluster of one snapshot. Immutable; shared by all workers.
 #[derive(Debug)]
 pub struct Cluster {
-    config: ClusterConfig,
-    members: Vec<Member>,
-    weights: Weights,
-    metrics: Arc<UpstreamMetrics>,
+    pub(crate) config: ClusterConfig,
+    /// All members.
+    pub(crate) whole: Group,
+    pub(crate) subsets: Option<Subsets>,
+    breakers: Breakers,
+    pub(crate) shared: Arc<Shared>,
+    /// There if it ejects hosts.
+    pub(crate) ejections: Option<EjectionMetrics>,
 }
 
 /// A host as this snapshot uses it.
@@ -26,13 +34,6 @@ pub struct Member {
     pub hostname: Option<Arc<str>>,
     /// Share of the requests.
     pub weight: HostWeight,
-}
-
-/// What balancers need to know of all weights together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weights {
-    Equal,
-    Differ,
 }
 
 /// A cluster cannot be made.
@@ -57,7 +58,7 @@ impl Cluster {
     /// Makes the cluster that `config` describes, with hosts that `registry`
     /// knows already where it does.
     pub fn new(config: ClusterConfig, registry: &HostRegistry) -> Result<Self, ClusterError> {
-        let metrics = Arc::new(UpstreamMetrics::for_cluster(registry.metrics(), &config.name)?);
+        let shared = registry.shared(&config.name)?;
         if let Some(position) = config.duplicate_hosts().next() {
             let (cluster, address) = (config.name.clone(), config.hosts[position].address.clone());
             return Err(ClusterError::DuplicateHost { cluster, address, position });
@@ -65,14 +66,19 @@ impl Cluster {
         let mut members = Vec::with_capacity(config.hosts.len());
         for host in &config.hosts {
             members.push(Member {
-                host: registry.host(&config.name, &metrics, &host.address)?,
+                host: registry.host(&config.name, &shared.metrics, &host.address)?,
                 hostname: host.hostname.clone(),
                 weight: host.weight,
             });
         }
-        let equal = members.windows(2).all(|pair| pair[0].weight == pair[1].weight);
-        let weights = if equal { Weights::Equal } else { Weights::Differ };
-        Ok(Cluster { config, members, weights, metrics })
+        let subsets = config.subsets.as_ref().map(|subsets| Subsets::new(subsets, &config, &members));
+        let ejections = match &config.outlier {
+            Some(_) => Some(registry.ejection_metrics(&config.name)?),
+            None => None,
+        };
+        let breakers = Breakers::new(config.breakers, shared.used.clone());
+        let whole = Group::of_cluster(&config, members);
+        Ok(Cluster { config, whole, subsets, breakers, shared, ejections })
     }
 
     /// Its name.
@@ -87,15 +93,21 @@ impl Cluster {
 
     /// Its hosts, in configured order.
     pub fn members(&self) -> &[Member] {
-        &self.members
+        &self.whole.members
     }
 
     /// Its own series.
     pub fn metrics(&self) -> &UpstreamMetrics {
-        &self.metrics
+        &self.shared.metrics
     }
 
-    pub(crate) fn weights(&self) -> Weights {
-        self.weights
+    /// Its circuit breakers.
+    pub fn breakers(&self) -> &Breakers {
+        &self.breakers
+    }
+
+    /// Hosts that may be chosen.
+    pub fn healthy_hosts(&self) -> usize {
+        self.members().iter().filter(|member| member.host.health() == Health::Healthy).count()
     }
 }

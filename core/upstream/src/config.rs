@@ -5,10 +5,18 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::Address;
+use sidegate_api::{Address, LbMetadata};
+
+use crate::breakers::BreakerConfig;
+use crate::checks::HealthCheckConfig;
+use crate::dns::DnsConfig;
+use crate::outlier::OutlierConfig;
+use crate::policy::{ClusterKind, LbOptions, LbPolicy};
+use crate::slow_start::SlowStart;
+use crate::subset::SubsetConfig;
 
 /// One entry of `cluster_manager.clusters`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClusterConfig {
     /// Unique name.
     pub name: Arc<str>,
@@ -16,6 +24,8 @@ pub struct ClusterConfig {
     pub kind: ClusterKind,
     /// How a host is chosen.
     pub lb: LbPolicy,
+    /// Numbers for it.
+    pub lb_options: LbOptions,
     /// In configured order; may be empty (every request then gets 502).
     pub hosts: Vec<HostConfig>,
     /// Bound on connecting to a host.
@@ -28,6 +38,18 @@ pub struct ClusterConfig {
     /// Bytes that may wait in memory per connection and direction before
     /// reading stops.
     pub conn_buffer_limit_bytes: usize,
+    /// How much it may use at once.
+    pub breakers: BreakerConfig,
+    /// Passive ejection; `None`: no host is ejected.
+    pub outlier: Option<OutlierConfig>,
+    /// Active checks; `None`: none.
+    pub health_check: Option<HealthCheckConfig>,
+    /// Subsets of the hosts; `None`: any host will do.
+    pub subsets: Option<SubsetConfig>,
+    /// `None`: a new host gets its full share at once.
+    pub slow_start: Option<SlowStart>,
+    /// Hosts by name; `None`: all are in `hosts`.
+    pub dns: Option<DnsConfig>,
 }
 
 impl ClusterConfig {
@@ -47,11 +69,18 @@ impl ClusterConfig {
             name: name.into(),
             kind: ClusterKind::default(),
             lb: LbPolicy::default(),
+            lb_options: LbOptions::default(),
             hosts,
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             idle_timeout: Some(Self::DEFAULT_IDLE_TIMEOUT),
             max_requests_per_connection: Some(Self::DEFAULT_MAX_REQUESTS),
             conn_buffer_limit_bytes: Self::DEFAULT_BUFFER_LIMIT,
+            breakers: BreakerConfig::default(),
+            outlier: None,
+            health_check: None,
+            subsets: None,
+            slow_start: None,
+            dns: None,
         }
     }
 }
@@ -67,91 +96,6 @@ impl ClusterConfig {
     }
 }
 
-/// How a cluster's hosts are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ClusterKind {
-    /// `SIMPLE`: they are listed.
-    #[default]
-    Simple,
-    /// `STATIC`: the same by another name.
-    Static,
-}
-
-/// A text names no cluster type that works here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ClusterKindError {
-    /// MOSN has it, we do not.
-    #[error("this cluster type is not supported yet; expected SIMPLE or STATIC")]
-    Unsupported,
-    /// Nobody has it.
-    #[error("expected SIMPLE or STATIC")]
-    Unknown,
-}
-
-impl ClusterKind {
-    /// Parses `type`.
-    pub fn parse(text: &str) -> Result<Self, ClusterKindError> {
-        match text {
-            "SIMPLE" => Ok(ClusterKind::Simple),
-            "STATIC" => Ok(ClusterKind::Static),
-            "DYNAMIC" | "EDS" | "ORIGINAL_DST" | "STRICT_DNS" => Err(ClusterKindError::Unsupported),
-            _ => Err(ClusterKindError::Unknown),
-        }
-    }
-
-    /// As in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ClusterKind::Simple => "SIMPLE",
-            ClusterKind::Static => "STATIC",
-        }
-    }
-}
-
-/// How a host is chosen. Both honour host weights, MOSN's plain round robin
-/// and random do not: with equal weights there is no difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LbPolicy {
-    /// Each by its weight, at random.
-    Random,
-    /// In turn, spread evenly by weight.
-    #[default]
-    RoundRobin,
-}
-
-/// A text names no balancing policy that works here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LbPolicyError {
-    /// MOSN has it, we do not.
-    #[error("this lb_type is not supported yet; expected LB_RANDOM, LB_ROUNDROBIN or LB_WEIGHTED_ROUNDROBIN")]
-    Unsupported,
-    /// Nobody has it.
-    #[error("expected LB_RANDOM, LB_ROUNDROBIN or LB_WEIGHTED_ROUNDROBIN")]
-    Unknown,
-}
-
-impl LbPolicy {
-    /// Parses `lb_type`.
-    pub fn parse(text: &str) -> Result<Self, LbPolicyError> {
-        match text {
-            "LB_RANDOM" => Ok(LbPolicy::Random),
-            "LB_ROUNDROBIN" | "LB_WEIGHTED_ROUNDROBIN" | "LB_REQUEST_ROUNDROBIN" => Ok(LbPolicy::RoundRobin),
-            "LB_LEAST_REQUEST" | "LB_LEAST_CONNECTION" | "LB_PEAK_EWMA" | "LB_MAGLEV" | "LB_ORIGINAL_DST" => {
-                Err(LbPolicyError::Unsupported)
-            }
-            _ => Err(LbPolicyError::Unknown),
-        }
-    }
-
-    /// As in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LbPolicy::Random => "LB_RANDOM",
-            LbPolicy::RoundRobin => "LB_ROUNDROBIN",
-        }
-    }
-}
-
 /// One entry of `hosts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostConfig {
@@ -161,12 +105,14 @@ pub struct HostConfig {
     pub hostname: Option<Arc<str>>,
     /// Share of the requests.
     pub weight: HostWeight,
+    /// What subsets are made of.
+    pub metadata: LbMetadata,
 }
 
 impl HostConfig {
     /// A host of weight 1 without a name.
     pub fn new(address: Address) -> Self {
-        HostConfig { address, hostname: None, weight: HostWeight::default() }
+        HostConfig { address, hostname: None, weight: HostWeight::default(), metadata: LbMetadata::default() }
     }
 }
 

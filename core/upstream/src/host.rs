@@ -1,21 +1,31 @@
-//! Hosts and what outlives the snapshots they appear in.
+//! Hosts: the part of them that outlives the snapshots they appear in.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use sidegate_api::{Address, MetricError, Metrics, PeerText};
+use sidegate_api::{Address, PeerText};
 
+use crate::lb::Latency;
 use crate::metrics::UpstreamMetrics;
+use crate::outlier::{Ejection, Streaks};
 
 /// One host of one cluster: the part that does not change when the
 /// configuration does. The same for every snapshot and every worker.
 #[derive(Debug)]
 pub struct Host {
     text: Arc<PeerText>,
-    healthy: AtomicBool,
+    /// Reasons not to choose it; see [`Reason`].
+    reasons: AtomicU8,
     metrics: UpstreamMetrics,
     cluster_metrics: Arc<UpstreamMetrics>,
+    made: Instant,
+    /// Since when it may be chosen: microseconds after `made`.
+    well_since: AtomicU64,
+    pub(crate) streaks: Streaks,
+    /// Kept where the policy goes by it.
+    pub(crate) latency: Latency,
+    ejection: Mutex<Ejection>,
 }
 
 /// Whether a host may be chosen.
@@ -23,11 +33,36 @@ pub struct Host {
 pub enum Health {
     /// It may.
     Healthy,
-    /// A health check took it out.
+    /// It may not.
     Unhealthy,
 }
 
+/// Why a host may not be chosen: one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// Its active health checks fail.
+    FailedCheck = 1,
+    /// It was ejected for its answers.
+    Ejected = 2,
+}
+
 impl Host {
+    pub(crate) fn new(address: Address, metrics: UpstreamMetrics, cluster_metrics: Arc<UpstreamMetrics>) -> Self {
+        let made = Instant::now();
+        Host {
+            text: Arc::new(PeerText::new(address)),
+            reasons: AtomicU8::new(0),
+            metrics,
+            cluster_metrics,
+            made,
+            well_since: AtomicU64::new(0),
+            streaks: Streaks::default(),
+            latency: Latency::new(made),
+            ejection: Mutex::default(),
+        }
+    }
+
     /// Its address, with its text.
     pub fn text(&self) -> &Arc<PeerText> {
         &self.text
@@ -41,12 +76,40 @@ impl Host {
     /// Whether it may be chosen.
     #[inline]
     pub fn health(&self) -> Health {
-        if self.healthy.load(Ordering::Relaxed) { Health::Healthy } else { Health::Unhealthy }
+        if self.reasons.load(Ordering::Relaxed) == 0 { Health::Healthy } else { Health::Unhealthy }
     }
 
-    /// Takes it out or back in; seen by all workers at their next choice.
+    /// Whether `reason` keeps it from being chosen.
+    pub fn is_out_for(&self, reason: Reason) -> bool {
+        self.reasons.load(Ordering::Relaxed) & reason as u8 != 0
+    }
+
+    /// What active health checks say of it; seen by all workers at their next
+    /// choice.
     pub fn set_health(&self, health: Health) {
-        self.healthy.store(health == Health::Healthy, Ordering::Relaxed);
+        match health {
+            Health::Healthy => self.lift(Reason::FailedCheck),
+            Health::Unhealthy => self.take_out(Reason::FailedCheck),
+        }
+    }
+
+    /// How long it may be chosen already, without a break.
+    pub fn well_for(&self) -> Duration {
+        self.made.elapsed().saturating_sub(Duration::from_micros(self.well_since.load(Ordering::Relaxed)))
+    }
+
+    /// Requests in progress at it, over all workers. Reads one cell per
+    /// worker: memory that other cores write.
+    #[inline]
+    pub fn active_requests(&self) -> u64 {
+        u64::try_from(self.metrics.request_active.get()).unwrap_or(0)
+    }
+
+    /// Connections to it, over all workers; at the cost of
+    /// [`active_requests`](Self::active_requests).
+    #[inline]
+    pub fn active_connections(&self) -> u64 {
+        u64::try_from(self.metrics.connection_active.get()).unwrap_or(0)
     }
 
     /// Its own series.
@@ -61,72 +124,20 @@ impl Host {
         update(&self.metrics);
         update(&self.cluster_metrics);
     }
-}
 
-/// Gives the same [`Host`] for the same cluster and address, as long as
-/// anybody holds it: so health and levels survive a change of configuration.
-/// Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct HostRegistry {
-    metrics: Metrics,
-    known: Arc<Mutex<Known>>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    hosts: HashMap<Arc<str>, HashMap<Address, Weak<Host>>>,
-}
-
-impl HostRegistry {
-    /// An empty registry; series are defined in `metrics`.
-    pub fn new(metrics: Metrics) -> Self {
-        HostRegistry { metrics, known: Arc::default() }
+    pub(crate) fn take_out(&self, reason: Reason) {
+        self.reasons.fetch_or(reason as u8, Ordering::Relaxed);
     }
 
-    /// The host at `address` in `cluster`; a new one is healthy.
-    pub fn host(
-        &self,
-        cluster: &Arc<str>,
-        cluster_metrics: &Arc<UpstreamMetrics>,
-        address: &Address,
-    ) -> Result<Arc<Host>, MetricError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let hosts = known.hosts.entry(cluster.clone()).or_default();
-        if let Some(host) = hosts.get(address).and_then(Weak::upgrade) {
-            return Ok(host);
+    pub(crate) fn lift(&self, reason: Reason) {
+        let before = self.reasons.fetch_and(!(reason as u8), Ordering::Relaxed);
+        if before == reason as u8 {
+            let now = u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.well_since.store(now, Ordering::Relaxed);
         }
-        let text = Arc::new(PeerText::new(address.clone()));
-        let host = Arc::new(Host {
-            metrics: UpstreamMetrics::for_host(&self.metrics, cluster, text.as_str())?,
-            text,
-            healthy: AtomicBool::new(true),
-            cluster_metrics: cluster_metrics.clone(),
-        });
-        hosts.insert(address.clone(), Arc::downgrade(&host));
-        Ok(host)
     }
 
-    /// Forgets hosts that nobody holds any more. To be called after a
-    /// snapshot is gone.
-    pub fn sweep(&self) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.hosts.retain(|_, hosts| {
-            hosts.retain(|_, host| host.strong_count() > 0);
-            !hosts.is_empty()
-        });
-    }
-
-    /// Number of hosts that are remembered.
-    pub fn len(&self) -> usize {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).hosts.values().map(HashMap::len).sum()
-    }
-
-    /// Whether no host is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
+    pub(crate) fn ejection(&self) -> MutexGuard<'_, Ejection> {
+        self.ejection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

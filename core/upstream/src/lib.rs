@@ -5,27 +5,52 @@
 //!  ClusterConfig ─┐
 //!                 ├─ Cluster::new ─▶ Arc<Cluster> ─▶ Balancer (one per worker) ─ pick ─▶ Member
 //!  HostRegistry ──┘   (snapshot)                                                          │
-//!   (process)                                              Arc<Host>: health and metrics ◀┘
+//!   (process)           ▲                           Arc<Host>: health, metrics, streaks ◀─┤
+//!                       └───────────── report: what came of the attempt ◀─────────────────┘
 //! ```
+//!
+//! There is no I/O here: health checks and names are configured here and
+//! carried out by `sidegate-upkeep`.
 
 #![forbid(unsafe_code)]
 
 mod balancer;
+mod breakers;
+mod checks;
+mod choice;
 mod cluster;
 mod config;
+mod dns;
+mod group;
+mod hash;
 mod host;
+mod lb;
 mod metrics;
+mod outlier;
+mod policy;
 mod random;
+mod registry;
+mod report;
+mod slow_start;
+mod subset;
 mod tried;
 
 pub use balancer::Balancer;
+pub use breakers::{BreakerConfig, Breakers, Overflow, Permit, Resource};
+pub use checks::{HealthCheckConfig, HttpProbe, Probe, ProbeMethod};
+pub use choice::Choice;
 pub use cluster::{Cluster, ClusterError, Member};
-pub use config::{
-    ClusterConfig, ClusterKind, ClusterKindError, HostConfig, HostWeight, HostWeightError, LbPolicy, LbPolicyError,
-};
-pub use host::{Health, Host, HostRegistry};
+pub use config::{ClusterConfig, HostConfig, HostWeight, HostWeightError};
+pub use dns::{DnsConfig, LookupFamily, NamedHost, Resolver, ResolverServers, Ttl};
+pub use hash::stable_hash;
+pub use host::{Health, Host, Reason};
 pub use metrics::UpstreamMetrics;
+pub use outlier::{Outcome, OutlierConfig};
+pub use policy::{ClusterKind, ClusterKindError, LbOptions, LbPolicy, LbPolicyError};
 pub use random::Seed;
+pub use registry::HostRegistry;
+pub use slow_start::SlowStart;
+pub use subset::{SubsetConfig, SubsetFallback};
 pub use tried::TriedHosts;
 
 #[cfg(test)]

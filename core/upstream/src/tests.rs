@@ -3,14 +3,20 @@
 mod balancing;
 mod clusters;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use sidegate_api::{Address, Metrics};
+use sidegate_api::{Address, LbMetadata, Metrics};
 
 use crate::*;
 
 fn address(port: usize) -> Address {
     Address::parse(&format!("127.0.0.1:{port}")).unwrap()
+}
+
+/// Any host but those that were `tried`.
+fn but(tried: &TriedHosts) -> Choice<'_> {
+    static NO_METADATA: LazyLock<LbMetadata> = LazyLock::new(LbMetadata::default);
+    Choice { tried, hash: None, subset: &NO_METADATA }
 }
 
 fn config(lb: LbPolicy, weights: &[u64]) -> ClusterConfig {

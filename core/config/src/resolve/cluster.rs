@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use sidegate_api::Address;
+use sidegate_api::{Address, LbMetadata};
 use sidegate_upstream::{ClusterConfig, ClusterKind, HostConfig, HostWeight, LbPolicy};
 
 use super::address::checked;
@@ -107,7 +107,12 @@ fn hosts(cursor: Option<Cursor<'_>>) -> Vec<HostConfig> {
         object.finish();
         if let Some(address) = address {
             let weight = weight.unwrap_or_default();
-            hosts.push(HostConfig { address, hostname: hostname.map(Into::into), weight });
+            hosts.push(HostConfig {
+                address,
+                hostname: hostname.map(Into::into),
+                weight,
+                metadata: LbMetadata::default(),
+            });
         }
     }
     hosts

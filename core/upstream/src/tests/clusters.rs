@@ -70,14 +70,14 @@ fn an_address_twice_is_refused() {
 #[test]
 fn names_and_ranges_of_the_configuration() {
     assert_eq!(LbPolicy::parse("LB_WEIGHTED_ROUNDROBIN"), Ok(LbPolicy::RoundRobin));
-    assert_eq!(LbPolicy::parse("LB_MAGLEV"), Err(LbPolicyError::Unsupported));
+    assert_eq!(LbPolicy::parse("LB_ORIGINAL_DST"), Err(LbPolicyError::Unsupported));
     assert_eq!(LbPolicy::parse("LB_RANDUM"), Err(LbPolicyError::Unknown));
-    for lb in [LbPolicy::Random, LbPolicy::RoundRobin] {
+    for lb in super::balancing::POLICIES {
         assert_eq!(LbPolicy::parse(lb.as_str()), Ok(lb));
     }
-    assert_eq!(ClusterKind::parse("STRICT_DNS"), Err(ClusterKindError::Unsupported));
+    assert_eq!(ClusterKind::parse("ORIGINAL_DST"), Err(ClusterKindError::Unsupported));
     assert_eq!(ClusterKind::parse("SIMPEL"), Err(ClusterKindError::Unknown));
-    for kind in [ClusterKind::Simple, ClusterKind::Static] {
+    for kind in [ClusterKind::Simple, ClusterKind::Static, ClusterKind::Eds, ClusterKind::StrictDns] {
         assert_eq!(ClusterKind::parse(kind.as_str()), Ok(kind));
     }
     for (weight, valid) in [(0, false), (1, true), (128, true), (129, false), (257, false)] {

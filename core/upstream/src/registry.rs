@@ -1,0 +1,109 @@
+//! What of clusters and hosts outlives the snapshots they appear in.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use sidegate_api::{Address, Counter, MetricError, Metrics, UpDown};
+
+use crate::breakers::Used;
+use crate::host::Host;
+use crate::metrics::UpstreamMetrics;
+
+/// Gives the same [`Host`] for the same cluster and address, as long as
+/// anybody holds it: so health and levels survive a change of configuration.
+/// The same for what a cluster has in use. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HostRegistry {
+    metrics: Metrics,
+    known: Arc<Mutex<HashMap<Arc<str>, Known>>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    hosts: HashMap<Address, Weak<Host>>,
+    shared: Weak<Shared>,
+}
+
+/// What all snapshots of one cluster have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) metrics: Arc<UpstreamMetrics>,
+    pub(crate) used: Arc<Used>,
+    /// Held while a host is ejected, so that two do not go as the last.
+    pub(crate) ejecting: Mutex<()>,
+}
+
+/// Series of a cluster that ejects hosts.
+#[derive(Debug)]
+pub(crate) struct EjectionMetrics {
+    pub(crate) total: Counter,
+    pub(crate) active: UpDown,
+}
+
+impl HostRegistry {
+    /// An empty registry; series are defined in `metrics`.
+    pub fn new(metrics: Metrics) -> Self {
+        HostRegistry { metrics, known: Arc::default() }
+    }
+
+    /// The host at `address` in `cluster`; a new one is healthy.
+    pub(crate) fn host(
+        &self,
+        cluster: &Arc<str>,
+        cluster_metrics: &Arc<UpstreamMetrics>,
+        address: &Address,
+    ) -> Result<Arc<Host>, MetricError> {
+        let mut known = self.known();
+        let hosts = &mut known.entry(cluster.clone()).or_default().hosts;
+        if let Some(host) = hosts.get(address).and_then(Weak::upgrade) {
+            return Ok(host);
+        }
+        let metrics = UpstreamMetrics::for_host(&self.metrics, cluster, &address.to_string())?;
+        let host = Arc::new(Host::new(address.clone(), metrics, cluster_metrics.clone()));
+        hosts.insert(address.clone(), Arc::downgrade(&host));
+        Ok(host)
+    }
+
+    pub(crate) fn shared(&self, cluster: &Arc<str>) -> Result<Arc<Shared>, MetricError> {
+        let mut known = self.known();
+        let known = known.entry(cluster.clone()).or_default();
+        if let Some(shared) = known.shared.upgrade() {
+            return Ok(shared);
+        }
+        let metrics = Arc::new(UpstreamMetrics::for_cluster(&self.metrics, cluster)?);
+        let shared = Arc::new(Shared { metrics, used: Arc::default(), ejecting: Mutex::default() });
+        known.shared = Arc::downgrade(&shared);
+        Ok(shared)
+    }
+
+    pub(crate) fn ejection_metrics(&self, cluster: &str) -> Result<EjectionMetrics, MetricError> {
+        let labels = [("cluster", cluster)];
+        Ok(EjectionMetrics {
+            total: self.metrics.counter("upstream_ejections_total", &labels)?,
+            active: self.metrics.up_down("upstream_ejections_active", &labels)?,
+        })
+    }
+
+    /// Forgets what nobody holds any more. To be called after a snapshot is
+    /// gone.
+    pub fn sweep(&self) {
+        self.known().retain(|_, known| {
+            known.hosts.retain(|_, host| host.strong_count() > 0);
+            !known.hosts.is_empty() || known.shared.strong_count() > 0
+        });
+    }
+
+    /// Number of hosts that are remembered.
+    pub fn len(&self) -> usize {
+        self.known().values().map(|known| known.hosts.len()).sum()
+    }
+
+    /// Whether no host is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,103 @@
+//! Subsets: hosts of a cluster by their metadata.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sidegate_api::LbMetadata;
+
+use crate::cluster::Member;
+use crate::config::ClusterConfig;
+use crate::group::Group;
+
+/// `lb_subset_config` of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubsetConfig {
+    /// Keys that together make subsets: hosts that have all of them, grouped
+    /// by their values.
+    pub selectors: Vec<Vec<Arc<str>>>,
+    /// Where requests go that no subset is for.
+    pub fallback: SubsetFallback,
+}
+
+/// Where requests go that no subset is for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SubsetFallback {
+    /// Nowhere: 502.
+    #[default]
+    None,
+    /// To any host.
+    Any,
+    /// To hosts with this metadata.
+    Default(LbMetadata),
+}
+
+/// All subsets of one cluster, made once.
+#[derive(Debug)]
+pub(crate) struct Subsets {
+    by_metadata: HashMap<LbMetadata, usize>,
+    pub(crate) subsets: Vec<Subset>,
+    fallback: Target,
+}
+
+/// Some of a cluster's members.
+#[derive(Debug)]
+pub(crate) struct Subset {
+    pub(crate) group: Group,
+    /// Of each member, its place in the cluster.
+    pub(crate) positions: Box<[usize]>,
+}
+
+/// Which hosts a request may go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    Nobody,
+    All,
+    Subset(usize),
+}
+
+impl Subsets {
+    /// Subsets of `members`, which are the hosts of `cluster`, in its order.
+    pub(crate) fn new(config: &SubsetConfig, cluster: &ClusterConfig, members: &[Member]) -> Self {
+        let hosts: Vec<&LbMetadata> = cluster.hosts.iter().map(|host| &host.metadata).collect();
+        let mut by_metadata = HashMap::new();
+        let mut found: Vec<Vec<usize>> = Vec::new();
+        for selector in config.selectors.iter().filter(|selector| !selector.is_empty()) {
+            for (position, metadata) in hosts.iter().enumerate() {
+                let pairs = selector.iter().map(|key| Some((key.clone(), metadata.get(key)?.clone())));
+                let Some(pairs) = pairs.collect::<Option<Vec<_>>>() else { continue };
+                let subset = *by_metadata.entry(LbMetadata::new(pairs)).or_insert_with(|| {
+                    found.push(Vec::new());
+                    found.len() - 1
+                });
+                found[subset].push(position);
+            }
+        }
+        let fallback = match &config.fallback {
+            SubsetFallback::None => Target::Nobody,
+            SubsetFallback::Any => Target::All,
+            SubsetFallback::Default(wanted) => {
+                let fits = |host: &LbMetadata| wanted.pairs().iter().all(|(key, value)| host.get(key) == Some(value));
+                found.push((0..hosts.len()).filter(|&position| fits(hosts[position])).collect());
+                Target::Subset(found.len() - 1)
+            }
+        };
+        let subset = |mut positions: Vec<usize>| {
+            // Two selectors may have the same keys.
+            positions.sort_unstable();
+            positions.dedup();
+            let group = positions.iter().map(|&position| members[position].clone()).collect();
+            Subset { group: Group::of_subset(cluster, group), positions: positions.into() }
+        };
+        Subsets { by_metadata, subsets: found.into_iter().map(subset).collect(), fallback }
+    }
+
+    /// Where a request goes that wants `criteria`: to the subset whose keys and
+    /// values are exactly these, or where the fallback says. A subset whose
+    /// hosts are all out is not left for the fallback.
+    pub(crate) fn target(&self, criteria: &LbMetadata) -> Target {
+        match self.by_metadata.get(criteria) {
+            Some(subset) => Target::Subset(*subset),
+            None => self.fallback,
+        }
+    }
+}
