@@ -1,13 +1,23 @@
 /*
  * sidegate.h - the Sidegate module ABI, version 1.0
  *
- * A module is a shared library with one record and one function:
+ * A whole module, which marks each request on its way upstream:
  *
- *     SIDEGATE_MODULE_RECORD("my-filter", "1.0.0")
- *     SIDEGATE_EXPORT uint32_t sidegate_create_filter_factory_v1(
- *         const sidegate_create_args_v1 *args, sidegate_create_result_v1 *result) { ... }
+ *     #include "sidegate.h"
  *
- *     cc -shared -fPIC -O2 -I<folder of this file> -o libmy_filter.so my_filter.c
+ *     static uint32_t mark(void *filter, const sidegate_hook_v1 *hook) {
+ *         (void)filter;
+ *         sidegate_host->header_set(hook->stream, SIDEGATE_MAP_REQUEST, sidegate_str("x-mark"), sidegate_str("1"));
+ *         return SIDEGATE_STATUS_CONTINUE;
+ *     }
+ *
+ *     SIDEGATE_FILTER(marks, "marks", SIDEGATE_ON_REQUEST_HEADERS(mark, SIDEGATE_IN_BEFORE_ROUTE))
+ *     SIDEGATE_MODULE("marks", "1.0.0", marks)
+ *
+ *     cc -shared -fPIC -O2 -I<folder of this file> -o libmarks.so marks.c
+ *
+ * The macros stand at the end of this file. They write the one record and the
+ * one function that the ABI asks for, which a module may as well do by hand.
  *
  * It links against nothing of the host: host functions come in a table. A
  * module built once keeps loading in every later 1.x host.
@@ -51,6 +61,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -554,20 +565,9 @@ extern const sidegate_module_record_v1 sidegate_module_v1 __attribute__((visibil
  * does not compile. The empty string appended keeps literals literals. */
 #define SIDEGATE_MODULE_RECORD(module_name, module_version)                                                       \
     const sidegate_module_record_v1 sidegate_module_v1 = {                                                        \
-        {'S', 'I', 'D', 'E', 'G', 'A', 'T', 'E'},                                                                  \
-        (uint32_t)sizeof(sidegate_module_record_v1),                                                               \
-        SIDEGATE_ABI_MAJOR,                                                                                        \
-        SIDEGATE_ABI_MINOR,                                                                                        \
-        0,                                                                                                         \
-        SIDEGATE_PANIC_NONE,                                                                                       \
-        0,                                                                                                         \
-        module_name "",                                                                                            \
-        module_version "",                                                                                         \
-        "sidegate.h",                                                                                              \
-        "1.0",                                                                                                     \
-        SIDEGATE_COMPILER,                                                                                         \
-        "",                                                                                                        \
-        {0},                                                                                                       \
+        {'S', 'I', 'D', 'E', 'G', 'A', 'T', 'E'}, (uint32_t)sizeof(sidegate_module_record_v1),                    \
+        SIDEGATE_ABI_MAJOR, SIDEGATE_ABI_MINOR, 0, SIDEGATE_PANIC_NONE, 0,                                        \
+        module_name "", module_version "", "sidegate.h", "1.0", SIDEGATE_COMPILER, "", {0},                       \
     };
 
 /* ---- Helpers. ------------------------------------------------------------ */
@@ -622,6 +622,14 @@ static inline uint64_t sidegate_copy_out(uint8_t *to, uint64_t capacity, const c
     return len;
 }
 
+/* Appends as much of `more` as fits to the NUL-terminated `text`. */
+static inline void sidegate_append(char *text, size_t room, sidegate_slice more) {
+    size_t len = strlen(text), fits = len + 1 < room ? room - len - 1 : 0;
+    if (more.len < fits) fits = (size_t)more.len;
+    if (fits > 0) memcpy(text + len, more.ptr, fits);
+    text[len + fits] = 0;
+}
+
 /* Writes a refusal to `error` (may be NULL) and returns SIDEGATE_FAILED. Path
  * and message are NUL-terminated; the path may be NULL. */
 static inline uint32_t sidegate_error(sidegate_error_out_v1 *error, const char *path, const char *message) {
@@ -657,6 +665,216 @@ static inline uint32_t sidegate_reply_text(const sidegate_host_v1 *host, sidegat
     if (host->reply(stream, &reply) == SIDEGATE_OK) return SIDEGATE_STATUS_STOP;
     host->fault(stream, sidegate_str("the host did not take the reply"));
     return SIDEGATE_STATUS_FAULT;
+}
+
+/* ---- A module in a few lines. -------------------------------------------
+ *
+ * SIDEGATE_FILTER(ident, "name", options...) defines one filter, at file scope,
+ * without semicolon: `ident` is a C name of the author's choice, "name" what
+ * `filter` in so_config says. Each option below may stand once, in any order;
+ * at least one must. What they take are functions of the module.
+ *
+ * SIDEGATE_MODULE("name", "version", ident...) follows the last filter, once
+ * per module. It defines the record, the exported entry and the two variables
+ * below. A configuration that names no filter gets the only one; with several
+ * it is refused.
+ *
+ * Nothing here is part of the ABI: it is compiled into the module. */
+
+/* The host's functions, and this module for log and metrics. Set before any
+ * other code of a SIDEGATE_MODULE runs; any thread. */
+extern const sidegate_host_v1 *sidegate_host __attribute__((visibility("hidden")));
+extern sidegate_module *sidegate_self __attribute__((visibility("hidden")));
+
+/* Writes a line (NUL-terminated) if the level is on. Any thread. */
+#define SIDEGATE_LOG(level, text) ((void)sidegate_host->log(sidegate_self, level, sidegate_str(text)))
+
+/* Where header hooks run; join several with |. */
+#define SIDEGATE_IN_BEFORE_ROUTE (UINT32_C(1) << SIDEGATE_PHASE_BEFORE_ROUTE)
+#define SIDEGATE_IN_AFTER_ROUTE (UINT32_C(1) << SIDEGATE_PHASE_AFTER_ROUTE)
+#define SIDEGATE_IN_AFTER_CHOOSE_HOST (UINT32_C(1) << SIDEGATE_PHASE_AFTER_CHOOSE_HOST)
+
+/* Option: an object of `type` per configuration: zeroed memory, filled by
+ *     uint32_t configure(void *object, const sidegate_create_args_v1 *args)
+ * which returns OK, or refuses args->config with sidegate_error and has then
+ * kept nothing, and emptied by
+ *     void release(void *object)
+ * which may be NULL. Module-control thread. Its memory is the macros'. In C++,
+ * construct with placement new and end with the destructor. */
+#define SIDEGATE_CONFIG(type, configure_fn, release_fn)                                                           \
+    (sidegate_it->config_size = sizeof(type), sidegate_it->configure = (configure_fn),                            \
+     sidegate_it->release = (release_fn))
+
+/* Option: an object of `type` per stream, which hooks get as `filter`: zeroed
+ * memory, filled by
+ *     uint32_t begin(void *object, void *config, void *worker_state)
+ * which may be NULL and returns OK or what else is a fault, and emptied by
+ *     void end(void *object)
+ * which may be NULL. On the stream's worker. Without this option hooks get the
+ * configuration's object, which all workers share, or NULL. */
+#define SIDEGATE_STREAM(type, begin_fn, end_fn)                                                                   \
+    (sidegate_it->stream_size = sizeof(type), sidegate_it->begin = (begin_fn), sidegate_it->end = (end_fn))
+
+/* Options: the functions of sidegate_factory_table_v1 of these names; their
+ * `factory` is the configuration's object. */
+#define SIDEGATE_ROUTE_CONFIG(create_fn, destroy_fn)                                                              \
+    (sidegate_it->factory.create_route_config = (create_fn), sidegate_it->factory.destroy_route_config = (destroy_fn))
+#define SIDEGATE_WORKER(attach_fn, detach_fn)                                                                     \
+    (sidegate_it->factory.worker_attach = (attach_fn), sidegate_it->factory.worker_detach = (detach_fn))
+
+/* Options: the hooks of sidegate_filter_table_v1. `phases` are SIDEGATE_IN_*,
+ * `interest` is SIDEGATE_BODY_*. */
+#define SIDEGATE_ON_REQUEST_HEADERS(hook_fn, wanted_phases)                                                       \
+    (sidegate_it->filter.on_request_headers = (hook_fn), sidegate_it->interests.phases = (wanted_phases))
+#define SIDEGATE_ON_REQUEST_BODY(hook_fn, interest)                                                               \
+    (sidegate_it->filter.on_request_body = (hook_fn), sidegate_it->interests.request_body = (interest))
+#define SIDEGATE_ON_REQUEST_TRAILERS(hook_fn)                                                                     \
+    (sidegate_it->filter.on_request_trailers = (hook_fn),                                                         \
+     sidegate_it->interests.hooks |= SIDEGATE_WANT_REQUEST_TRAILERS)
+#define SIDEGATE_ON_RESPONSE_HEADERS(hook_fn)                                                                     \
+    (sidegate_it->filter.on_response_headers = (hook_fn),                                                         \
+     sidegate_it->interests.hooks |= SIDEGATE_WANT_RESPONSE_HEADERS)
+#define SIDEGATE_ON_RESPONSE_BODY(hook_fn, interest)                                                              \
+    (sidegate_it->filter.on_response_body = (hook_fn), sidegate_it->interests.response_body = (interest))
+#define SIDEGATE_ON_RESPONSE_TRAILERS(hook_fn)                                                                    \
+    (sidegate_it->filter.on_response_trailers = (hook_fn),                                                        \
+     sidegate_it->interests.hooks |= SIDEGATE_WANT_RESPONSE_TRAILERS)
+#define SIDEGATE_ON_RESUME(hook_fn) (sidegate_it->filter.on_resume = (hook_fn))
+#define SIDEGATE_ON_COMPLETE(complete_fn)                                                                         \
+    (sidegate_it->filter.on_complete = (complete_fn), sidegate_it->interests.hooks |= SIDEGATE_WANT_COMPLETE)
+
+/* What SIDEGATE_FILTER collects. */
+typedef struct sidegate_definition {
+    const char *name;
+    sidegate_factory_table_v1 factory;
+    sidegate_filter_table_v1 filter;
+    sidegate_interests_v1 interests;
+    size_t config_size;
+    uint32_t (*configure)(void *object, const sidegate_create_args_v1 *args);
+    void (*release)(void *object);
+    size_t stream_size;
+    uint32_t (*begin)(void *object, void *config, void *worker_state);
+    void (*end)(void *object);
+} sidegate_definition;
+
+typedef sidegate_definition *(*sidegate_definition_fn)(void);
+
+/* Names of locals are long so that they cannot hide what the options name. */
+#define SIDEGATE_FILTER(ident, filter_name, ...)                                                                  \
+    static sidegate_definition *ident(void);                                                                      \
+    static uint32_t sidegate_create_##ident(void *sidegate_config, uint32_t sidegate_worker, void *sidegate_state,\
+                                   void **sidegate_filter) SIDEGATE_NOEXCEPT {                                    \
+        (void)sidegate_worker;                                                                                    \
+        return sidegate_begin_stream(ident(), sidegate_config, sidegate_state, sidegate_filter);                  \
+    }                                                                                                             \
+    static void sidegate_end_##ident(void *sidegate_filter) SIDEGATE_NOEXCEPT {                                   \
+        sidegate_end_stream(ident(), sidegate_filter);                                                            \
+    }                                                                                                             \
+    static void sidegate_destroy_##ident(void *sidegate_config) SIDEGATE_NOEXCEPT {                               \
+        sidegate_release_config(ident(), sidegate_config);                                                        \
+    }                                                                                                             \
+    /* Filled by the first call, on the module-control thread; only read after that. */                           \
+    static sidegate_definition *ident(void) {                                                                     \
+        static sidegate_definition sidegate_made;                                                                 \
+        sidegate_definition *const sidegate_it = &sidegate_made;                                                  \
+        if (sidegate_it->name) return sidegate_it;                                                                \
+        (void)(__VA_ARGS__);                                                                                      \
+        sidegate_it->factory.size = sizeof sidegate_it->factory;                                                  \
+        sidegate_it->factory.destroy = sidegate_destroy_##ident;                                                  \
+        sidegate_it->factory.create_filter = sidegate_create_##ident;                                             \
+        sidegate_it->filter.size = sizeof sidegate_it->filter;                                                    \
+        sidegate_it->filter.destroy = sidegate_end_##ident;                                                       \
+        sidegate_it->name = filter_name "";                                                                       \
+        return sidegate_it;                                                                                       \
+    }
+
+#define SIDEGATE_MODULE(module_name, module_version, ...)                                                         \
+    SIDEGATE_MODULE_RECORD(module_name, module_version)                                                           \
+    const sidegate_host_v1 *sidegate_host;                                                                        \
+    sidegate_module *sidegate_self;                                                                               \
+    uint32_t sidegate_create_filter_factory_v1(const sidegate_create_args_v1 *sidegate_args,                      \
+                                               sidegate_create_result_v1 *sidegate_result) SIDEGATE_NOEXCEPT {    \
+        const sidegate_definition_fn sidegate_filters[] = {__VA_ARGS__};                                          \
+        if (!sidegate_host_ok(sidegate_args->host))                                                               \
+            return sidegate_error(sidegate_args->error, NULL, "this host is too old");                            \
+        if (!sidegate_host) sidegate_host = sidegate_args->host, sidegate_self = sidegate_args->module;           \
+        return sidegate_create_from(sidegate_filters, sizeof sidegate_filters / sizeof *sidegate_filters,         \
+                                    sidegate_args, sidegate_result);                                              \
+    }
+
+/* What the macros call. */
+
+static inline uint32_t sidegate_begin_stream(const sidegate_definition *it, void *config, void *worker_state,
+                                             void **filter) {
+    void *object = config;
+    uint32_t result;
+    if (it->stream_size > 0) {
+        object = calloc(1, it->stream_size);
+        if (!object) return SIDEGATE_LIMIT;
+        result = it->begin ? it->begin(object, config, worker_state) : SIDEGATE_OK;
+        if (result != SIDEGATE_OK) {
+            free(object);
+            return result;
+        }
+    }
+    *filter = object;
+    return SIDEGATE_OK;
+}
+
+static inline void sidegate_end_stream(const sidegate_definition *it, void *filter) {
+    if (it->stream_size == 0) return;
+    if (it->end) it->end(filter);
+    free(filter);
+}
+
+static inline void sidegate_release_config(const sidegate_definition *it, void *config) {
+    if (it->config_size == 0) return;
+    if (it->release) it->release(config);
+    free(config);
+}
+
+static inline uint32_t sidegate_create_from(const sidegate_definition_fn *filters, size_t count,
+                                            const sidegate_create_args_v1 *args, sidegate_create_result_v1 *result) {
+    char known[256] = "expected one of this module's filters: ";
+    void *config = NULL;
+    uint32_t refused;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        const sidegate_definition *it = filters[i]();
+        if (!(count == 1 && args->filter_name.len == 0) &&
+            !sidegate_slice_eq(args->filter_name, sidegate_str(it->name))) {
+            sidegate_append(known, sizeof known, sidegate_str(i ? ", " : ""));
+            sidegate_append(known, sizeof known, sidegate_str(it->name));
+            continue;
+        }
+        if (it->config_size > 0) {
+            config = calloc(1, it->config_size);
+            if (!config) return sidegate_error(args->error, NULL, "out of memory");
+            refused = it->configure ? it->configure(config, args) : SIDEGATE_OK;
+            if (refused != SIDEGATE_OK) {
+                free(config);
+                return refused;
+            }
+        }
+        result->factory_table = &it->factory;
+        result->filter_table = &it->filter;
+        result->factory = config;
+        result->interests = it->interests;
+        return SIDEGATE_OK;
+    }
+    sidegate_error(args->error, NULL, known);
+    return SIDEGATE_NOT_FOUND;
+}
+
+/* Defines a metric without labels, for `configure`. Anything but OK refuses the
+ * configuration, with the reason told. */
+static inline uint32_t sidegate_metric(const sidegate_create_args_v1 *args, uint32_t kind, const char *name,
+                                       uint64_t *metric) {
+    char message[128] = "the host did not take metric ";
+    if (args->host->metric_define(args->module, kind, sidegate_str(name), NULL, 0, metric) == SIDEGATE_OK)
+        return SIDEGATE_OK;
+    sidegate_append(message, sizeof message, sidegate_str(name));
+    return sidegate_error(args->error, NULL, message);
 }
 
 #ifdef __cplusplus

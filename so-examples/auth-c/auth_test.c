@@ -132,7 +132,7 @@ static void escapes(void) {
 }
 
 static void refusals(void) {
-    const char *object = "expected an object of strings", *pair = "expected \"key\": \"value\"";
+    const char *object = "expected an object of strings", *pair = "expected \"key\": value";
     const char *string = "expected the end of the string or a valid escape";
     const char *bad[] = {"\\", "\\\"", "\\x", "\\u", "\\u12", "\\u12g4\"", "\\ud800\"", "\\ud800\\u0041\"",
                          "\\udc00\"", "\\ud83d\\", "\t\"", "end"};

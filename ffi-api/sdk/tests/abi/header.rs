@@ -6,26 +6,30 @@ use std::process::Command;
 use crate::layout::{numbers, text, types};
 use crate::{ffi_api, run, TempDir};
 
-struct Compiler {
-    program: &'static str,
+pub struct Compiler {
+    pub program: &'static str,
     language: &'static [&'static str],
 }
 
-const C: Compiler = Compiler { program: "cc", language: &["-x", "c", "-std=c11"] };
-const CXX: Compiler = Compiler { program: "c++", language: &["-x", "c++", "-std=c++17", "-Wshadow", "-Wcast-qual"] };
+const C: &[&str] = &["-x", "c", "-std=c11", "-Wshadow"];
+const CXX: &[&str] = &["-x", "c++", "-std=c++17", "-Wshadow", "-Wcast-qual"];
 
-/// C, and C++ where there is a compiler for it.
-fn compilers() -> Vec<Compiler> {
-    let cxx = Command::new(CXX.program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if cxx {
-        return vec![C, CXX];
-    }
-    println!("no c++ here: the header is checked as C only");
-    vec![C]
+/// `cc`, and of the others those that are here.
+pub fn compilers() -> Vec<Compiler> {
+    let known = [("cc", C), ("clang", C), ("c++", CXX), ("clang++", CXX)];
+    let here = |program: &str| {
+        let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+        if !found {
+            println!("no {program} here: the header is not checked with it");
+        }
+        found
+    };
+    let known = known.into_iter().map(|(program, language)| Compiler { program, language });
+    known.filter(|compiler| compiler.program == "cc" || here(compiler.program)).collect()
 }
 
 impl Compiler {
-    fn compile(&self, source: &str, arguments: &[&str], dir: &TempDir, output: &str) -> PathBuf {
+    pub fn compile(&self, source: &str, arguments: &[&str], dir: &TempDir, output: &str) -> PathBuf {
         let (input, output) = (dir.file("source.c"), dir.file(output));
         std::fs::write(&input, source).unwrap();
         run(Command::new(self.program)

@@ -7,6 +7,7 @@
 mod copy;
 mod header;
 mod layout;
+mod macros;
 mod record;
 mod snapshot;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use sidegate_harness::{Origin, Proxy, ProxyOptions, TempDir, Wire, artifact, repository};
+use sidegate_harness::{Origin, Proxy, ProxyOptions, Reply, TempDir, Wire, artifact, repository};
 
 /// Fixed ports become free ones, hosts become `origin`.
 fn relocate(config: &mut Value, origin: &Origin) {
@@ -20,34 +20,57 @@ fn relocate(config: &mut Value, origin: &Origin) {
     }
 }
 
-fn guards(folder: &Path) {
+/// A proxy with the configuration and module of an example, and the name of its
+/// listener.
+fn run_example(folder: &Path, origin: &Origin) -> (Proxy, String) {
     let name = folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
     let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
     let listener = config["servers"][0]["listeners"][0]["name"].as_str().unwrap().to_owned();
-    let origin = Origin::echo();
-    relocate(&mut config, &origin);
+    relocate(&mut config, origin);
     let dir = TempDir::new();
     let library = format!("lib{name}.so");
     std::fs::copy(artifact(&library), dir.join(&library)).unwrap();
     let file = dir.write("config.json", config.to_string());
-    let proxy = Proxy::run(dir, &file, &ProxyOptions::default());
+    (Proxy::run(dir, &file, &ProxyOptions::default()), listener)
+}
+
+fn guards(folder: &Path) {
+    let origin = Origin::echo();
+    let (proxy, listener) = run_example(folder, &origin);
     let get = |fields: &str| {
         let raw = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         Wire::connect(proxy.listener(&listener)).send(raw).response().status()
     };
-    assert_eq!((get(""), get("User: admin\r\n")), (403, 200), "{name}");
+    assert_eq!((get(""), get("User: admin\r\n")), (403, 200), "{}", folder.display());
 }
 
 #[test]
-fn every_example_runs_with_its_own_configuration() {
+fn every_auth_example_guards_with_its_own_configuration() {
     let mut examples = 0;
     for entry in std::fs::read_dir(repository().join("so-examples")).unwrap() {
         let folder = entry.unwrap().path();
-        if folder.is_dir() {
+        if folder.is_dir() && folder.file_name().unwrap().to_str().unwrap().starts_with("auth") {
             guards(&folder);
             examples += 1;
         }
     }
     assert!(examples >= 2, "only {examples} examples found");
+}
+
+#[test]
+fn headers_c_edits_both_directions() {
+    let origin = Origin::http(|_| Reply::ok("").header("Server", "origin").header("Via", "1.0 origin"));
+    let (proxy, listener) = run_example(&repository().join("so-examples/headers-c"), &origin);
+    let raw = "GET / HTTP/1.1\r\nHost: a\r\nX-Debug: 1\r\nX-Team: core\r\nx-debug: 2\r\n\r\n";
+    let got = Wire::connect(proxy.listener(&listener)).send(raw).response();
+    assert_eq!(got.status(), 200);
+    let head = origin.last().head;
+    assert_eq!((head.get("x-debug"), head.all("x-team")), (None, vec!["edge"]));
+    assert_eq!((got.head.get("server"), got.head.get("x-frame-options")), (None, Some("DENY")));
+    assert_eq!(got.head.all("via"), ["1.0 origin", "1.1 sidegate"]);
+    // The request and the response.
+    let page = proxy.admin_get("/stats/prometheus").text();
+    let line = page.lines().find(|line| line.contains("headers_edited{")).unwrap_or_else(|| panic!("{page}"));
+    assert!(line.ends_with(" 2"), "{line}");
 }
