@@ -232,6 +232,9 @@ pub struct Completion {
     pub duration: Duration,
     /// From the request's first byte to the upstream's first.
     pub upstream_duration: Option<Duration>,
+    /// What of `duration` the proxy itself took; the wait for the upstream is
+    /// left out.
+    pub process_duration: Duration,
     /// Who ended it early.
     pub reset_by: ResetBy,
 }

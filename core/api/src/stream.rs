@@ -281,10 +281,21 @@ pub struct StreamInfo {
     pub cluster: Option<Arc<str>>,
     /// Host that was chosen.
     pub upstream_host: Option<Arc<PeerText>>,
+    /// Our end of the connection to it; only where a log shows it.
+    pub upstream_local: Option<Arc<PeerText>>,
+    /// Path and query as the client sent them, normalized but before rewrites;
+    /// empty unless a log shows them.
+    pub original_target: String,
     /// Body bytes read from the client.
     pub bytes_received: u64,
     /// Body bytes sent to the client.
     pub bytes_sent: u64,
+    /// Microseconds from start until the request was read to its end; only
+    /// where a log shows it.
+    pub received_us: Option<u64>,
+    /// Microseconds from start until the request was handed to the upstream
+    /// connection that was used last.
+    pub forwarded_us: Option<u64>,
     /// Microseconds from start to the first byte of the upstream's response.
     pub upstream_us: Option<u64>,
     /// What went wrong, for logs.
@@ -294,6 +305,21 @@ pub struct StreamInfo {
 }
 
 impl StreamInfo {
+    /// Microseconds from the stream's start to `now`.
+    pub fn micros_until(&self, now: Instant) -> Option<u64> {
+        let since = now.saturating_duration_since(self.start?);
+        u64::try_from(since.as_micros()).ok()
+    }
+
+    /// Microseconds that the proxy itself took of a stream of `total_us`: until
+    /// the request was forwarded, and from the first byte of the response to
+    /// the end.
+    pub fn process_us(&self, total_us: u64) -> u64 {
+        let Some(forwarded) = self.forwarded_us else { return total_us };
+        let after_response = self.upstream_us.map_or(0, |first_byte| total_us.saturating_sub(first_byte));
+        forwarded.saturating_add(after_response).min(total_us)
+    }
+
     fn reset(&mut self) {
         self.start = None;
         self.protocol = Protocol::Http11;
@@ -302,8 +328,12 @@ impl StreamInfo {
         self.route = None;
         self.cluster = None;
         self.upstream_host = None;
+        self.upstream_local = None;
+        self.original_target.clear();
         self.bytes_received = 0;
         self.bytes_sent = 0;
+        self.received_us = None;
+        self.forwarded_us = None;
         self.upstream_us = None;
         self.flags = ResponseFlags::default();
         self.details = "";

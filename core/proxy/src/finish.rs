@@ -1,5 +1,7 @@
 //! The end of a stream, whatever brought it about.
 
+use std::time::Duration;
+
 use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState};
 
 use crate::chain::CallEnv;
@@ -42,13 +44,16 @@ pub(crate) fn refused(listener: &ListenerView, state: &StreamState, status: u16,
 }
 
 fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion {
+    let duration = state.info.start.map(|start| start.elapsed()).unwrap_or_default();
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     Completion {
         status,
         flags: state.info.flags,
         bytes_received: state.info.bytes_received,
         bytes_sent: state.info.bytes_sent,
-        duration: state.info.start.map(|start| start.elapsed()).unwrap_or_default(),
-        upstream_duration: state.info.upstream_us.map(std::time::Duration::from_micros),
+        duration,
+        upstream_duration: state.info.upstream_us.map(Duration::from_micros),
+        process_duration: Duration::from_micros(state.info.process_us(micros)),
         reset_by,
     }
 }

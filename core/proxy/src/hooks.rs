@@ -122,6 +122,9 @@ impl Stream<'_> {
     async fn next_request_event(&mut self) -> Result<BodyEvent, Halt> {
         poll_fn(|cx| {
             if let Poll::Ready(event) = self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
+                if matches!(event, Ok(BodyEvent::End)) {
+                    self.note_received();
+                }
                 return Poll::Ready(event.map_err(Halt::request_body));
             }
             self.timers.down.poll(cx).map(|()| Err(Halt::client_stalled()))

@@ -21,6 +21,7 @@ mod forwarding;
 mod halt;
 mod hooks;
 mod meanwhile;
+mod note;
 mod plan;
 mod relay;
 mod respond;

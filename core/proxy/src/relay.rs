@@ -132,6 +132,11 @@ impl Attempt {
         Attempt { connection, count, upload: Upload::Reading, download: Download::Head, meta: None, armed_at: None }
     }
 
+    /// When the request was handed over.
+    pub(crate) fn started(&self) -> Instant {
+        self.count.started
+    }
+
     /// The connection, if it can carry another request.
     pub(crate) fn into_reusable(self) -> Option<ClientConnection> {
         let persists = self.meta.is_some_and(|meta| meta.persistence == Persistence::KeepAlive);
@@ -150,6 +155,7 @@ impl Stream<'_> {
 
     async fn relay_to_end(&mut self, attempt: &mut Attempt) -> Result<Relayed, Halt> {
         self.down.wire.input.release();
+        self.note_attempt(attempt);
         self.begin_upload(attempt).await?;
         loop {
             let event = poll_fn(|cx| self.poll_relay(cx, attempt)).await?;
@@ -283,6 +289,7 @@ impl Stream<'_> {
                         continue;
                     }
                     Poll::Ready(Ok(BodyEvent::End)) => {
+                        self.note_received();
                         if self.watches(BodyDirection::Request) {
                             return Poll::Ready(Ok(Event::RequestEnd));
                         }

@@ -105,6 +105,7 @@ impl Stream<'_> {
 
     async fn forward(&mut self) -> Result<After, Halt> {
         let listener = self.listener.clone();
+        self.note_begin();
         if forwarding::identify(self.state, listener.config.forwarding).is_err() {
             return Err(Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
         }

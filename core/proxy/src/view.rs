@@ -10,7 +10,7 @@ use sidegate_api::{Address, FilterFault, RouteFilterConfig, WorkerIndex};
 use sidegate_protocol::http1::Limits;
 use sidegate_router::{RouteAction, RouteId, VirtualHostId};
 use sidegate_stream::{HostPool, PoolLimits};
-use sidegate_telemetry::DownstreamStats;
+use sidegate_telemetry::{DownstreamStats, LogNeeds};
 use sidegate_upstream::{Balancer, Cluster, Seed};
 
 use crate::plan::ChainPlan;
@@ -38,6 +38,8 @@ pub(crate) struct ListenerView {
     /// Connections hold it without the rest.
     pub(crate) stats: Rc<DownstreamStats>,
     pub(crate) plan: ChainPlan,
+    /// What the access logs together want to be measured.
+    pub(crate) log_needs: LogNeeds,
     pub(crate) request_limits: Limits,
     pub(crate) response_limits: Limits,
     /// Cluster of each forwarding route, by route id.
@@ -126,6 +128,7 @@ impl ListenerView {
         ListenerView {
             stats: Rc::new(stats),
             plan: ChainPlan::new(&config.filters),
+            log_needs: config.access_logs.iter().map(|log| log.format().needs()).collect(),
             request_limits: Limits {
                 max_head_bytes: config.limits.max_header_bytes,
                 max_headers: config.limits.max_headers,

@@ -2,9 +2,10 @@
 
 use std::any::Any;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{Method, ResponseHead};
+use sidegate_api::{Method, PeerText, ResponseHead};
 use sidegate_net::{BufferPool, Socket};
 use sidegate_protocol::http1::{Decoded, Limits, ResponseDecoder, ResponseError, ResponseMeta};
 
@@ -18,6 +19,8 @@ pub struct ClientConnection {
     /// Requests sent on it, the current one included.
     pub requests: u32,
     decoder: ResponseDecoder,
+    /// Made when first asked for.
+    local: Option<Arc<PeerText>>,
     /// Dropped with the connection; statistics hang here.
     _guard: Option<Box<dyn Any>>,
 }
@@ -43,13 +46,22 @@ impl ClientConnection {
     /// A fresh connection. `guard` is dropped with it.
     pub fn new(socket: Socket, pool: BufferPool, guard: Option<Box<dyn Any>>) -> Self {
         let decoder = ResponseDecoder::new();
-        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, _guard: guard }
+        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, local: None, _guard: guard }
     }
 
     /// Whether the connection carried a request before the current one: then a
     /// close without a response may be the host's idle timeout.
     pub fn is_reused(&self) -> bool {
         self.requests > 1
+    }
+
+    /// Our end of the connection. The first call costs a system call and an
+    /// allocation, later ones a reference count.
+    pub fn local_address(&mut self) -> Option<Arc<PeerText>> {
+        if self.local.is_none() {
+            self.local = self.wire.socket.local_address().ok().map(|address| Arc::new(PeerText::new(address)));
+        }
+        self.local.clone()
     }
 
     /// Reads and decodes the next response head, informational or final.

@@ -1,7 +1,12 @@
 //! One line per finished stream.
 
+mod fact;
 mod field;
 mod format;
+mod json;
+mod needs;
+mod template;
+mod value;
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +15,9 @@ use std::sync::Arc;
 
 use sidegate_api::{Completion, StreamState};
 
-pub use self::format::{AccessLogFormat, FormatError};
+pub use self::format::AccessLogFormat;
+pub use self::needs::LogNeeds;
+pub use self::template::FormatError;
 use crate::LogSink;
 
 /// An access log: a format and where its lines go. Cheap to clone.

@@ -105,12 +105,10 @@ impl DownstreamStats {
             let index = CODES.iter().position(|&code| code == completion.status).unwrap_or(CODES.len());
             self.codes[index].inc();
         }
-        let waited = completion.upstream_duration.unwrap_or_default();
-        let process = completion.duration.saturating_sub(waited);
         self.request_time.observe(millis(completion.duration));
         self.request_time_total.add(nanos(completion.duration));
-        self.process_time.observe(millis(process));
-        self.process_time_total.add(nanos(process));
+        self.process_time.observe(millis(completion.process_duration));
+        self.process_time_total.add(nanos(completion.process_duration));
     }
 }
 
@@ -147,8 +145,8 @@ mod tests {
         {
             stats.request_started();
             let duration = Duration::from_millis(30);
-            let upstream_duration = Some(Duration::from_millis(20));
-            again.request_ended(&Completion { status, reset_by, duration, upstream_duration, ..Default::default() });
+            let process_duration = Duration::from_millis(10);
+            again.request_ended(&Completion { status, reset_by, duration, process_duration, ..Default::default() });
         }
         stats.request_started();
         stats.request_ended(&Completion { reset_by: ResetBy::Downstream, ..Default::default() });

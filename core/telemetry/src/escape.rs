@@ -15,16 +15,58 @@ pub(crate) fn write_word(out: &mut Vec<u8>, value: &[u8]) {
     write_escaped(out, value, &PLAIN_IN_WORD);
 }
 
-fn write_escaped(out: &mut Vec<u8>, value: &[u8], plain: &[bool; 256]) {
-    /// A field may be as long as a peer's header; a log need not.
+/// Appends `value` for the inside of a JSON string, in ASCII: what JSON asks to
+/// escape, control characters and everything beyond ASCII as `\uNNNN`; bytes
+/// that are no UTF-8 as U+FFFD.
+pub(crate) fn write_json(out: &mut Vec<u8>, value: &[u8]) {
+    let (value, cut) = shortened(value);
+    for chunk in value.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some(at) = rest.bytes().position(|b| !PLAIN[usize::from(b)]) {
+            out.extend_from_slice(&rest.as_bytes()[..at]);
+            // Plain bytes are ASCII, so that a character starts behind them.
+            let mut characters = rest[at..].chars();
+            match characters.next() {
+                Some(character @ ('"' | '\\')) => out.extend_from_slice(&[b'\\', character as u8]),
+                Some(character) => write_utf16(out, character),
+                None => {}
+            }
+            rest = characters.as_str();
+        }
+        out.extend_from_slice(rest.as_bytes());
+        if !chunk.invalid().is_empty() {
+            write_utf16(out, char::REPLACEMENT_CHARACTER);
+        }
+    }
+    if cut {
+        out.extend_from_slice(b"...");
+    }
+}
+
+fn write_utf16(out: &mut Vec<u8>, character: char) {
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        out.extend_from_slice(b"\\u");
+        for shift in [12, 8, 4, 0] {
+            out.push(HEX[usize::from(*unit >> shift & 15)]);
+        }
+    }
+}
+
+/// A field may be as long as a peer's header; a log need not. Says whether
+/// something was cut off.
+fn shortened(value: &[u8]) -> (&[u8], bool) {
     const MAX: usize = 8 * 1024;
+    match value.get(..MAX) {
+        Some(head) if value.len() > MAX => (head, true),
+        _ => (value, false),
+    }
+}
+
+fn write_escaped(out: &mut Vec<u8>, value: &[u8], plain: &[bool; 256]) {
     if value.is_empty() {
         return out.push(b'-');
     }
-    let (value, cut) = match value.get(..MAX) {
-        Some(head) if value.len() > MAX => (head, true),
-        _ => (value, false),
-    };
+    let (value, cut) = shortened(value);
     let mut rest = value;
     while let Some(at) = rest.iter().position(|&b| !plain[usize::from(b)]) {
         out.extend_from_slice(&rest[..at]);
@@ -107,7 +149,31 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), "ü \"q\"\\x0a\\x1b[31m\\xc2\\x85\\xe2\\x80\\xaex");
     }
 
+    #[test]
+    fn json_strings_are_ascii_and_keep_their_quotes() {
+        let json = |bytes: &[u8]| {
+            let mut out = Vec::new();
+            write_json(&mut out, bytes);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(json(b""), "");
+        assert_eq!(json(b"a \"b\" \\ \n\x00\x7f"), "a \\\"b\\\" \\\\ \\u000a\\u0000\\u007f");
+        assert_eq!(json("ü\u{202e}\u{1f600}".as_bytes()), "\\u00fc\\u202e\\ud83d\\ude00");
+        assert_eq!(json(b"x\xff\xc3"), "x\\ufffd\\ufffd");
+        assert_eq!(json(&[b'a'; 9000]).len(), 8 * 1024 + 3);
+    }
+
     proptest! {
+        #[test]
+        fn any_json_string_is_ascii_and_reads_back(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut out = b"\"".to_vec();
+            write_json(&mut out, &bytes);
+            out.push(b'"');
+            prop_assert!(out.iter().all(|b| (b' '..=b'~').contains(b)));
+            let read: String = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(read, String::from_utf8_lossy(&bytes));
+        }
+
         #[test]
         fn any_value_is_one_printable_word(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let text = value(&bytes);

@@ -19,7 +19,7 @@ mod target;
 mod test_dir;
 mod timestamp;
 
-pub use access_log::{AccessLog, AccessLogFormat, FormatError};
+pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds};
 pub use downstream::DownstreamStats;
 pub use log::{LogConfig, LogLevel, Logging};
 pub use render::{exposition, process_text, prometheus, stats_flat, stats_json};

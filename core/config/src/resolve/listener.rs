@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sidegate_api::Address;
 use sidegate_net::{AcceptMode, ListenerConfig};
-use sidegate_telemetry::{AccessLogFormat, LogTarget};
 
+use super::access_log::{AccessLogConfig, access_log};
 use super::address::checked;
 use super::modules::Modules;
 use super::proxy_filter::{ProxyFilter, proxy_filter};
@@ -17,15 +17,6 @@ use crate::reader::{Cursor, ObjectReader, Unique};
 use crate::schema;
 
 const NETWORK_FILTERS: [&str; 6] = ["proxy", "tcp_proxy", "udp_proxy", "connection_manager", "tunnel", "grpc"];
-
-/// An access log that nobody has opened yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessLogConfig {
-    /// Where lines go.
-    pub target: LogTarget,
-    /// What they look like.
-    pub format: AccessLogFormat,
-}
 
 /// A listener as far as its own entry says; `None` where there were errors.
 pub(super) struct ReadListener<'a> {
@@ -194,15 +185,4 @@ fn unregistered(cursor: &Cursor<'_>, name: &str) {
     };
     let (expected, found) = (Some("\"proxy\"".to_owned()), Some(cursor.shown()));
     cursor.error(Finding { kind: kind::UNREGISTERED, message, expected, found });
-}
-
-fn access_log(cursor: &Cursor<'_>) -> Option<AccessLogConfig> {
-    let mut object = cursor.object(&schema::ACCESS_LOG)?;
-    let target = object.required("log_path").and_then(|c| c.name()).map(LogTarget::parse);
-    let format = match object.get("log_format").filter(|c| !c.says_nothing()) {
-        Some(cursor) => cursor.parsed(AccessLogFormat::parse),
-        None => Some(AccessLogFormat::default()),
-    };
-    object.finish();
-    Some(AccessLogConfig { target: target?, format: format? })
 }

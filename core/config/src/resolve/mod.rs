@@ -1,6 +1,7 @@
 //! From a document to typed configurations: strict, and with every error
 //! reported at once.
 
+mod access_log;
 mod address;
 mod admin;
 mod cluster;
@@ -31,8 +32,8 @@ use sidegate_router::RouteTable;
 use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
 use sidegate_upstream::ClusterConfig;
 
+pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
-pub use listener::AccessLogConfig;
 pub(crate) use server::processor;
 
 use crate::diagnostic::{ConfigErrors, Diagnostic, Report};

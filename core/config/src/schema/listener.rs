@@ -1,7 +1,7 @@
 //! `servers[0].listeners[]`.
 
 use super::{
-    Key, Object, PROXY_FILTER, ROUTER, Rule, STREAM_FILTER, Shape, TLS_CONTEXT, key, refused, required, warned,
+    Key, Object, PROXY_FILTER, ROUTER, Rule, STREAM_FILTER, Shape, TLS_CONTEXT, key, own, refused, required, warned,
 };
 
 pub(crate) static LISTENER: Object =
@@ -105,5 +105,13 @@ pub(crate) static ACCESS_LOG: Object = Object::new(
             "a line with everything",
             "Text with `%variable%` parts; `%%` is a percent sign, absent values are `-`.",
         ),
+        own(
+            "json_format",
+            Shape::Free,
+            "lines of text",
+            "An object whose strings are such text: lines are JSON. A string that is one variable alone becomes its \
+             value, a number where it is one, `null` where it is absent.",
+        ),
     ],
-);
+)
+.rules(&[Rule::AtMostOne(&["log_format", "json_format"])]);

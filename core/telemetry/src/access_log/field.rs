@@ -1,113 +1,127 @@
-//! The variables without parameters.
+//! Variables, with and without parameters.
 
-use std::time::{Duration, SystemTime};
+use sidegate_api::{Completion, StreamState};
 
-use sidegate_api::{Completion, ResetBy, StreamState, Variable, VariableValue};
+use super::fact::Fact;
+use super::needs::LogNeeds;
+use super::value::Value;
+use crate::nearest::nearest;
 
-use crate::escape::write_word;
-use crate::timestamp::{digits, write_rfc3339};
-
-/// A variable of an access log format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A variable of a format.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
-    StartTime,
-    Duration,
-    ResponseReceivedDuration,
-    ProcessDuration,
-    BytesReceived,
-    BytesSent,
-    ResponseCode,
-    ResponseFlags,
-    ResetBy,
-    /// A variable that filters know too.
-    Stream(Variable),
-    /// MOSN has it and nothing measures it yet.
-    Unmeasured,
+    Fact(Fact),
+    RequestHeader(HeaderName),
+    ResponseHeader(HeaderName),
+    /// A parameter of the query.
+    Argument(Box<str>),
+    Cookie(Box<str>),
+    /// Set by a filter.
+    Variable(Box<str>),
 }
 
-impl Field {
-    pub(super) const NAMES: [(&str, Field); 31] = [
-        ("start_time", Field::StartTime),
-        ("duration", Field::Duration),
-        ("request_received_duration", Field::Unmeasured),
-        ("request_finished_duration", Field::Unmeasured),
-        ("response_received_duration", Field::ResponseReceivedDuration),
-        ("process_duration", Field::ProcessDuration),
-        ("bytes_received", Field::BytesReceived),
-        ("bytes_sent", Field::BytesSent),
-        ("protocol", Field::Stream(Variable::Protocol)),
-        ("method", Field::Stream(Variable::Method)),
-        ("scheme", Field::Stream(Variable::Scheme)),
-        ("authority", Field::Stream(Variable::Authority)),
-        ("path", Field::Stream(Variable::Path)),
-        ("query", Field::Stream(Variable::Query)),
-        ("target", Field::Stream(Variable::Target)),
-        ("response_code", Field::ResponseCode),
-        ("response_flag", Field::ResponseFlags),
-        ("response_flags", Field::ResponseFlags),
-        ("response_details", Field::Stream(Variable::ResponseDetails)),
-        ("reset_by", Field::ResetBy),
-        ("request_id", Field::Stream(Variable::RequestId)),
-        ("listener", Field::Stream(Variable::ListenerName)),
-        ("virtual_host", Field::Stream(Variable::VirtualHost)),
-        ("route", Field::Stream(Variable::RouteName)),
-        ("upstream_cluster", Field::Stream(Variable::ClusterName)),
-        ("upstream_host", Field::Stream(Variable::UpstreamHost)),
-        ("upstream_local_address", Field::Unmeasured),
-        ("upstream_transport_failure_reason", Field::Unmeasured),
-        ("downstream_remote_address", Field::Stream(Variable::DownstreamRemoteAddress)),
-        ("downstream_remote_ip", Field::Stream(Variable::DownstreamRemoteIp)),
-        ("downstream_local_address", Field::Stream(Variable::DownstreamLocalAddress)),
-    ];
+/// Lower-case name; and the same with `_` as `-` if that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HeaderName {
+    name: Box<str>,
+    dashed: Option<Box<str>>,
+}
 
+const PREFIXES: [&str; 8] = [
+    "request_header_",
+    "response_header_",
+    "request_arg_",
+    "cookie_",
+    "variable_",
+    "Http1_request_header_",
+    "Http1_request_arg_",
+    "Http1_cookie_",
+];
+
+impl Field {
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
+        if let Some(fact) = Fact::named(name) {
+            return Some(Field::Fact(fact));
+        }
+        let prefix = PREFIXES.into_iter().find(|prefix| name.starts_with(prefix))?;
+        let parameter = &name[prefix.len()..];
+        if parameter.is_empty() {
+            return None;
+        }
+        match prefix.strip_prefix("Http1_").unwrap_or(prefix) {
+            "request_header_" => HeaderName::new(parameter).map(Field::RequestHeader),
+            "response_header_" => HeaderName::new(parameter).map(Field::ResponseHeader),
+            "request_arg_" => Some(Field::Argument(parameter.into())),
+            "cookie_" => Some(Field::Cookie(parameter.into())),
+            _ => Some(Field::Variable(parameter.into())),
+        }
     }
 
-    pub(super) fn write(self, out: &mut Vec<u8>, stream: &StreamState, completion: &Completion) {
+    /// The name that was probably meant.
+    pub(super) fn nearest(name: &str) -> Option<String> {
+        if let Some(fact) = nearest(name, Fact::NAMES.iter().map(|(known, _)| *known)) {
+            return Some(fact.to_owned());
+        }
+        let with_parameter = PREFIXES.into_iter().find(|prefix| {
+            let cut = name.floor_char_boundary(prefix.len());
+            nearest(&name[..cut], [*prefix]).is_some()
+        });
+        with_parameter.map(|prefix| format!("{prefix}NAME"))
+    }
+
+    pub(super) fn needs(&self) -> LogNeeds {
         match self {
-            // The stream's own clock is monotonic and knows no date.
-            Field::StartTime => {
-                let now = SystemTime::now();
-                write_rfc3339(out, now.checked_sub(completion.duration).unwrap_or(now));
+            Field::Fact(fact) => fact.needs(),
+            _ => LogNeeds::default(),
+        }
+    }
+
+    pub(super) fn of<'a>(&self, stream: &'a StreamState, completion: &Completion) -> Value<'a> {
+        match self {
+            Field::Fact(fact) => fact.of(stream, completion),
+            Field::RequestHeader(name) => Value::text(name.find(|name| stream.request.headers.get(name))),
+            Field::ResponseHeader(name) => Value::text(name.find(|name| stream.response.headers.get(name))),
+            Field::Argument(name) => Value::word(argument(stream.request.query().unwrap_or_default(), name)),
+            Field::Cookie(name) => {
+                // HTTP/2 clients may send several fields.
+                let fields = stream.request.headers.get_all(b"cookie");
+                Value::text(fields.into_iter().find_map(|field| cookie(field, name.as_bytes())))
             }
-            Field::Duration => write_duration(out, Some(completion.duration)),
-            Field::ResponseReceivedDuration => write_duration(out, completion.upstream_duration),
-            Field::ProcessDuration => write_duration(
-                out,
-                Some(completion.duration.saturating_sub(completion.upstream_duration.unwrap_or_default())),
-            ),
-            Field::BytesReceived => write_integer(out, completion.bytes_received),
-            Field::BytesSent => write_integer(out, completion.bytes_sent),
-            Field::ResponseCode if completion.status == 0 => out.push(b'-'),
-            Field::ResponseCode => write_integer(out, completion.status.into()),
-            Field::ResponseFlags => completion.flags.write_to(out),
-            Field::ResetBy => out.extend_from_slice(match completion.reset_by {
-                ResetBy::Nobody => b"-",
-                ResetBy::Downstream => b"downstream",
-                ResetBy::Upstream => b"upstream",
-                ResetBy::Filter => b"filter",
-                ResetBy::Proxy => b"proxy",
-            }),
-            Field::Stream(variable) => match variable.get(stream) {
-                Some(VariableValue::Bytes(bytes)) => write_word(out, bytes),
-                Some(VariableValue::Integer(number)) => write_integer(out, number),
-                None => out.push(b'-'),
-            },
-            Field::Unmeasured => out.push(b'-'),
+            Field::Variable(name) => Value::text(stream.named.get(name.as_bytes())),
         }
     }
 }
 
-fn write_integer(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+impl HeaderName {
+    fn new(name: &str) -> Option<Self> {
+        if !sidegate_api::is_token(name.as_bytes()) {
+            return None;
+        }
+        let name = name.to_ascii_lowercase();
+        let dashed = name.contains('_').then(|| name.replace('_', "-").into());
+        Some(HeaderName { name: name.into(), dashed })
+    }
+
+    fn find<'a>(&self, get: impl Fn(&[u8]) -> Option<&'a [u8]>) -> Option<&'a [u8]> {
+        let exact = get(self.name.as_bytes());
+        exact.or_else(|| get(self.dashed.as_ref()?.as_bytes()))
+    }
 }
 
-/// Milliseconds with three decimals.
-fn write_duration(out: &mut Vec<u8>, duration: Option<Duration>) {
-    let Some(duration) = duration else { return out.push(b'-') };
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    write_integer(out, micros / 1000);
-    out.push(b'.');
-    digits::<3>(out, micros % 1000);
+/// The first parameter called `name`, as it was sent: percent signs are not
+/// decoded, so that a logged value is what stood in the request.
+fn argument<'a>(query: &'a str, name: &str) -> Option<&'a [u8]> {
+    query.split('&').find_map(|pair| {
+        let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (known == name).then_some(value.as_bytes())
+    })
+}
+
+/// RFC 6265 section 5.4: pairs, separated by `;` and a blank.
+fn cookie<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    field.split(|&byte| byte == b';').find_map(|pair| {
+        let pair = pair.trim_ascii();
+        let equals = pair.iter().position(|&byte| byte == b'=')?;
+        (&pair[..equals] == name).then(|| &pair[equals + 1..])
+    })
 }

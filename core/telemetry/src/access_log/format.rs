@@ -1,88 +1,71 @@
-//! The format of an access log line: text with `%name%` variables.
+//! The format of an access log line.
 
-use std::fmt;
-
+use serde_json::{Map, Value as Json};
 use sidegate_api::{Completion, StreamState};
 
-use super::field::Field;
-use crate::escape::write_value;
-use crate::nearest::nearest;
+use super::json::{JsonPart, compile};
+use super::needs::LogNeeds;
+use super::template::{FormatError, Piece, cut};
 
-/// A parsed format.
+/// A parsed format: a line of text or a JSON object.
 ///
-/// Text stands for itself, `%name%` for a variable and `%%` for a percent
-/// sign. Each value is escaped, so that it can end neither a quoted part nor
-/// the line; only values of headers and filters' variables may hold blanks, and
-/// are best quoted. A value that is absent is `-`. Durations are milliseconds with
-/// three decimals. Variables:
+/// In text, `%name%` stands for a variable and `%%` for a percent sign. Each
+/// value is escaped, so that it can end neither a quoted part nor the line; only
+/// values of headers, cookies and filters' variables may hold blanks, and are
+/// best quoted. A value that is absent is `-`.
+///
+/// A JSON format is an object whose strings are such text. A string that is one
+/// variable alone becomes the variable's value: a number for sizes, statuses,
+/// ports and durations, `null` where it is absent. Objects and arrays may be
+/// nested; numbers, `true`, `false` and `null` stand for themselves. Lines are
+/// in ASCII but for what the configuration itself holds: other characters of
+/// values are `\u` escapes, and bytes that are no UTF-8 are U+FFFD.
+///
+/// Durations are milliseconds with three decimals. Variables, with MOSN's other
+/// names for the same in parentheses:
 ///
 /// | name | value |
 /// |---|---|
 /// | `start_time` | when the request's first byte was there, RFC 3339 in UTC |
-/// | `duration` | from there to the end of the stream |
+/// | `duration` (`request_finished_duration`) | from there to the end of the stream |
+/// | `request_received_duration` | from there until the request was read to its end |
+/// | `request_forwarded_duration` | from there until it was handed to an upstream connection |
 /// | `response_received_duration` | from there to the upstream's first byte |
-/// | `process_duration` | `duration` less the wait for that byte |
+/// | `process_time_duration` (`process_duration`) | what of `duration` the proxy took: until the request was forwarded, and from the upstream's first byte to the end |
 /// | `bytes_received`, `bytes_sent` | body bytes from and to the client |
-/// | `protocol`, `method`, `scheme`, `authority`, `path`, `query`, `target` | of the request |
-/// | `response_code` | status sent to the client |
-/// | `response_flag`, `response_flags` | what went wrong, as short names |
+/// | `protocol` | `HTTP/1.1` or `HTTP/1.0` |
+/// | `method` (`request_method`, `x-mosn-method`) | of the request |
+/// | `scheme` (`request_scheme`, `x-mosn-scheme`) | `http` |
+/// | `authority` (`x-mosn-host`) | host and port |
+/// | `path` (`request_path`, `x-mosn-path`) | as it went upstream |
+/// | `original_path` (`request_path_original`, `x-mosn-path-original`) | before rewrites |
+/// | `query` (`request_arg`, `x-mosn-querystring`) | without `?` |
+/// | `target` (`request_uri`) | path and query |
+/// | `response_code` (`x-mosn-status`) | status sent to the client |
+/// | `response_flag`, `response_flags` | what went wrong, as short names (MOSN: `true` or `false`) |
 /// | `response_details` | why the proxy replied itself |
+/// | `upstream_transport_failure_reason` | the same, if the upstream was the reason |
 /// | `reset_by` | who ended the stream early |
 /// | `request_id` | `x-request-id` |
-/// | `listener`, `virtual_host`, `route`, `upstream_cluster` | names |
+/// | `listener` (`listener_name`), `listener_port` | of the listener |
+/// | `virtual_host`, `route` (`route_name`), `upstream_cluster` | names |
 /// | `upstream_host` | address of the host |
+/// | `upstream_local_address` | our end of the connection to it |
 /// | `downstream_remote_address`, `downstream_remote_ip`, `downstream_local_address` | of the connection |
+/// | `requested_server_name` | of TLS; always absent |
 /// | `request_header_NAME`, `response_header_NAME` | first field of that name; `_` in NAME also matches `-` |
+/// | `request_arg_NAME` | first parameter of the query, not decoded |
+/// | `cookie_NAME` | cookie of the request |
 /// | `variable_NAME` | a variable that a filter set |
 ///
-/// MOSN's `request_received_duration`, `request_finished_duration`,
-/// `upstream_local_address` and `upstream_transport_failure_reason` are
-/// accepted and, until they are measured, always `-`.
+/// `Http1_` in front of `request_…` and `cookie_NAME` changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessLogFormat {
-    parts: Box<[Part]>,
-}
+pub struct AccessLogFormat(Parts);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(Box<str>),
-    Field(Field),
-    /// Lower-case name; and the same with `_` as `-` if that differs.
-    RequestHeader(HeaderName),
-    ResponseHeader(HeaderName),
-    Variable(Box<str>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct HeaderName {
-    name: Box<str>,
-    dashed: Option<Box<str>>,
-}
-
-/// A format was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FormatError {
-    /// No variable has that name.
-    Unknown {
-        /// The name.
-        name: String,
-        /// The name that was probably meant.
-        nearest: Option<&'static str>,
-        /// Byte in the format at which `%name%` starts.
-        at: usize,
-    },
-    /// A `%` without its partner.
-    Unclosed {
-        /// Byte in the format at which the lonely `%` stands.
-        at: usize,
-    },
-    /// A line feed or another control byte in the text.
-    Control {
-        /// Byte in the format at which it stands.
-        at: usize,
-    },
-    /// Nothing to log.
-    Empty,
+enum Parts {
+    Text(Box<[Piece]>),
+    Json(Box<[JsonPart]>),
 }
 
 impl AccessLogFormat {
@@ -93,8 +76,8 @@ impl AccessLogFormat {
         upstream_duration=%response_received_duration% upstream=%upstream_host% cluster=%upstream_cluster% \
         request_id=%request_id%";
 
-    /// Reads a format. One line feed at its end is taken away: every line gets
-    /// one anyway.
+    /// Reads a text format. One line feed at its end is taken away: every line
+    /// gets one anyway.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         let text = text.strip_suffix('\n').unwrap_or(text);
         if text.is_empty() {
@@ -103,44 +86,41 @@ impl AccessLogFormat {
         if let Some((at, _)) = text.char_indices().find(|(_, c)| c.is_control() && *c != '\t') {
             return Err(FormatError::Control { at });
         }
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(before) = rest.find('%') {
-            let at = text.len() - rest.len() + before;
-            literal.push_str(&rest[..before]);
-            let after = &rest[before + 1..];
-            let Some(length) = after.find('%') else {
-                return Err(FormatError::Unclosed { at });
-            };
-            let name = &after[..length];
-            rest = &after[length + 1..];
-            if name.is_empty() {
-                literal.push('%');
-                continue;
-            }
-            let part = Part::named(name).ok_or_else(|| FormatError::Unknown {
-                name: name.to_owned(),
-                nearest: nearest(name, Field::NAMES.iter().map(|(known, _)| *known)),
-                at,
-            })?;
-            push_text(&mut parts, &mut literal);
-            parts.push(part);
+        Ok(AccessLogFormat(Parts::Text(cut(text)?.into())))
+    }
+
+    /// Reads a JSON format.
+    pub fn json(object: &Map<String, Json>) -> Result<Self, FormatError> {
+        Ok(AccessLogFormat(Parts::Json(compile(object)?)))
+    }
+
+    /// What has to be measured for it.
+    pub fn needs(&self) -> LogNeeds {
+        match &self.0 {
+            Parts::Text(pieces) => pieces.iter().map(Piece::needs).collect(),
+            Parts::Json(parts) => parts.iter().map(JsonPart::needs).collect(),
         }
-        literal.push_str(rest);
-        push_text(&mut parts, &mut literal);
-        Ok(AccessLogFormat { parts: parts.into() })
     }
 
     /// Appends the line of one stream, without a line feed.
     pub fn write(&self, out: &mut Vec<u8>, stream: &StreamState, completion: &Completion) {
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Field(field) => field.write(out, stream, completion),
-                Part::RequestHeader(name) => write_value(out, name.find(|n| stream.request.headers.get(n))),
-                Part::ResponseHeader(name) => write_value(out, name.find(|n| stream.response.headers.get(n))),
-                Part::Variable(name) => write_value(out, stream.named.get(name.as_bytes()).unwrap_or_default()),
+        match &self.0 {
+            Parts::Text(pieces) => {
+                for piece in pieces {
+                    match piece {
+                        Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+                        Piece::Field(field) => field.of(stream, completion).write_text(out),
+                    }
+                }
+            }
+            Parts::Json(parts) => {
+                for part in parts {
+                    match part {
+                        JsonPart::Text(text) => out.extend_from_slice(text.as_bytes()),
+                        JsonPart::Whole(field) => field.of(stream, completion).write_json(out),
+                        JsonPart::Within(field) => field.of(stream, completion).write_in_json(out),
+                    }
+                }
             }
         }
     }
@@ -149,59 +129,24 @@ impl AccessLogFormat {
 impl Default for AccessLogFormat {
     fn default() -> Self {
         // A test holds that the default parses.
-        Self::parse(Self::DEFAULT).unwrap_or(AccessLogFormat { parts: Box::default() })
+        Self::parse(Self::DEFAULT).unwrap_or(AccessLogFormat(Parts::Text(Box::default())))
     }
 }
 
-impl Part {
-    fn named(name: &str) -> Option<Self> {
-        if let Some(header) = name.strip_prefix("request_header_") {
-            return HeaderName::new(header).map(Part::RequestHeader);
-        }
-        if let Some(header) = name.strip_prefix("response_header_") {
-            return HeaderName::new(header).map(Part::ResponseHeader);
-        }
-        if let Some(variable) = name.strip_prefix("variable_") {
-            return (!variable.is_empty()).then(|| Part::Variable(variable.into()));
-        }
-        Field::named(name).map(Part::Field)
-    }
-}
-
-impl HeaderName {
-    fn new(name: &str) -> Option<Self> {
-        if !sidegate_api::is_token(name.as_bytes()) {
-            return None;
-        }
-        let name = name.to_ascii_lowercase();
-        let dashed = name.contains('_').then(|| name.replace('_', "-").into());
-        Some(HeaderName { name: name.into(), dashed })
-    }
-
-    fn find<'a>(&self, get: impl Fn(&[u8]) -> Option<&'a [u8]>) -> &'a [u8] {
-        let exact = get(self.name.as_bytes());
-        exact.or_else(|| get(self.dashed.as_ref()?.as_bytes())).unwrap_or_default()
-    }
-}
-
-fn push_text(parts: &mut Vec<Part>, literal: &mut String) {
-    if !literal.is_empty() {
-        parts.push(Part::Text(std::mem::take(literal).into()));
-    }
-}
-
-impl fmt::Display for FormatError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Piece {
+    fn needs(&self) -> LogNeeds {
         match self {
-            FormatError::Unknown { name, nearest, at } => {
-                write!(f, "unknown variable `%{name}%` at byte {at}")?;
-                nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean `%{nearest}%`?"))
-            }
-            FormatError::Unclosed { at } => {
-                write!(f, "`%` at byte {at} has no partner; write `%name%`, or `%%` for a percent sign")
-            }
-            FormatError::Control { at } => write!(f, "control character at byte {at}; a line is one line"),
-            FormatError::Empty => f.write_str("the format is empty"),
+            Piece::Text(_) => LogNeeds::default(),
+            Piece::Field(field) => field.needs(),
+        }
+    }
+}
+
+impl JsonPart {
+    fn needs(&self) -> LogNeeds {
+        match self {
+            JsonPart::Text(_) => LogNeeds::default(),
+            JsonPart::Whole(field) | JsonPart::Within(field) => field.needs(),
         }
     }
 }

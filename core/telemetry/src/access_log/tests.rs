@@ -2,9 +2,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use sidegate_api::{Address, ConnectionInfo, Metrics, PeerText, Protocol, ResetBy, ResponseFlags};
 
-use super::field::Field;
+use super::fact::Fact;
+use super::needs::LogNeeds;
 use super::*;
 use crate::test_dir::TestDir;
 use crate::{LogSinks, LogTarget};
@@ -27,6 +29,11 @@ fn stream() -> StreamState {
     stream.info.request_id = "id 1\n".to_owned();
     stream.info.cluster = Some("c1".into());
     stream.info.upstream_host = Some(PeerText::new(Address::parse("10.0.0.3:8080").unwrap()).into());
+    stream.info.upstream_local = Some(PeerText::new(Address::parse("10.0.0.2:40000").unwrap()).into());
+    stream.info.original_target = "/before?x=y".to_owned();
+    stream.info.received_us = Some(500);
+    stream.info.forwarded_us = Some(600);
+    stream.request.headers.add(b"cookie", b"a=1; session=\"x y\"; b").unwrap();
     stream.info.details = "upstream_response_timeout";
     stream
 }
@@ -42,6 +49,7 @@ fn completion() -> Completion {
         bytes_sent: 22,
         duration: Duration::from_micros(1_002_003),
         upstream_duration: Some(Duration::from_micros(999)),
+        process_duration: Duration::from_micros(1604),
         reset_by: ResetBy::Proxy,
     }
 }
@@ -50,6 +58,12 @@ fn line(format: &str, stream: &StreamState, completion: &Completion) -> String {
     let mut out = Vec::new();
     AccessLogFormat::parse(format).unwrap().write(&mut out, stream, completion);
     String::from_utf8(out).unwrap()
+}
+
+fn json_line(format: Value, stream: &StreamState, completion: &Completion) -> Value {
+    let mut out = Vec::new();
+    AccessLogFormat::json(format.as_object().unwrap()).unwrap().write(&mut out, stream, completion);
+    serde_json::from_slice(&out).unwrap()
 }
 
 #[test]
@@ -68,14 +82,96 @@ fn the_default_shows_the_stream_on_one_line() {
 }
 
 #[test]
-fn what_is_absent_is_a_dash() {
-    let names = Field::NAMES.map(|(name, _)| format!("%{name}%")).join(" ");
-    let text = line(&names, &StreamState::default(), &Completion::default());
-    let words: Vec<&str> = text.split(' ').collect();
-    assert_eq!(words.len(), Field::NAMES.len());
-    assert!(words[0].starts_with("20"));
-    let rest = "0.000 - - - 0.000 0 0 HTTP/1.1 GET - - - - - - - - - - - - - - - - - - - - -";
-    assert_eq!(words[1..].join(" "), rest);
+fn what_is_absent_is_a_dash_or_null() {
+    let present = ["start_time", "duration", "request_finished_duration", "process_time_duration", "process_duration"];
+    let counted = ["bytes_received", "bytes_sent", "protocol", "method", "request_method", "x-mosn-method"];
+    for (name, _) in Fact::NAMES {
+        let text = line(&format!("%{name}%"), &StreamState::default(), &Completion::default());
+        let is_there = present.contains(&name) || counted.contains(&name) || name == "Http1_request_method";
+        assert_eq!(text != "-", is_there, "{name} is {text}");
+        let json = json_line(json!({ "v": format!("%{name}%") }), &StreamState::default(), &Completion::default());
+        // Strings that are there but hold nothing stay strings.
+        assert!(json["v"].is_null() || is_there || json["v"] == "", "{name} is {json}");
+    }
+}
+
+#[test]
+fn facts_are_what_the_stream_knows() {
+    for (name, text, value) in [
+        ("duration", "1002.003", json!(1002.003)),
+        ("request_finished_duration", "1002.003", json!(1002.003)),
+        ("request_received_duration", "0.500", json!(0.5)),
+        ("request_forwarded_duration", "0.600", json!(0.6)),
+        ("response_received_duration", "0.999", json!(0.999)),
+        ("process_time_duration", "1.604", json!(1.604)),
+        ("bytes_sent", "22", json!(22)),
+        ("protocol", "HTTP/1.1", json!("HTTP/1.1")),
+        ("response_code", "504", json!(504)),
+        ("response_flags", "UT,FF", json!("UT,FF")),
+        ("reset_by", "proxy", json!("proxy")),
+        ("original_path", "/before", json!("/before")),
+        ("path", "/a/b", json!("/a/b")),
+        ("listener_port", "80", json!(80)),
+        ("upstream_local_address", "10.0.0.2:40000", json!("10.0.0.2:40000")),
+        ("upstream_transport_failure_reason", "upstream_response_timeout", json!("upstream_response_timeout")),
+        ("upstream_cluster", "c1", json!("c1")),
+        ("request_id", "id\\x201\\x0a", json!("id 1\n")),
+        ("request_header_user_agent", "x \\x22y\\x22 \\xff", json!("x \"y\" \u{fffd}")),
+        ("request_arg_c", "d", json!("d")),
+        ("request_arg_d", "-", json!(null)),
+        ("Http1_request_arg_c", "d", json!("d")),
+        ("cookie_session", "\\x22x y\\x22", json!("\"x y\"")),
+        ("Http1_cookie_a", "1", json!("1")),
+        ("cookie_b", "-", json!(null)),
+    ] {
+        assert_eq!(line(&format!("%{name}%"), &stream(), &completion()), text, "{name}");
+        let json = json_line(json!({ "v": format!("%{name}%") }), &stream(), &completion());
+        assert_eq!(json["v"], value, "{name}");
+    }
+    let fine = Completion { flags: ResponseFlags::default(), ..completion() };
+    assert_eq!(line("%upstream_transport_failure_reason%", &stream(), &fine), "-");
+}
+
+#[test]
+fn json_lines_keep_order_types_and_constants() {
+    let format = json!({
+        "service": "shop \"1\"\n%%", "v": 1, "on": true, "no": null,
+        "request": {"line": "%method% %target% %request_header_nobody%", "tags": ["%response_code%", "x%bytes_sent%"]},
+    });
+    let mut out = Vec::new();
+    AccessLogFormat::json(format.as_object().unwrap()).unwrap().write(&mut out, &stream(), &completion());
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        r#"{"service":"shop \"1\"\n%","v":1,"on":true,"no":null,"request":{"line":"GET /a/b?c=d -","tags":[504,"x22"]}}"#
+    );
+}
+
+#[test]
+fn only_what_a_format_shows_is_measured() {
+    let needs = |format: &str| AccessLogFormat::parse(format).unwrap().needs();
+    assert_eq!(AccessLogFormat::default().needs(), LogNeeds::default());
+    let received = LogNeeds { received: true, ..LogNeeds::default() };
+    assert_eq!(needs("%path% %request_received_duration%"), received);
+    let all: LogNeeds = [needs("%upstream_local_address%"), received, needs("%original_path%")].into_iter().collect();
+    assert_eq!(all, LogNeeds { received: true, upstream_local: true, original_target: true });
+    let json = json!({"a": ["x", {"b": "%upstream_local_address%"}], "c": "%path% %x-mosn-path-original%"});
+    let json = AccessLogFormat::json(json.as_object().unwrap()).unwrap().needs();
+    assert_eq!(json, LogNeeds { received: false, upstream_local: true, original_target: true });
+}
+
+#[test]
+fn wrong_json_formats_say_where() {
+    for (format, message) in [
+        (
+            json!({"a": {"b": ["x", "%pathh%"]}}),
+            "in `a.b.1`: unknown variable `%pathh%` at byte 0; did you mean `%path%`?",
+        ),
+        (json!({"a": "5 %"}), "in `a`: `%` at byte 2 has no partner"),
+        (json!({}), "the format is empty"),
+    ] {
+        let error = AccessLogFormat::json(format.as_object().unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+    }
 }
 
 #[test]
@@ -85,7 +181,7 @@ fn headers_and_variables_are_named_and_escaped() {
         ("%request_header_User-Agent%", "x \\x22y\\x22 \\xff"),
         ("%response_header_server%|%response_header_x%", "origin|-"),
         ("%variable_tenant%/%variable_nobody%", "blue/-"),
-        ("100%% %reset_by%%process_duration%", "100% proxy1001.004"),
+        ("100%% %reset_by%%process_duration%", "100% proxy1.604"),
         ("%path% %query%\n", "/a/b c=d"),
     ] {
         assert_eq!(line(format, &stream(), &completion()), expected, "{format}");
@@ -97,6 +193,12 @@ fn wrong_formats_say_where_and_what_was_meant() {
     for (format, message) in [
         ("a %starttime%", "unknown variable `%starttime%` at byte 2; did you mean `%start_time%`?"),
         ("%zzzzzz%", "unknown variable `%zzzzzz%` at byte 0"),
+        (
+            "%request_haeder_a%",
+            "unknown variable `%request_haeder_a%` at byte 0; did you mean `%request_header_NAME%`?",
+        ),
+        ("%cokie_a%", "unknown variable `%cokie_a%` at byte 0"),
+        ("%request_arg_%", "unknown variable `%request_arg_%` at byte 0; did you mean `%request_arg%`?"),
         ("%request_header_%", "unknown variable `%request_header_%` at byte 0"),
         ("%variable_%", "unknown variable `%variable_%` at byte 0"),
         ("x%path% 5%", "`%` at byte 9 has no partner; write `%name%`, or `%%` for a percent sign"),
@@ -141,5 +243,31 @@ proptest! {
         prop_assert!(words[2].starts_with('"') && words[2].ends_with('"'));
         prop_assert_eq!(words[2].matches('"').count(), 2);
         prop_assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)));
+    }
+
+    #[test]
+    fn no_peer_can_leave_its_json_string(
+        id in any::<String>(),
+        agent in proptest::collection::vec(any::<u8>(), 0..50),
+        literal in any::<String>(),
+    ) {
+        let mut stream = stream();
+        stream.info.request_id = id.clone();
+        stream.request.headers.set(b"user-agent", &agent).unwrap();
+        let literal = literal.replace('%', "");
+        let format = json!({
+            &literal: "%request_id%",
+            "mixed": format!("{literal}<%request_id%>%request_header_user-agent%"),
+        });
+        let mut out = Vec::new();
+        AccessLogFormat::json(format.as_object().unwrap()).unwrap().write(&mut out, &stream, &completion());
+        prop_assert!(!out.iter().any(|byte| byte.is_ascii_control()));
+        let read: Value = serde_json::from_slice(&out).unwrap();
+        if literal != "mixed" {
+            prop_assert_eq!(read[&literal].as_str().unwrap_or_default(), &id);
+        }
+        let agent = String::from_utf8_lossy(&agent);
+        let end = format!(">{agent}");
+        prop_assert!(read["mixed"].as_str().unwrap().ends_with(&end));
     }
 }

@@ -111,8 +111,8 @@ fn help(name: &str) -> Option<&'static str> {
         "downstream_request_other_code" => "Responses with a status that has no counter of its own.",
         "downstream_request_time" => "Milliseconds from a request's first byte to the end of the stream.",
         "downstream_request_time_total" => "Nanoseconds from a request's first byte to the end of the stream.",
-        "downstream_process_time" => "Milliseconds of a stream without the wait for the upstream's first byte.",
-        "downstream_process_time_total" => "Nanoseconds of streams without the wait for the upstream's first byte.",
+        "downstream_process_time" => "Milliseconds that the proxy itself took of a stream.",
+        "downstream_process_time_total" => "Nanoseconds that the proxy itself took of streams.",
         "sidegate_access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
         _ => return None,
     })

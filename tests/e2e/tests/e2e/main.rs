@@ -20,6 +20,7 @@ mod examples;
 mod filters;
 mod identity;
 mod limits;
+mod log_formats;
 mod logs;
 mod matching;
 mod modules;

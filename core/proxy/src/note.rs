@@ -1,0 +1,33 @@
+//! What is measured of a stream only because an access log shows it.
+
+use std::time::Instant;
+
+use crate::relay::Attempt;
+use crate::stream::Stream;
+
+impl Stream<'_> {
+    /// The head is there and nothing has changed it yet.
+    pub(crate) fn note_begin(&mut self) {
+        if self.listener.log_needs.original_target {
+            self.state.info.original_target.push_str(self.state.request.target());
+        }
+        if !self.has_request_body() {
+            self.note_received();
+        }
+    }
+
+    /// The request was read to its end.
+    pub(crate) fn note_received(&mut self) {
+        if self.listener.log_needs.received {
+            self.state.info.received_us = self.state.info.micros_until(Instant::now());
+        }
+    }
+
+    /// The request goes to an upstream connection now.
+    pub(crate) fn note_attempt(&mut self, attempt: &mut Attempt) {
+        self.state.info.forwarded_us = self.state.info.micros_until(attempt.started());
+        if self.listener.log_needs.upstream_local {
+            self.state.info.upstream_local = attempt.connection.local_address();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The variables without parameters.
+
+use std::time::SystemTime;
+
+use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, Variable, VariableValue};
+
+use super::needs::LogNeeds;
+use super::value::Value;
+
+/// A variable that stands for one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fact {
+    StartTime,
+    Duration,
+    RequestReceived,
+    RequestForwarded,
+    ResponseReceived,
+    Process,
+    BytesReceived,
+    BytesSent,
+    ResponseCode,
+    ResponseFlags,
+    ResetBy,
+    OriginalPath,
+    ListenerPort,
+    UpstreamLocalAddress,
+    UpstreamFailure,
+    /// A variable that filters know too.
+    Stream(Variable),
+}
+
+impl Fact {
+    /// MOSN's names and our own. Where there are several for one thing, the
+    /// first is the one to recommend.
+    pub(super) const NAMES: [(&str, Fact); 56] = [
+        ("start_time", Fact::StartTime),
+        ("duration", Fact::Duration),
+        ("request_finished_duration", Fact::Duration),
+        ("request_received_duration", Fact::RequestReceived),
+        ("request_forwarded_duration", Fact::RequestForwarded),
+        ("response_received_duration", Fact::ResponseReceived),
+        ("process_time_duration", Fact::Process),
+        ("process_duration", Fact::Process),
+        ("bytes_received", Fact::BytesReceived),
+        ("bytes_sent", Fact::BytesSent),
+        ("protocol", Fact::Stream(Variable::Protocol)),
+        ("method", Fact::Stream(Variable::Method)),
+        ("request_method", Fact::Stream(Variable::Method)),
+        ("x-mosn-method", Fact::Stream(Variable::Method)),
+        ("scheme", Fact::Stream(Variable::Scheme)),
+        ("request_scheme", Fact::Stream(Variable::Scheme)),
+        ("x-mosn-scheme", Fact::Stream(Variable::Scheme)),
+        ("authority", Fact::Stream(Variable::Authority)),
+        ("x-mosn-host", Fact::Stream(Variable::Authority)),
+        ("path", Fact::Stream(Variable::Path)),
+        ("request_path", Fact::Stream(Variable::Path)),
+        ("x-mosn-path", Fact::Stream(Variable::Path)),
+        ("original_path", Fact::OriginalPath),
+        ("request_path_original", Fact::OriginalPath),
+        ("x-mosn-path-original", Fact::OriginalPath),
+        ("query", Fact::Stream(Variable::Query)),
+        ("request_arg", Fact::Stream(Variable::Query)),
+        ("x-mosn-querystring", Fact::Stream(Variable::Query)),
+        ("target", Fact::Stream(Variable::Target)),
+        ("request_uri", Fact::Stream(Variable::Target)),
+        ("response_code", Fact::ResponseCode),
+        ("x-mosn-status", Fact::ResponseCode),
+        ("response_flag", Fact::ResponseFlags),
+        ("response_flags", Fact::ResponseFlags),
+        ("response_details", Fact::Stream(Variable::ResponseDetails)),
+        ("reset_by", Fact::ResetBy),
+        ("request_id", Fact::Stream(Variable::RequestId)),
+        ("listener", Fact::Stream(Variable::ListenerName)),
+        ("listener_name", Fact::Stream(Variable::ListenerName)),
+        ("listener_port", Fact::ListenerPort),
+        ("virtual_host", Fact::Stream(Variable::VirtualHost)),
+        ("route", Fact::Stream(Variable::RouteName)),
+        ("route_name", Fact::Stream(Variable::RouteName)),
+        ("upstream_cluster", Fact::Stream(Variable::ClusterName)),
+        ("upstream_host", Fact::Stream(Variable::UpstreamHost)),
+        ("upstream_local_address", Fact::UpstreamLocalAddress),
+        ("upstream_transport_failure_reason", Fact::UpstreamFailure),
+        ("downstream_remote_address", Fact::Stream(Variable::DownstreamRemoteAddress)),
+        ("downstream_remote_ip", Fact::Stream(Variable::DownstreamRemoteIp)),
+        ("downstream_local_address", Fact::Stream(Variable::DownstreamLocalAddress)),
+        ("requested_server_name", Fact::Stream(Variable::TlsServerName)),
+        // MOSN registers these once more for the protocol.
+        ("Http1_request_method", Fact::Stream(Variable::Method)),
+        ("Http1_request_scheme", Fact::Stream(Variable::Scheme)),
+        ("Http1_request_path", Fact::Stream(Variable::Path)),
+        ("Http1_request_uri", Fact::Stream(Variable::Target)),
+        ("Http1_request_arg", Fact::Stream(Variable::Query)),
+    ];
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, fact)| *fact)
+    }
+
+    pub(super) fn needs(self) -> LogNeeds {
+        LogNeeds {
+            received: self == Fact::RequestReceived,
+            upstream_local: self == Fact::UpstreamLocalAddress,
+            original_target: self == Fact::OriginalPath,
+        }
+    }
+
+    pub(super) fn of<'a>(self, stream: &'a StreamState, completion: &Completion) -> Value<'a> {
+        let info = &stream.info;
+        match self {
+            // The stream's own clock is monotonic and knows no date.
+            Fact::StartTime => {
+                let now = SystemTime::now();
+                Value::Time(now.checked_sub(completion.duration).unwrap_or(now))
+            }
+            Fact::Duration => Value::Duration(completion.duration),
+            Fact::RequestReceived => Value::micros(info.received_us),
+            Fact::RequestForwarded => Value::micros(info.forwarded_us),
+            Fact::ResponseReceived => completion.upstream_duration.map_or(Value::Absent, Value::Duration),
+            Fact::Process => Value::Duration(completion.process_duration),
+            Fact::BytesReceived => Value::Integer(completion.bytes_received),
+            Fact::BytesSent => Value::Integer(completion.bytes_sent),
+            Fact::ResponseCode => Value::integer(Some(completion.status.into()).filter(|status| *status != 0)),
+            Fact::ResponseFlags => Value::Flags(completion.flags),
+            Fact::ResetBy => match completion.reset_by {
+                ResetBy::Nobody => Value::Absent,
+                ResetBy::Downstream => Value::Name("downstream"),
+                ResetBy::Upstream => Value::Name("upstream"),
+                ResetBy::Filter => Value::Name("filter"),
+                ResetBy::Proxy => Value::Name("proxy"),
+            },
+            Fact::OriginalPath => {
+                let path = info.original_target.split('?').next().filter(|path| !path.is_empty());
+                Value::word(path.map(str::as_bytes))
+            }
+            Fact::ListenerPort => {
+                let local = info.connection.as_ref().and_then(|connection| connection.local.address().socket_addr());
+                Value::integer(local.map(|address| address.port().into()))
+            }
+            Fact::UpstreamLocalAddress => {
+                Value::word(info.upstream_local.as_ref().map(|address| address.as_str().as_bytes()))
+            }
+            Fact::UpstreamFailure if is_upstream_failure(completion.flags) && !info.details.is_empty() => {
+                Value::Name(info.details)
+            }
+            Fact::UpstreamFailure => Value::Absent,
+            Fact::Stream(variable) => match variable.get(stream) {
+                Some(VariableValue::Bytes(bytes)) => Value::Word(bytes),
+                Some(VariableValue::Integer(number)) => Value::Integer(number),
+                None => Value::Absent,
+            },
+        }
+    }
+}
+
+fn is_upstream_failure(flags: ResponseFlags) -> bool {
+    let of_upstream = [
+        ResponseFlags::NO_HEALTHY_UPSTREAM,
+        ResponseFlags::UPSTREAM_CONNECT,
+        ResponseFlags::UPSTREAM_CLOSED,
+        ResponseFlags::UPSTREAM_TIMEOUT,
+        ResponseFlags::UPSTREAM_PROTOCOL,
+        ResponseFlags::OVERFLOW,
+    ];
+    of_upstream.into_iter().any(|flag| flags.contains(flag))
+}

@@ -1,0 +1,32 @@
+//! What a format shows that nobody measures otherwise.
+
+/// Facts of a stream that cost something and are collected only where an access
+/// log shows them. A listener's needs are those of all its logs: collect them
+/// with `collect()`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogNeeds {
+    /// When the request was read to its end: one look at the clock per stream.
+    pub received: bool,
+    /// Our end of the upstream connection: one system call per connection.
+    pub upstream_local: bool,
+    /// Path and query before rewrites: a copy per stream.
+    pub original_target: bool,
+}
+
+impl LogNeeds {
+    /// What either of two needs.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        LogNeeds {
+            received: self.received || other.received,
+            upstream_local: self.upstream_local || other.upstream_local,
+            original_target: self.original_target || other.original_target,
+        }
+    }
+}
+
+impl FromIterator<LogNeeds> for LogNeeds {
+    fn from_iter<I: IntoIterator<Item = LogNeeds>>(needs: I) -> Self {
+        needs.into_iter().fold(LogNeeds::default(), LogNeeds::or)
+    }
+}

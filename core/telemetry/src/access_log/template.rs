@@ -1,0 +1,98 @@
+//! Text with `%name%` parts, cut into pieces.
+
+use std::fmt;
+
+use super::field::Field;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(Box<str>),
+    Field(Field),
+}
+
+/// A format was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// No variable has that name.
+    Unknown {
+        /// The name.
+        name: String,
+        /// The name that was probably meant.
+        nearest: Option<String>,
+        /// Byte in the format at which `%name%` starts.
+        at: usize,
+    },
+    /// A `%` without its partner.
+    Unclosed {
+        /// Byte in the format at which the lonely `%` stands.
+        at: usize,
+    },
+    /// A line feed or another control byte in the text.
+    Control {
+        /// Byte in the format at which it stands.
+        at: usize,
+    },
+    /// Nothing to log.
+    Empty,
+    /// Something within a JSON format.
+    Within {
+        /// Keys and indexes that lead there, such as `request.path`.
+        path: String,
+        /// What is wrong there.
+        problem: Box<FormatError>,
+    },
+}
+
+/// Cuts `text`; neighbouring pieces of text are one.
+pub(super) fn cut(text: &str) -> Result<Vec<Piece>, FormatError> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(before) = rest.find('%') {
+        let at = text.len() - rest.len() + before;
+        literal.push_str(&rest[..before]);
+        let after = &rest[before + 1..];
+        let Some(length) = after.find('%') else {
+            return Err(FormatError::Unclosed { at });
+        };
+        let name = &after[..length];
+        rest = &after[length + 1..];
+        if name.is_empty() {
+            literal.push('%');
+            continue;
+        }
+        let field = Field::named(name).ok_or_else(|| FormatError::Unknown {
+            name: name.to_owned(),
+            nearest: Field::nearest(name),
+            at,
+        })?;
+        push_text(&mut pieces, &mut literal);
+        pieces.push(Piece::Field(field));
+    }
+    literal.push_str(rest);
+    push_text(&mut pieces, &mut literal);
+    Ok(pieces)
+}
+
+fn push_text(pieces: &mut Vec<Piece>, literal: &mut String) {
+    if !literal.is_empty() {
+        pieces.push(Piece::Text(std::mem::take(literal).into()));
+    }
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FormatError::Unknown { name, nearest, at } => {
+                write!(f, "unknown variable `%{name}%` at byte {at}")?;
+                nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean `%{nearest}%`?"))
+            }
+            FormatError::Unclosed { at } => {
+                write!(f, "`%` at byte {at} has no partner; write `%name%`, or `%%` for a percent sign")
+            }
+            FormatError::Control { at } => write!(f, "control character at byte {at}; a line is one line"),
+            FormatError::Empty => f.write_str("the format is empty"),
+            FormatError::Within { path, problem } => write!(f, "in `{path}`: {problem}"),
+        }
+    }
+}
