@@ -76,11 +76,12 @@ impl Stream<'_> {
     /// Sends the request to a host and answers the client. `None`: a filter
     /// wants the route matched again.
     pub(crate) async fn attempts(&mut self, passes: u32) -> Result<Option<After>, Halt> {
-        let listener = self.listener.clone();
-        let cluster = self.route.and_then(|(route, _)| listener.cluster_of(route));
-        let Some(cluster) = cluster else {
-            return Err(Halt::error(500, "cluster_missing", ResponseFlags::INTERNAL, ResetBy::Nobody));
+        let Some(cluster) = self.target.as_ref().map(|target| target.cluster.clone()) else {
+            // The header or variable that names the cluster is not there, or
+            // names none.
+            return Err(Halt::error(503, "no_cluster", ResponseFlags::NO_ROUTE, ResetBy::Nobody));
         };
+        let cluster = &cluster;
         let mut tried = TriedHosts::new();
         let mut unreachable = Unreachable::Refused;
         let mut applied = RouteApplied::No;
@@ -121,7 +122,9 @@ impl Stream<'_> {
 
     /// Position of the next host to try.
     fn pick(&self, cluster: &ClusterView, tried: &TriedHosts) -> Option<usize> {
-        let choice = Choice { tried, hash: None, subset: &LbMetadata::default() };
+        let all = LbMetadata::default();
+        let subset = self.target.as_ref().and_then(|target| target.subset.as_ref()).unwrap_or(&all);
+        let choice = Choice { tried, hash: None, subset };
         cluster.balancer.borrow_mut().pick(&choice)
     }
 

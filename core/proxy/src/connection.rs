@@ -117,6 +117,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             chain: &mut chain,
             meta,
             route: None,
+            target: None,
             request_pass: BodyPass::default(),
             response_pass: BodyPass::default(),
             responded: Responded::No,

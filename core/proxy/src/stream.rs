@@ -13,7 +13,7 @@ use crate::chain::FilterChain;
 use crate::forwarding;
 use crate::halt::Halt;
 use crate::hooks::Flow;
-use crate::view::ListenerView;
+use crate::view::{ListenerView, Target};
 
 /// Times that a filter may send a request back to an earlier phase.
 const MAX_PASSES: u32 = 10;
@@ -44,6 +44,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) chain: &'a mut FilterChain,
     pub(crate) meta: RequestMeta,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
+    /// Where the route sends the request, if it forwards it.
+    pub(crate) target: Option<Target>,
     pub(crate) request_pass: BodyPass,
     pub(crate) response_pass: BodyPass,
     /// Whether the response hooks have run: they run once.
@@ -128,26 +130,25 @@ impl Stream<'_> {
     }
 
     fn match_route(&mut self) -> Result<(), Halt> {
-        let routes = &self.listener.config.routes;
+        let listener = self.listener.clone();
+        let found = listener.config.routes.find(&self.state.request);
+        let target = found.as_ref().ok().and_then(|matched| listener.target(matched.route, self.state));
         let info = &mut self.state.info;
         // What a former pass chose is not true any more.
         info.upstream_host = None;
-        match routes.find(&self.state.request) {
+        info.cluster = target.as_ref().map(|target| target.cluster.cluster.name().clone());
+        self.target = target;
+        match found {
             Ok(matched) => {
                 self.route = Some((matched.route.id(), matched.virtual_host.id()));
                 info.virtual_host = Some(matched.virtual_host.name().clone());
                 info.route = Some(matched.route.name().clone());
-                info.cluster = match matched.route.action() {
-                    RouteAction::Forward(forward) => Some(forward.cluster.clone()),
-                    RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
-                };
                 Ok(())
             }
             Err(missing) => {
                 self.route = None;
                 info.virtual_host = missing.virtual_host.map(|v| v.name().clone());
                 info.route = None;
-                info.cluster = None;
                 Err(Halt::error(404, "no_route", ResponseFlags::NO_ROUTE, ResetBy::Nobody))
             }
         }

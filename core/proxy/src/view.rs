@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sidegate_api::{Address, FilterFault, RouteFilterConfig, WorkerIndex};
+use sidegate_api::{Address, FilterFault, LbMetadata, RouteFilterConfig, StreamState, WorkerIndex};
 use sidegate_protocol::http1::Limits;
-use sidegate_router::{RouteAction, RouteId, VirtualHostId};
+use sidegate_router::{ClusterChoice, ClusterName, Route, RouteId, VirtualHostId};
 use sidegate_stream::{HostPool, PoolLimits};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
-use sidegate_upstream::{Balancer, Cluster, Seed};
+use sidegate_upstream::{Balancer, Cluster, Random, Seed};
 
 use crate::plan::ChainPlan;
 use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
@@ -42,9 +42,23 @@ pub(crate) struct ListenerView {
     pub(crate) log_needs: LogNeeds,
     pub(crate) request_limits: Limits,
     pub(crate) response_limits: Limits,
-    /// Cluster of each forwarding route, by route id.
+    /// Cluster of each route that names one, by route id.
     route_clusters: Vec<Option<Rc<ClusterView>>>,
+    clusters: Clusters,
+    /// For the choice between weighted clusters.
+    random: RefCell<Random>,
     worker: WorkerIndex,
+}
+
+/// All clusters by name, shared by the listeners.
+type Clusters = Rc<HashMap<Arc<str>, Rc<ClusterView>>>;
+
+/// Where a request is sent.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) cluster: Rc<ClusterView>,
+    /// What the host must be (`metadata_match`); `None`: anything.
+    pub(crate) subset: Option<LbMetadata>,
 }
 
 /// A cluster on one worker.
@@ -59,11 +73,11 @@ pub(crate) struct ClusterView {
 impl View {
     pub(crate) fn new(snapshot: &ProxySnapshot, pools: &mut Pools, worker: WorkerIndex) -> Self {
         let mut known: Pools = HashMap::new();
-        let clusters: HashMap<&str, Rc<ClusterView>> = snapshot
+        let clusters = snapshot
             .clusters
             .iter()
-            .map(|cluster| (&**cluster.name(), Rc::new(ClusterView::new(cluster.clone(), pools, &mut known))))
-            .collect();
+            .map(|cluster| (cluster.name().clone(), Rc::new(ClusterView::new(cluster.clone(), pools, &mut known))));
+        let clusters: Clusters = Rc::new(clusters.collect());
         // Pools of hosts that are gone close what is idle; connections in use
         // end with their streams.
         for (key, pool) in pools.drain() {
@@ -103,19 +117,14 @@ impl ClusterView {
 }
 
 impl ListenerView {
-    fn new(
-        config: Arc<ProxyConfig>,
-        stats: DownstreamStats,
-        clusters: &HashMap<&str, Rc<ClusterView>>,
-        worker: WorkerIndex,
-    ) -> Self {
+    fn new(config: Arc<ProxyConfig>, stats: DownstreamStats, clusters: &Clusters, worker: WorkerIndex) -> Self {
         let route_clusters = config
             .routes
             .routes()
             .iter()
-            .map(|route| match route.action() {
-                RouteAction::Forward(forward) => clusters.get(&*forward.cluster).cloned(),
-                RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
+            .map(|route| match &route.forward()?.cluster {
+                ClusterChoice::Named(name) => clusters.get(name).cloned(),
+                ClusterChoice::Weighted(_) | ClusterChoice::FromHeader(_) | ClusterChoice::FromVariable(_) => None,
             })
             .collect();
         for filter in &config.filters {
@@ -142,13 +151,28 @@ impl ListenerView {
                 ..Limits::default()
             },
             route_clusters,
+            clusters: clusters.clone(),
+            random: RefCell::new(Random::new(Seed::random())),
             worker,
             config,
         }
     }
 
-    pub(crate) fn cluster_of(&self, route: RouteId) -> Option<&Rc<ClusterView>> {
-        self.route_clusters.get(route.0 as usize)?.as_ref()
+    /// Where `route` sends the request of `state`; `None` if it names no
+    /// cluster that there is.
+    pub(crate) fn target(&self, route: &Route, state: &StreamState) -> Option<Target> {
+        let forward = route.forward()?;
+        if let Some(Some(cluster)) = self.route_clusters.get(route.id().0 as usize) {
+            let subset = Some(&forward.subset).filter(|subset| !subset.is_empty()).cloned();
+            return Some(Target { cluster: cluster.clone(), subset });
+        }
+        let chosen = forward.choose(state, || self.random.borrow_mut().next())?;
+        let cluster = match chosen.name {
+            ClusterName::Configured(name) => self.clusters.get(name),
+            ClusterName::Requested(name) => self.clusters.get(name),
+        };
+        let subset = Some(chosen.subset).filter(|subset| !subset.is_empty()).cloned();
+        Some(Target { cluster: cluster?.clone(), subset })
     }
 }
 

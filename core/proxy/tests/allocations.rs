@@ -20,8 +20,7 @@ use sidegate_proxy::{
     FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, Timeouts,
 };
 use sidegate_router::{
-    Domain, ForwardAction, HeaderOps, HostRewrite, PathRewrite, RouteAction, RouteConfig, RouteMatch, RouteTable,
-    RouterConfig, VirtualHostConfig,
+    Domain, ForwardAction, HeaderOps, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig, VirtualHostConfig,
 };
 use sidegate_telemetry::DownstreamStats;
 use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
@@ -98,18 +97,7 @@ fn origin() -> SocketAddr {
 }
 
 fn snapshot(metrics: &Metrics, hosts: &HostRegistry, origin: SocketAddr) -> Arc<ProxySnapshot> {
-    let route = RouteConfig {
-        name: "all".into(),
-        matcher: RouteMatch::any(),
-        action: RouteAction::Forward(ForwardAction {
-            cluster: "main".into(),
-            timeout: None,
-            host_rewrite: HostRewrite::Keep,
-            path_rewrite: PathRewrite::Keep,
-        }),
-        headers: HeaderOps::default(),
-        per_filter_config: vec![],
-    };
+    let route = RouteConfig::new("all", RouteMatch::any(), RouteAction::Forward(ForwardAction::to("main")));
     let host = VirtualHostConfig {
         name: "vhost".into(),
         domains: vec![Domain::Any],

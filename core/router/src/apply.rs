@@ -2,7 +2,8 @@
 
 use sidegate_api::{HeaderLimit, Headers, RequestHead, StreamState, is_header_value};
 
-use crate::config::{Append, ForwardAction, HeaderAdd, HeaderEdits, HostRewrite, PathRewrite, RouteAction};
+use crate::config::{Append, HeaderAdd, HeaderEdits, RouteAction};
+use crate::forward::{ForwardAction, HostRewrite, PathRewrite};
 use crate::matcher::PathMatch;
 use crate::table::Matched;
 use crate::target::{has_dot_segment, is_authority};

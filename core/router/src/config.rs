@@ -3,12 +3,11 @@
 //! checks across its parts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::{
-    AbsolutePath, Authority, Domain, HeaderName, HeaderValueTemplate, PathSubstitution, RedirectCode, RedirectPath,
+    Authority, Domain, ForwardAction, HeaderName, HeaderValueTemplate, MirrorPolicy, RedirectCode, RedirectPath,
     RouteMatch, Scheme,
 };
 
@@ -49,10 +48,26 @@ pub struct RouteConfig {
     pub matcher: RouteMatch,
     /// What happens to them.
     pub action: RouteAction,
+    /// `request_mirror_policies`: who gets copies of forwarded requests.
+    pub mirror: Option<MirrorPolicy>,
     /// Applied first.
     pub headers: HeaderOps,
     /// `per_filter_config` of the route.
     pub per_filter_config: PerFilterConfig,
+}
+
+impl RouteConfig {
+    /// A route that does `action` and nothing else.
+    pub fn new(name: impl Into<Arc<str>>, matcher: RouteMatch, action: RouteAction) -> RouteConfig {
+        RouteConfig {
+            name: name.into(),
+            matcher,
+            action,
+            mirror: None,
+            headers: HeaderOps::default(),
+            per_filter_config: Vec::new(),
+        }
+    }
 }
 
 /// Configuration of filters for one route or virtual host: the filter's name
@@ -68,50 +83,6 @@ pub enum RouteAction {
     Redirect(RedirectAction),
     /// Answers by itself.
     DirectResponse(DirectResponse),
-}
-
-/// Sends a request to a cluster.
-#[derive(Debug, Clone)]
-pub struct ForwardAction {
-    /// `cluster_name`
-    pub cluster: Arc<str>,
-    /// `timeout`; `None` (MOSN: absent or zero) takes the proxy's default.
-    pub timeout: Option<Duration>,
-    /// What becomes of the authority.
-    pub host_rewrite: HostRewrite,
-    /// What becomes of the path.
-    pub path_rewrite: PathRewrite,
-}
-
-/// What becomes of the authority. MOSN's precedence where several are given:
-/// `host_rewrite`, `auto_host_rewrite_header`, `auto_host_rewrite`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum HostRewrite {
-    /// It stays.
-    #[default]
-    Keep,
-    /// `host_rewrite`
-    Literal(Authority),
-    /// `auto_host_rewrite_header`: the value of that request header, if it is
-    /// there and an authority.
-    FromHeader(HeaderName),
-    /// `auto_host_rewrite`: the `hostname` of the chosen host, if it has one.
-    FromHostname,
-}
-
-/// What becomes of the path. The query stays as it is. `prefix_rewrite` has
-/// precedence over `regex_rewrite`, as in MOSN.
-#[derive(Debug, Clone, Default)]
-pub enum PathRewrite {
-    /// It stays.
-    #[default]
-    Keep,
-    /// `prefix_rewrite`: takes the place of the matched prefix, or of the
-    /// whole path where the route matches an exact path. Refused on routes
-    /// that match neither ([`RouteTable::new`](crate::RouteTable::new)).
-    Prefix(AbsolutePath),
-    /// `regex_rewrite`
-    Regex(PathSubstitution),
 }
 
 /// Answers with a `Location` made of the request's URL with parts replaced.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use sidegate_api::RequestHead;
 
-use crate::config::{HeaderOps, PathRewrite, PerFilterConfig, RouteAction, RouteConfig, RouterConfig};
+use crate::config::{HeaderOps, PerFilterConfig, RouteAction, RouteConfig, RouterConfig};
 use crate::domain::Domain;
 use crate::domain_index::DomainIndex;
+use crate::forward::{ForwardAction, HostRewrite, PathRewrite};
 use crate::matcher::{PathMatch, RouteMatch};
+use crate::policy::MirrorPolicy;
 use crate::route_index::RouteIndex;
 
 /// Number of a virtual host in its table, in configured order.
@@ -47,6 +49,7 @@ pub struct Route {
     name: Arc<str>,
     matcher: RouteMatch,
     action: RouteAction,
+    mirror: Option<MirrorPolicy>,
     pub(crate) headers: HeaderOps,
     per_filter_config: PerFilterConfig,
     pub(crate) edits: Edits,
@@ -156,6 +159,7 @@ impl RouteTable {
                     name: route.name,
                     matcher: route.matcher,
                     action: route.action,
+                    mirror: route.mirror,
                     headers: route.headers,
                     per_filter_config: route.per_filter_config,
                     edits,
@@ -263,6 +267,25 @@ impl Route {
         &self.action
     }
 
+    /// What it does if it forwards.
+    pub fn forward(&self) -> Option<&ForwardAction> {
+        match &self.action {
+            RouteAction::Forward(forward) => Some(forward),
+            RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
+        }
+    }
+
+    /// `request_mirror_policies`
+    pub fn mirror(&self) -> Option<&MirrorPolicy> {
+        self.mirror.as_ref()
+    }
+
+    /// All clusters that the configuration names for it, also for copies.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let forwarded = self.forward().into_iter().flat_map(ForwardAction::clusters);
+        forwarded.chain(self.mirror.iter().map(|mirror| &mirror.cluster))
+    }
+
     /// `per_filter_config` as written.
     pub fn per_filter_config(&self) -> &PerFilterConfig {
         &self.per_filter_config
@@ -270,7 +293,6 @@ impl Route {
 }
 
 fn rewrites(action: &RouteAction) -> bool {
-    use crate::config::HostRewrite;
     match action {
         RouteAction::Forward(forward) => {
             forward.host_rewrite != HostRewrite::Keep || !matches!(forward.path_rewrite, PathRewrite::Keep)

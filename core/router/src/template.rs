@@ -1,24 +1,22 @@
 //! Values of `*_headers_to_add`.
 
-use sidegate_api::{StreamState, Variable, VariableValue, is_header_value};
+use sidegate_api::{StreamState, VariableValue, is_header_value};
 
-use crate::header_name::{HeaderName, HeaderNameError};
+use crate::header_name::HeaderNameError;
+use crate::variable::{StreamVariable, VariableError};
 
 /// Literal text with `%variable%` parts; `%%` is a percent sign.
 ///
-/// Variables are named as in [`VARIABLE_NAMES`], or `request_header_NAME` and
-/// `response_header_NAME`. MOSN knows only values that are one variable or
-/// one literal, drops others with a warning, and calls some of these variables
-/// `x-mosn-…`; what it accepts means the same here.
+/// Variables are named as [`StreamVariable`] says. MOSN knows only values that
+/// are one variable or one literal, and drops others with a warning; what it
+/// accepts means the same here.
 #[derive(Debug, Clone)]
 pub struct HeaderValueTemplate(Vec<Part>);
 
 #[derive(Debug, Clone)]
 enum Part {
     Literal(Box<str>),
-    Variable(Variable),
-    RequestHeader(HeaderName),
-    ResponseHeader(HeaderName),
+    Variable(StreamVariable),
 }
 
 /// A text is no value for a header.
@@ -37,37 +35,6 @@ pub enum TemplateError {
     #[error(transparent)]
     Header(#[from] HeaderNameError),
 }
-
-/// Names of variables in header values, MOSN's and our own.
-pub const VARIABLE_NAMES: [(&str, Variable); 27] = [
-    ("method", Variable::Method),
-    ("path", Variable::Path),
-    ("query", Variable::Query),
-    ("request_uri", Variable::Target),
-    ("host", Variable::Authority),
-    ("scheme", Variable::Scheme),
-    ("protocol", Variable::Protocol),
-    ("request_id", Variable::RequestId),
-    ("response_code", Variable::Status),
-    ("bytes_received", Variable::BytesReceived),
-    ("bytes_sent", Variable::BytesSent),
-    ("downstream_remote_address", Variable::DownstreamRemoteAddress),
-    ("downstream_remote_ip", Variable::DownstreamRemoteIp),
-    ("downstream_local_address", Variable::DownstreamLocalAddress),
-    ("listener", Variable::ListenerName),
-    ("virtual_host", Variable::VirtualHost),
-    ("route_name", Variable::RouteName),
-    ("cluster", Variable::ClusterName),
-    ("upstream_cluster", Variable::ClusterName),
-    ("upstream_host", Variable::UpstreamHost),
-    ("requested_server_name", Variable::TlsServerName),
-    ("tls_peer_subject", Variable::TlsPeerSubject),
-    ("x-mosn-method", Variable::Method),
-    ("x-mosn-path", Variable::Path),
-    ("x-mosn-querystring", Variable::Query),
-    ("x-mosn-host", Variable::Authority),
-    ("response_details", Variable::ResponseDetails),
-];
 
 impl HeaderValueTemplate {
     /// Parses a value.
@@ -103,9 +70,6 @@ impl HeaderValueTemplate {
         for part in &self.0 {
             let value = match part {
                 Part::Literal(text) => text.as_bytes(),
-                Part::RequestHeader(name) if name.is_host() => stream.request.authority.as_bytes(),
-                Part::RequestHeader(name) => stream.request.headers.get(name.as_bytes()).unwrap_or_default(),
-                Part::ResponseHeader(name) => stream.response.headers.get(name.as_bytes()).unwrap_or_default(),
                 Part::Variable(variable) => match variable.get(stream) {
                     Some(VariableValue::Bytes(bytes)) => bytes,
                     Some(VariableValue::Integer(number)) => {
@@ -129,16 +93,10 @@ impl HeaderValueTemplate {
 
 impl Part {
     fn variable(name: &str) -> Result<Self, TemplateError> {
-        if let Some(header) = name.strip_prefix("request_header_") {
-            return Ok(Part::RequestHeader(HeaderName::parse_readable(header)?));
-        }
-        if let Some(header) = name.strip_prefix("response_header_") {
-            return Ok(Part::ResponseHeader(HeaderName::parse_readable(header)?));
-        }
-        match VARIABLE_NAMES.iter().find(|(known, _)| *known == name) {
-            Some((_, variable)) => Ok(Part::Variable(*variable)),
-            None => Err(TemplateError::UnknownVariable(name.to_owned())),
-        }
+        StreamVariable::parse(name).map(Part::Variable).map_err(|error| match error {
+            VariableError::Header(error) => TemplateError::Header(error),
+            VariableError::Unknown(_) | VariableError::TooLate(_) => TemplateError::UnknownVariable(name.to_owned()),
+        })
     }
 }
 
@@ -174,12 +132,5 @@ mod tests {
         assert_eq!(parse("50% off"), TemplateError::Unterminated);
         assert_eq!(parse("a\r\nb: c"), TemplateError::BadValue);
         assert_eq!(parse("%request_header_%"), TemplateError::Header(HeaderNameError::NotAToken));
-    }
-
-    #[test]
-    fn every_name_is_listed_once() {
-        for (index, (name, _)) in VARIABLE_NAMES.iter().enumerate() {
-            assert!(VARIABLE_NAMES[..index].iter().all(|(other, _)| other != name), "{name}");
-        }
     }
 }

@@ -29,22 +29,11 @@ fn get(authority: &str, target: &str) -> RequestHead {
 }
 
 fn forward(cluster: &str) -> ForwardAction {
-    ForwardAction {
-        cluster: cluster.into(),
-        timeout: None,
-        host_rewrite: HostRewrite::Keep,
-        path_rewrite: PathRewrite::Keep,
-    }
+    ForwardAction::to(cluster)
 }
 
 fn route(name: &str, matcher: RouteMatch) -> RouteConfig {
-    RouteConfig {
-        name: name.into(),
-        matcher,
-        action: RouteAction::Forward(forward("c")),
-        headers: HeaderOps::default(),
-        per_filter_config: Vec::new(),
-    }
+    RouteConfig::new(name, matcher, RouteAction::Forward(forward("c")))
 }
 
 fn prefix(text: &str) -> RouteMatch {

@@ -47,7 +47,7 @@ pub use host::{Health, Host, Reason};
 pub use metrics::UpstreamMetrics;
 pub use outlier::{Outcome, OutlierConfig};
 pub use policy::{ClusterKind, ClusterKindError, LbOptions, LbPolicy, LbPolicyError};
-pub use random::Seed;
+pub use random::{Random, Seed};
 pub use registry::HostRegistry;
 pub use slow_start::SlowStart;
 pub use subset::{SubsetConfig, SubsetFallback};

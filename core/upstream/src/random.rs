@@ -19,14 +19,17 @@ impl Seed {
 
 /// SplitMix64: every seed is a good one.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: Seed) -> Self {
+    /// Begins at `seed`.
+    pub fn new(seed: Seed) -> Self {
         Random(seed.0)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    #[allow(clippy::should_implement_trait, reason = "it has no end")]
+    pub fn next(&mut self) -> u64 {
         let next = mix(self.0);
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         next
@@ -39,7 +42,7 @@ impl Random {
 
     /// Below `bound`, or 0 if that is 0. Multiply and shift: the bias is
     /// `bound` in 2^64.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 }

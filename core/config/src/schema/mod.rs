@@ -9,11 +9,14 @@
 
 mod admin;
 mod cluster;
+mod forward;
 mod headers;
 mod json;
 mod listener;
+mod metadata;
 mod proxy_filter;
 mod route;
+mod route_policy;
 mod router;
 mod server;
 mod stream_filter;
@@ -26,12 +29,13 @@ pub use json::json_schema;
 
 pub(crate) use admin::{ADMIN, ADMIN_ADDRESS, SOCKET_ADDRESS};
 pub(crate) use cluster::{CIRCUIT_BREAKER, CLUSTER, CLUSTER_MANAGER, HEALTH_CHECK, HOST};
+pub(crate) use forward::{REGEX_PATTERN, REGEX_REWRITE, ROUTE_ACTION, WEIGHTED, WEIGHTED_CLUSTER};
 pub(crate) use headers::{HEADER, HEADER_ADDITION};
 pub(crate) use listener::{ACCESS_LOG, FILTER_CHAIN, LISTENER, NETWORK_FILTER};
+pub(crate) use metadata::{FILTER_METADATA, METADATA};
 pub(crate) use proxy_filter::{EXTEND_CONFIG, EXTEND_HTTP1, FORWARDING, LIMITS, PROXY_FILTER, TIMEOUTS};
-pub(crate) use route::{
-    DIRECT_RESPONSE, HEADER_MATCH, MATCH, REDIRECT, REGEX_PATTERN, REGEX_REWRITE, ROUTE, ROUTE_ACTION,
-};
+pub(crate) use route::{DIRECT_RESPONSE, HEADER_MATCH, MATCH, REDIRECT, ROUTE};
+pub(crate) use route_policy::{HASH_COOKIE, HASH_HEADER, HASH_POLICY, MIRROR_POLICY, RETRY_POLICY, SOURCE_IP};
 pub(crate) use router::{ROUTER, VIRTUAL_HOST};
 pub(crate) use server::{SERVER, TOP};
 pub(crate) use stream_filter::{GO_PLUGIN_CONFIG, QUARANTINE, SO_CONFIG, STREAM_FILTER};

@@ -1,6 +1,7 @@
 //! One entry of `virtual_hosts[].routers`.
 
-use super::headers::HEADER_EDITS;
+use super::forward::ROUTE_ACTION;
+use super::route_policy::MIRROR_POLICY;
 use super::router::PER_FILTER_CONFIG;
 use super::{Object, Rule, Shape, key, own, refused, required, warned};
 
@@ -17,8 +18,13 @@ pub(crate) static ROUTE: Object = Object::new(
         key("redirect", Shape::Object(&REDIRECT), "", "Answer with another place."),
         key("direct_response", Shape::Object(&DIRECT_RESPONSE), "", "Answer at once."),
         PER_FILTER_CONFIG,
-        warned("request_mirror_policies", "requests are not mirrored"),
-        warned("metadata", "nothing uses it"),
+        key(
+            "request_mirror_policies",
+            Shape::Object(&MIRROR_POLICY),
+            "none",
+            "Send copies of forwarded requests to another cluster, too. One object in spite of the name.",
+        ),
+        warned("metadata", "MOSN does not read it either"),
     ],
 )
 .rules(&[Rule::ExactlyOne(&["route", "redirect", "direct_response"])]);
@@ -48,49 +54,6 @@ pub(crate) static HEADER_MATCH: Object = Object::new(
         required("value", Shape::Text, "the header's value", "The value, or a pattern that is found in it."),
         key("regex", Shape::Bool, "`false`", "Whether `value` is a pattern."),
     ],
-);
-
-pub(crate) static ROUTE_ACTION: Object = Object::new(
-    "route_action",
-    "`route` of a route: send the request to a cluster.",
-    &[
-        required("cluster_name", Shape::Name, "a cluster", "Must be defined."),
-        key("timeout", Shape::Duration, "`timeouts.response`", "Takes its place; `\"0\"` does not."),
-        key("prefix_rewrite", Shape::Text, "", "Takes the place of the matched `prefix` or `path`; needs one of them."),
-        key(
-            "regex_rewrite",
-            Shape::Object(&REGEX_REWRITE),
-            "",
-            "Replaces in the path. Ignored beside `prefix_rewrite`.",
-        ),
-        key("host_rewrite", Shape::Text, "", "The authority that is sent; goes before the next two."),
-        key("auto_host_rewrite_header", Shape::Text, "", "The authority is that request header's value."),
-        key("auto_host_rewrite", Shape::Bool, "`false`", "The authority is the chosen host's `hostname`."),
-        key("upstream_protocol", Shape::Words(&["", "Auto", "Http1"]), "`Http1`", "HTTP/1.1 it is in any case."),
-        refused("weighted_clusters", "all requests would go to one cluster"),
-        refused("cluster_header", "requests would not go to the cluster the header names"),
-        refused("cluster_variable", "requests would not go to the cluster the variable names"),
-        refused("metadata_match", "requests would reach hosts outside their subset"),
-        warned("retry_policy", "failed requests are not retried"),
-        warned("hash_policy", "no balancer here uses hashes"),
-    ],
-)
-.and(HEADER_EDITS)
-.rules(&[Rule::First(&["prefix_rewrite", "regex_rewrite"])]);
-
-pub(crate) static REGEX_REWRITE: Object = Object::new(
-    "regex_rewrite",
-    "`route.regex_rewrite`: replaces every match in the path.",
-    &[
-        required("pattern", Shape::Object(&REGEX_PATTERN), "an object with `regex`", "What is replaced."),
-        key("substitution", Shape::Text, "nothing", "By what; groups are `$1`, `${name}`."),
-    ],
-);
-
-pub(crate) static REGEX_PATTERN: Object = Object::new(
-    "regex_pattern",
-    "`regex_rewrite.pattern`.",
-    &[required("regex", Shape::Text, "a regular expression", "The pattern.")],
 );
 
 pub(crate) static REDIRECT: Object = Object::new(

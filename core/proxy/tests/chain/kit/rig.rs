@@ -10,8 +10,8 @@ use sidegate_proxy::{
     FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, Timeouts,
 };
 use sidegate_router::{
-    Domain, ForwardAction, HeaderOps, HostRewrite, PathMatch, PathRewrite, RouteAction, RouteConfig, RouteMatch,
-    RouteTable, RouterConfig, VirtualHostConfig,
+    Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
+    VirtualHostConfig,
 };
 use sidegate_telemetry::DownstreamStats;
 use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
@@ -56,18 +56,7 @@ pub fn route_to(prefix: &str, cluster: &str) -> RouteConfig {
 }
 
 pub fn route(matcher: RouteMatch, name: &str, cluster: &str) -> RouteConfig {
-    RouteConfig {
-        name: name.into(),
-        matcher,
-        action: RouteAction::Forward(ForwardAction {
-            cluster: cluster.into(),
-            timeout: None,
-            host_rewrite: HostRewrite::Keep,
-            path_rewrite: PathRewrite::Keep,
-        }),
-        headers: HeaderOps::default(),
-        per_filter_config: vec![],
-    }
+    RouteConfig::new(name, matcher, RouteAction::Forward(ForwardAction::to(cluster)))
 }
 
 impl Setup {
