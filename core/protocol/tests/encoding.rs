@@ -4,7 +4,7 @@
 
 use sidegate_api::{Headers, Method, Protocol, RequestHead, ResponseHead};
 use sidegate_protocol::http1::{
-    BodyLength, ChunkPrefix, Expect, Persistence, ResponseFraming, encode_last_chunk, encode_request_head,
+    BodyLength, ChunkPrefix, Expect, Persistence, ResponseFraming, Upgrade, encode_last_chunk, encode_request_head,
     encode_response_head,
 };
 
@@ -49,10 +49,27 @@ fn request_heads() {
         (BodyLength::Chunked, Expect::Continue, "expect: 100-continue\r\ntransfer-encoding: chunked\r\n"),
     ] {
         let mut out = b"before ".to_vec();
-        encode_request_head(&mut out, &head, framing, expect);
+        encode_request_head(&mut out, &head, framing, expect, Upgrade::None);
         let expected = format!("before POST /x?y HTTP/1.1\r\nhost: a:80\r\nx: y\r\n{end}\r\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
+}
+
+#[test]
+fn switching_is_asked_for_and_agreed_to() {
+    let mut head = RequestHead::default();
+    head.authority.push('a');
+    head.set_target("/");
+    head.headers = mixed();
+    let mut out = Vec::new();
+    encode_request_head(&mut out, &head, BodyLength::None, Expect::None, Upgrade::Asked);
+    let expected = "GET / HTTP/1.1\r\nhost: a\r\nx: y\r\nconnection: upgrade\r\nupgrade: z\r\n\r\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+    let head = ResponseHead { status: 101, headers: mixed(), ..Default::default() };
+    let mut out = Vec::new();
+    encode_response_head(&mut out, &head, ResponseFraming::NoBody, Protocol::Http11, Persistence::KeepAlive, DATE);
+    let expected = "HTTP/1.1 101 Switching Protocols\r\nx: y\r\nconnection: upgrade\r\nupgrade: z\r\n\r\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
 #[test]

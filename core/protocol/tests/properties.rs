@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use sidegate_api::{Headers, Method, Protocol, RequestHead, ResponseHead};
 use sidegate_protocol::http1::{
     BodyDecoder, BodyLength, CHUNK_END, ChunkPrefix, Expect, Limits, Persistence, RequestDecoder, ResponseDecoder,
-    ResponseFraming, encode_last_chunk, encode_request_head, encode_response_head,
+    ResponseFraming, Upgrade, encode_last_chunk, encode_request_head, encode_response_head,
 };
 
 /// Fields that travel on as they are.
@@ -71,7 +71,7 @@ proptest! {
             _ => BodyLength::Chunked,
         };
         let mut wire = Vec::new();
-        encode_request_head(&mut wire, &head, framing, Expect::None);
+        encode_request_head(&mut wire, &head, framing, Expect::None, Upgrade::None);
         let mut expected = sent;
         match framing {
             BodyLength::Length(length) => {

@@ -7,7 +7,7 @@ mod common;
 use common::{Refusal, request};
 use sidegate_api::{Method, Protocol, RequestHead};
 use sidegate_protocol::http1::{
-    BodyLength, Decoded, Expect, Limits, Persistence, RequestDecoder, RequestError, only_blank_lines,
+    BodyLength, Decoded, Expect, Limits, Persistence, RequestDecoder, RequestError, Upgrade, only_blank_lines,
 };
 
 fn get(lines: &str) -> Vec<u8> {
@@ -25,7 +25,7 @@ fn fields_of_the_connection_stay_behind() {
     let none: [&str; 0] = [];
     for lines in [
         "Connection: close\r\n",
-        "Connection: keep-alive, upgrade\r\nUpgrade: foo\r\n",
+        "Connection: keep-alive\r\nUpgrade: foo\r\n",
         "Keep-Alive: timeout=5\r\n",
         "Proxy-Connection: keep-alive\r\n",
         "TE: trailers\r\n",
@@ -47,6 +47,40 @@ fn fields_of_the_connection_stay_behind() {
         left("A: 1\r\nb_c: 2\r\nX-Forwarded-For: 3\r\nx_forwarded: 4\r\nA:\t5 \t\r\nE:\r\nCookie: a=b; c=\"d\"\r\n"),
         ["a: 1", "b_c: 2", "x-forwarded-for: 3", "x_forwarded: 4", "a: 5", "e: ", "cookie: a=b; c=\"d\""]
     );
+}
+
+#[test]
+fn an_upgrade_is_asked_for_in_one_way() {
+    const ASKED: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: ";
+    let decoded = |version: &str, fields: &str| {
+        let text = format!("GET / HTTP/{version}\r\nhost: a\r\n{fields}\r\n");
+        let mut head = RequestHead::default();
+        let decoded = RequestDecoder::new().decode(text.as_bytes(), &Limits::default(), &mut head);
+        let Ok(Decoded::Complete { meta, .. }) = decoded else { panic!("{text}: {decoded:?}") };
+        let field = head.headers.get(b"upgrade").map(|value| String::from_utf8(value.to_vec()).unwrap());
+        assert_eq!(field.is_some(), meta.upgrade == Upgrade::Asked, "{text}");
+        field
+    };
+    for protocol in ["websocket", "WebSocket", "foo/2"] {
+        assert_eq!(decoded("1.1", &format!("{ASKED}{protocol}\r\n")).as_deref(), Some(protocol));
+    }
+    assert_eq!(decoded("1.1", &format!("{ASKED}x\r\ncontent-length: 0\r\n")).as_deref(), Some("x"));
+    for (version, fields) in [
+        ("1.1", "Upgrade: websocket\r\n".to_owned()),
+        ("1.1", "Connection: Upgrade\r\n".to_owned()),
+        ("1.0", format!("{ASKED}websocket\r\n")),
+        ("1.1", format!("{ASKED}h2c\r\n")),
+        ("1.1", format!("{ASKED}HTTP/2.0\r\n")),
+        ("1.1", format!("{ASKED}websocket, foo\r\n")),
+        ("1.1", format!("{ASKED}websocket\r\nUpgrade: websocket\r\n")),
+        ("1.1", format!("{ASKED}websocket\r\nUpgrade: h2c\r\n")),
+        ("1.1", format!("{ASKED}\r\n")),
+        ("1.1", format!("{ASKED}web socket\r\n")),
+        ("1.1", format!("{ASKED}websocket\r\ncontent-length: 1\r\n")),
+        ("1.1", format!("{ASKED}websocket\r\ntransfer-encoding: chunked\r\n")),
+    ] {
+        assert_eq!(decoded(version, &fields), None, "{version} {fields}");
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@
 mod common;
 
 use common::{body, fields, response};
-use sidegate_api::{Method, Protocol};
-use sidegate_protocol::http1::{BodyError, BodyLength, Decoded, Limits, Persistence, ResponseDecoder};
+use sidegate_api::{Method, Protocol, ResponseHead};
+use sidegate_protocol::http1::{
+    BodyError, BodyLength, Decoded, Limits, Persistence, ResponseDecoder, ResponseError, Upgrade,
+};
 
 #[test]
 fn ambiguous_responses_are_refused() {
@@ -94,6 +96,38 @@ fn fields_of_the_connection_stay_behind() {
     let (head, ..) = response(input, &Method::Get).unwrap();
     let cookies = [("set-cookie", "a"), ("set-cookie", "b")].map(|(n, v)| (n.to_owned(), v.to_owned()));
     assert_eq!(fields(&head.headers), cookies);
+}
+
+#[test]
+fn switching_protocols_needs_both_sides() {
+    let switch = |fields: &str, upgrade: Upgrade| {
+        let text = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
+        let mut head = ResponseHead::default();
+        let mut decoder = ResponseDecoder::new();
+        decoder.offer(upgrade);
+        let decoded = decoder.decode(text.as_bytes(), &Limits::default(), &Method::Get, &mut head)?;
+        assert!(matches!(decoded, Decoded::Complete { meta, .. } if meta.body == BodyLength::None), "{decoded:?}");
+        Ok::<_, ResponseError>(fields_of(&head))
+    };
+    const AGREED: &str = "Connection: Upgrade\r\nUpgrade: foo/1\r\nX: y\r\nContent-Length: 0\r\n";
+    assert_eq!(switch(AGREED, Upgrade::Asked), Ok("x=y upgrade=foo/1".to_owned()));
+    let refused = |details| Err(ResponseError { details });
+    assert_eq!(switch(AGREED, Upgrade::None), refused("upgrade_not_asked_for"));
+    for fields in [
+        "",
+        "Upgrade: foo\r\n",
+        "Connection: upgrade\r\n",
+        "Connection: upgrade\r\nUpgrade: foo, bar\r\n",
+        "Connection: upgrade\r\nUpgrade: foo\r\nUpgrade: foo\r\n",
+        "Connection: upgrade\r\nUpgrade: h2c\r\n",
+    ] {
+        assert_eq!(switch(fields, Upgrade::Asked), refused("upgrade_invalid"), "{fields}");
+    }
+}
+
+fn fields_of(head: &ResponseHead) -> String {
+    let pairs: Vec<String> = fields(&head.headers).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    pairs.join(" ")
 }
 
 #[test]

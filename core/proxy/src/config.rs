@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::{Counter, FaultPolicy, RouteFilterConfig, StreamFilterFactory};
+use sidegate_protocol::http1::UpgradeProtocol;
 use sidegate_router::RouteTable;
 use sidegate_telemetry::AccessLog;
 
@@ -28,6 +29,9 @@ pub struct ProxyConfig {
     pub idle_timeout: Option<Duration>,
     /// Headers that tell the upstream of the client.
     pub forwarding: Forwarding,
+    /// Protocols that a client may switch its connection to. Where a request
+    /// asks for another one, the `upgrade` field does not travel on.
+    pub upgrades: Vec<UpgradeProtocol>,
 }
 
 /// One place in the filter chain.
@@ -89,6 +93,8 @@ pub struct Timeouts {
     /// From the end of the request to the head of the response, and the whole
     /// stream upstream, unless the route says otherwise (504). MOSN: 60 s.
     pub response: Option<Duration>,
+    /// Between two bytes of a tunnel, in whichever direction.
+    pub tunnel_idle: Option<Duration>,
     /// How long a filter may stay `Pending` before that is a fault.
     pub filter_pending: Duration,
 }
@@ -100,8 +106,17 @@ impl Default for Timeouts {
             request_body_idle: Some(Duration::from_secs(60)),
             response_write_idle: Some(Duration::from_secs(60)),
             response: Some(Duration::from_secs(60)),
+            tunnel_idle: Some(Duration::from_secs(300)),
             filter_pending: Duration::from_secs(15),
         }
+    }
+}
+
+impl ProxyConfig {
+    /// What `upgrades` is unless said otherwise: what browsers ask for. Bytes
+    /// of a tunnel pass no filter, so each further protocol is a decision.
+    pub fn default_upgrades() -> Vec<UpgradeProtocol> {
+        UpgradeProtocol::parse(UpgradeProtocol::WEBSOCKET).into_iter().collect()
     }
 }
 

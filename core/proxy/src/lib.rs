@@ -3,7 +3,8 @@
 //! ```text
 //!  connection   one task per downstream connection: head, stream, next head
 //!  stream       filters ▸ route ▸ filters ▸ host ▸ filters ▸ upstream
-//!  relay        both directions of one attempt, in one poll function
+//!  relay        both directions of one attempt, in one poll function: upload, download
+//!  tunnel       both directions after a switch to another protocol
 //!  meanwhile    what happens beside that: filters, held bodies, clients that leave
 //!  respond      response filters ▸ client; local replies come in here
 //!  finish       on_complete, access log, statistics; runs whatever happened
@@ -16,6 +17,7 @@ mod body_pass;
 mod chain;
 mod config;
 mod connection;
+mod download;
 mod finish;
 mod forwarding;
 mod halt;
@@ -28,10 +30,13 @@ mod respond;
 mod service;
 mod snapshot;
 mod stream;
+mod tunnel;
+mod upload;
 mod view;
 
 pub use config::{
     FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,
 };
 pub use service::ProxyService;
+pub use sidegate_protocol::http1::UpgradeProtocol;
 pub use snapshot::ProxySnapshot;

@@ -83,7 +83,7 @@ impl Stream<'_> {
                     self.keep_response_chunk()?;
                     break;
                 }
-                Event::ResponseHead(_) | Event::Finished | Event::Stale => {}
+                Event::ResponseHead(_) | Event::Finished | Event::Stale | Event::Switched => {}
             }
         }
         self.timers.up.set(None);

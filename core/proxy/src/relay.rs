@@ -13,14 +13,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sidegate_api::{BodyDirection, EndOfStream, HeadState, Protocol, ResponseFlags};
-use sidegate_protocol::http1::{
-    BodyLength, Persistence, ResponseFraming, ResponseMeta, encode_request_head, encode_response_head,
-};
-use sidegate_stream::{BodyEvent, ClientConnection, ClientError};
+use sidegate_api::EndOfStream;
+use sidegate_protocol::http1::{Persistence, ResponseMeta};
+use sidegate_stream::ClientConnection;
 use sidegate_upstream::{Host, Outcome};
 
-use crate::body_pass::Hold;
 use crate::halt::Halt;
 use crate::stream::{After, Stream};
 use crate::view::ClusterView;
@@ -28,7 +25,7 @@ use crate::view::ClusterView;
 /// One request on one upstream connection.
 pub(crate) struct Attempt {
     pub(crate) connection: ClientConnection,
-    count: RequestCount,
+    pub(crate) count: RequestCount,
     pub(crate) upload: Upload,
     pub(crate) download: Download,
     /// Set once the response head is there.
@@ -38,7 +35,7 @@ pub(crate) struct Attempt {
 }
 
 /// Counts one request to a host; as failed unless it is told of a response.
-struct RequestCount {
+pub(crate) struct RequestCount {
     cluster: Rc<ClusterView>,
     position: usize,
     started: Instant,
@@ -46,13 +43,13 @@ struct RequestCount {
 }
 
 impl RequestCount {
-    fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.cluster.cluster.members()[self.position].host
     }
 
     /// Tells the cluster what came of the attempt: once, before it ends. An
     /// attempt that ends for the client's sake says nothing about the host.
-    fn report(&self, outcome: Outcome) {
+    pub(crate) fn report(&self, outcome: Outcome) {
         self.cluster.cluster.report(self.position, outcome, self.started);
     }
 }
@@ -112,6 +109,8 @@ pub(crate) enum Event {
     ResponseEnd,
     Finished,
     Stale,
+    /// The upstream agrees to speak another protocol from here on.
+    Switched,
 }
 
 /// How an attempt ended.
@@ -164,52 +163,28 @@ impl Stream<'_> {
                 Event::RequestEnd => self.filter_request_end(attempt).await?,
                 Event::ResponseHead(meta) => {
                     attempt.meta = Some(meta);
-                    attempt.count.status = self.state.response.status;
-                    attempt.count.report(Outcome::Status(attempt.count.status));
-                    let elapsed = self.state.info.start.map(|start| start.elapsed()).unwrap_or_default();
-                    self.state.info.upstream_us = u64::try_from(elapsed.as_micros()).ok();
+                    self.note_response(attempt);
                     self.respond(attempt, meta).await?;
                 }
                 Event::ResponseData(count) => self.filter_response_chunk(attempt, count).await?,
                 Event::ResponseEnd => self.filter_response_end(attempt).await?,
                 Event::Finished => return Ok(Relayed::Done(self.after(attempt))),
                 Event::Stale => return Ok(Relayed::StaleConnection),
+                Event::Switched => {
+                    self.note_response(attempt);
+                    return self.tunnel(attempt).await.map(Relayed::Done);
+                }
             }
             // Time that filters took is nobody else's.
             attempt.armed_at = None;
         }
     }
 
-    /// Writes the request head and says where the body comes from.
-    async fn begin_upload(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        let plan = &listener.plan;
-        let held = self.request_pass.hold == Hold::Whole;
-        if held {
-            self.pass_held(BodyDirection::Request, &plan.request_body, plan.request_body.len()).await?;
-        }
-        let framing = if held {
-            match self.state.request_trailers.is_empty() {
-                true => BodyLength::Length(self.state.request_body.len() as u64),
-                false => BodyLength::Chunked,
-            }
-        } else if self.has_request_body() && self.edits(BodyDirection::Request) {
-            BodyLength::Chunked
-        } else {
-            self.meta.body
-        };
-        let output = &mut attempt.connection.wire.output;
-        encode_request_head(output.head(), &self.state.request, framing, self.meta.expect);
-        output.start_body(framing);
-        self.state.request.state = HeadState::Sent;
-        attempt.upload = if held {
-            Upload::Buffered(EndOfStream::End)
-        } else if self.has_request_body() {
-            Upload::Reading
-        } else {
-            Upload::Flushing
-        };
-        Ok(())
+    fn note_response(&mut self, attempt: &mut Attempt) {
+        attempt.count.status = self.state.response.status;
+        attempt.count.report(Outcome::Status(attempt.count.status));
+        let elapsed = self.state.info.start.map(|start| start.elapsed()).unwrap_or_default();
+        self.state.info.upstream_us = u64::try_from(elapsed.as_micros()).ok();
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
@@ -272,193 +247,6 @@ impl Stream<'_> {
         self.timers.down.set(down);
         self.timers.up.set(up);
         self.still_reading();
-    }
-
-    pub(crate) fn poll_upload(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
-        let wire = &mut attempt.connection.wire;
-        loop {
-            let step = match attempt.upload {
-                Upload::Done | Upload::Broken => return Poll::Pending,
-                Upload::Reading => match self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
-                    Poll::Ready(Ok(BodyEvent::Data(count))) => {
-                        self.state.info.bytes_received += count as u64;
-                        if self.watches(BodyDirection::Request) {
-                            return Poll::Ready(Ok(Event::RequestData(count)));
-                        }
-                        attempt.upload = Upload::Direct(count);
-                        continue;
-                    }
-                    Poll::Ready(Ok(BodyEvent::End)) => {
-                        self.note_received();
-                        if self.watches(BodyDirection::Request) {
-                            return Poll::Ready(Ok(Event::RequestEnd));
-                        }
-                        wire.output.finish(&self.state.request_trailers);
-                        attempt.upload = Upload::Flushing;
-                        continue;
-                    }
-                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::request_body(fault))),
-                    // While the client is silent, what it sent so far goes out.
-                    Poll::Pending => wire.poll_flush(cx).map_ok(|()| None),
-                },
-                Upload::Direct(left) => {
-                    let data = &self.down.wire.input.filled()[..left];
-                    wire.output.poll_data(cx, &mut wire.socket, data).map_ok(|count| {
-                        self.down.wire.input.consume(count);
-                        Some(if count == left { Upload::Reading } else { Upload::Direct(left - count) })
-                    })
-                }
-                Upload::Buffered(end) if self.state.request_body.is_empty() => {
-                    match end {
-                        EndOfStream::More => attempt.upload = Upload::Reading,
-                        EndOfStream::End => {
-                            wire.output.finish(&self.state.request_trailers);
-                            attempt.upload = Upload::Flushing;
-                        }
-                    }
-                    continue;
-                }
-                Upload::Buffered(end) => {
-                    let body = &mut self.state.request_body;
-                    wire.output.poll_data(cx, &mut wire.socket, body.as_slice()).map_ok(|count| {
-                        body.drain(count);
-                        Some(Upload::Buffered(end))
-                    })
-                }
-                Upload::Flushing => wire.poll_flush(cx).map_ok(|()| Some(Upload::Done)),
-            };
-            match step {
-                Poll::Ready(Ok(Some(next))) => attempt.upload = next,
-                Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
-                // The host may have answered before it closed: its response
-                // decides.
-                Poll::Ready(Err(_)) => attempt.upload = Upload::Broken,
-            }
-        }
-    }
-
-    fn poll_download(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
-        loop {
-            let step = match attempt.download {
-                Download::Head => match self.poll_response_head(cx, attempt) {
-                    Poll::Ready(event) => return Poll::Ready(event),
-                    Poll::Pending => return self.poll_interim(cx),
-                },
-                Download::Reading => match attempt.connection.wire.poll_body(cx, &mut self.state.response_trailers) {
-                    Poll::Ready(Ok(BodyEvent::Data(count))) => {
-                        if self.watches(BodyDirection::Response) {
-                            return Poll::Ready(Ok(Event::ResponseData(count)));
-                        }
-                        attempt.download = Download::Direct(count);
-                        continue;
-                    }
-                    Poll::Ready(Ok(BodyEvent::End)) => {
-                        if self.watches(BodyDirection::Response) {
-                            return Poll::Ready(Ok(Event::ResponseEnd));
-                        }
-                        self.down.wire.output.finish(&self.state.response_trailers);
-                        attempt.download = Download::Flushing;
-                        continue;
-                    }
-                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::response_body(fault))),
-                    Poll::Pending => self.down.wire.poll_flush(cx).map_ok(|()| None),
-                },
-                Download::Direct(left) => {
-                    let down = &mut self.down.wire;
-                    let data = &attempt.connection.wire.input.filled()[..left];
-                    down.output.poll_data(cx, &mut down.socket, data).map_ok(|count| {
-                        attempt.connection.wire.input.consume(count);
-                        self.state.info.bytes_sent += count as u64;
-                        Some(if count == left { Download::Reading } else { Download::Direct(left - count) })
-                    })
-                }
-                Download::Buffered(end) if self.state.response_body.is_empty() => {
-                    match end {
-                        EndOfStream::More => attempt.download = Download::Reading,
-                        EndOfStream::End => {
-                            self.down.wire.output.finish(&self.state.response_trailers);
-                            attempt.download = Download::Flushing;
-                        }
-                    }
-                    continue;
-                }
-                Download::Buffered(end) => {
-                    let down = &mut self.down.wire;
-                    let body = &mut self.state.response_body;
-                    down.output.poll_data(cx, &mut down.socket, body.as_slice()).map_ok(|count| {
-                        body.drain(count);
-                        self.state.info.bytes_sent += count as u64;
-                        Some(Download::Buffered(end))
-                    })
-                }
-                Download::Flushing => match self.down.wire.poll_flush(cx) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(Event::Finished)),
-                    other => other.map_ok(|()| None),
-                },
-            };
-            match step {
-                Poll::Ready(Ok(Some(next))) => attempt.download = next,
-                Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Halt::client_gone())),
-            }
-        }
-    }
-
-    /// Informational responses go to the client as they come; the final head
-    /// comes out.
-    fn poll_response_head(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
-        loop {
-            let limits = &self.listener.response_limits;
-            let (request, response) = (&self.state.request, &mut self.state.response);
-            let polled = attempt.connection.poll_head(cx, limits, &request.method, response);
-            let meta = match polled {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(meta)) => meta,
-                Poll::Ready(Err(error)) => {
-                    self.state.response.status = 0;
-                    self.state.response.headers.clear();
-                    return Poll::Ready(self.upstream_failed(attempt, error));
-                }
-            };
-            if self.state.response.status >= 200 {
-                return Poll::Ready(Ok(Event::ResponseHead(meta)));
-            }
-            if self.meta.version == Protocol::Http11 {
-                let (output, head) = (self.down.wire.output.head(), &self.state.response);
-                let framing = ResponseFraming::NoBody;
-                encode_response_head(output, head, framing, Protocol::Http11, Persistence::KeepAlive, b"");
-            }
-            self.state.response.status = 0;
-        }
-    }
-
-    /// Writes out informational responses.
-    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Halt>> {
-        match self.down.wire.poll_flush(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(Err(Halt::client_gone())),
-            _ => Poll::Pending,
-        }
-    }
-
-    fn upstream_failed(&self, attempt: &Attempt, error: ClientError) -> Result<Event, Halt> {
-        attempt.count.host().count(|m| m.request_remote_reset.inc());
-        let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_));
-        if silent
-            && attempt.connection.is_reused()
-            && !self.has_request_body()
-            && self.state.request.method.is_idempotent()
-        {
-            return Ok(Event::Stale);
-        }
-        attempt.count.report(Outcome::Reset);
-        Err(match error {
-            ClientError::ClosedBeforeResponse => {
-                Halt::upstream(502, "upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED)
-            }
-            ClientError::ClosedInHead => Halt::upstream(502, "upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
-            ClientError::Refused(error) => Halt::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
-            ClientError::Io(_) => Halt::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
-        })
     }
 
     fn after(&self, attempt: &Attempt) -> After {

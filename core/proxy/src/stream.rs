@@ -108,6 +108,7 @@ impl Stream<'_> {
     async fn forward(&mut self) -> Result<After, Halt> {
         let listener = self.listener.clone();
         self.note_begin();
+        self.judge_upgrade();
         if forwarding::identify(self.state, listener.config.forwarding).is_err() {
             return Err(Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
         }
@@ -218,7 +219,7 @@ impl Stream<'_> {
         After::Reset
     }
 
-    fn note(&mut self, by: ResetBy, details: &'static str) {
+    pub(crate) fn note(&mut self, by: ResetBy, details: &'static str) {
         if self.reset_by == ResetBy::Nobody {
             self.reset_by = by;
         }

@@ -121,6 +121,7 @@ fn snapshot(metrics: &Metrics, hosts: &HostRegistry, origin: SocketAddr) -> Arc<
         timeouts: Timeouts::default(),
         idle_timeout: Some(Duration::from_secs(60)),
         forwarding: Forwarding::default(),
+        upgrades: ProxyConfig::default_upgrades(),
     };
     let mut cluster = ClusterConfig::new("main", vec![HostConfig::new(Address::Tcp(origin))]);
     cluster.max_requests_per_connection = None;

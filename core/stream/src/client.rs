@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use sidegate_api::{Method, PeerText, ResponseHead};
 use sidegate_net::{BufferPool, Socket};
-use sidegate_protocol::http1::{Decoded, Limits, ResponseDecoder, ResponseError, ResponseMeta};
+use sidegate_protocol::http1::{Decoded, Limits, ResponseDecoder, ResponseError, ResponseMeta, Upgrade};
 
 use crate::Wire;
 
@@ -62,6 +62,12 @@ impl ClientConnection {
             self.local = self.wire.socket.local_address().ok().map(|address| Arc::new(PeerText::new(address)));
         }
         self.local.clone()
+    }
+
+    /// Says whether the current request asks for another protocol: only then
+    /// may the response be `101`.
+    pub fn offer(&mut self, upgrade: Upgrade) {
+        self.decoder.offer(upgrade);
     }
 
     /// Reads and decodes the next response head, informational or final.

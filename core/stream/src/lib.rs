@@ -11,10 +11,12 @@ mod client;
 mod output;
 mod pool;
 mod server;
+mod tunnel;
 mod wire;
 
 pub use client::{ClientConnection, ClientError};
 pub use output::Output;
 pub use pool::{HostPool, PoolLimits};
 pub use server::{ServerConnection, ServerError};
+pub use tunnel::{TunnelFault, TunnelWay};
 pub use wire::{BodyEvent, BodyFault, Wire};

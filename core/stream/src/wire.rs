@@ -24,7 +24,7 @@ pub struct Wire {
 }
 
 /// Bytes of a read buffer for a body that fills the usual one.
-const LARGE_READ: usize = 64 * 1024;
+pub(crate) const LARGE_READ: usize = 64 * 1024;
 
 /// How much is read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

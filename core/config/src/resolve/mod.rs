@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use sidegate_api::{BuildEnv, Registry};
 use sidegate_net::ListenerConfig;
-use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, Timeouts};
+use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, Timeouts, UpgradeProtocol};
 use sidegate_router::RouteTable;
 use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
 use sidegate_upstream::ClusterConfig;
@@ -90,6 +90,8 @@ pub struct Listener {
     pub timeouts: Timeouts,
     /// Headers that tell the upstream of the client.
     pub forwarding: Forwarding,
+    /// Protocols that a client may switch its connection to.
+    pub upgrades: Vec<UpgradeProtocol>,
 }
 
 impl Listener {
@@ -105,6 +107,7 @@ impl Listener {
             limits: self.limits,
             timeouts: self.timeouts,
             forwarding: self.forwarding,
+            upgrades: self.upgrades,
         };
         Ok((self.net, Arc::new(proxy)))
     }
@@ -238,5 +241,6 @@ fn finish_listener(
         limits: proxy.limits,
         timeouts: proxy.timeouts,
         forwarding: proxy.forwarding,
+        upgrades: proxy.upgrades,
     })
 }

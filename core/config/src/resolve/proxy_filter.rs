@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use sidegate_proxy::{ForwardedFor, Forwarding, Http1Limits, RequestIdPolicy, Timeouts};
+use sidegate_proxy::{ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, Timeouts, UpgradeProtocol};
 
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
@@ -18,6 +18,7 @@ pub(super) struct ProxyFilter<'a> {
     pub limits: Http1Limits,
     pub timeouts: Timeouts,
     pub forwarding: Forwarding,
+    pub upgrades: Vec<UpgradeProtocol>,
 }
 
 pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
@@ -45,8 +46,9 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
     let timeouts = object.get("timeouts").and_then(|c| c.object(&schema::TIMEOUTS)).map(timeouts).unwrap_or_default();
     let forwarding =
         object.get("forwarding").and_then(|c| c.object(&schema::FORWARDING)).map(forwarding).unwrap_or_default();
+    let upgrades = object.get("upgrades").and_then(|c| upgrades(&c)).unwrap_or_else(ProxyConfig::default_upgrades);
     object.finish();
-    Some(ProxyFilter { router, limits, timeouts, forwarding })
+    Some(ProxyFilter { router, limits, timeouts, forwarding, upgrades })
 }
 
 fn downstream_protocol(cursor: &Cursor<'_>) {
@@ -106,6 +108,7 @@ fn timeouts(mut object: ObjectReader<'_>) -> Timeouts {
     let request_body_idle = bound("request_body", default.request_body_idle);
     let response_write_idle = bound("response_write", default.response_write_idle);
     let response = bound("response", default.response);
+    let tunnel_idle = bound("tunnel_idle", default.tunnel_idle);
     let filter_pending = object.get("filter_pending").and_then(|c| c.duration());
     object.finish();
     Timeouts {
@@ -113,8 +116,26 @@ fn timeouts(mut object: ObjectReader<'_>) -> Timeouts {
         request_body_idle,
         response_write_idle,
         response,
+        tunnel_idle,
         filter_pending: filter_pending.unwrap_or(default.filter_pending),
     }
+}
+
+/// An empty list switches upgrades off.
+fn upgrades(cursor: &Cursor<'_>) -> Option<Vec<UpgradeProtocol>> {
+    let mut protocols = Vec::new();
+    for entry in cursor.array()? {
+        let Some(name) = entry.name() else { continue };
+        match UpgradeProtocol::parse(name) {
+            Some(protocol) => protocols.push(protocol),
+            None => entry.mismatch(
+                kind::BAD_VALUE,
+                "a protocol as `Upgrade` names it, such as \"websocket\"; never h2c or HTTP, whose requests would pass \
+                 by filters and routes",
+            ),
+        }
+    }
+    Some(protocols)
 }
 
 fn forwarding(mut object: ObjectReader<'_>) -> Forwarding {

@@ -22,6 +22,15 @@ pub(crate) static PROXY_FILTER: Object = Object::new(
         key("extend_config", Shape::Object(&EXTEND_CONFIG), "", "Limits, flat or in an object per protocol."),
         own("limits", Shape::Object(&LIMITS), "", "More limits."),
         own("timeouts", Shape::Object(&TIMEOUTS), "", "How long each part of an exchange may take."),
+        own(
+            "upgrades",
+            Shape::Array(&Shape::Name),
+            "`[\"websocket\"]`",
+            "Protocols that a client may switch its connection to (`Connection: upgrade`, `Upgrade: …`, no body), as \
+             `Upgrade` names them. The bytes after the upstream's 101 pass no filter, so each protocol is a decision; \
+             `h2c` and HTTP are refused. Requests for others go upstream without `Upgrade`. CONNECT is always \
+             answered with 501.",
+        ),
         own("forwarding", Shape::Object(&FORWARDING), "", "What the upstream is told of the client."),
         warned("name", "nothing refers to it"),
         warned("fallback_for_unknown_protocol", "there is one protocol only"),
@@ -90,6 +99,13 @@ pub(crate) static TIMEOUTS: Object = Object::new(
             "60s",
             "From the end of the request to the response head (504), between two pieces of its body (then cut), and \
              between two pieces of the request that the host takes. A route's `timeout` takes its place.",
+        ),
+        own(
+            "tunnel_idle",
+            Shape::Duration,
+            "300s",
+            "Between two bytes, in whichever direction, of a connection that has switched to another protocol \
+             (`upgrades`); then closed.",
         ),
         own(
             "filter_pending",

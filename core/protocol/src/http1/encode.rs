@@ -3,7 +3,7 @@
 use sidegate_api::{Headers, Protocol, RequestHead, ResponseHead, check_trailer, is_hop_by_hop};
 
 use super::reason::status_line;
-use super::{BodyLength, Expect, Persistence};
+use super::{BodyLength, Expect, Persistence, Upgrade};
 
 /// The interim response that asks for the body.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -38,8 +38,15 @@ impl ResponseFraming {
 /// Appends the head of a request, always as HTTP/1.1. `host` comes from the
 /// authority, `content-length` and `transfer-encoding` from `framing`; those
 /// and hop-by-hop fields among the headers are left out. `UntilClose` does not
-/// exist for requests and is sent chunked.
-pub fn encode_request_head(out: &mut Vec<u8>, head: &RequestHead, framing: BodyLength, expect: Expect) {
+/// exist for requests and is sent chunked. The `upgrade` field travels only
+/// with [`Upgrade::Asked`].
+pub fn encode_request_head(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    framing: BodyLength,
+    expect: Expect,
+    upgrade: Upgrade,
+) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(head.target().as_bytes());
@@ -53,6 +60,9 @@ pub fn encode_request_head(out: &mut Vec<u8>, head: &RequestHead, framing: BodyL
     }
     if expect == Expect::Continue {
         out.extend_from_slice(b"expect: 100-continue\r\n");
+    }
+    if upgrade == Upgrade::Asked {
+        switch(out, &head.headers);
     }
     match framing {
         BodyLength::None => {}
@@ -86,6 +96,9 @@ pub fn encode_response_head(
         }
     }
     if head.status < 200 {
+        if head.status == 101 {
+            switch(out, &head.headers);
+        }
         out.extend_from_slice(b"\r\n");
         return persistence;
     }
@@ -154,6 +167,14 @@ pub fn encode_last_chunk(out: &mut Vec<u8>, trailers: &Headers) {
 }
 
 const CHUNKED_FIELD: &[u8] = b"transfer-encoding: chunked\r\n";
+
+/// The two fields that ask for another protocol or agree to it.
+fn switch(out: &mut Vec<u8>, headers: &Headers) {
+    if let Some(protocol) = headers.get(b"upgrade") {
+        out.extend_from_slice(b"connection: upgrade\r\n");
+        field(out, b"upgrade", protocol);
+    }
+}
 
 fn content_length(out: &mut Vec<u8>, length: u64) {
     field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());

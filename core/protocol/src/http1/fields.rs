@@ -18,6 +18,7 @@ pub(super) enum Known {
     ContentLength,
     TransferEncoding,
     Connection,
+    Upgrade,
     /// Concerns this connection only, or pretends to be another field.
     Dropped,
     /// Travels on.
@@ -33,7 +34,7 @@ pub(super) fn classify(name: &str) -> Known {
         (2, b't') if is("te") => Known::Dropped,
         (4, b'h') if is("host") => Known::Host,
         (6, b'e') if is("expect") => Known::Expect,
-        (7, b'u') if is("upgrade") => Known::Dropped,
+        (7, b'u') if is("upgrade") => Known::Upgrade,
         (7, b't') if is("trailer") => Known::Dropped,
         (10, b'c') if is("connection") => Known::Connection,
         (10, b'k') if is("keep-alive") => Known::Dropped,
@@ -65,6 +66,14 @@ fn is_disguised(name: &str) -> bool {
         (if open { name.len() > known.len() } else { name.len() == known.len() })
             && name.bytes().zip(known.bytes()).all(|(n, k)| n.eq_ignore_ascii_case(&k) || (n == b'_' && k == b'-'))
     })
+}
+
+/// What `Connection` says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hop {
+    pub(super) persistence: Persistence,
+    /// Whether `upgrade` is among its options.
+    pub(super) names_upgrade: bool,
 }
 
 /// The framing fields of one head.
@@ -121,25 +130,28 @@ impl Framing {
         version: Protocol,
         fields: &[httparse::Header<'_>],
         headers: &mut Headers,
-    ) -> Result<Persistence, RequestError> {
+    ) -> Result<Hop, RequestError> {
         if self.chunked && self.content_length.is_some() {
             return Err(RequestError::bad("content_length_with_transfer_encoding"));
         }
         if self.chunked && version == Protocol::Http10 {
             return Err(RequestError::bad("transfer_encoding_in_http10"));
         }
-        let mut persistence = match version {
-            Protocol::Http10 => Persistence::Close,
-            Protocol::Http11 => Persistence::KeepAlive,
+        let mut hop = Hop {
+            persistence: match version {
+                Protocol::Http10 => Persistence::Close,
+                Protocol::Http11 => Persistence::KeepAlive,
+            },
+            names_upgrade: false,
         };
         if self.connection_fields {
-            persistence = apply_connection(persistence, fields, headers)?;
+            hop = apply_connection(hop, fields, headers)?;
         }
         if let Some(length) = self.content_length {
             let mut digits = itoa::Buffer::new();
             add(headers, b"content-length", digits.format(length).as_bytes())?;
         }
-        Ok(persistence)
+        Ok(hop)
     }
 }
 
@@ -148,11 +160,8 @@ pub(super) fn add(headers: &mut Headers, name: &[u8], value: &[u8]) -> Result<()
     headers.add(name, value).map_err(|_| RequestError::new(431, "headers_too_large"))
 }
 
-fn apply_connection(
-    default: Persistence,
-    fields: &[httparse::Header<'_>],
-    headers: &mut Headers,
-) -> Result<Persistence, RequestError> {
+fn apply_connection(default: Hop, fields: &[httparse::Header<'_>], headers: &mut Headers) -> Result<Hop, RequestError> {
+    let mut names_upgrade = false;
     let (mut close, mut keep_alive, mut nominated) = (false, false, 0);
     for field in fields.iter().filter(|field| classify(field.name) == Known::Connection) {
         for option in field.value.split(|&b| b == b',').map(trim_blanks) {
@@ -160,17 +169,21 @@ fn apply_connection(
                 close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                // The field itself is not among the headers yet.
+                names_upgrade = true;
             } else if !option.is_empty() {
                 nominated += 1;
                 remove_nominated(option, nominated, headers)?;
             }
         }
     }
-    Ok(match (close, keep_alive) {
+    let persistence = match (close, keep_alive) {
         (true, _) => Persistence::Close,
         (false, true) => Persistence::KeepAlive,
-        (false, false) => default,
-    })
+        (false, false) => default.persistence,
+    };
+    Ok(Hop { persistence, names_upgrade })
 }
 
 fn remove_nominated(option: &[u8], count: usize, headers: &mut Headers) -> Result<(), RequestError> {

@@ -25,6 +25,7 @@ mod request;
 mod response;
 mod target;
 mod trailers;
+mod upgrade;
 
 pub use body::{BodyDecoder, BodyStep};
 pub use date::{DateCache, http_date};
@@ -35,6 +36,7 @@ pub use error::{BodyError, RequestError, ResponseError};
 pub use reason::reason_phrase;
 pub use request::{RequestDecoder, RequestMeta, only_blank_lines};
 pub use response::{ResponseDecoder, ResponseMeta};
+pub use upgrade::{Upgrade, UpgradeProtocol};
 
 /// What a peer may send at most.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::fields::{self, Framing, Known};
 use super::head_search::HeadSearch;
 use super::lines::{self, FIELDS_ON_STACK, Slot};
 use super::target::{self, Scratch, TargetForm};
+use super::upgrade::{Upgrade, UpgradeField};
 use super::{BodyLength, Decoded, Expect, Limits, Persistence, authority};
 
 /// Line ends tolerated before a request line (RFC 9112 section 2.2).
@@ -34,6 +35,8 @@ pub struct RequestMeta {
     pub persistence: Persistence,
     /// What the client waits for.
     pub expect: Expect,
+    /// Whether it asks for another protocol; the head then has the field.
+    pub upgrade: Upgrade,
 }
 
 impl RequestDecoder {
@@ -185,6 +188,7 @@ fn read_fields(
     let mut framing = Framing::default();
     let mut hosts = 0;
     let mut expect = Expect::None;
+    let mut upgrade = UpgradeField::Absent;
     for field in fields {
         match fields::classify(field.name) {
             Known::EndToEnd => fields::add(&mut head.headers, field.name.as_bytes(), field.value)?,
@@ -199,13 +203,14 @@ fn read_fields(
             Known::Expect if version == Protocol::Http10 => {}
             Known::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => expect = Expect::Continue,
             Known::Expect => return Err(RequestError::new(417, "expectation_unknown")),
+            Known::Upgrade => upgrade.note(field.value),
             Known::Dropped => {}
         }
     }
     if hosts == 0 && version == Protocol::Http11 {
         return Err(RequestError::bad("host_missing"));
     }
-    let persistence = framing.finish(version, fields, &mut head.headers)?;
+    let hop = framing.finish(version, fields, &mut head.headers)?;
     let body = match framing.content_length {
         _ if framing.chunked => BodyLength::Chunked,
         Some(length) if limits.max_body.is_some_and(|max| length > max) => {
@@ -218,7 +223,18 @@ fn read_fields(
     if matches!(body, BodyLength::None | BodyLength::Length(0)) {
         expect = Expect::None;
     }
-    Ok(RequestMeta { version, body, persistence, expect })
+    // Where a body would end and the other protocol begin is one more thing
+    // that two parsers can understand differently: such a request is a plain
+    // one (RFC 9110 section 7.8 lets any server ignore the field).
+    let bodiless = matches!(body, BodyLength::None | BodyLength::Length(0));
+    let upgrade = match upgrade.protocol() {
+        Some(protocol) if hop.names_upgrade && bodiless && version == Protocol::Http11 => {
+            fields::add(&mut head.headers, b"upgrade", protocol)?;
+            Upgrade::Asked
+        }
+        _ => Upgrade::None,
+    };
+    Ok(RequestMeta { version, body, persistence: hop.persistence, expect, upgrade })
 }
 
 /// The field is checked even where the target replaces it (RFC 9112 section

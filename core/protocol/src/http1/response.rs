@@ -8,12 +8,14 @@ use super::error::{RequestError, ResponseError};
 use super::fields::{self, Framing, Known};
 use super::head_search::HeadSearch;
 use super::lines::{self, FIELDS_ON_STACK, Slot};
+use super::upgrade::{Upgrade, UpgradeField};
 use super::{BodyLength, Decoded, Limits, Persistence};
 
 /// Decodes the response heads of one connection, one after the other.
 #[derive(Debug, Default)]
 pub struct ResponseDecoder {
     search: HeadSearch,
+    offered: Upgrade,
 }
 
 /// What a response's head says beside its content.
@@ -31,6 +33,13 @@ impl ResponseDecoder {
     /// A decoder without allocations.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says whether the request whose response comes next asked for another
+    /// protocol. Only then may it be `101`, and the head then has the one
+    /// `upgrade` field.
+    pub fn offer(&mut self, upgrade: Upgrade) {
+        self.offered = upgrade;
     }
 
     /// Decodes the head that `buf` starts with into `head`, whose former
@@ -55,7 +64,8 @@ impl ResponseDecoder {
             [b'\r' | b'\n', ..] => return Err(ResponseError { details: "start_line_invalid" }),
             _ => {}
         }
-        let parsed = if self.search.is_due(buf) { parse(buf, limits, request_method, head)? } else { None };
+        let asked = Asked { method: request_method, upgrade: self.offered };
+        let parsed = if self.search.is_due(buf) { parse(buf, limits, asked, head)? } else { None };
         match parsed {
             Some((consumed, meta)) => {
                 self.reset();
@@ -72,26 +82,33 @@ impl ResponseDecoder {
     }
 }
 
+/// What a response means depends on what was asked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    method: &'a Method,
+    upgrade: Upgrade,
+}
+
 const TOO_LARGE: ResponseError = ResponseError { details: "headers_too_large" };
 
 fn parse(
     buf: &[u8],
     limits: &Limits,
-    request_method: &Method,
+    asked: Asked<'_>,
     head: &mut ResponseHead,
 ) -> Result<Option<(usize, ResponseMeta)>, ResponseError> {
     if limits.max_headers <= FIELDS_ON_STACK {
         let mut slots = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
-        parse_in(buf, limits, request_method, head, &mut slots[..limits.max_headers])
+        parse_in(buf, limits, asked, head, &mut slots[..limits.max_headers])
     } else {
-        parse_in(buf, limits, request_method, head, &mut lines::slots_on_heap(limits.max_headers))
+        parse_in(buf, limits, asked, head, &mut lines::slots_on_heap(limits.max_headers))
     }
 }
 
 fn parse_in<'buf>(
     buf: &'buf [u8],
     limits: &Limits,
-    request_method: &Method,
+    asked: Asked<'_>,
     head: &mut ResponseHead,
     slots: &mut [Slot<'buf>],
 ) -> Result<Option<(usize, ResponseMeta)>, ResponseError> {
@@ -111,7 +128,7 @@ fn parse_in<'buf>(
     lines::check_line_ends(&buf[..consumed], response.headers)?;
     let version = if version == 0 { Protocol::Http10 } else { Protocol::Http11 };
     head.status = check_status(status)?;
-    let meta = read_fields(version, request_method, response.headers, head)?;
+    let meta = read_fields(version, asked, response.headers, head)?;
     if limits.max_body.is_some_and(|max| matches!(meta.body, BodyLength::Length(length) if length > max)) {
         return Err(ResponseError { details: "body_too_large" });
     }
@@ -120,8 +137,6 @@ fn parse_in<'buf>(
 
 fn check_status(status: u16) -> Result<u16, ResponseError> {
     match status {
-        // Upgrade is never forwarded, so nothing was offered to switch to.
-        101 => Err(ResponseError { details: "upgrade_not_asked_for" }),
         100..=599 => Ok(status),
         _ => Err(ResponseError { details: "status_invalid" }),
     }
@@ -129,11 +144,12 @@ fn check_status(status: u16) -> Result<u16, ResponseError> {
 
 fn read_fields(
     version: Protocol,
-    request_method: &Method,
+    asked: Asked<'_>,
     fields: &[httparse::Header<'_>],
     head: &mut ResponseHead,
 ) -> Result<ResponseMeta, RequestError> {
     let mut framing = Framing::default();
+    let mut upgrade = UpgradeField::Absent;
     for field in fields {
         match fields::classify(field.name) {
             // Host and Expect mean nothing in a response; they are content.
@@ -143,10 +159,19 @@ fn read_fields(
             Known::ContentLength => framing.content_length(field.value)?,
             Known::TransferEncoding => framing.transfer_encoding(field.value)?,
             Known::Connection => framing.has_connection_field(),
+            Known::Upgrade => upgrade.note(field.value),
             Known::Dropped => {}
         }
     }
-    let mut persistence = framing.finish(version, fields, &mut head.headers)?;
+    let hop = framing.finish(version, fields, &mut head.headers)?;
+    let mut persistence = hop.persistence;
+    if head.status == 101 {
+        if asked.upgrade == Upgrade::None {
+            return Err(RequestError::bad("upgrade_not_asked_for"));
+        }
+        let protocol = upgrade.protocol().filter(|_| hop.names_upgrade && version == Protocol::Http11);
+        fields::add(&mut head.headers, b"upgrade", protocol.ok_or(RequestError::bad("upgrade_invalid"))?)?;
+    }
     let body = match head.status {
         // RFC 9110 section 8.6: these may not announce a length.
         100..=199 | 204 => {
@@ -154,7 +179,7 @@ fn read_fields(
             BodyLength::None
         }
         304 => BodyLength::None,
-        _ if *request_method == Method::Head => BodyLength::None,
+        _ if *asked.method == Method::Head => BodyLength::None,
         _ if framing.chunked => BodyLength::Chunked,
         _ => framing.content_length.map_or(BodyLength::UntilClose, BodyLength::Length),
     };

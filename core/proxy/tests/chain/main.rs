@@ -16,6 +16,7 @@ mod response_bodies;
 mod snapshots;
 mod statuses;
 mod trailers;
+mod tunnels;
 mod upstream;
 mod variables;
 mod wishes;

@@ -33,4 +33,5 @@ mod sharing;
 mod slow;
 mod support;
 mod timeouts;
+mod upgrades;
 mod upstream_faults;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sidegate_api::{Address, FaultPolicy};
 use sidegate_net::{AcceptMode, ListenerConfig};
-use sidegate_proxy::{ForwardedFor, RequestIdPolicy, Timeouts};
+use sidegate_proxy::{ForwardedFor, RequestIdPolicy, Timeouts, UpgradeProtocol};
 use sidegate_router::{RouteAction, RouteId, VirtualHostId};
 use sidegate_telemetry::{LogLevel, LogTarget};
 use sidegate_upstream::{ClusterConfig, LbPolicy};
@@ -58,7 +58,8 @@ servers:
           upstream_protocol: Http2
           router_config_name: r
           extend_config: {Http1: {max_header_size: 16384, max_request_body_size: 1000}}
-          timeouts: {request_header: 1s, request_body: '0', response: 5s, filter_pending: 2s}
+          timeouts: {request_header: 1s, request_body: '0', response: 5s, filter_pending: 2s, tunnel_idle: '0'}
+          upgrades: [WebSocket, foo/1]
           limits: {max_headers: 50, max_buffered_body: 4096}
           forwarding: {x_forwarded_for: replace, x_request_id: pass}
     access_logs: [{log_path: stdout, log_format: '%path%'}, {log_path: /tmp/sidegate-test-access.log}]
@@ -120,6 +121,10 @@ fn everything_set() {
     assert_eq!(first.timeouts.response_write_idle, Timeouts::default().response_write_idle);
     assert_eq!(first.timeouts.response, Some(Duration::from_secs(5)));
     assert_eq!(first.timeouts.filter_pending, Duration::from_secs(2));
+    assert_eq!(first.timeouts.tunnel_idle, None);
+    let upgrades = |upgrades: &[UpgradeProtocol]| upgrades.iter().map(|p| p.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(upgrades(&first.upgrades), ["WebSocket", "foo/1"]);
+    assert_eq!(upgrades(&third.upgrades), ["websocket"]);
     assert_eq!(first.forwarding.forwarded_for, ForwardedFor::Replace);
     assert_eq!(first.forwarding.request_id, RequestIdPolicy::Pass);
     assert_eq!(first.access_logs.len(), 2);
@@ -175,10 +180,10 @@ fn warnings_have_paths() {
              downstream_protocol: only HTTP/1 is served here, found string \"Auto\"",
             "c.yaml:38:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
              upstream_protocol: ignored, as in MOSN; requests go upstream as HTTP/1",
-            "c.yaml:63:19: cluster_manager.clusters[0].health_check: \
+            "c.yaml:64:19: cluster_manager.clusters[0].health_check: \
              health checks are off here: `service_name` is empty",
-            "c.yaml:64:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
-            "c.yaml:69:10: tracing: known MOSN key that does nothing here: there are no traces",
+            "c.yaml:65:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
+            "c.yaml:70:10: tracing: known MOSN key that does nothing here: there are no traces",
         ]
     );
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sidegate_api::{Address, Metrics};
 use sidegate_net::{AcceptHandle, AcceptMode, ListenerConfig, RunPhase, Workers, bind, start_accepting};
+use sidegate_protocol::http1::UpgradeProtocol;
 use sidegate_proxy::{
     FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, Timeouts,
 };
@@ -27,6 +28,7 @@ pub struct Setup {
     pub timeouts: Timeouts,
     pub limits: Http1Limits,
     pub idle_timeout: Option<Duration>,
+    pub upgrades: Vec<UpgradeProtocol>,
     pub workers: usize,
     pub log: Log,
     /// Objects for the place in the chain with the same number.
@@ -76,6 +78,7 @@ impl Setup {
             timeouts: Timeouts::default(),
             limits: Http1Limits::default(),
             idle_timeout: None,
+            upgrades: ProxyConfig::default_upgrades(),
             workers: 1,
             log,
             route_configs: Vec::new(),
@@ -130,6 +133,7 @@ impl Setup {
             timeouts: self.timeouts,
             idle_timeout: self.idle_timeout,
             forwarding: Forwarding::default(),
+            upgrades: self.upgrades,
         };
         let stats = DownstreamStats::new(metrics, "test").unwrap();
         let clusters = self.clusters.into_iter().map(|c| Arc::new(Cluster::new(c, hosts).unwrap())).collect();

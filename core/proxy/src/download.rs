@@ -1,0 +1,140 @@
+//! The response's way to the client.
+
+use std::task::{Context, Poll};
+
+use sidegate_api::{BodyDirection, EndOfStream, Protocol, ResponseFlags};
+use sidegate_protocol::http1::{Persistence, ResponseFraming, encode_response_head};
+use sidegate_stream::{BodyEvent, ClientError};
+use sidegate_upstream::Outcome;
+
+use crate::halt::Halt;
+use crate::relay::{Attempt, Download, Event};
+use crate::stream::Stream;
+
+impl Stream<'_> {
+    pub(crate) fn poll_download(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+        loop {
+            let step = match attempt.download {
+                Download::Head => match self.poll_response_head(cx, attempt) {
+                    Poll::Ready(event) => return Poll::Ready(event),
+                    Poll::Pending => return self.poll_interim(cx),
+                },
+                Download::Reading => match attempt.connection.wire.poll_body(cx, &mut self.state.response_trailers) {
+                    Poll::Ready(Ok(BodyEvent::Data(count))) => {
+                        if self.watches(BodyDirection::Response) {
+                            return Poll::Ready(Ok(Event::ResponseData(count)));
+                        }
+                        attempt.download = Download::Direct(count);
+                        continue;
+                    }
+                    Poll::Ready(Ok(BodyEvent::End)) => {
+                        if self.watches(BodyDirection::Response) {
+                            return Poll::Ready(Ok(Event::ResponseEnd));
+                        }
+                        self.down.wire.output.finish(&self.state.response_trailers);
+                        attempt.download = Download::Flushing;
+                        continue;
+                    }
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::response_body(fault))),
+                    Poll::Pending => self.down.wire.poll_flush(cx).map_ok(|()| None),
+                },
+                Download::Direct(left) => {
+                    let down = &mut self.down.wire;
+                    let data = &attempt.connection.wire.input.filled()[..left];
+                    down.output.poll_data(cx, &mut down.socket, data).map_ok(|count| {
+                        attempt.connection.wire.input.consume(count);
+                        self.state.info.bytes_sent += count as u64;
+                        Some(if count == left { Download::Reading } else { Download::Direct(left - count) })
+                    })
+                }
+                Download::Buffered(end) if self.state.response_body.is_empty() => {
+                    match end {
+                        EndOfStream::More => attempt.download = Download::Reading,
+                        EndOfStream::End => {
+                            self.down.wire.output.finish(&self.state.response_trailers);
+                            attempt.download = Download::Flushing;
+                        }
+                    }
+                    continue;
+                }
+                Download::Buffered(end) => {
+                    let down = &mut self.down.wire;
+                    let body = &mut self.state.response_body;
+                    down.output.poll_data(cx, &mut down.socket, body.as_slice()).map_ok(|count| {
+                        body.drain(count);
+                        self.state.info.bytes_sent += count as u64;
+                        Some(Download::Buffered(end))
+                    })
+                }
+                Download::Flushing => match self.down.wire.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(Event::Finished)),
+                    other => other.map_ok(|()| None),
+                },
+            };
+            match step {
+                Poll::Ready(Ok(Some(next))) => attempt.download = next,
+                Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Halt::client_gone())),
+            }
+        }
+    }
+
+    /// Informational responses go to the client as they come; the final head
+    /// comes out.
+    fn poll_response_head(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+        loop {
+            let limits = &self.listener.response_limits;
+            let (request, response) = (&self.state.request, &mut self.state.response);
+            let polled = attempt.connection.poll_head(cx, limits, &request.method, response);
+            let meta = match polled {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(meta)) => meta,
+                Poll::Ready(Err(error)) => {
+                    self.state.response.status = 0;
+                    self.state.response.headers.clear();
+                    return Poll::Ready(self.upstream_failed(attempt, error));
+                }
+            };
+            match self.state.response.status {
+                200.. => return Poll::Ready(Ok(Event::ResponseHead(meta))),
+                101 => return Poll::Ready(Ok(Event::Switched)),
+                _ => {}
+            }
+            if self.meta.version == Protocol::Http11 {
+                let (output, head) = (self.down.wire.output.head(), &self.state.response);
+                let framing = ResponseFraming::NoBody;
+                encode_response_head(output, head, framing, Protocol::Http11, Persistence::KeepAlive, b"");
+            }
+            self.state.response.status = 0;
+        }
+    }
+
+    /// Writes out informational responses.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Halt>> {
+        match self.down.wire.poll_flush(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Halt::client_gone())),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn upstream_failed(&self, attempt: &Attempt, error: ClientError) -> Result<Event, Halt> {
+        attempt.count.host().count(|m| m.request_remote_reset.inc());
+        let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_));
+        if silent
+            && attempt.connection.is_reused()
+            && !self.has_request_body()
+            && self.state.request.method.is_idempotent()
+        {
+            return Ok(Event::Stale);
+        }
+        attempt.count.report(Outcome::Reset);
+        Err(match error {
+            ClientError::ClosedBeforeResponse => {
+                Halt::upstream(502, "upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED)
+            }
+            ClientError::ClosedInHead => Halt::upstream(502, "upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
+            ClientError::Refused(error) => Halt::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
+            ClientError::Io(_) => Halt::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
+        })
+    }
+}

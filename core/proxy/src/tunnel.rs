@@ -1,0 +1,111 @@
+//! After `101 Switching Protocols`: bytes both ways, which no hook sees.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use sidegate_api::{HeadState, Protocol, ResetBy, ResponseFlags};
+use sidegate_protocol::http1::{Persistence, ResponseFraming, Upgrade, encode_response_head};
+use sidegate_stream::{TunnelFault, TunnelWay};
+
+use crate::halt::Halt;
+use crate::relay::Attempt;
+use crate::stream::{After, Stream};
+
+/// Why a tunnel that broke off did so.
+enum Broken {
+    Client,
+    Upstream,
+    Idle,
+}
+
+impl Stream<'_> {
+    /// Forgets that the client asks for another protocol, unless that is one
+    /// that it may have. To be called before any filter sees the head.
+    pub(crate) fn judge_upgrade(&mut self) {
+        if self.meta.upgrade == Upgrade::None {
+            return;
+        }
+        let headers = &mut self.state.request.headers;
+        let asked = headers.get(b"upgrade").unwrap_or_default();
+        if !self.listener.config.upgrades.iter().any(|allowed| allowed.is(asked)) {
+            headers.remove(b"upgrade");
+            self.meta.upgrade = Upgrade::None;
+        }
+    }
+
+    /// Passes the upstream's `101` on and then whatever either side sends,
+    /// until both have ended. Either may end its side before the other. A
+    /// drain lets a tunnel live until the drain time is over.
+    pub(crate) async fn tunnel(&mut self, attempt: &mut Attempt) -> Result<After, Halt> {
+        let agreed = self.state.response.headers.get(b"upgrade").unwrap_or_default();
+        let asked = self.state.request.headers.get(b"upgrade").unwrap_or_default();
+        if !agreed.eq_ignore_ascii_case(asked) {
+            return Err(Halt::upstream(502, "upgrade_differs", ResponseFlags::UPSTREAM_PROTOCOL));
+        }
+        let output = &mut self.down.wire.output;
+        let (head, framing) = (&self.state.response, ResponseFraming::NoBody);
+        encode_response_head(output.head(), head, framing, Protocol::Http11, Persistence::Close, b"");
+        self.sent_status = self.state.response.status;
+        self.sent_persistence = Persistence::Close;
+        self.state.response.state = HeadState::Sent;
+        self.timers.up.set(None);
+        let Err(broken) = self.carry(attempt).await else { return Ok(After::Close) };
+        match broken {
+            Broken::Idle => {
+                // Both get a regular end: whether a message was cut is for
+                // the protocol inside to say.
+                self.state.info.flags.insert(ResponseFlags::DOWNSTREAM_TIMEOUT);
+                self.note(ResetBy::Proxy, "tunnel_idle_timeout");
+                Ok(After::Close)
+            }
+            Broken::Client => {
+                attempt.connection.wire.socket.reset_on_close();
+                Err(Halt::client_gone())
+            }
+            Broken::Upstream => {
+                attempt.count.host().count(|m| m.request_remote_reset.inc());
+                Err(Halt::Cut(ResetBy::Upstream, ResponseFlags::UPSTREAM_CLOSED, "upstream_reset"))
+            }
+        }
+    }
+
+    async fn carry(&mut self, attempt: &mut Attempt) -> Result<(), Broken> {
+        let idle = self.listener.config.timeouts.tunnel_idle;
+        let (mut to_upstream, mut to_client) = (TunnelWay::default(), TunnelWay::default());
+        self.timers.down.set(idle);
+        let (client, upstream) = (&mut self.down.wire, &mut attempt.connection.wire);
+        let info = &mut self.state.info;
+        let timer = &self.timers.down;
+        poll_fn(|cx| {
+            let before = info.bytes_received + info.bytes_sent;
+            // Who ended its side and then fails has closed in good order: what
+            // was on its way to it is lost, what came from it is not.
+            let up = match to_upstream.poll(cx, client, upstream, &mut info.bytes_received) {
+                Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Err(Broken::Client)),
+                Poll::Ready(Err(TunnelFault::Receiver(_))) if to_client.sender_has_ended() => {
+                    to_upstream.give_up();
+                    Poll::Ready(())
+                }
+                Poll::Ready(Err(TunnelFault::Receiver(_))) => return Poll::Ready(Err(Broken::Upstream)),
+                other => other.map(|_| ()),
+            };
+            let down = match to_client.poll(cx, upstream, client, &mut info.bytes_sent) {
+                Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Err(Broken::Upstream)),
+                Poll::Ready(Err(TunnelFault::Receiver(_))) if to_upstream.sender_has_ended() => {
+                    to_client.give_up();
+                    Poll::Ready(())
+                }
+                Poll::Ready(Err(TunnelFault::Receiver(_))) => return Poll::Ready(Err(Broken::Client)),
+                other => other.map(|_| ()),
+            };
+            if up.is_ready() && down.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if info.bytes_received + info.bytes_sent != before {
+                timer.set(idle);
+            }
+            timer.poll(cx).map(|()| Err(Broken::Idle))
+        })
+        .await
+    }
+}

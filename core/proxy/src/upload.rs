@@ -1,0 +1,110 @@
+//! The request's way to the upstream.
+
+use std::task::{Context, Poll};
+
+use sidegate_api::{BodyDirection, EndOfStream, HeadState};
+use sidegate_protocol::http1::{BodyLength, encode_request_head};
+use sidegate_stream::BodyEvent;
+
+use crate::body_pass::Hold;
+use crate::halt::Halt;
+use crate::relay::{Attempt, Event, Upload};
+use crate::stream::Stream;
+
+impl Stream<'_> {
+    /// Writes the request head and says where the body comes from.
+    pub(crate) async fn begin_upload(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let plan = &listener.plan;
+        let held = self.request_pass.hold == Hold::Whole;
+        if held {
+            self.pass_held(BodyDirection::Request, &plan.request_body, plan.request_body.len()).await?;
+        }
+        let framing = if held {
+            match self.state.request_trailers.is_empty() {
+                true => BodyLength::Length(self.state.request_body.len() as u64),
+                false => BodyLength::Chunked,
+            }
+        } else if self.has_request_body() && self.edits(BodyDirection::Request) {
+            BodyLength::Chunked
+        } else {
+            self.meta.body
+        };
+        let output = &mut attempt.connection.wire.output;
+        encode_request_head(output.head(), &self.state.request, framing, self.meta.expect, self.meta.upgrade);
+        output.start_body(framing);
+        attempt.connection.offer(self.meta.upgrade);
+        self.state.request.state = HeadState::Sent;
+        attempt.upload = if held {
+            Upload::Buffered(EndOfStream::End)
+        } else if self.has_request_body() {
+            Upload::Reading
+        } else {
+            Upload::Flushing
+        };
+        Ok(())
+    }
+
+    pub(crate) fn poll_upload(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
+        let wire = &mut attempt.connection.wire;
+        loop {
+            let step = match attempt.upload {
+                Upload::Done | Upload::Broken => return Poll::Pending,
+                Upload::Reading => match self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
+                    Poll::Ready(Ok(BodyEvent::Data(count))) => {
+                        self.state.info.bytes_received += count as u64;
+                        if self.watches(BodyDirection::Request) {
+                            return Poll::Ready(Ok(Event::RequestData(count)));
+                        }
+                        attempt.upload = Upload::Direct(count);
+                        continue;
+                    }
+                    Poll::Ready(Ok(BodyEvent::End)) => {
+                        self.note_received();
+                        if self.watches(BodyDirection::Request) {
+                            return Poll::Ready(Ok(Event::RequestEnd));
+                        }
+                        wire.output.finish(&self.state.request_trailers);
+                        attempt.upload = Upload::Flushing;
+                        continue;
+                    }
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::request_body(fault))),
+                    // While the client is silent, what it sent so far goes out.
+                    Poll::Pending => wire.poll_flush(cx).map_ok(|()| None),
+                },
+                Upload::Direct(left) => {
+                    let data = &self.down.wire.input.filled()[..left];
+                    wire.output.poll_data(cx, &mut wire.socket, data).map_ok(|count| {
+                        self.down.wire.input.consume(count);
+                        Some(if count == left { Upload::Reading } else { Upload::Direct(left - count) })
+                    })
+                }
+                Upload::Buffered(end) if self.state.request_body.is_empty() => {
+                    match end {
+                        EndOfStream::More => attempt.upload = Upload::Reading,
+                        EndOfStream::End => {
+                            wire.output.finish(&self.state.request_trailers);
+                            attempt.upload = Upload::Flushing;
+                        }
+                    }
+                    continue;
+                }
+                Upload::Buffered(end) => {
+                    let body = &mut self.state.request_body;
+                    wire.output.poll_data(cx, &mut wire.socket, body.as_slice()).map_ok(|count| {
+                        body.drain(count);
+                        Some(Upload::Buffered(end))
+                    })
+                }
+                Upload::Flushing => wire.poll_flush(cx).map_ok(|()| Some(Upload::Done)),
+            };
+            match step {
+                Poll::Ready(Ok(Some(next))) => attempt.upload = next,
+                Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
+                // The host may have answered before it closed: its response
+                // decides.
+                Poll::Ready(Err(_)) => attempt.upload = Upload::Broken,
+            }
+        }
+    }
+}
