@@ -137,3 +137,67 @@ impl<J: Send + 'static> fmt::Debug for Background<J> {
         f.debug_struct("Background").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn jobs_are_done_in_order_and_the_end_waits_for_them() {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let seen = done.clone();
+        let thread = Background::start("test", 10, move |job: u32| seen.lock().unwrap().push(job)).unwrap();
+        for job in 0..10 {
+            // The thread only takes away from the queue.
+            assert_eq!(thread.submit(job), Ok(()));
+        }
+        drop(thread);
+        assert_eq!(*done.lock().unwrap(), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_full_queue_gives_the_job_back() {
+        let (go, wait) = channel::<()>();
+        let (started, has_started) = channel();
+        let thread = Background::start("test", 1, move |_: u32| {
+            let _ = started.send(());
+            let _ = wait.recv();
+        })
+        .unwrap();
+        assert_eq!(thread.submit(1), Ok(()));
+        has_started.recv().unwrap();
+        assert_eq!(thread.submit(2), Ok(()));
+        assert_eq!(thread.submit(3), Err(3));
+        drop(go);
+    }
+
+    #[test]
+    fn a_panic_ends_its_job_only() {
+        let (told, tells) = channel();
+        let thread = Background::start("test", 4, move |job: u32| {
+            assert!(job != 1, "asked to panic");
+            told.send(job).unwrap();
+        })
+        .unwrap();
+        for job in [0, 1, 2] {
+            assert_eq!(thread.submit(job), Ok(()));
+        }
+        drop(thread);
+        assert_eq!(tells.iter().collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn a_thread_that_ended_takes_no_job() {
+        let (ended, wait) = channel::<()>();
+        let thread = Background::start_with("test", 4, move |jobs: Receiver<u32>| {
+            drop(jobs);
+            drop(ended);
+        })
+        .unwrap();
+        assert!(wait.recv().is_err());
+        assert_eq!(thread.submit(1), Err(1));
+    }
+}

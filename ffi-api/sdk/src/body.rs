@@ -16,6 +16,36 @@ pub(crate) enum Direction {
 }
 
 /// The body bytes this hook may see: one chunk, or all of it.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # struct Lines;
+/// # struct LinesFilter { lines: usize }
+/// # impl FilterFactory for Lines {
+/// #   type Config = NoConfig;
+/// #   type Filter<'f> = LinesFilter;
+/// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Lines) }
+/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> LinesFilter { LinesFilter { lines: 0 } }
+/// # }
+/// impl Filter for LinesFilter {
+///     const HOOKS: Hooks = Hooks::new().request_body(BodyMode::Observe);
+///
+///     fn on_request_body(&mut self, cx: &mut RequestBody<'_>) -> HookResult {
+///         for slice in cx.body().slices()? {
+///             self.lines += slice.iter().filter(|&&byte| byte == b'\n').count();
+///         }
+///         if cx.is_end() {
+///             sidegate_sdk::info!(cx, "{} lines", self.lines);
+///         }
+///         Ok(Status::Continue)
+///     }
+/// }
+/// # fn main() {
+/// # let host = TestHost::new::<Lines>(serde_json::json!({})).unwrap();
+/// host.request("POST", "/", &[]).body("a\nb").body("\nc\n").run();
+/// assert_eq!(host.logs(), [(Level::Info, "3 lines".to_owned())]);
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Body<'s> {
     host: Host,
@@ -74,6 +104,35 @@ impl<'s> Body<'s> {
 /// The body bytes this hook may see, to change. Needs
 /// [`BodyMode::Stream`](crate::BodyMode::Stream) or
 /// [`BodyMode::Whole`](crate::BodyMode::Whole).
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # struct Shout;
+/// # struct ShoutFilter;
+/// # impl FilterFactory for Shout {
+/// #   type Config = NoConfig;
+/// #   type Filter<'f> = ShoutFilter;
+/// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Shout) }
+/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> ShoutFilter { ShoutFilter }
+/// # }
+/// impl Filter for ShoutFilter {
+///     const HOOKS: Hooks = Hooks::new().response_body(BodyMode::Stream);
+///
+///     fn on_response_body(&mut self, cx: &mut ResponseBody<'_>) -> HookResult {
+///         let loud = cx.body().to_vec()?.to_ascii_uppercase();
+///         cx.body_mut().replace(loud)?;
+///         if cx.is_end() {
+///             cx.body_mut().append("!")?;
+///         }
+///         Ok(Status::Continue)
+///     }
+/// }
+/// # fn main() {
+/// # let host = TestHost::new::<Shout>(serde_json::json!({})).unwrap();
+/// let outcome = host.request("GET", "/", &[]).respond_body("hel").respond_body("lo").run();
+/// assert_eq!(outcome.response.unwrap().text(), "HELLO!");
+/// # }
+/// ```
 pub struct BodyMut<'s> {
     /// Private: its lifetime is longer than what a change leaves valid.
     body: Body<'s>,

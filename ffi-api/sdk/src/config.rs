@@ -75,21 +75,27 @@ pub mod duration {
 }
 
 /// A header name, checked and in lower case.
+///
+/// ```
+/// # use sidegate_sdk::config::HeaderName;
+/// assert_eq!(HeaderName::new("X-Team").unwrap(), "x-team");
+/// assert_eq!(HeaderName::new("x team"), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HeaderName(String);
 
 /// A header value, checked: no control bytes, no blanks at its ends.
+///
+/// ```
+/// # use sidegate_sdk::config::HeaderValue;
+/// assert_eq!(HeaderValue::new("edge").unwrap(), "edge");
+/// assert_eq!(HeaderValue::new("a\r\nset-cookie: b"), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HeaderValue(String);
 
 impl HeaderName {
     /// `None` if HTTP allows no such name.
-    ///
-    /// ```
-    /// # use sidegate_sdk::config::HeaderName;
-    /// assert_eq!(HeaderName::new("X-Team").unwrap(), "x-team");
-    /// assert_eq!(HeaderName::new("x team"), None);
-    /// ```
     pub fn new(name: &str) -> Option<Self> {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         (!name.is_empty() && name.bytes().all(token)).then(|| HeaderName(name.to_ascii_lowercase()))
@@ -98,12 +104,6 @@ impl HeaderName {
 
 impl HeaderValue {
     /// `None` if HTTP allows no such value.
-    ///
-    /// ```
-    /// # use sidegate_sdk::config::HeaderValue;
-    /// assert_eq!(HeaderValue::new("edge").unwrap(), "edge");
-    /// assert_eq!(HeaderValue::new("a\r\nset-cookie: b"), None);
-    /// ```
     pub fn new(value: &str) -> Option<Self> {
         let bad = |b: u8| (b < b' ' && b != b'\t') || b == 0x7f;
         let trimmed = value.trim_matches([' ', '\t']).len() == value.len();

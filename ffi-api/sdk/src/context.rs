@@ -68,37 +68,102 @@ macro_rules! context_with_body {
 
 context_with_headers!(
     /// A request head.
+    ///
+    /// ```
+    /// # use sidegate_sdk::prelude::*;
+    /// fn on_request_headers(cx: &mut RequestHeaders<'_>) -> HookResult {
+    ///     if cx.is_end() {
+    ///         cx.headers_mut().set("x-no-body", "1")?;
+    ///     }
+    ///     Ok(Status::Continue)
+    /// }
+    /// ```
     RequestHeaders,
     Request
 );
 context_with_body!(
     /// Request body bytes.
+    ///
+    /// ```
+    /// # use sidegate_sdk::prelude::*;
+    /// fn on_request_body(cx: &mut RequestBody<'_>) -> HookResult {
+    ///     let bytes = cx.body().len();
+    ///     sidegate_sdk::debug!(cx, "{bytes} bytes");
+    ///     Ok(Status::Continue)
+    /// }
+    /// ```
     RequestBody,
     Request
 );
 context_with_headers!(
     /// Request trailers.
+    ///
+    /// ```
+    /// # use sidegate_sdk::prelude::*;
+    /// fn on_request_trailers(cx: &mut RequestTrailers<'_>) -> HookResult {
+    ///     cx.headers_mut().remove("x-internal")?;
+    ///     Ok(Status::Continue)
+    /// }
+    /// ```
     RequestTrailers,
     RequestTrailers
 );
 context_with_headers!(
     /// A response head.
+    ///
+    /// ```
+    /// # use sidegate_sdk::prelude::*;
+    /// fn on_response_headers(cx: &mut ResponseHeaders<'_>) -> HookResult {
+    ///     if cx.status() == Some(404) {
+    ///         cx.set_status(410)?;
+    ///     }
+    ///     Ok(Status::Continue)
+    /// }
+    /// ```
     ResponseHeaders,
     Response
 );
 context_with_body!(
     /// Response body bytes.
+    ///
+    /// ```
+    /// # use sidegate_sdk::prelude::*;
+    /// fn on_response_body(cx: &mut ResponseBody<'_>) -> HookResult {
+    ///     let all = cx.body().to_vec()?;
+    ///     cx.body_mut().replace(all.to_ascii_lowercase())?;
+    ///     Ok(Status::Continue)
+    /// }
+    /// ```
     ResponseBody,
     Response
 );
 context_with_headers!(
     /// Response trailers.
+    ///
+    /// ```
+    /// # use sidegate_sdk::prelude::*;
+    /// fn on_response_trailers(cx: &mut ResponseTrailers<'_>) -> HookResult {
+    ///     cx.headers_mut().add("x-checked", "1")?;
+    ///     Ok(Status::Continue)
+    /// }
+    /// ```
     ResponseTrailers,
     ResponseTrailers
 );
 context!(
     /// A stream that was resumed: it stands where it returned
     /// [`Status::Pending`](crate::Status::Pending).
+    ///
+    /// ```
+    /// # use sidegate_sdk::prelude::*;
+    /// fn on_resume(cx: &mut Resumed<'_>) -> HookResult {
+    ///     match cx.phase() {
+    ///         Phase::Send => cx.response_mut().set("x-waited", "1")?,
+    ///         _ => cx.request_mut().set("x-waited", "1")?,
+    ///     }
+    ///     Ok(Status::Continue)
+    /// }
+    /// ```
     Resumed
 );
 
@@ -125,12 +190,48 @@ impl<'a> Resumed<'a> {
 }
 
 /// A stream that has ended.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # struct Log;
+/// # struct LogFilter;
+/// # impl FilterFactory for Log {
+/// #   type Config = NoConfig;
+/// #   type Filter<'f> = LogFilter;
+/// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Log) }
+/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> LogFilter { LogFilter }
+/// # }
+/// impl Filter for LogFilter {
+///     const HOOKS: Hooks = Hooks::new().complete();
+///
+///     fn on_complete(&mut self, cx: &mut Complete<'_>) {
+///         let path = cx.path().unwrap_or("-");
+///         match cx.reset_by() {
+///             ResetBy::Nobody => sidegate_sdk::info!(cx, "{path} {:?} {}", cx.status(), cx.bytes_sent()),
+///             who => sidegate_sdk::info!(cx, "{path} was ended by {who:?}"),
+///         }
+///     }
+/// }
+/// # fn main() {
+/// # let host = TestHost::new::<Log>(serde_json::json!({})).unwrap();
+/// host.request("GET", "/x", &[]).respond(404, &[]).respond_body("none").run();
+/// assert_eq!(host.logs(), [(Level::Info, "/x Some(404) 4".to_owned())]);
+/// # }
+/// ```
 pub struct Complete<'a> {
     stream: Stream<'a>,
     completion: abi::Completion,
 }
 
 /// Who ended a stream early.
+///
+/// ```
+/// # use sidegate_sdk::ResetBy;
+/// fn is_our_fault(by: ResetBy) -> bool {
+///     matches!(by, ResetBy::Filter | ResetBy::Proxy)
+/// }
+/// # assert!(!is_our_fault(ResetBy::Downstream));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResetBy {

@@ -48,6 +48,40 @@ pub trait RequestFilter: DeserializeOwned + Send + Sync + 'static {
 /// One filter of one stream. Declare the hooks it wants in [`Filter::HOOKS`]
 /// and write them; it lives on one worker and is dropped when the stream ends,
 /// or right after a hook failed or panicked.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # struct Both;
+/// #[derive(Default)]
+/// struct BothWays { asked_for_json: bool }
+///
+/// impl Filter for BothWays {
+///     const HOOKS: Hooks = Hooks::new().request_headers(Phase::BeforeRoute).response_headers();
+///
+///     fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///         self.asked_for_json = cx.headers().get("accept") == Some(b"application/json");
+///         Ok(Status::Continue)
+///     }
+///
+///     fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+///         if self.asked_for_json {
+///             cx.headers_mut().add("vary", "accept")?;
+///         }
+///         Ok(Status::Continue)
+///     }
+/// }
+/// # impl FilterFactory for Both {
+/// #   type Config = NoConfig;
+/// #   type Filter<'f> = BothWays;
+/// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Both) }
+/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> BothWays { BothWays::default() }
+/// # }
+/// # fn main() {
+/// # let host = TestHost::new::<Both>(serde_json::json!({})).unwrap();
+/// let outcome = host.request("GET", "/", &[("accept", "application/json")]).run();
+/// assert_eq!(outcome.response.unwrap().header("vary"), Some("accept"));
+/// # }
+/// ```
 #[allow(unused_variables)]
 pub trait Filter {
     /// The hooks below that are to be called.
@@ -95,6 +129,55 @@ pub trait Filter {
 }
 
 /// Makes the filters of one place in one filter chain.
+///
+/// ```
+/// use sidegate_sdk::{prelude::*, testing::TestHost};
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct LimitConfig { max: u64 }
+///
+/// struct Limit { max: u64, refused: Counter }
+/// struct LimitFilter<'f> { limit: &'f Limit, seen: u64 }
+///
+/// impl FilterFactory for Limit {
+///     type Config = LimitConfig;
+///     type Filter<'f> = LimitFilter<'f>;
+///
+///     fn new(config: LimitConfig, env: &mut FactoryEnv) -> Result<Self, ConfigError> {
+///         if config.max == 0 {
+///             return Err(ConfigError::new("max", "expected a number above 0, found 0"));
+///         }
+///         Ok(Limit { max: config.max, refused: env.counter("limit_refused_total", &[])? })
+///     }
+///
+///     fn filter<'f>(&'f self, _env: &FilterEnv<'_>) -> LimitFilter<'f> {
+///         LimitFilter { limit: self, seen: 0 }
+///     }
+/// }
+///
+/// impl Filter for LimitFilter<'_> {
+///     const HOOKS: Hooks = Hooks::new().request_body(BodyMode::Observe);
+///
+///     fn on_request_body(&mut self, cx: &mut RequestBody<'_>) -> HookResult {
+///         self.seen += cx.body().len();
+///         if self.seen > self.limit.max {
+///             self.limit.refused.inc();
+///             return cx.reply(Reply::text(413, "too large\n"));
+///         }
+///         Ok(Status::Continue)
+///     }
+/// }
+///
+/// sidegate_sdk::export! { "limit" => Limit }
+///
+/// # fn main() {
+/// let host = TestHost::new::<Limit>(serde_json::json!({"max": 5})).unwrap();
+/// assert_eq!(host.request("POST", "/", &[]).body("123").body("456").run().status(), Some(413));
+/// assert_eq!(host.metric("limit_refused_total", &[]), Some(1.0));
+/// assert_eq!(TestHost::new::<Limit>(serde_json::json!({"max": 0})).unwrap_err().path, "max");
+/// # }
+/// ```
 pub trait FilterFactory: Sized + Send + Sync + 'static {
     /// What the filter's `config` object holds; [`NoConfig`] for nothing.
     type Config: DeserializeOwned;
@@ -130,6 +213,19 @@ pub trait FilterFactory: Sized + Send + Sync + 'static {
 }
 
 /// What a factory is told and may use.
+///
+/// ```
+/// # use sidegate_sdk::prelude::*;
+/// # struct Share { per_worker: u64, hits: Counter, seconds: Histogram }
+/// fn new(total: u64, env: &mut FactoryEnv) -> Result<Share, ConfigError> {
+///     sidegate_sdk::info!(env, "shared by {} workers", env.workers());
+///     Ok(Share {
+///         per_worker: total / u64::from(env.workers()),
+///         hits: env.counter("share_hits_total", &[("of", "requests")])?,
+///         seconds: env.histogram("share_seconds", &[])?,
+///     })
+/// }
+/// ```
 #[derive(Debug)]
 pub struct FactoryEnv {
     pub(crate) host: Host,
@@ -173,6 +269,17 @@ impl FactoryEnv {
 }
 
 /// What a new filter is told.
+///
+/// ```
+/// # use std::cell::Cell;
+/// # use sidegate_sdk::prelude::*;
+/// # struct Numbered;
+/// # struct NumberedFilter { worker: u32, number: u64 }
+/// fn filter(env: &FilterEnv<'_>) -> NumberedFilter {
+///     let number = env.worker_state::<Cell<u64>>().map_or(0, |count| count.replace(count.get() + 1));
+///     NumberedFilter { worker: env.worker(), number }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct FilterEnv<'a> {
     pub(crate) host: Host,
@@ -198,11 +305,18 @@ impl<'a> FilterEnv<'a> {
 }
 
 /// The configuration of a filter that has none: refuses every key.
+///
+/// ```
+/// # use sidegate_sdk::{ConfigValue, NoConfig};
+/// assert!(ConfigValue::from_json(serde_json::json!({})).parse::<NoConfig>().is_ok());
+/// assert!(ConfigValue::from_json(serde_json::json!({"a": 1})).parse::<NoConfig>().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
-/// The filter behind a [`RequestFilter`].
+/// The filter behind a [`RequestFilter`]; nobody needs to name it.
+#[doc(hidden)]
 pub struct Shared<'f, T>(&'f T);
 
 impl<T: RequestFilter> Filter for Shared<'_, T> {

@@ -21,6 +21,25 @@ pub(crate) enum Map {
 /// A header map, to read. Names are compared without case. What it lends is
 /// gone as soon as anything of the stream is changed, which the borrow
 /// checker sees to.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Roles {}
+/// # impl RequestFilter for Roles {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let headers = cx.headers();
+///     assert_eq!(headers.get("User"), Some(&b"ann"[..]));
+///     assert_eq!(headers.get_str("user"), Some("ann"));
+///     assert!(headers.get_all("role").any(|role| role == b"admin"));
+///     let names: Vec<&[u8]> = headers.iter().map(|(name, _)| name).collect();
+///     assert_eq!(names, [&b"host"[..], b"user", b"role", b"role"]);
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// # let host = TestHost::new::<Roles>(serde_json::json!({})).unwrap();
+/// let outcome = host.request("GET", "/", &[("User", "ann"), ("Role", "dev"), ("Role", "admin")]).run();
+/// assert_eq!(outcome.fault, None);
+/// ```
 #[derive(Clone, Copy)]
 pub struct Headers<'s> {
     host: Host,
@@ -119,7 +138,14 @@ unsafe extern "C" fn collect(user: *mut c_void, header: *const abi::Header) -> u
 
 const INLINE: usize = 8;
 
-/// Values of the fields of one name.
+/// Values of the fields of one name; see [`Headers::get_all`].
+///
+/// ```
+/// # use sidegate_sdk::Headers;
+/// fn tokens<'s>(headers: &Headers<'s>) -> Vec<&'s [u8]> {
+///     headers.get_all("accept").flat_map(|value| value.split(|&byte| byte == b',')).collect()
+/// }
+/// ```
 pub struct Values<'s> {
     inline: [abi::Slice; INLINE],
     /// Used in place of `inline` if there are more.
@@ -148,7 +174,27 @@ impl<'s> Iterator for Values<'s> {
     }
 }
 
-/// A header map, to change.
+/// A header map, to change. Names and values are checked by the host: a bad
+/// one changes nothing.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Clean {}
+/// # impl RequestFilter for Clean {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let mut headers = cx.headers_mut();
+///     headers.set("x-team", "edge")?;
+///     headers.add("via", "sidegate")?;
+///     assert_eq!(headers.remove("cookie")?, 2);
+///     assert_eq!(headers.add("bad name", ""), Err(HostError::BadName));
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// # let host = TestHost::new::<Clean>(serde_json::json!({})).unwrap();
+/// let outcome = host.request("GET", "/", &[("via", "a"), ("cookie", "b"), ("cookie", "c")]).run();
+/// let fields = outcome.upstream.unwrap().headers;
+/// assert_eq!(fields.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["a", "edge", "sidegate"]);
+/// ```
 pub struct HeadersMut<'s> {
     /// Private: its lifetime is longer than what a change leaves valid.
     map: Headers<'s>,

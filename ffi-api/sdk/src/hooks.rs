@@ -3,6 +3,35 @@
 use sidegate_abi as abi;
 
 /// Where in a stream's way a hook runs, in order.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # struct Host;
+/// # struct HostFilter;
+/// # impl FilterFactory for Host {
+/// #   type Config = NoConfig;
+/// #   type Filter<'f> = HostFilter;
+/// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Host) }
+/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> HostFilter { HostFilter }
+/// # }
+/// impl Filter for HostFilter {
+///     const HOOKS: Hooks =
+///         Hooks::new().request_headers(Phase::BeforeRoute).request_headers(Phase::AfterChooseHost);
+///
+///     fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///         if cx.phase() == Phase::AfterChooseHost {
+///             let host = cx.variable_str(Variable::UpstreamHost).unwrap_or("-").to_owned();
+///             cx.headers_mut().set("x-upstream", host)?;
+///         }
+///         Ok(Status::Continue)
+///     }
+/// }
+/// # fn main() {
+/// # let host = TestHost::new::<Host>(serde_json::json!({})).unwrap();
+/// let request = host.request("GET", "/", &[]).variable(Variable::UpstreamHost, "10.0.0.1:80");
+/// assert_eq!(request.run().upstream.unwrap().header("x-upstream"), Some("10.0.0.1:80"));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -41,6 +70,12 @@ impl Phase {
 }
 
 /// How a filter wants to see a body.
+///
+/// ```
+/// # use sidegate_sdk::{BodyMode, Hooks};
+/// // Counts what comes, and rewrites what goes.
+/// const HOOKS: Hooks = Hooks::new().request_body(BodyMode::Observe).response_body(BodyMode::Whole);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum BodyMode {

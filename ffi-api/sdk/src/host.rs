@@ -136,6 +136,14 @@ pub(crate) fn check(code: u32) -> Result<(), HostError> {
 }
 
 /// How important a log line is.
+///
+/// ```
+/// # use sidegate_sdk::{Level, Logger};
+/// fn report(logger: Logger, failures: u32) {
+///     let level = if failures > 10 { Level::Error } else { Level::Debug };
+///     logger.write(level, format_args!("{failures} failures"));
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Level {
@@ -152,6 +160,27 @@ pub enum Level {
 }
 
 /// Writes to the host's log and reads its clocks, from any thread.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # struct Noisy;
+/// # struct NoisyFilter;
+/// # impl FilterFactory for Noisy {
+/// #   type Config = NoConfig;
+/// #   type Filter<'f> = NoisyFilter;
+/// fn new(_: NoConfig, env: &mut FactoryEnv) -> Result<Self, ConfigError> {
+///     let logger = env.logger();
+///     std::thread::spawn(move || sidegate_sdk::warn!(logger, "from a thread")).join().unwrap();
+///     Ok(Noisy)
+/// }
+/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> NoisyFilter { NoisyFilter }
+/// # }
+/// # impl Filter for NoisyFilter { const HOOKS: Hooks = Hooks::new(); }
+/// # fn main() {
+/// # let host = TestHost::new::<Noisy>(serde_json::json!({})).unwrap();
+/// assert_eq!(host.logs(), [(Level::Warn, "from a thread".to_owned())]);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Logger(pub(crate) Host);
 
@@ -163,8 +192,8 @@ impl Logger {
 
     /// Writes one line, formatted only if its level is enabled:
     /// `logger.write(Level::Info, format_args!("{count} left"))`. The macros
-    /// [`error!`](crate::error), [`warn!`](crate::warn), [`info!`](crate::info)
-    /// and [`debug!`](crate::debug) are shorter.
+    /// [`error!`](crate::error), [`warn!`](crate::warn), [`info!`](crate::info),
+    /// [`debug!`](crate::debug) and [`trace!`](crate::trace) are shorter.
     pub fn write(self, level: Level, message: fmt::Arguments<'_>) {
         if !self.enabled(level) {
             return;
@@ -199,32 +228,85 @@ impl Logger {
     }
 
     /// Itself: lets the log macros take a context or a logger.
+    #[doc(hidden)]
     pub fn logger(self) -> Logger {
         self
     }
 }
 
 /// Logs an error: `error!(cx, "no token for {user}")`. Takes anything with a
-/// `logger` method: a context, an environment, a [`Logger`].
+/// `logger` method: a context, an environment, a [`Logger`]. Nothing is
+/// formatted while the level is off.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Talk {}
+/// # impl RequestFilter for Talk {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     sidegate_sdk::error!(cx, "no token for {:?}", cx.path());
+///     sidegate_sdk::warn!(cx, "odd");
+///     sidegate_sdk::info!(cx, "passed");
+///     sidegate_sdk::debug!(cx, "{} fields", cx.headers().iter().count());
+///     Ok(Status::Continue)
+/// }
+/// # }
+/// # let host = TestHost::new::<Talk>(serde_json::json!({})).unwrap();
+/// # host.request("GET", "/", &[]).run();
+/// assert_eq!(host.logs()[3], (Level::Debug, "1 fields".to_owned()));
+/// ```
 #[macro_export]
 macro_rules! error {
     ($cx:expr, $($message:tt)+) => { $cx.logger().write($crate::Level::Error, ::core::format_args!($($message)+)) };
 }
 
 /// Logs a warning, as [`error!`](crate::error).
+///
+/// ```
+/// # use sidegate_sdk::prelude::*;
+/// fn hook(cx: &mut RequestHeaders<'_>) {
+///     sidegate_sdk::warn!(cx, "{} of {} are used", 9, 10);
+/// }
+/// ```
 #[macro_export]
 macro_rules! warn {
     ($cx:expr, $($message:tt)+) => { $cx.logger().write($crate::Level::Warn, ::core::format_args!($($message)+)) };
 }
 
 /// Logs what is worth knowing, as [`error!`](crate::error).
+///
+/// ```
+/// # use sidegate_sdk::prelude::*;
+/// fn hook(cx: &mut RequestHeaders<'_>) {
+///     sidegate_sdk::info!(cx, "{} rules", 3);
+/// }
+/// ```
 #[macro_export]
 macro_rules! info {
     ($cx:expr, $($message:tt)+) => { $cx.logger().write($crate::Level::Info, ::core::format_args!($($message)+)) };
 }
 
 /// Logs details, as [`error!`](crate::error).
+///
+/// ```
+/// # use sidegate_sdk::prelude::*;
+/// fn hook(cx: &mut RequestHeaders<'_>) {
+///     sidegate_sdk::debug!(cx, "found in the cache");
+/// }
+/// ```
 #[macro_export]
 macro_rules! debug {
     ($cx:expr, $($message:tt)+) => { $cx.logger().write($crate::Level::Debug, ::core::format_args!($($message)+)) };
+}
+
+/// Logs every step, as [`error!`](crate::error).
+///
+/// ```
+/// # use sidegate_sdk::prelude::*;
+/// fn hook(cx: &mut RequestHeaders<'_>) {
+///     sidegate_sdk::trace!(cx, "looking for {:?}", cx.path());
+/// }
+/// ```
+#[macro_export]
+macro_rules! trace {
+    ($cx:expr, $($message:tt)+) => { $cx.logger().write($crate::Level::Trace, ::core::format_args!($($message)+)) };
 }

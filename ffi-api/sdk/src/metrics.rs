@@ -54,6 +54,14 @@ pub(crate) mod sealed {
 }
 
 /// A kind of metric: [`Counter`], [`Gauge`] or [`Histogram`].
+///
+/// ```
+/// # use sidegate_sdk::{ConfigError, FactoryEnv, Family, Label, Metric};
+/// /// One metric per value of a label that the caller chooses.
+/// fn per_label<M: Metric, L: Label>(env: &mut FactoryEnv) -> Result<Family<M, L>, ConfigError> {
+///     env.family("limit_total", &[])
+/// }
+/// ```
 pub trait Metric: sealed::Define {}
 
 macro_rules! metric {
@@ -176,6 +184,22 @@ impl Histogram {
 
 /// The values of one label, known when the module is built; made by
 /// [`labels!`](crate::labels).
+///
+/// ```
+/// # use sidegate_sdk::Label;
+/// #[derive(Clone, Copy)]
+/// struct IsHit(bool);
+///
+/// impl Label for IsHit {
+///     const NAME: &'static str = "cache";
+///     const VALUES: &'static [&'static str] = &["miss", "hit"];
+///
+///     fn index(self) -> usize {
+///         usize::from(self.0)
+///     }
+/// }
+/// assert_eq!(IsHit::VALUES[IsHit(true).index()], "hit");
+/// ```
 pub trait Label: Copy + 'static {
     /// Name of the label.
     const NAME: &'static str;

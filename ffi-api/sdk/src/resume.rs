@@ -10,6 +10,23 @@ use crate::HostError;
 /// Resumes the stream whose hook returned
 /// [`Status::Pending`](crate::Status::Pending), once, from any thread. The
 /// module is not unloaded while one exists.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, testing::TestHost};
+/// # #[derive(serde::Deserialize)] struct Early {}
+/// # impl RequestFilter for Early {
+/// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+///     let handle = cx.resume_handle()?;
+///     // Also before the hook has returned; the second one finds it done.
+///     assert_eq!(handle.resume(), Ok(()));
+///     assert_eq!(handle.resume(), Err(HostError::Already));
+///     Ok(Status::Pending)
+/// }
+/// # }
+/// # let host = TestHost::new::<Early>(serde_json::json!({})).unwrap();
+/// assert_eq!(host.request("GET", "/", &[]).run().hooks(), ["on_request_headers", "on_resume", "destroy"]);
+/// ```
+/// [`Background`](crate::Background) has an example with a thread.
 pub struct ResumeHandle {
     host: Host,
     raw: *mut abi::Resume,

@@ -91,6 +91,8 @@ mod engine;
 mod head_tests;
 mod outcome;
 mod script;
+#[cfg(test)]
+mod script_tests;
 mod state;
 mod stream;
 mod table;

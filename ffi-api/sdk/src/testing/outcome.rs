@@ -70,6 +70,12 @@ impl Outcome {
 }
 
 /// Something a filter changed or tried to change.
+///
+/// ```
+/// # use sidegate_sdk::{testing::Action, HostError};
+/// let refused = Action { hook: "on_resume", what: "set named x = 1".to_owned(), result: Err(HostError::Limit) };
+/// assert_eq!(refused.to_string(), "on_resume: set named x = 1 (limit reached)");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     /// Name of the hook that did it.
@@ -91,6 +97,13 @@ impl fmt::Display for Action {
 }
 
 /// One call of a filter.
+///
+/// ```
+/// # use sidegate_sdk::{testing::{Call, Outcome}, Phase};
+/// fn ran_after_route(outcome: &Outcome) -> bool {
+///     outcome.calls.iter().any(|call: &Call| call.phase == Phase::AfterRoute)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
     /// Name of the hook.
@@ -103,6 +116,13 @@ pub struct Call {
 }
 
 /// Where a response came from.
+///
+/// ```
+/// # use sidegate_sdk::testing::{Outcome, Source};
+/// fn was_refused(outcome: &Outcome) -> bool {
+///     outcome.response.as_ref().is_some_and(|response| response.source == Source::Filter)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Source {
     /// The upstream.
@@ -115,6 +135,13 @@ pub enum Source {
 }
 
 /// A request as the upstream got it.
+///
+/// ```
+/// # use sidegate_sdk::testing::{Outcome, Request};
+/// fn tenant(outcome: &Outcome) -> Option<&str> {
+///     outcome.upstream.as_ref().and_then(|request: &Request| request.header("x-tenant"))
+/// }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// Method.
@@ -144,6 +171,14 @@ impl Request {
 }
 
 /// A response as the client got it.
+///
+/// ```
+/// # use sidegate_sdk::testing::{Outcome, Response};
+/// fn is_json(outcome: &Outcome) -> bool {
+///     let kind = outcome.response.as_ref().and_then(|response: &Response| response.header("content-type"));
+///     kind == Some("application/json")
+/// }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// Where it came from.
