@@ -105,7 +105,7 @@ def names(text, known, what):
 def default_out(options, peers):
     """Only a whole run replaces what the documentation shows."""
     whole = not options.scenario and options.latency and set(peers) == set(PEERS)
-    return tools.REPOSITORY / "docs" if whole else tools.target_dir() / "bench"
+    return tools.REPOSITORY / "docs" / "src" if whole else tools.target_dir() / "bench"
 
 
 def write(out, options, scenarios, results, machine):
@@ -145,7 +145,7 @@ def arguments():
     add("--scenario", default="", metavar="A,B", help="what to measure (default: everything; see --list)")
     add("--seconds", type=at_least_one, default=5, metavar="N", help="length of one run (default: %(default)s)")
     add("--runs", type=at_least_one, default=5, metavar="N", help="runs of each (default: %(default)s)")
-    add("--out", metavar="DIR", help="where bench.svg, bench.json and bench.txt go (default: docs/ for everything,"
+    add("--out", metavar="DIR", help="where bench.svg, bench.json and bench.txt go (default: docs/src/ for everything,"
         " target/bench/ for a part)")
     add("--latency-rate", type=at_least_one, metavar="N", help="requests/s of the open-loop runs, for all alike (default:"
         " half of what each reached)")

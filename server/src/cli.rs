@@ -28,6 +28,12 @@ pub(crate) enum Command {
     ///
     /// Exits with 0 if the module would be accepted, with 1 if not.
     Inspect(InspectArgs),
+    /// Print what a configuration may hold.
+    ///
+    /// As JSON Schema (draft 2020-12), for editors and other tools, or as the
+    /// reference page of the documentation. Both know the built-in filters of
+    /// this build.
+    Schema(SchemaArgs),
 }
 
 #[derive(Debug, Args)]
@@ -66,6 +72,21 @@ pub(crate) struct InspectArgs {
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+    pub(crate) format: SchemaFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// JSON Schema.
+    Json,
+    /// The reference page.
+    Markdown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -46,12 +46,19 @@ pub(crate) fn load(path: &Path, workers: Option<NonZeroUsize>, mode: LoadMode) -
     let workers = workers.or_else(|| file.workers()).map_or_else(cores, NonZeroUsize::get);
     let metrics = Metrics::new(workers);
     let modules = Arc::new(GenericFilter::new(Policy::default()).map_err(ComposeError::ModuleControl)?);
-    let mut registry = Registry::new();
-    registry.stream_filter("demo", Arc::new(DemoBuilder)).modules(modules.clone());
+    let mut registry = built_in_filters();
+    registry.modules(modules.clone());
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
     let env = LoadEnv { metrics: metrics.clone(), workers, working_dir };
     let config = file.resolve(&registry, &env, mode).map_err(ComposeError::Config)?;
     Ok(Loaded { config, workers, metrics, modules })
+}
+
+/// The filters of this build, without those of modules.
+pub(crate) fn built_in_filters() -> Registry {
+    let mut registry = Registry::new();
+    registry.stream_filter("demo", Arc::new(DemoBuilder));
+    registry
 }
 
 /// Opens access logs and makes clusters: everything that workers need, and the

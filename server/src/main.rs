@@ -9,6 +9,7 @@ mod compose;
 mod inspect;
 mod ready;
 mod run;
+mod schema;
 mod signals;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Check(args) => check::check(&args),
         cli::Command::Inspect(args) => inspect::inspect(&args),
+        cli::Command::Schema(args) => schema::schema(&args),
     }
 }
 

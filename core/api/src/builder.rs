@@ -124,7 +124,10 @@ pub trait StreamFilterBuilder: Send + Sync {
     /// Everything that can be said about `spec` without running foreign code.
     fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>>;
 
-    /// JSON Schema of `config`, for `sidegate schema`.
+    /// JSON Schema (draft 2020-12) of the filter's `config`, for
+    /// `sidegate schema` and the reference page. Self-contained: no `$ref`, as
+    /// it becomes part of a larger schema. Whatever it refuses,
+    /// [`check`](Self::check) must refuse too.
     fn schema(&self) -> serde_json::Value {
         serde_json::json!({"type": "object"})
     }
@@ -189,6 +192,11 @@ impl Registry {
             return self.modules.as_ref();
         }
         self.stream_filters.get(&spec.filter_type)
+    }
+
+    /// Registered filter types with their builders, sorted by type.
+    pub fn stream_filters(&self) -> impl Iterator<Item = (&str, &Arc<dyn StreamFilterBuilder>)> {
+        self.stream_filters.iter().map(|(filter_type, builder)| (filter_type.as_str(), builder))
     }
 
     /// Registered types, sorted.

@@ -33,7 +33,7 @@ pub use diagnostic::{ConfigErrors, Diagnostic, kind};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{AccessLogConfig, AdminConfig, Config, Listener, LoadMode};
-pub use schema::json_schema;
+pub use schema::{json_schema, reference};
 pub use sidegate_api::duration::{DurationError, parse_duration};
 
 use sidegate_api::{duration, nearest};

@@ -27,6 +27,14 @@ impl StreamFilterBuilder for DemoBuilder {
         parse(&spec.config).map(drop)
     }
 
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({
+            "description": "Answers 403 unless a request carries every header that is named here, with that value.",
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+        })
+    }
+
     fn build(
         &self,
         spec: &FilterSpec,

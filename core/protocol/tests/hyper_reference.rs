@@ -1,5 +1,5 @@
 //! What a bare hyper server does with the attack table, beside what the codec
-//! does. The verdicts stand in `docs/http1-decision.md`; this test keeps that
+//! does. The verdicts stand in `docs/src/http1-decision.md`; this test keeps that
 //! page true. After a change of hyper or of the table, run it with
 //! `SIDEGATE_PRINT_ROWS=1` and `--nocapture` and put the rows into the page.
 
@@ -91,7 +91,7 @@ fn row(attack: &Attack, seen: &Seen) -> String {
 
 #[test]
 fn the_decision_page_says_what_is_observed() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/http1-decision.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/http1-decision.md");
     let page = std::fs::read_to_string(page).unwrap();
     let mut missing = Vec::new();
     for attack in attacks::requests() {

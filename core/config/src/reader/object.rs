@@ -40,6 +40,13 @@ impl<'a> ObjectReader<'a> {
         self.take(name, shape).filter(|value| value.node.value != NodeValue::Null)
     }
 
+    /// A string and where it stands; an empty one is an absent one, as in MOSN.
+    pub fn text(&mut self, name: &'static str) -> Option<(Cursor<'a>, &'a str)> {
+        let cursor = self.get(name)?;
+        let text = cursor.string().filter(|text| !text.is_empty())?;
+        Some((cursor, text))
+    }
+
     /// Whether there is a value for `name`; it still counts as unread.
     pub fn has(&self, name: &str) -> bool {
         let mut entries = self.entries.iter();

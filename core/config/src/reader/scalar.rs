@@ -28,7 +28,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn bool(&self) -> Option<bool> {
-        self.shaped(|shape| shape.any(|one| matches!(one, Shape::Bool)));
+        self.shaped(|shape| shape.any(|one| matches!(one, Shape::Bool | Shape::Only(_))));
         match self.node.value {
             NodeValue::Bool(value) => Some(value),
             _ => self.wrong_type("true or false"),

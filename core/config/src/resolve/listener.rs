@@ -75,10 +75,9 @@ fn net_config(object: &mut ObjectReader<'_>, taken: &mut ListenerNames) -> Optio
     });
     let address_at = object.required("address");
     let address = address_at.as_ref().and_then(|cursor| listen_address(cursor, network.as_deref(), taken));
-    let name = object.get("name").filter(|c| !c.says_nothing()).and_then(|cursor| {
-        let name = cursor.string()?;
+    let name = object.text("name").map(|(cursor, name)| {
         taken.names.check(&cursor, "listener name", name);
-        Some(name.to_owned())
+        name.to_owned()
     });
     let name = name.or_else(|| {
         let name = address.as_ref()?.to_string();

@@ -42,8 +42,8 @@ pub(super) fn server<'a>(
     if let Some(path) = object.get("default_log_path").and_then(|c| c.string()) {
         log.target = LogTarget::parse(path);
     }
-    if let Some(cursor) = object.get("default_log_level").filter(|c| !c.says_nothing()) {
-        log.level = log_level(&cursor).unwrap_or_default();
+    if let Some((cursor, text)) = object.text("default_log_level") {
+        log.level = log_level(&cursor, text).unwrap_or_default();
     }
     let workers = object.get("processor").and_then(|c| processor(&c));
     let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
@@ -60,8 +60,8 @@ pub(super) fn server<'a>(
     Some(Server { workers, log, graceful_timeout: graceful.unwrap_or(GRACEFUL_TIMEOUT), routers, listeners })
 }
 
-fn log_level(cursor: &Cursor<'_>) -> Option<LogLevel> {
-    let level = LogLevel::parse(cursor.string()?);
+fn log_level(cursor: &Cursor<'_>, text: &str) -> Option<LogLevel> {
+    let level = LogLevel::parse(text);
     if level.is_none() {
         let names = LogLevel::ALL.map(LogLevel::as_str).join(", ");
         cursor.mismatch(kind::BAD_VALUE, format!("one of {names}"));

@@ -44,7 +44,7 @@ const DESCRIPTION: &str = "MOSN's schema as far as Sidegate has it, and Sidegate
     in the file is checked by `sidegate check` alone.";
 
 /// Adds the tables that `shape` leads to.
-fn tables(shape: &'static Shape, found: &mut Vec<&'static Object>) {
+pub(super) fn tables(shape: &'static Shape, found: &mut Vec<&'static Object>) {
     match shape {
         Shape::Object(table) => found.push(table),
         Shape::Array(inner) | Shape::Map(inner) => tables(inner, found),
@@ -108,7 +108,10 @@ fn value(shape: &'static Shape) -> Value {
         Shape::Address => json!({"type": "string", "pattern": ADDRESS}),
         Shape::Pattern(pattern) => json!({"type": "string", "pattern": pattern}),
         Shape::Words(words) => json!({"enum": words}),
+        // The words are for completion, the pattern is what holds.
+        Shape::AnyCase(words) => json!({"anyOf": [{"enum": words}, {"type": "string", "pattern": any_case(words)}]}),
         Shape::Codes(codes) => json!({"enum": codes}),
+        Shape::Only(value) => json!({"const": value}),
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Integer(low, u64::MAX) => json!({"type": "integer", "minimum": low}),
         Shape::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
@@ -123,8 +126,16 @@ fn value(shape: &'static Shape) -> Value {
     }
 }
 
+/// Without `(?i)`, which the regular expressions of JSON Schema do not have.
+fn any_case(words: &[&str]) -> String {
+    let letter = |c: char| format!("[{}{}]", c.to_ascii_uppercase(), c.to_ascii_lowercase());
+    let words: Vec<String> = words.iter().map(|word| word.chars().map(letter).collect()).collect();
+    format!("^({})$", words.join("|"))
+}
+
 fn rule(rule: &'static Rule) -> Option<Value> {
-    let present = |name: &&str| json!({"required": [name]});
+    // In MOSN an empty object is an absent one.
+    let present = |name: &&str| json!({"required": [name], "properties": {*name: {"minProperties": 1}}});
     Some(match rule {
         Rule::First(_) => return None,
         Rule::ExactlyOne(names) => json!({"oneOf": names.iter().map(present).collect::<Vec<_>>()}),
@@ -147,8 +158,11 @@ fn pairs(names: &'static [&'static str]) -> impl Iterator<Item = [&'static str; 
 /// that filter takes.
 fn filters(registry: &Registry) -> Vec<Value> {
     let types: Vec<&str> = registry.stream_filter_types().collect();
-    vec![json!({
-        "if": {"anyOf": [{"required": ["so_config"]}, {"required": ["go_plugin_config"]}]},
-        "else": {"properties": {"type": {"enum": types}}},
-    })]
+    let module = json!({"anyOf": [{"required": ["so_config"]}, {"required": ["go_plugin_config"]}]});
+    let known = json!({"if": module, "else": {"properties": {"type": {"enum": types}}}});
+    let configs = registry.stream_filters().map(|(filter_type, builder)| {
+        let is_it = json!({"properties": {"type": {"const": filter_type}}, "required": ["type"], "not": module});
+        json!({"if": is_it, "then": {"properties": {"config": builder.schema()}}})
+    });
+    std::iter::once(known).chain(configs).collect()
 }

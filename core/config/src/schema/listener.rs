@@ -18,7 +18,7 @@ static KEYS: &[Key] = &[
     ),
     key(
         "network",
-        Shape::Words(&["", "tcp", "unix"]),
+        Shape::AnyCase(&["", "tcp", "unix"]),
         "by address",
         "With `unix` the address may be a bare path. UDP is not there yet.",
     ),
@@ -29,7 +29,7 @@ static KEYS: &[Key] = &[
         "Close a client's connection after this long without a request; `\"0\"`: never.",
     ),
     key("reuseport", Shape::Bool, "`false`", "One socket per worker instead of one accept point for all."),
-    key("bind_port", Shape::Bool, "`true`", "Nothing but `true` works: redirected connections are not there yet."),
+    key("bind_port", Shape::Only(true), "`true`", "Redirected connections are not there yet."),
     required(
         "filter_chains",
         Shape::Array(&Shape::Object(&FILTER_CHAIN)),

@@ -13,6 +13,7 @@ mod forward;
 mod headers;
 mod json;
 mod listener;
+mod markdown;
 mod metadata;
 mod proxy_filter;
 mod route;
@@ -26,6 +27,7 @@ mod tls;
 mod tests;
 
 pub use json::json_schema;
+pub use markdown::reference;
 
 pub(crate) use admin::{ADMIN, ADMIN_ADDRESS, SOCKET_ADDRESS};
 pub(crate) use cluster::{CIRCUIT_BREAKER, CLUSTER, CLUSTER_MANAGER, HEALTH_CHECK, HOST};
@@ -117,8 +119,12 @@ pub(crate) enum Shape {
     Pattern(&'static str),
     /// One of a few strings.
     Words(&'static [&'static str]),
+    /// The same in any case.
+    AnyCase(&'static [&'static str]),
     /// `true` or `false`.
     Bool,
+    /// One of the two alone; readers say what is wrong with the other.
+    Only(bool),
     /// From the first to the second, both included.
     Integer(u64, u64),
     /// One of a few integers.
@@ -303,7 +309,10 @@ impl Shape {
     /// Whether a string may stand there.
     pub fn is_string(&'static self) -> bool {
         self.any(|shape| {
-            matches!(shape, Shape::Text | Shape::Name | Shape::Address | Shape::Pattern(_) | Shape::Words(_))
+            matches!(
+                shape,
+                Shape::Text | Shape::Name | Shape::Address | Shape::Pattern(_) | Shape::Words(_) | Shape::AnyCase(_)
+            )
         })
     }
 }

@@ -45,8 +45,7 @@ static KEYS: &[Key] = &[
     ),
     key(
         "default_log_level",
-        // Any case, as in MOSN; the schema names one.
-        Shape::Words(&["", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]),
+        Shape::AnyCase(&["", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]),
         "`INFO`",
         "Events below it are not logged. `FATAL` is the same as `ERROR`; case does not matter.",
     ),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::diagnostic::Report;
+use crate::diagnostic::{Report, kind};
 use crate::document::{Format, parse};
 use crate::reader::Cursor;
 use crate::resolve::{LoadMode, read_all};
@@ -34,8 +34,9 @@ fn sample(shape: &'static Shape, turn: usize) -> Value {
     match shape {
         Shape::Text | Shape::Name | Shape::Pattern(_) => "x".into(),
         Shape::Address => "127.0.0.1:1".into(),
-        Shape::Words(words) => words[turn % words.len()].into(),
+        Shape::Words(words) | Shape::AnyCase(words) => words[turn % words.len()].into(),
         Shape::Codes(codes) => codes[turn % codes.len()].into(),
+        Shape::Only(value) => (*value).into(),
         Shape::Bool => true.into(),
         Shape::Integer(low, _) => (*low).into(),
         Shape::Duration | Shape::PositiveDuration => "1s".into(),
@@ -111,4 +112,96 @@ fn every_key_of_every_table_is_read() {
     });
     let unread: Vec<String> = unread.collect();
     assert!(unread.is_empty(), "no reader asks for these keys: {unread:#?}");
+}
+
+/// JSON Schema of the registry that the tests use.
+fn validator() -> jsonschema::Validator {
+    let (registry, _) = crate::resolve::tests::registry();
+    let schema = json_schema(&registry);
+    jsonschema::meta::validate(&schema).unwrap_or_else(|problem| panic!("{problem}"));
+    jsonschema::draft202012::new(&schema).unwrap()
+}
+
+/// What the schema can know: the rest is about names, other keys and texts.
+const OF_THE_SCHEMA: [&str; 3] = [kind::UNKNOWN_KEY, kind::MISSING_KEY, kind::WRONG_TYPE];
+
+/// Kinds of the errors that the loader has, none if it takes the document.
+fn errors(text: &str) -> Vec<&'static str> {
+    match crate::resolve::tests::load(text) {
+        Ok(_) => Vec::new(),
+        Err(all) => all.errors.iter().map(|error| error.kind).collect(),
+    }
+}
+
+fn json_of(text: &str) -> Value {
+    parse(text, Format::Yaml).unwrap().to_json()
+}
+
+#[test]
+fn the_schema_takes_what_the_loader_takes() {
+    let validator = validator();
+    for text in [crate::resolve::tests::BASE, crate::resolve::tests::FULL] {
+        let problems: Vec<_> =
+            validator.iter_errors(&json_of(text)).map(|p| format!("{}: {p}", p.instance_path())).collect();
+        assert!(problems.is_empty(), "{problems:#?}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_the_mistakes_it_can_know_of() {
+    let validator = validator();
+    let mut refused = 0;
+    for (from, to) in crate::resolve::tests::mistakes() {
+        let text = crate::resolve::tests::varied(&from, &to);
+        let kinds = errors(&text);
+        let valid = validator.is_valid(&json_of(&text));
+        assert!(!valid || !kinds.iter().any(|kind| OF_THE_SCHEMA.contains(kind)), "{to}: {kinds:?}");
+        refused += usize::from(!valid);
+    }
+    assert!(refused > 20, "the schema refuses {refused} only");
+}
+
+/// Every value of a large file replaced by others: no false alarm in an editor,
+/// and no unknown key, missing key or wrong type that the schema misses.
+#[test]
+fn schema_and_loader_agree_on_every_value() {
+    let others = [
+        json!(true),
+        json!(3),
+        json!(-1),
+        json!(1.5),
+        json!(1e300),
+        json!(""),
+        json!("\u{0}é"),
+        json!("1s"),
+        json!([]),
+        json!([[]]),
+        json!(["x"]),
+        json!({}),
+        json!({"a": []}),
+    ];
+    let validator = validator();
+    let whole = json_of(crate::resolve::tests::FULL);
+    let mut wrong = BTreeSet::new();
+    for index in 0.. {
+        let mut left = index;
+        crate::resolve::tests::replace_node(&mut whole.clone(), &mut left, &Value::Null);
+        // Counts down once per node, and wraps below zero.
+        if left <= index {
+            break;
+        }
+        for other in &others {
+            let mut document = whole.clone();
+            crate::resolve::tests::replace_node(&mut document, &mut { index }, other);
+            let kinds = errors(&document.to_string());
+            let problems: Vec<_> =
+                validator.iter_errors(&document).map(|p| format!("{}: {p}", p.instance_path())).collect();
+            if kinds.is_empty() && !problems.is_empty() {
+                wrong.insert(format!("a false alarm with {other}: {problems:?}"));
+            } else if problems.is_empty() && kinds.iter().any(|kind| OF_THE_SCHEMA.contains(kind)) {
+                wrong.insert(format!("missed with {other} as value {index}: {kinds:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -7,7 +7,7 @@ pub(crate) static TLS_CONTEXT: Object = Object::new(
     "There is no TLS yet, and clear text where TLS was asked for would be worse than no start: a context with \
      `status: true` is an error, any other is a warning.",
     &[
-        key("status", Shape::Bool, "`false`", "Whether the context counts. `true` is an error: TLS is not there yet."),
+        key("status", Shape::Only(false), "`false`", "Whether the context counts: TLS is not there yet."),
         quiet("type"),
         quiet("server_name"),
         quiet("inspector"),

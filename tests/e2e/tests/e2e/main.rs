@@ -29,6 +29,7 @@ mod panics;
 mod pressure;
 mod process;
 mod routing;
+mod schema;
 mod sharing;
 mod slow;
 mod support;

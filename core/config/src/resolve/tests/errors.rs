@@ -16,6 +16,13 @@ const SHORT: [(&str, &str); 6] = [
     ("{C}", "cluster_manager.clusters[0]"),
 ];
 
+/// The replacements of `bad.yaml`.
+pub(crate) fn mistakes() -> Vec<(String, String)> {
+    let table = document::parse(include_str!("bad.yaml"), Format::Yaml).unwrap().to_json();
+    let text = |case: &serde_json::Value, key: &str| case[key].as_str().unwrap().to_owned();
+    table.as_array().unwrap().iter().map(|case| (text(case, "from"), text(case, "to"))).collect()
+}
+
 #[test]
 fn each_mistake_gives_its_error() {
     let table = document::parse(include_str!("bad.yaml"), Format::Yaml).unwrap().to_json();

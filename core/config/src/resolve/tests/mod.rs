@@ -3,4 +3,6 @@ mod files;
 mod support;
 mod values;
 
-pub(crate) use support::{build_env, registry};
+pub(crate) use errors::mistakes;
+pub(crate) use support::{BASE, build_env, load, registry, varied};
+pub(crate) use values::{FULL, replace_node};

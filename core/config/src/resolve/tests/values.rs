@@ -17,7 +17,7 @@ use sidegate_upstream::{ClusterConfig, LbPolicy};
 use super::support::{BASE, FakeRouteConfig, env, lines, load, load_with, registry, varied};
 use crate::{ConfigFile, LoadMode, REDACTED};
 
-const FULL: &str = "\
+pub(crate) const FULL: &str = "\
 servers:
 - default_log_path: /tmp/sidegate-test-never-opened.log
   default_log_level: debug
@@ -225,7 +225,7 @@ fn json_and_yaml_resolve_alike() {
 }
 
 /// Replaces the `index`th node below `value`, counted in order.
-fn replace_node(value: &mut Value, index: &mut usize, by: &Value) {
+pub(crate) fn replace_node(value: &mut Value, index: &mut usize, by: &Value) {
     if *index == 0 {
         *value = by.clone();
     }

@@ -1,0 +1,200 @@
+//! The tables as the reference page of the documentation.
+
+use std::fmt::{self, Write};
+
+use serde_json::Value;
+use sidegate_api::Registry;
+
+use super::{Absent, Key, Object, Shape, Standing, TOP};
+
+/// The page, in Markdown, with the filters of `registry`.
+pub fn reference(registry: &Registry) -> String {
+    let mut page = INTRODUCTION.to_owned();
+    let mut listed = Vec::new();
+    list(&TOP, &mut listed);
+    for table in listed {
+        // Writing to a string does not fail.
+        let _ = section(&mut page, table);
+    }
+    page.push_str(FILTERS);
+    for (filter_type, builder) in registry.stream_filters() {
+        let _ = filter(&mut page, filter_type, &builder.schema());
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+<!-- Made by `sidegate schema --format markdown`: edit the tables in core/config/src/schema instead. -->
+
+# Configuration reference
+
+Every key of a configuration file, object by object, beginning with the [whole file](#top). How to begin is in
+[configuration.md](configuration.md). For editors there is a JSON Schema: `sidegate schema`.
+
+Keys have no case. `null` is an absent key. A duration is a string such as `\"1.5s\"`, `\"300ms\"` or `\"1h2m\"`, or
+`\"0\"`. A key that is not listed is an error. Keys marked with ◆ are Sidegate's own, all others are MOSN's. MOSN's keys
+that do nothing here are listed too: as warnings where ignoring them is harmless; as errors where it would send traffic
+elsewhere, in clear text or unguarded, unless the value says nothing (`false`, 0, `\"\"`, `[]`, `{}`).
+";
+
+const FILTERS: &str = "
+# Built-in stream filters
+
+`config` of an entry of `stream_filters` by its `type`. A filter from a module has the configuration that the module's
+author gave it.
+";
+
+/// `table` and what it leads to, each once, a file's order.
+fn list(table: &'static Object, found: &mut Vec<&'static Object>) {
+    if found.iter().any(|other| std::ptr::eq(*other, table)) {
+        return;
+    }
+    found.push(table);
+    for key in table.keys().filter(|key| key.standing.is_read()) {
+        let mut inner = Vec::new();
+        super::json::tables(&key.shape, &mut inner);
+        inner.into_iter().for_each(|table| list(table, found));
+    }
+}
+
+fn section(page: &mut String, table: &'static Object) -> fmt::Result {
+    write!(page, "\n## {}\n\n{}\n", table.name, table.description())?;
+    page.push_str("\n| key | value | default | |\n|---|---|---|---|\n");
+    for key in table.keys().filter(|key| key.standing.is_read()) {
+        let mark = if key.standing == Standing::Own { " ◆" } else { "" };
+        let default = match key.absent {
+            Absent::Error(_) => "**required**",
+            Absent::Default(text) => text,
+        };
+        writeln!(
+            page,
+            "| `{}`{mark} | {} | {} | {} |",
+            key.name,
+            cell(&value(&key.shape)),
+            cell(default),
+            cell(key.doc)
+        )?;
+    }
+    unread(page, table, Standing::Refused, "Errors, not there yet")?;
+    unread(page, table, Standing::Warned, "Warnings, without effect")?;
+    let quiet: Vec<String> = of(table, Standing::Quiet).map(|key| format!("`{}`", key.name)).collect();
+    if !quiet.is_empty() {
+        write!(page, "\nNot read: {}.\n", quiet.join(", "))?;
+    }
+    Ok(())
+}
+
+fn of(table: &'static Object, standing: Standing) -> impl Iterator<Item = &'static Key> {
+    table.keys().filter(move |key| key.standing == standing)
+}
+
+fn unread(page: &mut String, table: &'static Object, standing: Standing, title: &str) -> fmt::Result {
+    if of(table, standing).next().is_some() {
+        write!(page, "\n{title}:\n\n| key | because |\n|---|---|\n")?;
+    }
+    of(table, standing).try_for_each(|key| writeln!(page, "| `{}` | {} |", key.name, cell(key.doc)))
+}
+
+fn value(shape: &'static Shape) -> String {
+    let quoted = |words: &[&str]| {
+        let words: Vec<_> = words.iter().filter(|word| !word.is_empty()).map(|word| format!("`{word}`")).collect();
+        words.join(", ")
+    };
+    match shape {
+        Shape::Text | Shape::Name | Shape::Pattern(_) => "string".to_owned(),
+        Shape::Address => "address".to_owned(),
+        Shape::Words(words) | Shape::AnyCase(words) => quoted(words),
+        Shape::Codes(codes) => codes.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+        Shape::Only(value) => format!("`{value}`"),
+        Shape::Bool => "boolean".to_owned(),
+        Shape::Integer(0, u64::MAX | super::MAX_SIZE) => "integer".to_owned(),
+        Shape::Integer(low, u64::MAX | super::MAX_SIZE) => format!("integer from {low}"),
+        Shape::Integer(low, high) => format!("{low} to {high}"),
+        Shape::Duration | Shape::PositiveDuration => "duration".to_owned(),
+        Shape::Array(element) => format!("list of {}", value(element)),
+        Shape::Object(table) => format!("[{}](#{})", table.name, table.name),
+        Shape::Map(inner) => format!("name: {}", value(inner)),
+        Shape::Free => "object".to_owned(),
+        Shape::Either(shapes) => shapes.iter().map(value).collect::<Vec<_>>().join(" or "),
+        Shape::Anything => "any".to_owned(),
+    }
+}
+
+/// A bar would end the cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn filter(page: &mut String, filter_type: &str, schema: &Value) -> fmt::Result {
+    write!(page, "\n## Filter `{filter_type}`\n")?;
+    if let Some(text) = schema["description"].as_str() {
+        write!(page, "\n{}\n", text.trim())?;
+    }
+    let mut rows = String::new();
+    properties(&mut rows, "", schema)?;
+    if !rows.is_empty() {
+        write!(page, "\n| key of `config` | value | default | |\n|---|---|---|---|\n{rows}")?;
+    }
+    Ok(())
+}
+
+/// One row per property, those of inner objects after the one that holds them.
+fn properties(rows: &mut String, prefix: &str, schema: &Value) -> fmt::Result {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{prefix}{name}");
+        let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
+        let default = match &property["default"] {
+            _ if required => "**required**".to_owned(),
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let about = property["description"].as_str().unwrap_or_default();
+        writeln!(rows, "| `{path}` | {} | {} | {} |", cell(&json_value(property)), cell(&default), cell(about))?;
+        properties(rows, &format!("{path}."), property)?;
+        properties(rows, &format!("{path}[]."), &property["items"])?;
+        for alternative in ["anyOf", "oneOf"] {
+            for schema in property[alternative].as_array().into_iter().flatten() {
+                properties(rows, &format!("{path}."), schema)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a JSON Schema lets through, in a few words.
+fn json_value(schema: &Value) -> String {
+    if let Some(words) = schema["enum"].as_array() {
+        return words
+            .iter()
+            .map(|word| format!("`{}`", word.as_str().unwrap_or(&word.to_string())))
+            .collect::<Vec<_>>()
+            .join(", ");
+    }
+    if let Some(word) = schema["const"].as_str() {
+        return format!("`{word}`");
+    }
+    let kind = |name: &str| match name {
+        "array" => format!("list of {}", json_value(&schema["items"])),
+        "integer" => match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
+            (Some(low), Some(high)) => format!("{low} to {high}"),
+            (Some(low), None) if low > 0 => format!("integer from {low}"),
+            _ => "integer".to_owned(),
+        },
+        other => other.to_owned(),
+    };
+    match &schema["type"] {
+        Value::String(name) => kind(name),
+        // `null` is an absent key.
+        Value::Array(names) => {
+            let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            names.map(kind).collect::<Vec<_>>().join(" or ")
+        }
+        _ => {
+            let alternatives = ["anyOf", "oneOf"].iter().filter_map(|word| schema[*word].as_array()).flatten();
+            let mut shown: Vec<String> = alternatives.filter(|one| one["type"] != "null").map(json_value).collect();
+            shown.dedup();
+            if shown.is_empty() { "any".to_owned() } else { shown.join(" or ") }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `sidegate schema`.
+
+use std::process::ExitCode;
+
+use crate::cli::{SchemaArgs, SchemaFormat};
+use crate::compose::built_in_filters;
+use crate::print;
+
+pub(crate) fn schema(args: &SchemaArgs) -> ExitCode {
+    let registry = built_in_filters();
+    match args.format {
+        SchemaFormat::Json => print(&format_args!("{:#}", sidegate_config::json_schema(&registry))),
+        SchemaFormat::Markdown => print(&sidegate_config::reference(&registry).trim_end()),
+    }
+    ExitCode::SUCCESS
+}
