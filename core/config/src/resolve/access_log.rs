@@ -24,11 +24,11 @@ pub(super) fn access_log(cursor: &Cursor<'_>) -> Option<AccessLogConfig> {
 }
 
 fn format(object: &mut ObjectReader<'_>) -> Option<AccessLogFormat> {
-    let text = object.get("log_format").filter(|c| !c.says_nothing());
+    let text = object.text("log_format");
     let json = object.get("json_format").filter(|c| !c.says_nothing());
     match (text, json) {
         (None, None) => Some(AccessLogFormat::default()),
-        (Some(text), None) => text.parsed(AccessLogFormat::parse),
+        (Some((text, _)), None) => text.parsed(AccessLogFormat::parse),
         (None, Some(json)) => {
             let value = json.json_object()?;
             AccessLogFormat::json(value.as_object()?).map_err(|problem| json.refuse(&problem)).ok()
