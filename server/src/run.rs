@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         }
     };
     raise_descriptor_limit();
-    let logging = match Logging::start(loaded.config.log.clone()) {
+    let logging = match Logging::start(loaded.config.log.clone(), &loaded.metrics) {
         Ok(logging) => logging,
         Err(error) => {
             complain(&error);

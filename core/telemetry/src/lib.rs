@@ -13,6 +13,7 @@ mod escape;
 mod log;
 mod nearest;
 mod render;
+mod rotation;
 mod sink;
 mod target;
 #[cfg(test)]
@@ -23,5 +24,6 @@ pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds};
 pub use downstream::DownstreamStats;
 pub use log::{LogConfig, LogLevel, Logging};
 pub use render::{exposition, process_text, prometheus, stats_flat, stats_json};
+pub use rotation::{LogCompression, LogRotation, RotationError};
 pub use sink::{FlushOutcome, LogSink, LogSinks, LogSwitch};
 pub use target::{LogError, LogTarget};

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use sidegate_api::Metrics;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 
 use self::subscriber::LogSubscriber;
 use crate::sink::Pace;
-use crate::{FlushOutcome, LogError, LogSink, LogSwitch, LogTarget};
+use crate::{FlushOutcome, LogError, LogRotation, LogSink, LogSwitch, LogTarget};
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -81,11 +82,13 @@ pub struct LogConfig {
     pub target: LogTarget,
     /// How much goes there.
     pub level: LogLevel,
+    /// When a file is set aside; `None`: never.
+    pub rotation: Option<LogRotation>,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        LogConfig { target: LogTarget::Stderr, level: LogLevel::default() }
+        LogConfig { target: LogTarget::Stderr, level: LogLevel::default(), rotation: None }
     }
 }
 
@@ -102,17 +105,23 @@ struct State {
 
 impl Logging {
     /// Opens the log and makes it the process's: from here on `tracing` events
-    /// of all threads go there.
-    pub fn start(config: LogConfig) -> Result<Self, LogError> {
-        let (logging, subscriber) = Self::build(config)?;
+    /// of all threads go there. Lines that are lost are counted in `metrics`, as
+    /// `sidegate_process_log_dropped_total`.
+    pub fn start(config: LogConfig, metrics: &Metrics) -> Result<Self, LogError> {
+        let (logging, subscriber) = Self::build(config, metrics)?;
         tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadyInstalled)?;
         Ok(logging)
     }
 
     /// Opens the log without installing it, for
     /// [`tracing::subscriber::with_default`].
-    pub fn build(config: LogConfig) -> Result<(Self, impl Subscriber + Send + Sync), LogError> {
-        let sink = LogSink::open(config.target, Pace::AtOnce, None)?;
+    pub fn build(
+        config: LogConfig,
+        metrics: &Metrics,
+    ) -> Result<(Self, impl Subscriber + Send + Sync + use<>), LogError> {
+        // Without room for another series the lines are still counted by the sink.
+        let dropped = metrics.counter("sidegate_process_log_dropped_total", &[]).ok();
+        let sink = LogSink::open(config.target, config.rotation, Pace::AtOnce, dropped)?;
         let logging = Logging(Arc::new(State { sink, level: AtomicU8::new(config.level as u8) }));
         let subscriber = LogSubscriber::new(logging.clone());
         Ok((logging, subscriber))

@@ -1,6 +1,8 @@
 //! The way of log lines from any thread to a file: bounded buffers that one
 //! writer thread per target empties.
 
+mod aside;
+mod output;
 mod registry;
 mod writer;
 
@@ -12,10 +14,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
+use self::output::Output;
 pub use self::registry::LogSinks;
 pub(crate) use self::writer::Pace;
 use self::writer::Shared;
-use crate::{LogError, LogTarget};
+use crate::{LogError, LogRotation, LogTarget};
 use sidegate_api::Counter;
 
 /// A log's lines go in here; a thread writes them out. Cheap to clone; the
@@ -45,15 +48,20 @@ pub enum FlushOutcome {
 }
 
 impl LogSink {
-    pub(crate) fn open(target: LogTarget, pace: Pace, dropped: Option<Counter>) -> Result<Self, LogError> {
+    pub(crate) fn open(
+        target: LogTarget,
+        rotation: Option<LogRotation>,
+        pace: Pace,
+        dropped: Option<Counter>,
+    ) -> Result<Self, LogError> {
         let shards = match pace {
             // One buffer keeps the lines of all threads in order.
             Pace::AtOnce => 1,
             Pace::Batched => SHARDS,
         };
-        let file = target.open()?;
+        let output = Output::open(target.clone(), rotation)?;
         let shared = Arc::new(Shared::new(target, pace, shards, dropped));
-        writer::spawn(shared.clone(), file).map_err(LogError::Thread)?;
+        writer::spawn(shared.clone(), output).map_err(LogError::Thread)?;
         Ok(LogSink(Arc::new(Handle(shared))))
     }
 

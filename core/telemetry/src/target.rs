@@ -37,6 +37,14 @@ pub enum LogError {
         /// Why.
         source: io::Error,
     },
+    /// The file cannot be renamed to make place for the next.
+    #[error("cannot set log {} aside: {source}", path.display())]
+    SetAside {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The writer's thread could not be started.
     #[error("cannot start the log writer: {0}")]
     Thread(io::Error),

@@ -1,10 +1,38 @@
 //! RFC 3339 time stamps in UTC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Appends `time` as `2026-11-21T10:11:12.123456Z`. Times before 1970 are
 /// shown as 1970.
 pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time: SystemTime) {
+    write_with(out, time, b':');
+}
+
+/// The same with `-` for `:`, for names of files.
+pub(crate) fn write_stamp(out: &mut Vec<u8>, time: SystemTime) {
+    write_with(out, time, b'-');
+}
+
+/// The time of a [`write_stamp`], if `text` is one.
+pub(crate) fn parse_stamp(text: &str) -> Option<SystemTime> {
+    const FORM: &[u8] = b"0000-00-00T00-00-00.000000Z";
+    let is_digit_where_due =
+        |(byte, form): (u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
+    if text.len() != FORM.len() || !text.bytes().zip(FORM).all(is_digit_where_due) {
+        return None;
+    }
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let days = days_since_1970(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
+    let seconds = days * 86_400 + number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+    let time = UNIX_EPOCH + Duration::new(seconds, 0) + Duration::from_micros(number(20, 26)?);
+    // Dates that there are not, such as the 31st of a short month, come back as
+    // others.
+    let mut again = Vec::with_capacity(FORM.len());
+    write_stamp(&mut again, time);
+    (again == text.as_bytes()).then_some(time)
+}
+
+fn write_with(out: &mut Vec<u8>, time: SystemTime, colon: u8) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, micros) = (since.as_secs(), since.subsec_micros());
     let (year, month, day) = civil_date(seconds / 86_400);
@@ -16,9 +44,9 @@ pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time: SystemTime) {
     digits::<2>(out, day);
     out.push(b'T');
     digits::<2>(out, second_of_day / 3600);
-    out.push(b':');
+    out.push(colon);
     digits::<2>(out, second_of_day / 60 % 60);
-    out.push(b':');
+    out.push(colon);
     digits::<2>(out, second_of_day % 60);
     out.push(b'.');
     digits::<6>(out, micros.into());
@@ -51,10 +79,15 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// The inverse of [`civil_date`]; `None` for days before 1970.
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let day_of_year = (153 * month_from_march + 2) / 5 + day.checked_sub(1)?;
+    (year * 365 + year / 4 + year / 400 + day_of_year).checked_sub(year / 100 + 719_468)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn shown(seconds: u64, micros: u32) -> String {
@@ -72,6 +105,36 @@ mod tests {
         assert_eq!(shown(1_732_147_200, 0), "2024-11-21T00:00:00.000000Z");
         assert_eq!(shown(4_107_542_399, 999_999), "2100-02-28T23:59:59.999999Z");
         assert_eq!(shown(4_107_542_400, 0), "2100-03-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn stamps_are_read_back_and_nothing_else_is() {
+        for (seconds, micros) in [(0, 0), (951_782_400, 7), (4_107_542_399, 999_999)] {
+            let time = UNIX_EPOCH + Duration::new(seconds, micros * 1000);
+            let mut stamp = Vec::new();
+            write_stamp(&mut stamp, time);
+            assert_eq!(parse_stamp(std::str::from_utf8(&stamp).unwrap()), Some(time));
+        }
+        for text in [
+            "",
+            "2026-11-21T10:11:12.123456Z",
+            "2026-11-31T10-11-12.123456Z",
+            "2026-13-01T10-11-12.123456Z",
+            "2026-00-01T10-11-12.123456Z",
+            "2026-11-00T10-11-12.123456Z",
+            "2026-11-21T24-00-00.000000Z",
+            "1969-12-31T00-00-00.000000Z",
+            "0000-01-01T00-00-00.000000Z",
+            "2026-11-21T10-11-12.12345xZ",
+            "2026-11-21T10-11-12.123456Z0",
+            "2026-11-21T+1-11-12.123456Z",
+        ] {
+            assert_eq!(parse_stamp(text), None, "{text}");
+        }
+        assert!((0..200_000).all(|day| {
+            let (year, month, day_of_month) = civil_date(day);
+            days_since_1970(year, month, day_of_month) == Some(day)
+        }));
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! `access_logs[]` of a listener.
+//! `access_logs[]` of a listener, and how logs are rotated.
 
-use sidegate_telemetry::{AccessLogFormat, LogTarget};
+use std::collections::HashMap;
+
+use sidegate_telemetry::{AccessLogFormat, LogRotation, LogTarget};
 
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
@@ -13,14 +15,67 @@ pub struct AccessLogConfig {
     pub target: LogTarget,
     /// What they look like.
     pub format: AccessLogFormat,
+    /// When a file is set aside; `None`: never.
+    pub rotation: Option<LogRotation>,
 }
 
-pub(super) fn access_log(cursor: &Cursor<'_>) -> Option<AccessLogConfig> {
+/// How the files of logs are rotated, by target: one writer rotates a file, in
+/// one way.
+#[derive(Default)]
+pub(super) struct Rotations {
+    /// What counts for logs that say nothing: `global_log_roller`.
+    global: Option<LogRotation>,
+    process_log: Option<LogTarget>,
+    by_target: HashMap<LogTarget, (Option<LogRotation>, String)>,
+}
+
+impl Rotations {
+    pub fn new(global: Option<LogRotation>, process_log: LogTarget) -> Self {
+        Rotations { global, process_log: Some(process_log), by_target: HashMap::new() }
+    }
+
+    /// What the access log at `cursor` gets; reports what does not go together.
+    fn for_access_log(
+        &mut self,
+        cursor: &Cursor<'_>,
+        target: &LogTarget,
+        own: Option<Option<LogRotation>>,
+    ) -> Option<LogRotation> {
+        let rotation = own.unwrap_or(self.global);
+        if rotation.is_some() && matches!(target, LogTarget::File(_)) && self.process_log.as_ref() == Some(target) {
+            let message = format!("log {target} is the process log too; a file that is rotated has one writer");
+            cursor.error(Finding::said(kind::DUPLICATE, message));
+        }
+        let (first, place) = self.by_target.entry(target.clone()).or_insert_with(|| (rotation, cursor.place()));
+        if *first != rotation {
+            let message = format!("log {target} is rotated in another way at {place}");
+            cursor.error(Finding::said(kind::DUPLICATE, message));
+        }
+        rotation
+    }
+}
+
+/// A rotation, or `off`.
+pub(super) fn rotation(cursor: &Cursor<'_>) -> Option<Option<LogRotation>> {
+    match cursor.string()? {
+        "off" => Some(None),
+        _ => cursor.parsed(LogRotation::parse).map(Some),
+    }
+}
+
+pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations) -> Option<AccessLogConfig> {
     let mut object = cursor.object(&schema::ACCESS_LOG)?;
     let target = object.required("log_path").and_then(|c| c.name()).map(LogTarget::parse);
     let format = format(&mut object);
+    let own = object.get("log_roller").filter(|c| !c.says_nothing()).map(|cursor| rotation(&cursor));
     object.finish();
-    Some(AccessLogConfig { target: target?, format: format? })
+    let target = target?;
+    let own = match own {
+        Some(own) => Some(own?),
+        None => None,
+    };
+    let rotation = rotations.for_access_log(cursor, &target, own);
+    Some(AccessLogConfig { target, format: format?, rotation })
 }
 
 fn format(object: &mut ObjectReader<'_>) -> Option<AccessLogFormat> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sidegate_api::Address;
 use sidegate_net::{AcceptMode, ListenerConfig};
 
-use super::access_log::{AccessLogConfig, access_log};
+use super::access_log::{AccessLogConfig, Rotations, access_log};
 use super::address::checked;
 use super::modules::Modules;
 use super::proxy_filter::{ProxyFilter, proxy_filter};
@@ -47,6 +47,7 @@ pub(super) fn listener<'a>(
     cursor: &Cursor<'a>,
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
+    rotations: &mut Rotations,
     on_router: &mut dyn FnMut(Cursor<'a>),
 ) -> Option<ReadListener<'a>> {
     let mut object = cursor.object(&schema::LISTENER)?;
@@ -55,7 +56,7 @@ pub(super) fn listener<'a>(
     let entries = object.get("stream_filters").and_then(|c| c.array()).unwrap_or_default();
     let filters = entries.iter().filter_map(|entry| stream_filter(entry, modules)).collect();
     let logs = object.get("access_logs").and_then(|c| c.array()).unwrap_or_default();
-    let access_logs = logs.iter().filter_map(access_log).collect();
+    let access_logs = logs.iter().filter_map(|entry| access_log(entry, rotations)).collect();
     object.finish();
     Some(ReadListener { net, proxy, filters, access_logs })
 }

@@ -97,7 +97,10 @@ pub struct Listener {
 impl Listener {
     /// Opens the access logs: the one thing a check must not do.
     pub fn open(self, sinks: &LogSinks) -> Result<(ListenerConfig, Arc<ProxyConfig>), LogError> {
-        let opened = self.access_logs.into_iter().map(|log| Ok(AccessLog::new(log.format, sinks.open(&log.target)?)));
+        let opened = self
+            .access_logs
+            .into_iter()
+            .map(|log| Ok(AccessLog::new(log.format, sinks.open(&log.target, log.rotation)?)));
         let proxy = ProxyConfig {
             listener: self.net.name.clone(),
             idle_timeout: self.net.idle_timeout,

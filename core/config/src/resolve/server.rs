@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sidegate_telemetry::{LogConfig, LogLevel, LogTarget};
 
+use super::access_log::{Rotations, rotation};
 use super::listener::{ListenerNames, ReadListener, listener};
 use super::modules::Modules;
 use super::names::Names;
@@ -45,6 +46,9 @@ pub(super) fn server<'a>(
     if let Some((cursor, text)) = object.text("default_log_level") {
         log.level = log_level(&cursor, text).unwrap_or_default();
     }
+    let roller = object.get("global_log_roller").filter(|c| !c.says_nothing());
+    log.rotation = roller.and_then(|cursor| rotation(&cursor)).flatten();
+    let mut rotations = Rotations::new(log.rotation, log.target.clone());
     let workers = object.get("processor").and_then(|c| processor(&c));
     let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
     let mut routers = Routers::default();
@@ -54,7 +58,8 @@ pub(super) fn server<'a>(
     let mut listeners = Vec::new();
     let entries = object.get("listeners");
     for entry in entries.and_then(|c| c.array()).unwrap_or_default() {
-        listeners.extend(listener(&entry, taken, modules, &mut |config| routers.read(&config, clusters)));
+        listeners
+            .extend(listener(&entry, taken, modules, &mut rotations, &mut |config| routers.read(&config, clusters)));
     }
     object.finish();
     Some(Server { workers, log, graceful_timeout: graceful.unwrap_or(GRACEFUL_TIMEOUT), routers, listeners })

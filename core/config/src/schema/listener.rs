@@ -1,5 +1,6 @@
 //! `servers[0].listeners[]`.
 
+use super::server::LOG_ROLLER;
 use super::{
     Key, Object, PROXY_FILTER, ROUTER, Rule, STREAM_FILTER, Shape, TLS_CONTEXT, key, own, refused, required, warned,
 };
@@ -111,6 +112,12 @@ pub(crate) static ACCESS_LOG: Object = Object::new(
             "lines of text",
             "An object whose strings are such text: lines are JSON. A string that is one variable alone becomes its \
              value, a number where it is one, `null` where it is absent.",
+        ),
+        own(
+            "log_roller",
+            LOG_ROLLER,
+            "`global_log_roller`",
+            "When this log's file is set aside, in the words of `global_log_roller`; `off`: never.",
         ),
     ],
 )

@@ -36,6 +36,11 @@ pub(crate) static TOP: Object = Object::new(
 
 pub(crate) static SERVER: Object = Object::new("server", "`servers[0]`: logs, workers, routers and listeners.", KEYS);
 
+/// The words of a rotation, or `off`.
+pub(super) const LOG_ROLLER: Shape = Shape::Pattern(
+    r"^(off|\s*((time|size|age|keep)=[0-9]+|compress=(on|off))(\s+((time|size|age|keep)=[0-9]+|compress=(on|off)))*\s*)?$",
+);
+
 static KEYS: &[Key] = &[
     key(
         "default_log_path",
@@ -48,6 +53,15 @@ static KEYS: &[Key] = &[
         Shape::AnyCase(&["", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"]),
         "`INFO`",
         "Events below it are not logged. `FATAL` is the same as `ERROR`; case does not matter.",
+    ),
+    key(
+        "global_log_roller",
+        LOG_ROLLER,
+        "`off` (MOSN: every midnight)",
+        "When log files are set aside, as words: `time=` every so many hours, 1 to 24; `size=` before a file is larger \
+         than so many MiB; `keep=` so many files, 0 for all; `age=` for so many days, 0 for ever; `compress=on`. \
+         Without `time`, `size=1000 age=7 keep=10` is what is not given; with it, all that is given counts, where MOSN \
+         looks at `time` alone. Files set aside are called like the log, a dot and the time in UTC.",
     ),
     key(
         "graceful_timeout",
@@ -65,6 +79,5 @@ static KEYS: &[Key] = &[
     key("routers", Shape::Array(&Shape::Object(&ROUTER)), "none", "Tables that choose what happens to a request."),
     key("listeners", Shape::Array(&Shape::Object(&LISTENER)), "none", "Sockets that clients connect to."),
     warned("mosn_server_name", "nothing shows the name"),
-    warned("global_log_roller", "logs are not rolled; move them away and send SIGUSR1"),
     warned("use_netpoll_mode", "there is one way to poll"),
 ];

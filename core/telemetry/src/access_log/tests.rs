@@ -213,7 +213,7 @@ fn wrong_formats_say_where_and_what_was_meant() {
 fn logged_streams_arrive_in_the_file() {
     let dir = TestDir::new("access");
     let sinks = LogSinks::new(Metrics::new(1));
-    let sink = sinks.open(&LogTarget::File(dir.file("access.log"))).unwrap();
+    let sink = sinks.open(&LogTarget::File(dir.file("access.log")), None).unwrap();
     let log = AccessLog::new(AccessLogFormat::parse("%method% %response_code%").unwrap(), sink);
     for status in [200, 0, 504] {
         log.clone().log(&stream(), &Completion { status, ..completion() });

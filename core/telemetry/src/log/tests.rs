@@ -5,8 +5,8 @@ use crate::test_dir::TestDir;
 
 fn lines(dir: &TestDir, level: LogLevel, events: impl FnOnce(&Logging)) -> Vec<String> {
     let path = dir.file("log");
-    let config = LogConfig { target: LogTarget::File(path.clone()), level };
-    let (logging, subscriber) = Logging::build(config).unwrap();
+    let config = LogConfig { target: LogTarget::File(path.clone()), level, rotation: None };
+    let (logging, subscriber) = Logging::build(config, &Metrics::new(1)).unwrap();
     tracing::subscriber::with_default(subscriber, || events(&logging));
     assert_eq!(logging.flush(Duration::from_secs(20)), FlushOutcome::Written);
     fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()

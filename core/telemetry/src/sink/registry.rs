@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sidegate_api::Metrics;
 
 use super::{FlushOutcome, Handle, LogSink, LogSwitch, Pace};
-use crate::{LogError, LogTarget};
+use crate::{LogError, LogRotation, LogTarget};
 
 /// The access logs' sinks by target: logs that name the same file share one
 /// writer. Cheap to clone.
@@ -23,15 +23,16 @@ impl LogSinks {
         LogSinks { metrics, by_target: Arc::default() }
     }
 
-    /// The sink for `target`, opened now if no log in use has it.
-    pub fn open(&self, target: &LogTarget) -> Result<LogSink, LogError> {
+    /// The sink for `target`, opened now if no log in use has it. The first
+    /// that opens a target says how it is rotated.
+    pub fn open(&self, target: &LogTarget, rotation: Option<LogRotation>) -> Result<LogSink, LogError> {
         let mut by_target = self.by_target.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = by_target.get(target).and_then(Weak::upgrade) {
             return Ok(LogSink(handle));
         }
         // Without room for another series the lines are still counted by the sink.
         let dropped = self.metrics.counter("sidegate_access_log_dropped_total", &[("path", &target.to_string())]).ok();
-        let sink = LogSink::open(target.clone(), Pace::Batched, dropped)?;
+        let sink = LogSink::open(target.clone(), rotation, Pace::Batched, dropped)?;
         by_target.retain(|_, handle| handle.strong_count() > 0);
         by_target.insert(target.clone(), Arc::downgrade(&sink.0));
         Ok(sink)

@@ -10,7 +10,7 @@ use crate::test_dir::TestDir;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn open(path: &Path, pace: Pace) -> LogSink {
-    LogSink::open(LogTarget::File(path.to_path_buf()), pace, None).unwrap()
+    LogSink::open(LogTarget::File(path.to_path_buf()), None, pace, None).unwrap()
 }
 
 fn line(sink: &LogSink, text: &str) {
@@ -76,7 +76,7 @@ fn a_reopened_file_gets_the_lines_after_and_the_renamed_one_those_before() {
     let dir = TestDir::new("reopen");
     let (path, old) = (dir.file("log"), dir.file("log.1"));
     let sinks = LogSinks::new(Metrics::new(1));
-    let sink = sinks.open(&LogTarget::File(path.clone())).unwrap();
+    let sink = sinks.open(&LogTarget::File(path.clone()), None).unwrap();
     line(&sink, "one");
     assert_eq!(sinks.flush(PATIENCE), FlushOutcome::Written);
     fs::rename(&path, &old).unwrap();
@@ -110,7 +110,7 @@ fn a_reader_that_reads_nothing_costs_lines_and_never_waits() {
     let path = dir.fifo("pipe");
     let metrics = Metrics::new(1);
     let sinks = LogSinks::new(metrics.clone());
-    let sink = sinks.open(&LogTarget::File(path.clone())).unwrap();
+    let sink = sinks.open(&LogTarget::File(path.clone()), None).unwrap();
     let text = "x".repeat(1023);
     // 8 MB of lines: the pipe holds 64 KiB, the sink two times 1 MiB.
     (0..LINES).for_each(|_| line(&sink, &text));
@@ -144,8 +144,8 @@ fn logs_of_one_file_share_a_writer_until_the_last_is_gone() {
     let dir = TestDir::new("shared");
     let target = LogTarget::File(dir.file("log"));
     let sinks = LogSinks::new(Metrics::new(1));
-    let first = sinks.open(&target).unwrap();
-    let second = sinks.open(&target).unwrap();
+    let first = sinks.open(&target, None).unwrap();
+    let second = sinks.open(&target, None).unwrap();
     assert!(Arc::ptr_eq(&first.0, &second.0));
     assert_eq!(sinks.sinks().len(), 1);
     let writer = Arc::downgrade(&first.0.0);
@@ -164,7 +164,7 @@ fn a_switched_off_log_takes_nothing() {
     let dir = TestDir::new("switch");
     let target = LogTarget::File(dir.file("log"));
     let sinks = LogSinks::new(Metrics::new(1));
-    let sink = sinks.open(&target).unwrap();
+    let sink = sinks.open(&target, None).unwrap();
     assert_eq!(sinks.switch(&target, LogSwitch::Off), Some(()));
     line(&sink, "no");
     assert_eq!(sinks.switch(&target, LogSwitch::On), Some(()));
@@ -183,10 +183,10 @@ fn missing_folders_are_made_and_impossible_ones_named() {
     assert!(deep.exists());
 
     let below_a_file = deep.join("d.log");
-    let error = LogSink::open(LogTarget::File(below_a_file), Pace::Batched, None).unwrap_err();
+    let error = LogSink::open(LogTarget::File(below_a_file), None, Pace::Batched, None).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot make folder {} for the log: ", deep.display())), "{error}");
     let folder = dir.path().to_path_buf();
-    let error = LogSink::open(LogTarget::File(folder.clone()), Pace::Batched, None).unwrap_err();
+    let error = LogSink::open(LogTarget::File(folder.clone()), None, Pace::Batched, None).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot write log {}: ", folder.display())), "{error}");
 }
 
@@ -196,4 +196,64 @@ fn the_discarding_sink_needs_no_writer() {
     line(&sink, "nothing");
     assert_eq!(sink.flush(PATIENCE), FlushOutcome::Written);
     assert_eq!(sink.dropped(), 0);
+}
+
+#[test]
+fn rotation_under_load_loses_and_doubles_nothing() {
+    use std::io::Read;
+
+    const THREADS: usize = 4;
+    const LINES: usize = 3000;
+    const MAX: u64 = 20_000;
+    let dir = TestDir::new("rotated");
+    let path = dir.file("log");
+    let sinks = LogSinks::new(Metrics::new(1));
+    let rotation = LogRotation {
+        max_bytes: std::num::NonZeroU64::new(MAX),
+        compression: crate::LogCompression::Gzip,
+        ..LogRotation::default()
+    };
+    let sink = sinks.open(&LogTarget::File(path), Some(rotation)).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (sink, sinks) = (&sink, &sinks);
+            scope.spawn(move || {
+                for number in 0..LINES {
+                    line(sink, &format!("{thread} {number}"));
+                    if number % 500 == 0 {
+                        sinks.reopen_all();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(sinks.flush(PATIENCE), FlushOutcome::Written);
+    assert_eq!(sink.dropped(), 0);
+    // Every file but the last becomes a compressed one, some time.
+    let names = || {
+        let entries = fs::read_dir(dir.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    while names().iter().any(|name| name != "log" && !name.ends_with("Z.gz")) {
+        std::thread::yield_now();
+    }
+    let mut seen: Vec<(usize, usize)> = Vec::new();
+    let files = names();
+    assert!(files.len() > 3, "{files:?}");
+    for name in &files {
+        let mut text = String::new();
+        let file = fs::File::open(dir.file(name)).unwrap();
+        match name.ends_with(".gz") {
+            true => flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap(),
+            false => BufReader::new(file).read_to_string(&mut text).unwrap(),
+        };
+        assert!(text.len() as u64 <= MAX, "{name}: {} bytes", text.len());
+        seen.extend(text.lines().map(|line| {
+            let (thread, number) = line.split_once(' ').unwrap();
+            (thread.parse::<usize>().unwrap(), number.parse::<usize>().unwrap())
+        }));
+    }
+    seen.sort_unstable();
+    let expected: Vec<_> = (0..THREADS).flat_map(|thread| (0..LINES).map(move |number| (thread, number))).collect();
+    assert_eq!(seen, expected);
 }

@@ -1,14 +1,14 @@
 //! The thread behind a sink, and what it shares with those who log.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sidegate_api::Counter;
 
+use super::output::{Output, Unwritten};
 use super::{FlushOutcome, LogSwitch};
 use crate::LogTarget;
 
@@ -176,10 +176,10 @@ impl Shared {
 }
 
 /// Starts the writer of `shared`.
-pub(super) fn spawn(shared: Arc<Shared>, file: File) -> io::Result<()> {
+pub(super) fn spawn(shared: Arc<Shared>, output: Output) -> io::Result<()> {
     let for_thread = shared.clone();
     let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
-        Writer { shared: for_thread, file, taken: Vec::new(), failing: false }.run();
+        Writer { shared: for_thread, output, taken: Vec::new(), failing: false }.run();
     })?;
     let _ = shared.writer.set(thread.thread().clone());
     Ok(())
@@ -187,7 +187,7 @@ pub(super) fn spawn(shared: Arc<Shared>, file: File) -> io::Result<()> {
 
 struct Writer {
     shared: Arc<Shared>,
-    file: File,
+    output: Output,
     taken: Vec<u8>,
     /// The last write failed and was reported.
     failing: bool,
@@ -271,16 +271,10 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        let mut rest = self.taken.as_slice();
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return self.lose(rest.len(), io::ErrorKind::WriteZero.into()),
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.lose(rest.len(), error),
-            }
+        match self.output.write(&self.taken, SystemTime::now) {
+            Ok(()) => self.failing = false,
+            Err(Unwritten { bytes, error }) => self.lose(bytes, error),
         }
-        self.failing = false;
     }
 
     /// Counts the lines in the last `bytes` of `taken`, which were not written.
@@ -296,11 +290,8 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        match self.shared.target.open() {
-            Ok(file) => {
-                self.file = file;
-                self.failing = false;
-            }
+        match self.output.reopen() {
+            Ok(()) => self.failing = false,
             Err(error) => tracing::error!(%error, "a log was not reopened; going on with the old file"),
         }
     }

@@ -21,6 +21,7 @@ mod filters;
 mod identity;
 mod limits;
 mod log_formats;
+mod log_rotation;
 mod logs;
 mod matching;
 mod modules;

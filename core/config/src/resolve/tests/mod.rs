@@ -1,5 +1,6 @@
 mod errors;
 mod files;
+mod logs;
 mod support;
 mod values;
 
