@@ -15,6 +15,7 @@ pub mod duration;
 mod filter;
 mod filter_cx;
 mod headers;
+mod label;
 mod metadata;
 mod metrics;
 mod metrics_store;
@@ -38,6 +39,7 @@ pub use filter::{
 };
 pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
 pub use headers::{HeaderLimit, Headers};
+pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
 pub use metrics::{
     Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Series, SeriesValue, UpDown,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::variable::NamedVariables;
-use crate::{BodyBuffer, Headers, LbMetadata, LocalReply, PeerText, ResumeSlot};
+use crate::{BodyBuffer, Headers, LbMetadata, LocalReply, PeerText, ResumeSlot, RouteLabel};
 
 /// Everything the proxy and its filters know of one stream. It lives on its
 /// worker and is reused by the next stream of a keep-alive connection, so that
@@ -273,12 +273,11 @@ pub struct StreamInfo {
     pub protocol: Protocol,
     /// `x-request-id`, made or taken over.
     pub request_id: String,
-    /// Name of the matched virtual host.
-    pub virtual_host: Option<Arc<str>>,
-    /// Name or match of the matched route.
-    pub route: Option<Arc<str>>,
-    /// Cluster that was chosen.
-    pub cluster: Option<Arc<str>>,
+    /// The matched virtual host and route.
+    pub route: Option<RouteLabel>,
+    /// Cluster that was chosen. Counted per worker: with `Arc` all workers
+    /// would write to one cache line for every stream.
+    pub cluster: Option<Rc<str>>,
     /// Host that was chosen.
     pub upstream_host: Option<Arc<PeerText>>,
     /// Our end of the connection to it; only where a log shows it.
@@ -305,6 +304,16 @@ pub struct StreamInfo {
 }
 
 impl StreamInfo {
+    /// Name of the matched virtual host.
+    pub fn virtual_host_name(&self) -> Option<&str> {
+        self.route.as_ref()?.virtual_host()
+    }
+
+    /// Name or match of the matched route.
+    pub fn route_name(&self) -> Option<&str> {
+        self.route.as_ref()?.route()
+    }
+
     /// Microseconds from the stream's start to `now`.
     pub fn micros_until(&self, now: Instant) -> Option<u64> {
         let since = now.saturating_duration_since(self.start?);
@@ -324,7 +333,6 @@ impl StreamInfo {
         self.start = None;
         self.protocol = Protocol::Http11;
         self.request_id.clear();
-        self.virtual_host = None;
         self.route = None;
         self.cluster = None;
         self.upstream_host = None;

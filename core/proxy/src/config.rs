@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidegate_api::{Counter, FaultPolicy, RouteFilterConfig, StreamFilterFactory};
 use sidegate_protocol::http1::UpgradeProtocol;
-use sidegate_router::RouteTable;
+use sidegate_router::{RouteId, RouteTable, VirtualHostId};
 use sidegate_telemetry::AccessLog;
 
 /// Everything the streams of one listener use; immutable within a snapshot.
@@ -52,11 +52,36 @@ pub struct FilterEntry {
 /// listener's routes and virtual hosts.
 #[derive(Default)]
 pub struct RouteConfigs {
-    /// By [`sidegate_router::RouteId`], sorted.
-    pub by_route: Vec<(sidegate_router::RouteId, Arc<dyn RouteFilterConfig>)>,
-    /// By [`sidegate_router::VirtualHostId`], sorted; used where the route has
-    /// none.
-    pub by_virtual_host: Vec<(sidegate_router::VirtualHostId, Arc<dyn RouteFilterConfig>)>,
+    /// By number; as long as it has to be.
+    by_route: Vec<Option<Arc<dyn RouteFilterConfig>>>,
+    /// The same; used where the route has none.
+    by_virtual_host: Vec<Option<Arc<dyn RouteFilterConfig>>>,
+}
+
+impl RouteConfigs {
+    /// Sets the object of a route.
+    pub fn set_route(&mut self, id: RouteId, object: Arc<dyn RouteFilterConfig>) {
+        set(&mut self.by_route, id.0, object);
+    }
+
+    /// Sets the object of a virtual host.
+    pub fn set_virtual_host(&mut self, id: VirtualHostId, object: Arc<dyn RouteFilterConfig>) {
+        set(&mut self.by_virtual_host, id.0, object);
+    }
+
+    /// The object of a route, or else of its virtual host.
+    pub fn get(&self, route: RouteId, virtual_host: VirtualHostId) -> Option<&dyn RouteFilterConfig> {
+        let of_route = self.by_route.get(route.0 as usize).and_then(Option::as_deref);
+        of_route.or_else(|| self.by_virtual_host.get(virtual_host.0 as usize)?.as_deref())
+    }
+}
+
+fn set(objects: &mut Vec<Option<Arc<dyn RouteFilterConfig>>>, number: u32, object: Arc<dyn RouteFilterConfig>) {
+    let number = number as usize;
+    if objects.len() <= number {
+        objects.resize_with(number + 1, || None);
+    }
+    objects[number] = Some(object);
 }
 
 /// Bounds on what a client may send over HTTP/1.

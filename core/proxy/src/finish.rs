@@ -35,6 +35,9 @@ impl Stream<'_> {
             resume.close();
         }
         record(&self.listener, self.state, &completion);
+        // An idle connection must not hold on to the routes of a configuration
+        // that was replaced.
+        self.state.info.route = None;
     }
 }
 

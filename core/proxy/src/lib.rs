@@ -30,6 +30,7 @@ mod respond;
 mod service;
 mod snapshot;
 mod stream;
+mod target;
 mod tunnel;
 mod upload;
 mod view;

@@ -8,7 +8,6 @@ use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, HeadState, LocalRep
 use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Persistence, ResponseFraming, ResponseMeta, encode_response_head, http_date,
 };
-use sidegate_router::RouteAction;
 
 use crate::body_pass::Hold;
 use crate::chain::Hook;
@@ -189,13 +188,8 @@ impl Stream<'_> {
 
     /// The route's timeout, or else the listener's.
     pub(crate) fn response_timeout(&self) -> Option<Duration> {
-        let of_route =
-            self.route.and_then(|(id, _)| self.listener.config.routes.route(id)).and_then(|route| {
-                match route.action() {
-                    RouteAction::Forward(forward) => forward.timeout,
-                    RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
-                }
-            });
+        let matched = self.route.and_then(|(id, _)| self.listener.config.routes.matched(id));
+        let of_route = matched.and_then(|matched| matched.timeout());
         of_route.or(self.listener.config.timeouts.response)
     }
 

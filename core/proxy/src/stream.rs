@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sidegate_api::{BodyDirection, EndOfStream, ReceiverPhase, ResetBy, ResponseFlags, StreamState};
+use sidegate_api::{BodyDirection, EndOfStream, ReceiverPhase, ResetBy, ResponseFlags, RouteLabel, StreamState};
 use sidegate_net::{Deadline, WorkerContext};
 use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta};
 use sidegate_router::{RouteAction, RouteId, VirtualHostId};
@@ -13,7 +13,8 @@ use crate::chain::FilterChain;
 use crate::forwarding;
 use crate::halt::Halt;
 use crate::hooks::Flow;
-use crate::view::{ListenerView, Target};
+use crate::target::Target;
+use crate::view::ListenerView;
 
 /// Times that a filter may send a request back to an earlier phase.
 const MAX_PASSES: u32 = 10;
@@ -132,26 +133,21 @@ impl Stream<'_> {
 
     fn match_route(&mut self) -> Result<(), Halt> {
         let listener = self.listener.clone();
-        let found = listener.config.routes.find(&self.state.request);
-        let target = found.as_ref().ok().and_then(|matched| listener.target(matched.route, self.state));
+        let found = listener.config.routes.find(self.state);
+        self.target = found.as_ref().ok().and_then(|matched| listener.targets.find(matched, self.state));
         let info = &mut self.state.info;
         // What a former pass chose is not true any more.
         info.upstream_host = None;
-        info.cluster = target.as_ref().map(|target| target.cluster.cluster.name().clone());
-        self.target = target;
+        info.cluster = self.target.as_ref().map(|target| target.cluster.name.clone());
+        let (virtual_host, route) = match &found {
+            Ok(matched) => (Some(matched.virtual_host_id()), Some(matched.id())),
+            Err(missing) => (missing.virtual_host, None),
+        };
+        self.route = route.zip(virtual_host);
+        info.route = Some(RouteLabel::new(listener.names.clone(), virtual_host.map(|id| id.0), route.map(|id| id.0)));
         match found {
-            Ok(matched) => {
-                self.route = Some((matched.route.id(), matched.virtual_host.id()));
-                info.virtual_host = Some(matched.virtual_host.name().clone());
-                info.route = Some(matched.route.name().clone());
-                Ok(())
-            }
-            Err(missing) => {
-                self.route = None;
-                info.virtual_host = missing.virtual_host.map(|v| v.name().clone());
-                info.route = None;
-                Err(Halt::error(404, "no_route", ResponseFlags::NO_ROUTE, ResetBy::Nobody))
-            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(Halt::error(404, "no_route", ResponseFlags::NO_ROUTE, ResetBy::Nobody)),
         }
     }
 
@@ -159,7 +155,7 @@ impl Stream<'_> {
     fn answer_by_route(&mut self) -> Result<(), Halt> {
         let listener = self.listener.clone();
         let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) else { return Ok(()) };
-        let mut reply = match matched.route.action() {
+        let mut reply = match matched.route().action() {
             RouteAction::Forward(_) => return Ok(()),
             RouteAction::Redirect(redirect) => {
                 let mut reply = sidegate_api::LocalReply::new(redirect.code.status(), "redirect");

@@ -6,14 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sidegate_api::{Address, FilterFault, LbMetadata, RouteFilterConfig, StreamState, WorkerIndex};
+use sidegate_api::{Address, FilterFault, RouteFilterConfig, WorkerIndex};
 use sidegate_protocol::http1::Limits;
-use sidegate_router::{ClusterChoice, ClusterName, Route, RouteId, VirtualHostId};
+use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_stream::{HostPool, PoolLimits};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
-use sidegate_upstream::{Balancer, Cluster, Random, Seed};
+use sidegate_upstream::{Balancer, Cluster, Seed};
 
 use crate::plan::ChainPlan;
+use crate::target::{Clusters, TableNames, Targets};
 use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
 
 /// Upstream response heads may be larger than what clients may send.
@@ -42,28 +43,16 @@ pub(crate) struct ListenerView {
     pub(crate) log_needs: LogNeeds,
     pub(crate) request_limits: Limits,
     pub(crate) response_limits: Limits,
-    /// Cluster of each route that names one, by route id.
-    route_clusters: Vec<Option<Rc<ClusterView>>>,
-    clusters: Clusters,
-    /// For the choice between weighted clusters.
-    random: RefCell<Random>,
+    pub(crate) targets: Targets,
+    /// Names of the routes.
+    pub(crate) names: Rc<TableNames>,
     worker: WorkerIndex,
-}
-
-/// All clusters by name, shared by the listeners.
-type Clusters = Rc<HashMap<Arc<str>, Rc<ClusterView>>>;
-
-/// Where a request is sent.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) cluster: Rc<ClusterView>,
-    /// What the host must be (`metadata_match`); `None`: anything.
-    pub(crate) subset: Option<LbMetadata>,
 }
 
 /// A cluster on one worker.
 #[derive(Debug)]
 pub(crate) struct ClusterView {
+    pub(crate) name: Rc<str>,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) balancer: RefCell<Balancer>,
     /// In the order of the cluster's members.
@@ -112,21 +101,12 @@ impl ClusterView {
             })
             .collect();
         let balancer = RefCell::new(Balancer::new(cluster.clone(), Seed::random()));
-        ClusterView { cluster, balancer, pools: of_members }
+        ClusterView { name: Rc::from(&**cluster.name()), cluster, balancer, pools: of_members }
     }
 }
 
 impl ListenerView {
     fn new(config: Arc<ProxyConfig>, stats: DownstreamStats, clusters: &Clusters, worker: WorkerIndex) -> Self {
-        let route_clusters = config
-            .routes
-            .routes()
-            .iter()
-            .map(|route| match &route.forward()?.cluster {
-                ClusterChoice::Named(name) => clusters.get(name).cloned(),
-                ClusterChoice::Weighted(_) | ClusterChoice::FromHeader(_) | ClusterChoice::FromVariable(_) => None,
-            })
-            .collect();
         for filter in &config.filters {
             let attached = catch_unwind(AssertUnwindSafe(|| filter.factory.attach_worker(worker)))
                 .unwrap_or_else(|_| Err(FilterFault::new("panicked")));
@@ -150,29 +130,11 @@ impl ListenerView {
                 max_body: None,
                 ..Limits::default()
             },
-            route_clusters,
-            clusters: clusters.clone(),
-            random: RefCell::new(Random::new(Seed::random())),
+            targets: Targets::new(&config.routes, clusters),
+            names: Rc::new(TableNames(config.routes.clone())),
             worker,
             config,
         }
-    }
-
-    /// Where `route` sends the request of `state`; `None` if it names no
-    /// cluster that there is.
-    pub(crate) fn target(&self, route: &Route, state: &StreamState) -> Option<Target> {
-        let forward = route.forward()?;
-        if let Some(Some(cluster)) = self.route_clusters.get(route.id().0 as usize) {
-            let subset = Some(&forward.subset).filter(|subset| !subset.is_empty()).cloned();
-            return Some(Target { cluster: cluster.clone(), subset });
-        }
-        let chosen = forward.choose(state, || self.random.borrow_mut().next())?;
-        let cluster = match chosen.name {
-            ClusterName::Configured(name) => self.clusters.get(name),
-            ClusterName::Requested(name) => self.clusters.get(name),
-        };
-        let subset = Some(chosen.subset).filter(|subset| !subset.is_empty()).cloned();
-        Some(Target { cluster: cluster?.clone(), subset })
     }
 }
 
@@ -193,11 +155,5 @@ pub(crate) fn route_config(
     route: Option<(RouteId, VirtualHostId)>,
 ) -> Option<&dyn RouteFilterConfig> {
     let (route, virtual_host) = route?;
-    let configs = &filter.route_configs;
-    let of_route = configs.by_route.binary_search_by_key(&route, |(id, _)| *id).ok();
-    if let Some(at) = of_route {
-        return Some(&*configs.by_route[at].1);
-    }
-    let at = configs.by_virtual_host.binary_search_by_key(&virtual_host, |(id, _)| *id).ok()?;
-    Some(&*configs.by_virtual_host[at].1)
+    filter.route_configs.get(route, virtual_host)
 }

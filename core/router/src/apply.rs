@@ -5,7 +5,7 @@ use sidegate_api::{HeaderLimit, Headers, RequestHead, StreamState, is_header_val
 use crate::config::{Append, HeaderAdd, HeaderEdits, RouteAction};
 use crate::forward::{ForwardAction, HostRewrite, PathRewrite};
 use crate::matcher::PathMatch;
-use crate::table::Matched;
+use crate::route::Matched;
 use crate::target::{has_dot_segment, is_authority};
 
 /// A message cannot be changed as the route wants it.
@@ -22,16 +22,6 @@ pub enum ApplyError {
 }
 
 impl Matched<'_> {
-    /// Whether [`apply_request`](Self::apply_request) has anything to do.
-    pub fn edits_request(&self) -> bool {
-        self.route.edits.request
-    }
-
-    /// Whether [`apply_response`](Self::apply_response) has anything to do.
-    pub fn edits_response(&self) -> bool {
-        self.route.edits.response
-    }
-
     /// Changes the request as MOSN does: headers of the route, of the virtual
     /// host and of the router, then the authority, then the path. To be called
     /// once per stream, when the first host is chosen: doing it again would

@@ -2,7 +2,7 @@
 //! does to a message's head. No I/O, and no allocation per lookup.
 //!
 //! ```text
-//!  RouterConfig ── RouteTable::new ──▶ RouteTable ── find(&RequestHead) ──▶ Matched
+//!  RouterConfig ── RouteTable::new ──▶ RouteTable ── find(&StreamState) ──▶ Matched
 //!                                                                            │ apply_request, apply_response
 //!                                                                            ▼
 //!                                                                       changed heads
@@ -15,16 +15,20 @@ mod config;
 mod domain;
 mod domain_index;
 mod forward;
+mod hash;
 mod header_name;
 mod matcher;
+mod path_index;
 mod policy;
 mod redirect;
 mod rewrite;
-mod route_index;
+mod route;
 mod table;
 mod target;
 mod template;
+mod texts;
 mod variable;
+mod variables_match;
 mod weighted;
 
 pub use apply::ApplyError;
@@ -38,10 +42,12 @@ pub use header_name::{HeaderName, HeaderNameError};
 pub use matcher::{HeaderMatch, MatchError, PathMatch, PathText, RouteMatch};
 pub use policy::{CookieError, HashCookie, HashPolicy, MirrorPolicy, RetryOn, RetryPolicy};
 pub use rewrite::{PathSubstitution, SubstitutionError};
-pub use table::{Matched, NoRoute, Route, RouteId, RouteTable, RouteTableError, VirtualHost, VirtualHostId};
+pub use route::{Destination, Matched, Route, VirtualHost};
+pub use table::{ClusterId, NoRoute, RouteId, RouteTable, RouteTableError, VirtualHostId};
 pub use target::{AbsolutePath, Authority, RedirectCode, RedirectPath, Scheme, TargetError};
 pub use template::{HeaderValueTemplate, TemplateError};
 pub use variable::{StreamVariable, VARIABLE_NAMES, VariableError};
+pub use variables_match::{Link, VariableMatch, VariablesMatch};
 pub use weighted::{NoWeight, WeightedCluster, WeightedClusters};
 
 #[cfg(test)]

@@ -4,16 +4,19 @@ use std::fmt;
 
 use regex::Regex;
 use regex::bytes::Regex as BytesRegex;
-use sidegate_api::RequestHead;
+use sidegate_api::{RequestHead, StreamState};
 
 use crate::header_name::{HeaderName, HeaderNameError};
 use crate::target::is_path_text;
+use crate::variable::VariableError;
+use crate::variables_match::VariablesMatch;
 
-/// The condition of one route: path and headers must both agree.
+/// The condition of one route: all parts must agree.
 #[derive(Debug, Clone)]
 pub struct RouteMatch {
     path: PathMatch,
     headers: Vec<HeaderCondition>,
+    variables: Option<VariablesMatch>,
 }
 
 /// What a path must be.
@@ -53,11 +56,16 @@ pub enum MatchError {
     /// No header has such a name.
     #[error(transparent)]
     Name(#[from] HeaderNameError),
+    /// No variable has such a name, or none that is known so early.
+    #[error(transparent)]
+    Variable(#[from] VariableError),
 }
 
+/// A condition on some bytes.
 #[derive(Debug, Clone)]
-enum ValueMatch {
+pub(crate) enum ValueMatch {
     Equals(Box<[u8]>),
+    /// Found anywhere in them.
     Regex(BytesRegex),
     NotEmpty,
 }
@@ -122,8 +130,7 @@ impl HeaderMatch {
     /// `name`.
     pub fn regex(name: &str, pattern: &str) -> Result<Self, MatchError> {
         let name = HeaderName::parse_readable(name)?;
-        let regex = BytesRegex::new(pattern).map_err(|error| MatchError::Regex(one_line(&error)))?;
-        Ok(HeaderMatch { name, value: ValueMatch::Regex(regex) })
+        Ok(HeaderMatch { name, value: ValueMatch::regex(pattern)? })
     }
 }
 
@@ -145,12 +152,17 @@ impl RouteMatch {
                 _ => HeaderCondition::Field(name, value),
             })
             .collect();
-        RouteMatch { path, headers }
+        RouteMatch { path, headers, variables: None }
+    }
+
+    /// Takes the requests whose variables agree.
+    pub fn by_variables(variables: VariablesMatch) -> Self {
+        RouteMatch { variables: Some(variables), ..Self::any() }
     }
 
     /// Takes every request.
     pub fn any() -> Self {
-        RouteMatch { path: PathMatch::Any, headers: Vec::new() }
+        RouteMatch { path: PathMatch::Any, headers: Vec::new(), variables: None }
     }
 
     /// The condition on the path.
@@ -158,13 +170,26 @@ impl RouteMatch {
         &self.path
     }
 
-    /// Whether `request` agrees with all of it.
-    pub fn matches(&self, request: &RequestHead) -> bool {
-        self.path.matches(request.path()) && self.headers_match(request)
+    /// Whether a request agrees with all of it.
+    pub fn matches(&self, stream: &StreamState) -> bool {
+        self.path.matches(stream.request.path()) && self.agrees_beside_path(stream)
     }
 
-    pub(crate) fn headers_match(&self, request: &RequestHead) -> bool {
-        self.headers.iter().all(|condition| match condition {
+    /// Whether a request agrees with all of it but the path.
+    pub(crate) fn agrees_beside_path(&self, stream: &StreamState) -> bool {
+        self.headers.iter().all(|condition| condition.matches(&stream.request))
+            && self.variables.as_ref().is_none_or(|variables| variables.matches(stream))
+    }
+
+    /// Whether the path is all it asks for.
+    pub(crate) fn asks_for_path_alone(&self) -> bool {
+        self.headers.is_empty() && self.variables.is_none()
+    }
+}
+
+impl HeaderCondition {
+    fn matches(&self, request: &RequestHead) -> bool {
+        match self {
             HeaderCondition::Method(value) => value.matches(request.method.as_str().as_bytes()),
             HeaderCondition::Field(name, value) if name.is_host() => {
                 !request.authority.is_empty() && value.matches(request.authority.as_bytes())
@@ -172,12 +197,16 @@ impl RouteMatch {
             HeaderCondition::Field(name, value) => {
                 request.headers.get(name.as_bytes()).is_some_and(|found| value.matches(found))
             }
-        })
+        }
     }
 }
 
 impl ValueMatch {
-    fn matches(&self, found: &[u8]) -> bool {
+    pub(crate) fn regex(pattern: &str) -> Result<Self, MatchError> {
+        BytesRegex::new(pattern).map(ValueMatch::Regex).map_err(|error| MatchError::Regex(one_line(&error)))
+    }
+
+    pub(crate) fn matches(&self, found: &[u8]) -> bool {
         match self {
             ValueMatch::Equals(value) => found == &**value,
             ValueMatch::Regex(regex) => regex.is_match(found),
@@ -202,7 +231,10 @@ impl fmt::Display for RouteMatch {
             PathMatch::Prefix(prefix) => write!(f, "prefix {}", prefix.0)?,
             PathMatch::Exact(exact) => write!(f, "path {}", exact.0)?,
             PathMatch::Regex(regex) => write!(f, "regex {regex}")?,
-            PathMatch::Any => f.write_str("any")?,
+            PathMatch::Any => match &self.variables {
+                Some(variables) => write!(f, "variables {variables}")?,
+                None => f.write_str("any")?,
+            },
         }
         for (index, condition) in self.headers.iter().enumerate() {
             f.write_str(if index == 0 { " with " } else { "," })?;

@@ -1,16 +1,17 @@
 //! The compiled form of a router.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidegate_api::RequestHead;
+use sidegate_api::StreamState;
 
-use crate::config::{HeaderOps, PerFilterConfig, RouteAction, RouteConfig, RouterConfig};
+use crate::config::{HeaderOps, RouteAction, RouteConfig, RouterConfig};
 use crate::domain::Domain;
-use crate::domain_index::DomainIndex;
-use crate::forward::{ForwardAction, HostRewrite, PathRewrite};
-use crate::matcher::{PathMatch, RouteMatch};
-use crate::policy::MirrorPolicy;
-use crate::route_index::RouteIndex;
+use crate::domain_index::{DomainIndex, DomainIndexBuilder};
+use crate::forward::PathRewrite;
+use crate::matcher::PathMatch;
+use crate::path_index::PathIndex;
+use crate::route::{Matched, Route, RouteHead, VirtualHost};
 
 /// Number of a virtual host in its table, in configured order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,11 @@ pub struct VirtualHostId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(pub u32);
 
+/// Number of a cluster that routes of a table name: a place in
+/// [`RouteTable::clusters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u32);
+
 /// A router, ready for lookups. Immutable.
 #[derive(Debug)]
 pub struct RouteTable {
@@ -28,57 +34,20 @@ pub struct RouteTable {
     headers: HeaderOps,
     virtual_hosts: Vec<VirtualHost>,
     routes: Vec<Route>,
+    /// By route.
+    heads: Vec<RouteHead>,
+    clusters: Vec<Arc<str>>,
     domains: DomainIndex,
-}
-
-/// One virtual host of a table.
-#[derive(Debug)]
-pub struct VirtualHost {
-    id: VirtualHostId,
-    name: Arc<str>,
-    pub(crate) headers: HeaderOps,
-    per_filter_config: PerFilterConfig,
-    index: RouteIndex,
-}
-
-/// One route of a table.
-#[derive(Debug)]
-pub struct Route {
-    id: RouteId,
-    virtual_host: VirtualHostId,
-    name: Arc<str>,
-    matcher: RouteMatch,
-    action: RouteAction,
-    mirror: Option<MirrorPolicy>,
-    pub(crate) headers: HeaderOps,
-    per_filter_config: PerFilterConfig,
-    pub(crate) edits: Edits,
-}
-
-/// Which directions of a route's traffic are changed, by whatever level.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Edits {
-    pub(crate) request: bool,
-    pub(crate) response: bool,
-}
-
-/// Where a request goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Matched<'t> {
-    pub(crate) table: &'t RouteTable,
-    /// The virtual host of the request's authority.
-    pub virtual_host: &'t VirtualHost,
-    /// Its first route that agrees with the request.
-    pub route: &'t Route,
+    paths: PathIndex,
 }
 
 /// A request goes nowhere.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("no route")]
-pub struct NoRoute<'t> {
+pub struct NoRoute {
     /// The virtual host without a route for it; `None`: none serves its
     /// authority.
-    pub virtual_host: Option<&'t VirtualHost>,
+    pub virtual_host: Option<VirtualHostId>,
 }
 
 /// Parts of a router that do not fit together. Numbers are positions in the
@@ -115,24 +84,28 @@ pub enum RouteTableError {
         /// Position of the route in it.
         route: usize,
     },
+    /// Numbers and texts outgrow 32 bits.
+    #[error("expected fewer than 2^32 virtual hosts, routes and bytes of paths and of domains")]
+    TooLarge,
 }
 
 impl RouteTable {
     /// Compiles `config`, or says everything that is wrong with it.
     pub fn new(config: RouterConfig) -> Result<Self, Vec<RouteTableError>> {
         let mut errors = Vec::new();
-        let mut table = RouteTable {
-            name: config.name,
-            headers: config.headers,
-            virtual_hosts: Vec::with_capacity(config.virtual_hosts.len()),
-            routes: Vec::with_capacity(config.virtual_hosts.iter().map(|v| v.routes.len()).sum()),
-            domains: DomainIndex::default(),
-        };
+        if is_too_large(&config) {
+            return Err(vec![RouteTableError::TooLarge]);
+        }
+        let mut domains = DomainIndexBuilder::default();
         let names: Vec<Arc<str>> = config.virtual_hosts.iter().map(|v| v.name.clone()).collect();
+        let mut virtual_hosts = Vec::with_capacity(names.len());
+        let (mut routes, mut heads) = (Vec::new(), Vec::new());
+        let mut ranges = Vec::with_capacity(names.len());
+        let mut clusters = ClusterNames::default();
         for (position, host) in config.virtual_hosts.into_iter().enumerate() {
             let id = VirtualHostId(position as u32);
             for (domain_index, domain) in host.domains.into_iter().enumerate() {
-                match table.domains.insert(&domain, id) {
+                match domains.insert(&domain, id) {
                     // `a.com` beside `a.com:*` in one virtual host means one
                     // thing only.
                     Some(first) if first != id => errors.push(RouteTableError::DuplicateDomain {
@@ -145,53 +118,48 @@ impl RouteTable {
                     _ => {}
                 }
             }
-            let start = table.routes.len();
+            let start = routes.len();
             for (route_position, route) in host.routes.into_iter().enumerate() {
                 errors.extend(check_route(&route, position, route_position));
-                let levels = [&route.headers, &host.headers, &table.headers];
-                let edits = Edits {
-                    request: rewrites(&route.action) || levels.iter().any(|l| !l.request.is_empty()),
-                    response: levels.iter().any(|l| !l.response.is_empty()),
-                };
-                table.routes.push(Route {
-                    id: RouteId(table.routes.len() as u32),
-                    virtual_host: id,
-                    name: route.name,
-                    matcher: route.matcher,
-                    action: route.action,
-                    mirror: route.mirror,
-                    headers: route.headers,
-                    per_filter_config: route.per_filter_config,
-                    edits,
-                });
+                let route = Route::new(route);
+                let levels = [&route.headers, &host.headers, &config.headers];
+                heads.push(RouteHead::new(&route, id, levels, |name| clusters.number(name)));
+                routes.push(route);
             }
-            table.virtual_hosts.push(VirtualHost {
-                id,
-                name: host.name,
-                headers: host.headers,
-                per_filter_config: host.per_filter_config,
-                index: RouteIndex::new(start, &table.routes[start..]),
-            });
+            ranges.push(start..routes.len());
+            virtual_hosts.push(VirtualHost::new(host.name, host.headers, host.per_filter_config));
         }
-        if errors.is_empty() { Ok(table) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let paths = PathIndex::new(&ranges, &routes, &mut heads);
+        Ok(RouteTable {
+            name: config.name,
+            headers: config.headers,
+            virtual_hosts,
+            routes,
+            heads,
+            clusters: clusters.all,
+            domains: domains.build(),
+            paths,
+        })
     }
 
-    /// The route of `request`: the virtual host by its authority, then the
+    /// The route of a request: the virtual host by its authority, then the
     /// first route there that agrees. A virtual host without such a route does
     /// not give way to a less specific one.
-    pub fn find(&self, request: &RequestHead) -> Result<Matched<'_>, NoRoute<'_>> {
-        let host = self.domains.find(&request.authority).and_then(|id| self.virtual_host(id));
-        let virtual_host = host.ok_or(NoRoute { virtual_host: None })?;
-        let route = virtual_host.index.find(&self.routes, request);
-        let route = route.ok_or(NoRoute { virtual_host: Some(virtual_host) })?;
-        Ok(Matched { table: self, virtual_host, route })
+    pub fn find(&self, stream: &StreamState) -> Result<Matched<'_>, NoRoute> {
+        let host = self.domains.find(&stream.request.authority).ok_or(NoRoute { virtual_host: None })?;
+        let number = self.paths.find(host, &self.routes, &self.heads, stream);
+        number.and_then(|number| self.matched(RouteId(number))).ok_or(NoRoute { virtual_host: Some(host) })
     }
 
     /// What [`find`](Self::find) gave, by the route's number.
     pub fn matched(&self, id: RouteId) -> Option<Matched<'_>> {
-        let route = self.route(id)?;
-        let virtual_host = self.virtual_host(route.virtual_host)?;
-        Some(Matched { table: self, virtual_host, route })
+        let head = self.heads.get(id.0 as usize)?;
+        let route = self.routes.get(id.0 as usize)?;
+        let virtual_host = self.virtual_hosts.get(head.virtual_host.0 as usize)?;
+        Some(Matched { table: self, id, head, route, virtual_host })
     }
 
     /// `router_config_name`
@@ -219,86 +187,47 @@ impl RouteTable {
         &self.virtual_hosts
     }
 
+    /// The clusters that routes name by `cluster_name`, by number, each once.
+    pub fn clusters(&self) -> &[Arc<str>] {
+        &self.clusters
+    }
+
     pub(crate) fn headers(&self) -> &HeaderOps {
         &self.headers
     }
 }
 
-impl VirtualHost {
-    /// Its number.
-    pub fn id(&self) -> VirtualHostId {
-        self.id
-    }
+/// Gives clusters their numbers.
+#[derive(Default)]
+struct ClusterNames {
+    all: Vec<Arc<str>>,
+    known: HashMap<Arc<str>, ClusterId>,
+}
 
-    /// Its name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// `per_filter_config` as written.
-    pub fn per_filter_config(&self) -> &PerFilterConfig {
-        &self.per_filter_config
+impl ClusterNames {
+    fn number(&mut self, name: &Arc<str>) -> ClusterId {
+        *self.known.entry(name.clone()).or_insert_with(|| {
+            self.all.push(name.clone());
+            ClusterId((self.all.len() - 1) as u32)
+        })
     }
 }
 
-impl Route {
-    /// Its number.
-    pub fn id(&self) -> RouteId {
-        self.id
-    }
-
-    /// Number of its virtual host.
-    pub fn virtual_host(&self) -> VirtualHostId {
-        self.virtual_host
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Which requests it takes.
-    pub fn matcher(&self) -> &RouteMatch {
-        &self.matcher
-    }
-
-    /// What happens to them.
-    pub fn action(&self) -> &RouteAction {
-        &self.action
-    }
-
-    /// What it does if it forwards.
-    pub fn forward(&self) -> Option<&ForwardAction> {
-        match &self.action {
-            RouteAction::Forward(forward) => Some(forward),
-            RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
-        }
-    }
-
-    /// `request_mirror_policies`
-    pub fn mirror(&self) -> Option<&MirrorPolicy> {
-        self.mirror.as_ref()
-    }
-
-    /// All clusters that the configuration names for it, also for copies.
-    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
-        let forwarded = self.forward().into_iter().flat_map(ForwardAction::clusters);
-        forwarded.chain(self.mirror.iter().map(|mirror| &mirror.cluster))
-    }
-
-    /// `per_filter_config` as written.
-    pub fn per_filter_config(&self) -> &PerFilterConfig {
-        &self.per_filter_config
-    }
-}
-
-fn rewrites(action: &RouteAction) -> bool {
-    match action {
-        RouteAction::Forward(forward) => {
-            forward.host_rewrite != HostRewrite::Keep || !matches!(forward.path_rewrite, PathRewrite::Keep)
-        }
-        RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => false,
-    }
+/// Whether numbers of 32 bits would not do.
+fn is_too_large(config: &RouterConfig) -> bool {
+    let texts = |route: &RouteConfig| match route.matcher.path() {
+        PathMatch::Prefix(text) | PathMatch::Exact(text) => text.as_str().len(),
+        PathMatch::Regex(_) | PathMatch::Any => 0,
+    };
+    let routes = || config.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let domains = config.virtual_hosts.iter().flat_map(|host| &host.domains);
+    let most = [
+        config.virtual_hosts.len(),
+        routes().count(),
+        routes().map(texts).sum(),
+        domains.map(|domain| domain.to_string().len()).sum(),
+    ];
+    most.into_iter().any(|count| count >= u32::MAX as usize)
 }
 
 fn check_route(config: &RouteConfig, virtual_host: usize, route: usize) -> Option<RouteTableError> {

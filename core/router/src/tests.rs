@@ -8,12 +8,13 @@ mod scale;
 
 use std::sync::Arc;
 
-use sidegate_api::{Method, RequestHead};
+use sidegate_api::{Method, StreamState};
 
 use crate::*;
 
-fn request(method: &str, authority: &str, target: &str, headers: &[(&str, &str)]) -> RequestHead {
-    let mut head = RequestHead::default();
+fn request(method: &str, authority: &str, target: &str, headers: &[(&str, &str)]) -> StreamState {
+    let mut stream = StreamState::default();
+    let head = &mut stream.request;
     head.method = Method::parse(method.as_bytes()).unwrap();
     head.scheme = "http";
     head.authority.push_str(authority);
@@ -21,10 +22,10 @@ fn request(method: &str, authority: &str, target: &str, headers: &[(&str, &str)]
     for (name, value) in headers {
         head.headers.add(name.as_bytes(), value.as_bytes()).unwrap();
     }
-    head
+    stream
 }
 
-fn get(authority: &str, target: &str) -> RequestHead {
+fn get(authority: &str, target: &str) -> StreamState {
     request("GET", authority, target, &[])
 }
 
@@ -67,10 +68,10 @@ fn table(virtual_hosts: Vec<VirtualHostConfig>) -> RouteTable {
 }
 
 /// Name of the route, or of the virtual host in brackets, or `-`.
-fn found(table: &RouteTable, request: &RequestHead) -> Arc<str> {
-    match table.find(request) {
-        Ok(matched) => matched.route.name().clone(),
-        Err(NoRoute { virtual_host: Some(host) }) => format!("[{}]", host.name()).into(),
+fn found(table: &RouteTable, stream: &StreamState) -> Arc<str> {
+    match table.find(stream) {
+        Ok(matched) => matched.route().name().clone(),
+        Err(NoRoute { virtual_host: Some(host) }) => format!("[{}]", table.virtual_host(host).unwrap().name()).into(),
         Err(NoRoute { virtual_host: None }) => "-".into(),
     }
 }

@@ -71,16 +71,14 @@ fn route_configs(name: &str, factory: &dyn StreamFilterFactory, router: &Router<
     let mut complete = true;
     for (scope, entry) in router.per_filter.iter().filter(|(_, entry)| entry.filter == name) {
         match (factory.create_route_config(&entry.value.node().to_json()), scope) {
-            (Ok(object), Scope::Route(id)) => configs.by_route.push((*id, object)),
-            (Ok(object), Scope::VirtualHost(id)) => configs.by_virtual_host.push((*id, object)),
+            (Ok(object), Scope::Route(id)) => configs.set_route(*id, object),
+            (Ok(object), Scope::VirtualHost(id)) => configs.set_virtual_host(*id, object),
             (Err(error), _) => {
                 report(&entry.value, vec![error]);
                 complete = false;
             }
         }
     }
-    configs.by_route.sort_by_key(|(id, _)| *id);
-    configs.by_virtual_host.sort_by_key(|(id, _)| *id);
     complete.then_some(configs)
 }
 

@@ -154,6 +154,7 @@ fn report(error: &RouteTableError, places: &[Places<'_>], router: &Cursor<'_>) {
         | RouteTableError::EndlessRedirect { virtual_host, route } => {
             (route_at(*virtual_host, *route), error.to_string(), kind::BAD_VALUE)
         }
+        RouteTableError::TooLarge => (None, error.to_string(), kind::BAD_VALUE),
     };
     at.unwrap_or(router).error(Finding::said(kind, message));
 }

@@ -186,7 +186,7 @@ fn rematch_takes_another_route() {
     for phase in [ReceiverPhase::AfterRoute, ReceiverPhase::AfterChooseHost] {
         let (a, b) = (Origin::hello(), Origin::new(|_| ok("from b")));
         let script = Script::all("s", BodyInterest::None).hook(move |at, cx| match at {
-            At::Headers(now) if now == phase && cx.stream().info.route.as_deref() == Some("/") => {
+            At::Headers(now) if now == phase && cx.stream().info.route_name() == Some("/") => {
                 cx.set_header(HeaderMapKind::Request, b"x-to", b"b").unwrap();
                 Status::RematchRoute
             }
@@ -232,7 +232,7 @@ fn rematch_to_nowhere_is_a_404() {
             cx.set_variable(sidegate_api::Variable::Path, b"/nowhere").unwrap();
             Status::RematchRoute
         }
-        At::ResponseHeaders if cx.stream().info.route.is_some() || cx.stream().info.cluster.is_some() => {
+        At::ResponseHeaders if cx.stream().info.route_name().is_some() || cx.stream().info.cluster.is_some() => {
             Status::Fault(sidegate_api::FilterFault::new("route of the former pass"))
         }
         _ => Status::Continue,

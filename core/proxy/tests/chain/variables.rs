@@ -131,13 +131,11 @@ fn the_routes_configuration_comes_before_the_virtual_hosts() {
     };
     let mut setup = Setup::new(&[origin.address], vec![show("a"), show("b"), show("c")]);
     setup.routes = vec![route_to("/one", "main"), route_to("/two", "main"), route_to("/", "main")];
-    setup.route_configs = vec![
-        RouteConfigs {
-            by_route: vec![(RouteId(0), Arc::new(Word("one"))), (RouteId(1), Arc::new(Word("two")))],
-            by_virtual_host: vec![(VirtualHostId(0), Arc::new(Word("host")))],
-        },
-        RouteConfigs { by_route: vec![(RouteId(1), Arc::new(Word("b-two")))], by_virtual_host: vec![] },
-    ];
+    setup.route_configs = vec![RouteConfigs::default(), RouteConfigs::default()];
+    setup.route_configs[0].set_route(RouteId(1), Arc::new(Word("two")));
+    setup.route_configs[0].set_route(RouteId(0), Arc::new(Word("one")));
+    setup.route_configs[0].set_virtual_host(VirtualHostId(0), Arc::new(Word("host")));
+    setup.route_configs[1].set_route(RouteId(1), Arc::new(Word("b-two")));
     let rig = setup.start();
     let mut client = rig.connect();
     for (path, a, b) in [("/one", "one", "none"), ("/two", "two", "b-two"), ("/other", "host", "none")] {

@@ -1,5 +1,3 @@
-use sidegate_api::StreamState;
-
 use super::*;
 
 fn add(name: &str, value: &str, append: Append) -> HeaderAdd {
@@ -10,21 +8,20 @@ fn edits(add: Vec<HeaderAdd>, remove: &[&str]) -> HeaderEdits {
     HeaderEdits { add, remove: remove.iter().map(|n| HeaderName::parse_removable(n).unwrap()).collect() }
 }
 
-fn stream(request: RequestHead) -> StreamState {
-    StreamState { request, ..Default::default() }
-}
-
 fn pairs(headers: &sidegate_api::Headers) -> Vec<String> {
     headers.iter().map(|(n, v)| format!("{}={}", String::from_utf8_lossy(n), String::from_utf8_lossy(v))).collect()
 }
 
 /// Applies a route to `GET http://a/...` and gives authority and target.
-fn rewritten(matcher: RouteMatch, action: ForwardAction, request: RequestHead) -> Result<(String, String), ApplyError> {
+fn rewritten(
+    matcher: RouteMatch,
+    action: ForwardAction,
+    mut stream: StreamState,
+) -> Result<(String, String), ApplyError> {
     let mut config = route("r", matcher);
     config.action = RouteAction::Forward(action);
     let table = table(vec![host("h", &["*"], vec![config])]);
-    let mut stream = stream(request);
-    let matched = table.find(&stream.request).expect("a route");
+    let matched = table.find(&stream).expect("a route");
     matched.apply_request(&mut stream, Some("up.stream"), &mut Vec::new())?;
     Ok((stream.request.authority.clone(), stream.request.target().to_owned()))
 }
@@ -41,11 +38,11 @@ fn levels_apply_from_route_to_router() {
     config.headers.response = edits(vec![add("server", "s", Append::Replace)], &[]);
     let table = RouteTable::new(config).unwrap();
 
-    let mut stream = stream(request("GET", "a", "/p", &[("x", "client"), ("y", "client"), ("z", "client")]));
+    let mut stream = request("GET", "a", "/p", &[("x", "client"), ("y", "client"), ("z", "client")]);
     stream.response.status = 200;
     stream.response.headers.add(b"set-cookie", b"b=1").unwrap();
     stream.response.headers.add(b"server", b"origin").unwrap();
-    let matched = table.find(&stream.request).unwrap();
+    let matched = table.find(&stream).unwrap();
     let mut scratch = Vec::new();
     matched.apply_request(&mut stream, None, &mut scratch).unwrap();
     matched.apply_response(&mut stream, &mut scratch).unwrap();
@@ -66,8 +63,8 @@ fn a_variable_without_value_never_lets_the_peers_own_field_pass() {
         &[],
     );
     let table = table(vec![host("h", &["*"], vec![config])]);
-    let mut stream = stream(request("GET", "a", "/", &[("x-sni", "spoofed"), ("more", "1"), ("empty", "full")]));
-    let matched = table.find(&stream.request).unwrap();
+    let mut stream = request("GET", "a", "/", &[("x-sni", "spoofed"), ("more", "1"), ("empty", "full")]);
+    let matched = table.find(&stream).unwrap();
     matched.apply_request(&mut stream, None, &mut Vec::new()).unwrap();
     assert_eq!(pairs(&stream.request.headers), ["more=1", "empty=", "tail=id"]);
 }
@@ -78,8 +75,8 @@ fn host_means_the_authority() {
         let mut config = route("r", prefix("/"));
         config.headers.request = edits(vec![add("Host", value, Append::Keep)], &[]);
         let table = table(vec![host("h", &["*"], vec![config])]);
-        let mut stream = stream(request("GET", "a", "/", &[("to", "c")]));
-        let matched = table.find(&stream.request).unwrap();
+        let mut stream = request("GET", "a", "/", &[("to", "c")]);
+        let matched = table.find(&stream).unwrap();
         matched.apply_request(&mut stream, None, &mut Vec::new()).unwrap();
         assert_eq!(stream.request.authority, authority);
         assert!(!stream.request.headers.contains(b"host"));

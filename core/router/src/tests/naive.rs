@@ -75,7 +75,7 @@ proptest! {
         let before = host("before", &["b"], vec![route("b", RouteMatch::any())]);
         let routes = matchers.into_iter().enumerate().map(|(i, m)| route(&i.to_string(), m)).collect();
         let table = table(vec![before, host("h", &["*"], routes)]);
-        let found = table.find(&request).ok().map(|m| m.route.id().0 as usize - 1);
+        let found = table.find(&request).ok().map(|m| m.id().0 as usize - 1);
         prop_assert_eq!(found, expected);
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-fn location(path: Option<&str>, host: Option<&str>, scheme: Option<&str>, request: &RequestHead) -> String {
+fn location(path: Option<&str>, host: Option<&str>, scheme: Option<&str>, stream: &StreamState) -> String {
     let redirect = RedirectAction {
         code: RedirectCode::default(),
         path: path.map(|p| RedirectPath::parse(p).unwrap()),
@@ -8,7 +8,7 @@ fn location(path: Option<&str>, host: Option<&str>, scheme: Option<&str>, reques
         scheme: scheme.map(|s| Scheme::parse(s).unwrap()),
     };
     let mut out = Vec::new();
-    redirect.write_location(request, &mut out);
+    redirect.write_location(&stream.request, &mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -161,12 +161,12 @@ fn routes_and_what_filters_made_for_them() {
     assert!(matches!(routes[1].action(), RouteAction::Forward(f) if f.timeout == Some(Duration::from_secs(3))));
     assert!(matches!(routes[2].action(), RouteAction::DirectResponse(d) if d.status == 200 && d.body == "hi"));
     let made = &config.listeners[0].filters[0].route_configs;
-    let of = |object: &dyn std::any::Any| object.downcast_ref::<FakeRouteConfig>().unwrap().0["of"].clone();
-    assert_eq!(made.by_route.len(), 1);
-    assert_eq!((made.by_route[0].0, of(made.by_route[0].1.as_any())), (RouteId(1), "route".into()));
-    assert_eq!(made.by_virtual_host.len(), 1);
-    assert_eq!((made.by_virtual_host[0].0, of(made.by_virtual_host[0].1.as_any())), (VirtualHostId(0), "host".into()));
-    assert!(config.listeners[0].filters[1].route_configs.by_route.is_empty());
+    let of = |route, host| {
+        let object = made.get(RouteId(route), VirtualHostId(host))?;
+        Some(object.as_any().downcast_ref::<FakeRouteConfig>().unwrap().0["of"].as_str().unwrap().to_owned())
+    };
+    assert_eq!([of(0, 0), of(1, 0), of(3, 1)], [Some("host".into()), Some("route".into()), None]);
+    assert!(config.listeners[0].filters[1].route_configs.get(RouteId(1), VirtualHostId(0)).is_none());
 }
 
 #[test]
