@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use sidegate_api::{MetricError, Metrics, Registry};
 use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode};
-use sidegate_filters::DemoBuilder;
 use sidegate_generic_filter::{GenericFilter, Policy};
 use sidegate_net::ListenerConfig;
 use sidegate_proxy::ProxySnapshot;
@@ -57,7 +56,7 @@ pub(crate) fn load(path: &Path, workers: Option<NonZeroUsize>, mode: LoadMode) -
 /// The filters of this build, without those of modules.
 pub(crate) fn built_in_filters() -> Registry {
     let mut registry = Registry::new();
-    registry.stream_filter("demo", Arc::new(DemoBuilder));
+    sidegate_filters::register(&mut registry);
     registry
 }
 

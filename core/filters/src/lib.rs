@@ -1,7 +1,36 @@
-//! Built-in stream filters. Each is registered by the server under its type.
+//! Built-in stream filters, most of them MOSN's by name and settings.
+//! [`register`] adds all of them to a registry.
 
 #![forbid(unsafe_code)]
 
+mod builtin;
+mod chance;
 mod demo;
+mod fault;
+mod gzip;
+mod header_match;
+mod header_to_metadata;
+mod ip_access;
+mod payload_limit;
+#[allow(dead_code, unused_imports, reason = "what jwt_authn needs")]
+mod settings;
+#[cfg(test)]
+mod testing;
 
+use std::sync::Arc;
+
+use sidegate_api::Registry;
+
+use builtin::Builtin;
 pub use demo::DemoBuilder;
+
+/// Registers every built-in filter under its type.
+pub fn register(registry: &mut Registry) {
+    registry
+        .stream_filter("demo", Arc::new(DemoBuilder))
+        .stream_filter("fault", Builtin::<fault::Fault>::builder())
+        .stream_filter("gzip", Builtin::<gzip::Gzip>::builder())
+        .stream_filter("header_to_metadata", Builtin::<header_to_metadata::HeaderToMetadata>::builder())
+        .stream_filter("ip_access", Builtin::<ip_access::IpAccess>::builder())
+        .stream_filter("payload_limit", Builtin::<payload_limit::PayloadLimit>::builder());
+}

@@ -13,21 +13,16 @@ use crate::nearest::nearest;
 use crate::reader::Cursor;
 
 /// Stream filters that MOSN has and nobody here.
-const MOSN_FILTERS: [&str; 18] = [
+const MOSN_FILTERS: [&str; 13] = [
     "mirror",
     "proxywasm",
     "flowControlFilter",
     "seata",
     "dsl",
     "dubbo_stream",
-    "ip_access",
     "jwt_authn",
     "transcoder",
-    "fault",
-    "gzip",
-    "payload_limit",
     "fault_tolerance",
-    "header_to_metadata",
     "grpc_metric",
     "istio.stats",
     "mixer",

@@ -12,6 +12,7 @@ mod admin_guard;
 mod architecture;
 mod attacks;
 mod bodies;
+mod builtin;
 mod check;
 mod connections;
 mod demo;

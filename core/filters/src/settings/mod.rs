@@ -1,0 +1,38 @@
+//! Settings of filters: tables that say what a `config` object may hold, the
+//! reader that takes values from it, and the JSON Schema made of the tables.
+//!
+//! The loader of the configuration file has tables of the same kind; these are
+//! for what it passes on unread. A reader reports everything that is wrong, at
+//! its path, and goes on with stand-ins: what came out counts only if nothing
+//! was reported.
+
+mod object;
+mod schema;
+mod table;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use object::Object;
+pub(crate) use schema::json_schema;
+pub(crate) use table::{Key, Shape, Table, key, refused, required};
+pub(crate) use value::{Report, Setting};
+
+use sidegate_api::FilterConfigError;
+
+/// Reads `config`, which is at `path`, as an object of `table`.
+pub(crate) fn read<T>(
+    config: &serde_json::Value,
+    path: &str,
+    table: &'static Table,
+    take: impl FnOnce(&Object<'_>) -> T,
+) -> Result<T, Vec<FilterConfigError>> {
+    let report = Report::default();
+    let taken = Object::open(config, path.to_owned(), table, &report).map(|object| take(&object));
+    let errors = report.into_errors();
+    match taken {
+        Some(taken) if errors.is_empty() => Ok(taken),
+        _ => Err(errors),
+    }
+}

@@ -1,0 +1,114 @@
+//! What an object of settings may hold.
+
+/// The keys of one kind of object.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// Markdown: what the object is for.
+    pub doc: &'static str,
+    /// What may stand in it.
+    pub keys: &'static [Key],
+    /// Keys of which one at most may stand in it.
+    pub alternatives: &'static [&'static str],
+    /// How keys may be written.
+    pub spelling: Spelling,
+}
+
+/// One key and its value.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// As it is usually written.
+    pub name: &'static str,
+    /// Another name that files have for it.
+    pub alias: Option<&'static str>,
+    /// What stands there.
+    pub shape: Shape,
+    /// What counts if it is absent.
+    pub absent: Absent,
+    /// Markdown: what it does, with units.
+    pub doc: &'static str,
+}
+
+/// What an absent key means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// An error, which says that this was expected.
+    Error(&'static str),
+    /// This, as text; empty if there is nothing to say.
+    Default(&'static str),
+}
+
+/// What a value looks like.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// Any string.
+    Text,
+    /// A string that is not empty.
+    Name,
+    /// One of a few strings.
+    Words(&'static [&'static str]),
+    /// `true` or `false`.
+    Bool,
+    /// From the first to the second, both included.
+    Integer(u64, u64),
+    /// A string such as `1.5s`.
+    Duration,
+    /// Elements of one shape.
+    Array(&'static Shape),
+    /// An object with a table.
+    Object(&'static Table),
+    /// An object whose keys are names that the user chose.
+    Map(&'static Shape),
+    /// Known elsewhere and an error here; `doc` says why.
+    Refused,
+}
+
+/// How the keys of a table may be written, beside the way they stand in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// In any case, as Go reads them.
+    AnyCase,
+    /// Also in camel case, as protobuf's JSON has them: underscores do not
+    /// count.
+    Protobuf,
+}
+
+impl Table {
+    pub(crate) const fn new(doc: &'static str, keys: &'static [Key]) -> Table {
+        Table { doc, keys, alternatives: &[], spelling: Spelling::AnyCase }
+    }
+
+    pub(crate) const fn protobuf(doc: &'static str, keys: &'static [Key]) -> Table {
+        Table { spelling: Spelling::Protobuf, ..Table::new(doc, keys) }
+    }
+
+    pub(crate) const fn at_most_one(self, alternatives: &'static [&'static str]) -> Table {
+        Table { alternatives, ..self }
+    }
+
+    /// The key that a file means by `written`.
+    pub(super) fn key(&self, written: &str) -> Option<&'static Key> {
+        let same = |name: &str| match self.spelling {
+            Spelling::AnyCase => name.eq_ignore_ascii_case(written),
+            Spelling::Protobuf => {
+                let bare = |text: &str| text.replace('_', "").to_ascii_lowercase();
+                bare(name) == bare(written)
+            }
+        };
+        self.keys.iter().find(|key| same(key.name) || key.alias.is_some_and(same))
+    }
+}
+
+/// A key; `default` is what counts without it, as text.
+pub(crate) const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
+    Key { name, alias: None, shape, absent: Absent::Default(default), doc }
+}
+
+/// A key whose absence is an error that says that `expected` was.
+pub(crate) const fn required(name: &'static str, shape: Shape, expected: &'static str, doc: &'static str) -> Key {
+    Key { name, alias: None, shape, absent: Absent::Error(expected), doc }
+}
+
+/// A key that others know; `why` completes "not available: …".
+pub(crate) const fn refused(name: &'static str, why: &'static str) -> Key {
+    Key { name, alias: None, shape: Shape::Refused, absent: Absent::Default(""), doc: why }
+}

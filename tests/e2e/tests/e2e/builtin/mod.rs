@@ -1,0 +1,6 @@
+//! The built-in stream filters in a running proxy.
+
+mod fault;
+mod guards;
+mod gzip;
+mod refused;
