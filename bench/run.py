@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from sidebench import load, picture, report, runner, tools  # noqa: E402
+from sidebench import picture, report, runner, tools  # noqa: E402
 from sidebench.peers import PEERS  # noqa: E402
 from sidebench.process import BenchError  # noqa: E402
 from sidebench.scenarios import SCENARIOS, chosen  # noqa: E402
@@ -31,7 +31,7 @@ def main():
     except ValueError as error:
         sys.exit(f"bench: {error}")
     found = tools.find(options.envoy, options.sidegate, options.modules)
-    missing = found.missing(needed(scenarios, options.latency))
+    missing = found.missing(needed(scenarios, options.load))
     if missing:
         lines = "\n".join(f"  {line}" for line in missing)
         sys.exit(f"bench: missing, and nothing is installed by itself:\n{lines}\n"
@@ -49,7 +49,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sidegate-bench-") as work:
         # nginx's worker, another user, reads below it.
         os.chmod(work, 0o755)
-        plan = runner.Plan(options.seconds, options.runs, proxy_core, load_core, options.latency,
+        # wrk has no open loop.
+        latency = options.latency and options.load == "ends"
+        plan = runner.Plan(options.seconds, options.runs, proxy_core, load_core, options.load, latency,
                            options.latency_rate, Path(work))
         results = measure(scenarios, found, plan)
     machine = {
@@ -83,11 +85,9 @@ def say(line):
     print(line, file=sys.stderr, flush=True)
 
 
-def needed(scenarios, latency):
+def needed(scenarios, load):
     """What the scenarios take, each once."""
-    wanted = ["nginx", "wrk"]
-    if latency and any(scenario.latency for scenario in scenarios):
-        wanted.append("h2load")
+    wanted = ["sidegate-ends"] if load == "ends" else ["nginx", "wrk"]
     for scenario in scenarios:
         for contestant in scenario.contestants:
             wanted += contestant.needs
@@ -104,21 +104,26 @@ def names(text, known, what):
 
 def default_out(options, peers):
     """Only a whole run replaces what the documentation shows."""
+<<<<<<< HEAD
     whole = not options.scenario and options.latency and set(peers) == set(PEERS)
     return tools.REPOSITORY / "docs" / "src" if whole else tools.target_dir() / "bench"
+=======
+    whole = not options.scenario and options.latency and options.load == "ends" and set(peers) == set(PEERS)
+    return tools.REPOSITORY / "docs" if whole else tools.target_dir() / "bench"
+>>>>>>> 793e746 (Measure with clients and origin in one thread, which leaves the proxy as the bound)
 
 
 def write(out, options, scenarios, results, machine):
     found_targets = report.targets(results)
     caption = (f"{machine['cpu']}, proxy on one core, {machine['kernel']}; medians of {options.runs} × "
-               f"{options.seconds} s, {machine['started']}")
+               f"{options.seconds} s, load by {LOAD[options.load]}, {machine['started']}")
     text = "\n".join([caption, report.table(scenarios, results), report.LEGEND, report.targets_text(found_targets)])
     print(text)
     raw = {
         "machine": machine,
         "seconds": options.seconds,
         "runs": options.runs,
-        "headers": load.HEADERS,
+        "load": options.load,
         "targets": found_targets,
         "results": [result.to_json() for result in results],
     }
@@ -129,6 +134,9 @@ def write(out, options, scenarios, results, machine):
     if drawn:
         (out / "bench.svg").write_text(drawn)
     print(f"written: {out}/bench.txt, bench.json, bench.svg")
+
+
+LOAD = {"ends": "sidegate-ends", "wrk": "wrk with nginx as the origin"}
 
 
 def cpu_model():
@@ -147,6 +155,8 @@ def arguments():
     add("--runs", type=at_least_one, default=5, metavar="N", help="runs of each (default: %(default)s)")
     add("--out", metavar="DIR", help="where bench.svg, bench.json and bench.txt go (default: docs/src/ for everything,"
         " target/bench/ for a part)")
+    add("--load", choices=["ends", "wrk"], default="ends", help="clients and origin: sidegate-ends, or wrk with nginx,"
+        " which cost more and have no open loop (default: %(default)s)")
     add("--latency-rate", type=at_least_one, metavar="N", help="requests/s of the open-loop runs, for all alike (default:"
         " half of what each reached)")
     add("--no-latency", dest="latency", action="store_false", help="leave the open-loop runs out")

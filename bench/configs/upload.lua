@@ -1,3 +1,5 @@
--- 64 KiB uploads.
-wrk.method = "POST"
-wrk.body = string.rep("x", 65536)
+-- Uploads of so many bytes.
+function init(args)
+    wrk.method = "POST"
+    wrk.body = string.rep("x", tonumber(args[1]))
+end

@@ -1,7 +1,9 @@
 """How each proxy is configured, started and asked for its metrics."""
 
 import http.client
+import json
 import os
+import select
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,8 +172,8 @@ def write(path, text):
     return path
 
 
-class Origin:
-    """nginx with fixed replies."""
+class NginxOrigin:
+    """nginx with fixed replies, for `--load wrk`."""
 
     def __init__(self, tools, directory, core):
         (self.port,) = free_ports(1)
@@ -189,3 +191,36 @@ class Origin:
         except BaseException:
             self.process.stop()
             raise
+
+
+class Ends:
+    """`sidegate-ends`: origin and clients in one thread."""
+
+    def __init__(self, tools, directory, core):
+        directory = Path(directory)
+        directory.mkdir(parents=True)
+        self.process = Process("ends", [tools["sidegate-ends"]], core, directory, asked=True)
+        try:
+            self.port = self.answer(10)["origin_port"]
+        except BaseException:
+            self.process.stop()
+            raise
+
+    def ask(self, plan, seconds):
+        """The report of one run, which may take so long."""
+        pipe = self.process.child.stdin
+        pipe.write(json.dumps(plan).encode() + b"\n")
+        pipe.flush()
+        report = self.answer(seconds)
+        if "failure" in report:
+            raise BenchError(f"sidegate-ends: {report['failure']}")
+        return report
+
+    def answer(self, seconds):
+        output = self.process.child.stdout
+        if not select.select([output], [], [], seconds)[0]:
+            raise BenchError(f"sidegate-ends did not answer within {seconds} s")
+        line = output.readline()
+        if not line:
+            raise BenchError(f"sidegate-ends ended: {self.process.tail()}")
+        return json.loads(line)

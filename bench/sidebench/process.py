@@ -35,17 +35,17 @@ class Cpu:
 class Process:
     """A server with its children, in a process group of its own."""
 
-    def __init__(self, name, command, core, directory, environment=None):
+    def __init__(self, name, command, core, directory, asked=False):
+        """With `asked` it is spoken to, line by line, through `child.stdin` and `child.stdout`."""
         self.name = name
         self.output = Path(directory) / f"{name}.out"
         with open(self.output, "wb") as output:
             self.child = subprocess.Popen(
                 [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if asked else output,
+                stderr=output,
                 cwd=directory,
-                env={**os.environ, **(environment or {})},
                 start_new_session=True,
                 preexec_fn=lambda: prepare(core),
             )

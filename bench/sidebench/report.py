@@ -74,8 +74,8 @@ def idle_rows(rows):
 LEGEND = (
     "Medians; ± is half of the distance between the extremes. others %: what programs outside of the benchmark took of\n"
     "both cores; figures with more than a few per cent are noise. * the proxy did not fill its core: origin and load\n"
-    "generator were the bound, or others took it; compare the CPU time. ! the load generator's core was busy itself and\n"
-    "its queues are in the latency: take a lower rate (--latency-rate). RSS of a peer with several processes counts\n"
+    "generator were the bound, or others took it; compare the CPU time. ! clients and origin were busy themselves and\n"
+    "their queues are in the latency: take a lower rate (--latency-rate). RSS of a peer with several processes counts\n"
     "what they share in each.\n"
 )
 
@@ -90,7 +90,7 @@ def doubt(latency):
     """A mark on latencies that the load generator had a part in."""
     if not latency:
         return ""
-    return "!" if middle(latency, "load_core") > BUSY_LOAD_CORE else " "
+    return "!" if middle(latency, "load_busy") > BUSY_LOAD_CORE else " "
 
 
 def scaled(value, factor):

