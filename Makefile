@@ -16,7 +16,7 @@ C_MODULES := $(foreach example,$(C_EXAMPLES),$(RELEASE)/lib$(subst -,_,$(example
 c_sources = $(filter-out %_test.c,$(wildcard so-examples/$(1)/*.c))
 
 .DEFAULT_GOAL := help
-.PHONY: help build modules demo test test-slow fmt clippy test-rust test-c clean
+.PHONY: help build modules demo test test-slow test-compilers fmt clippy test-rust test-c clean
 
 help:
 	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
@@ -24,6 +24,7 @@ help:
 	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests)"
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
+	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
 	@echo "make clean      remove build output"
 
 build:
@@ -61,9 +62,13 @@ test-c:
 		echo "so-examples/$$example/test.sh"; CC="$(CC)" so-examples/$$example/test.sh || exit 1; \
 	done
 
-test-slow: build
-	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored
+test-slow: build test-compilers
+	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored --skip modules::compilers
 	tests/modules/asan.sh
+
+# Installs compilers that are missing; see tests/abi/README.md.
+test-compilers: build
+	SIDEGATE_BIN=$(RELEASE)/sidegate tests/abi/compilers.sh
 
 clean:
 	$(CARGO) clean

@@ -762,15 +762,15 @@ typedef sidegate_definition *(*sidegate_definition_fn)(void);
 /* Names of locals are long so that they cannot hide what the options name. */
 #define SIDEGATE_FILTER(ident, filter_name, ...)                                                                  \
     static sidegate_definition *ident(void);                                                                      \
-    static uint32_t sidegate_create_##ident(void *sidegate_config, uint32_t sidegate_worker, void *sidegate_state,\
-                                   void **sidegate_filter) SIDEGATE_NOEXCEPT {                                    \
+    static uint32_t sidegate_filter_create_##ident(void *sidegate_config, uint32_t sidegate_worker,               \
+                                                   void *sidegate_state, void **sidegate_filter) SIDEGATE_NOEXCEPT {\
         (void)sidegate_worker;                                                                                    \
         return sidegate_begin_stream(ident(), sidegate_config, sidegate_state, sidegate_filter);                  \
     }                                                                                                             \
-    static void sidegate_end_##ident(void *sidegate_filter) SIDEGATE_NOEXCEPT {                                   \
+    static void sidegate_filter_end_##ident(void *sidegate_filter) SIDEGATE_NOEXCEPT {                            \
         sidegate_end_stream(ident(), sidegate_filter);                                                            \
     }                                                                                                             \
-    static void sidegate_destroy_##ident(void *sidegate_config) SIDEGATE_NOEXCEPT {                               \
+    static void sidegate_filter_destroy_##ident(void *sidegate_config) SIDEGATE_NOEXCEPT {                        \
         sidegate_release_config(ident(), sidegate_config);                                                        \
     }                                                                                                             \
     /* Filled by the first call, on the module-control thread; only read after that. */                           \
@@ -780,10 +780,10 @@ typedef sidegate_definition *(*sidegate_definition_fn)(void);
         if (sidegate_it->name) return sidegate_it;                                                                \
         (void)(__VA_ARGS__);                                                                                      \
         sidegate_it->factory.size = sizeof sidegate_it->factory;                                                  \
-        sidegate_it->factory.destroy = sidegate_destroy_##ident;                                                  \
-        sidegate_it->factory.create_filter = sidegate_create_##ident;                                             \
+        sidegate_it->factory.destroy = sidegate_filter_destroy_##ident;                                           \
+        sidegate_it->factory.create_filter = sidegate_filter_create_##ident;                                      \
         sidegate_it->filter.size = sizeof sidegate_it->filter;                                                    \
-        sidegate_it->filter.destroy = sidegate_end_##ident;                                                       \
+        sidegate_it->filter.destroy = sidegate_filter_end_##ident;                                                \
         sidegate_it->name = filter_name "";                                                                       \
         return sidegate_it;                                                                                       \
     }

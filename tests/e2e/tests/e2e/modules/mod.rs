@@ -1,6 +1,8 @@
 //! Modules made for tests, in a running proxy.
 
 mod bodies;
+mod compilers;
+mod conformance;
 mod hostile;
 mod panics;
 mod phases;

@@ -1,0 +1,156 @@
+//! What a module gives to the host: factory and filter tables.
+
+use core::ffi::c_void;
+
+use crate::host::{Completion, HostTable};
+use crate::types::{ErrorOut, Module, Slice, Stream};
+
+/// The fixed-name entry of a module. Runs on the module-control thread.
+/// Returns `OK`, or `FAILED`/`NOT_FOUND` with the reason in `args.error`.
+pub type CreateFilterFactory = unsafe extern "C" fn(args: *const CreateArgs, result: *mut CreateResult) -> u32;
+
+/// Optional: called on every thread that entered the module, before unload.
+pub type ThreadDetach = unsafe extern "C" fn();
+
+/// Optional: the `abi_stable` layout of the ABI types.
+pub type LayoutFn = unsafe extern "C" fn() -> *const c_void;
+
+/// What the host gives when it asks for a factory. Everything but `host` and
+/// `module` is valid during the call only.
+#[repr(C)]
+#[derive(Debug)]
+pub struct CreateArgs {
+    /// Length of this struct in bytes.
+    pub size: u64,
+    /// The host's functions; valid until the process ends.
+    pub host: *const HostTable,
+    /// Identity for log and metric calls; valid until the process ends.
+    pub module: *mut Module,
+    /// Which of the module's filters; empty asks for its only one.
+    pub filter_name: Slice,
+    /// The filter's configuration, a JSON object in UTF-8; `{}` if absent.
+    pub config: Slice,
+    /// Where to say why it was refused.
+    pub error: *mut ErrorOut,
+    /// Number of workers; their indexes are below it.
+    pub workers: u32,
+    /// Not used; 0. (No table ends in padding: `size` tells every field.)
+    pub unused: u32,
+}
+
+/// What a factory's filters want to see. Constant over the factory's life.
+/// Frozen, because it stands inside [`CreateResult`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Interests {
+    /// Bit `1 << PHASE_*` for each receiver phase whose header hook runs.
+    pub phases: u32,
+    /// `BODY_*` interest in the request body.
+    pub request_body: u32,
+    /// `BODY_*` interest in the response body.
+    pub response_body: u32,
+    /// `WANT_*` bits.
+    pub hooks: u32,
+}
+
+/// Filled by the module. The host sets `size` and zeroes the rest before the
+/// call; the module writes only fields that lie within `size`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct CreateResult {
+    /// Length of this struct in bytes as the host knows it.
+    pub size: u64,
+    /// The factory's functions; valid until the module is unloaded.
+    pub factory_table: *const FactoryTable,
+    /// The functions of its filters; valid until the module is unloaded.
+    pub filter_table: *const FilterTable,
+    /// The factory, passed to all its functions.
+    pub factory: *mut c_void,
+    /// What its filters want.
+    pub interests: Interests,
+}
+
+/// Functions of a factory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct FactoryTable {
+    /// Length of this struct in bytes.
+    pub size: u64,
+    /// Frees the factory after its last filter, route configuration and worker
+    /// state. Module-control thread, once. Required.
+    pub destroy: Option<unsafe extern "C" fn(factory: *mut c_void)>,
+    /// Makes a filter for a new stream on worker `worker`. Required. Any
+    /// result but `OK` is a fault.
+    pub create_filter: Option<
+        unsafe extern "C" fn(
+            factory: *mut c_void,
+            worker: u32,
+            worker_state: *mut c_void,
+            filter: *mut *mut c_void,
+        ) -> u32,
+    >,
+    /// Makes an object of a route's `per_filter_config` (a JSON value).
+    /// Module-control thread. Optional.
+    pub create_route_config: Option<
+        unsafe extern "C" fn(
+            factory: *mut c_void,
+            config: Slice,
+            error: *mut ErrorOut,
+            route_config: *mut *mut c_void,
+        ) -> u32,
+    >,
+    /// Frees such an object. Module-control thread. Required with
+    /// `create_route_config`.
+    pub destroy_route_config: Option<unsafe extern "C" fn(factory: *mut c_void, route_config: *mut c_void)>,
+    /// Makes the state of one worker, on that worker. Optional.
+    pub worker_attach: Option<unsafe extern "C" fn(factory: *mut c_void, worker: u32, state: *mut *mut c_void) -> u32>,
+    /// Frees such a state, on that worker. Required with `worker_attach`.
+    pub worker_detach: Option<unsafe extern "C" fn(factory: *mut c_void, worker: u32, state: *mut c_void)>,
+}
+
+/// What a hook is told. Valid during the hook.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Hook {
+    /// Length of this struct in bytes.
+    pub size: u64,
+    /// The stream, for the host's functions.
+    pub stream: *mut Stream,
+    /// What `worker_attach` made for this worker; NULL without.
+    pub worker_state: *mut c_void,
+    /// `PHASE_*`.
+    pub phase: u32,
+    /// `HOOK_*` bits.
+    pub flags: u32,
+}
+
+/// One hook of a filter: returns a `STATUS_*`.
+pub type HookFn = unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32;
+
+/// Functions of a filter. Hooks run on the stream's worker, never overlap and
+/// never nest. A hook that is `None` continues.
+#[repr(C)]
+#[derive(Debug)]
+pub struct FilterTable {
+    /// Length of this struct in bytes.
+    pub size: u64,
+    /// Frees the filter, once, on the stream's worker. Required.
+    pub destroy: Option<unsafe extern "C" fn(filter: *mut c_void)>,
+    /// Request head, in each declared phase.
+    pub on_request_headers: Option<HookFn>,
+    /// Request body: a chunk or all of it.
+    pub on_request_body: Option<HookFn>,
+    /// Request trailers.
+    pub on_request_trailers: Option<HookFn>,
+    /// Response head.
+    pub on_response_headers: Option<HookFn>,
+    /// Response body: a chunk or all of it.
+    pub on_response_body: Option<HookFn>,
+    /// Response trailers.
+    pub on_response_trailers: Option<HookFn>,
+    /// After a resume, in place of the hook that returned `PENDING`.
+    pub on_resume: Option<HookFn>,
+    /// The stream has ended; once, before `destroy`; not after a fault.
+    pub on_complete:
+        Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook, completion: *const Completion)>,
+}
