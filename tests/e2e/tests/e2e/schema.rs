@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use sidegate_config::document::{Format, parse};
 use sidegate_harness::{ConfigBuilder, TempDir, repository, sidegate};
 
 use crate::docs;
@@ -75,10 +76,10 @@ fn configurations_in_the_documentation_are_valid() {
     let validator = validator();
     let mut seen = 0;
     for block in docs::configurations() {
-        // YAML was checked by the proxy itself, and there is one model for both.
-        let Ok(config) = serde_json::from_str::<Value>(&block.content) else { continue };
+        let format = Format::of(format!("x.{}", block.language).as_ref(), &block.content);
+        let config = parse(&block.content, format).unwrap_or_else(|e| panic!("{}: {e}", block.place())).to_json();
         let problems = problems(&validator, &config);
-        assert!(problems.is_empty(), "{}: {problems:#?}\n{}", block.page.display(), block.content);
+        assert!(problems.is_empty(), "{}: {problems:#?}\n{}", block.place(), block.content);
         seen += 1;
     }
     assert!(seen > 0, "no configuration found");
