@@ -104,13 +104,8 @@ def names(text, known, what):
 
 def default_out(options, peers):
     """Only a whole run replaces what the documentation shows."""
-<<<<<<< HEAD
-    whole = not options.scenario and options.latency and set(peers) == set(PEERS)
-    return tools.REPOSITORY / "docs" / "src" if whole else tools.target_dir() / "bench"
-=======
     whole = not options.scenario and options.latency and options.load == "ends" and set(peers) == set(PEERS)
-    return tools.REPOSITORY / "docs" if whole else tools.target_dir() / "bench"
->>>>>>> 793e746 (Measure with clients and origin in one thread, which leaves the proxy as the bound)
+    return tools.REPOSITORY / "docs" / "src" if whole else tools.target_dir() / "bench"
 
 
 def write(out, options, scenarios, results, machine):
