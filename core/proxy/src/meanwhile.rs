@@ -138,7 +138,9 @@ impl Stream<'_> {
             return self.timers.leave.poll(cx).map(|()| Halt::client_gone());
         }
         let wire = &mut self.down.wire;
-        while wire.input.is_empty() {
+        // Body bytes that nobody takes yet must not hide that the client has
+        // left; as many are read as fit. What follows the request may wait.
+        while wire.input.is_empty() || !(wire.is_body_done() || wire.input.is_full()) {
             wire.input.release();
             match ready!(wire.socket.poll_read(cx, &mut wire.input, 0)) {
                 Ok(0) => {

@@ -25,7 +25,7 @@ pub(crate) enum Direction {
 /// #   type Config = NoConfig;
 /// #   type Filter<'f> = LinesFilter;
 /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Lines) }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> LinesFilter { LinesFilter { lines: 0 } }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> LinesFilter { LinesFilter { lines: 0 } }
 /// # }
 /// impl Filter for LinesFilter {
 ///     const HOOKS: Hooks = Hooks::new().request_body(BodyMode::Observe);
@@ -113,7 +113,7 @@ impl<'s> Body<'s> {
 /// #   type Config = NoConfig;
 /// #   type Filter<'f> = ShoutFilter;
 /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Shout) }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> ShoutFilter { ShoutFilter }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> ShoutFilter { ShoutFilter }
 /// # }
 /// impl Filter for ShoutFilter {
 ///     const HOOKS: Hooks = Hooks::new().response_body(BodyMode::Stream);

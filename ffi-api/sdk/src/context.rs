@@ -199,7 +199,7 @@ impl<'a> Resumed<'a> {
 /// #   type Config = NoConfig;
 /// #   type Filter<'f> = LogFilter;
 /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Log) }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> LogFilter { LogFilter }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> LogFilter { LogFilter }
 /// # }
 /// impl Filter for LogFilter {
 ///     const HOOKS: Hooks = Hooks::new().complete();

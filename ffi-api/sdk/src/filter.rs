@@ -74,7 +74,7 @@ pub trait RequestFilter: DeserializeOwned + Send + Sync + 'static {
 /// #   type Config = NoConfig;
 /// #   type Filter<'f> = BothWays;
 /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Both) }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> BothWays { BothWays::default() }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> BothWays { BothWays::default() }
 /// # }
 /// # fn main() {
 /// # let host = TestHost::new::<Both>(serde_json::json!({})).unwrap();

@@ -12,7 +12,7 @@ use sidegate_abi as abi;
 /// #   type Config = NoConfig;
 /// #   type Filter<'f> = HostFilter;
 /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Host) }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> HostFilter { HostFilter }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> HostFilter { HostFilter }
 /// # }
 /// impl Filter for HostFilter {
 ///     const HOOKS: Hooks =

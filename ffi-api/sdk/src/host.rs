@@ -173,7 +173,7 @@ pub enum Level {
 ///     std::thread::spawn(move || sidegate_sdk::warn!(logger, "from a thread")).join().unwrap();
 ///     Ok(Noisy)
 /// }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> NoisyFilter { NoisyFilter }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> NoisyFilter { NoisyFilter }
 /// # }
 /// # impl Filter for NoisyFilter { const HOOKS: Hooks = Hooks::new(); }
 /// # fn main() {

@@ -63,7 +63,7 @@ impl ConfigValue {
 /// #   type Config = NoConfig;
 /// #   type Filter<'f> = LimitFilter;
 /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Limit) }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> LimitFilter { LimitFilter }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> LimitFilter { LimitFilter }
 ///     // ...
 ///     fn route_config(&self, config: ConfigValue) -> Result<RouteObject, ConfigError> {
 ///         RouteObject::parse::<RouteLimit>(config)
@@ -126,7 +126,7 @@ impl fmt::Debug for RouteObject {
 /// #   type Config = NoConfig;
 /// #   type Filter<'f> = EveryFilter;
 /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Every) }
-/// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> EveryFilter { EveryFilter }
+/// #   fn filter(&self, _: &FilterEnv<'_>) -> EveryFilter { EveryFilter }
 ///     // ...
 ///     fn worker_state(&self, _worker: u32) -> Option<WorkerObject> {
 ///         Some(WorkerObject::new(Seen(Cell::new(0))))

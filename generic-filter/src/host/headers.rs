@@ -6,7 +6,7 @@ use sidegate_abi::{
     BAD_ARGUMENT, Header, HeaderVisitor, MAP_REQUEST, MAP_REQUEST_TRAILERS, MAP_RESPONSE, MAP_RESPONSE_TRAILERS,
     NOT_FOUND, Slice, Stream, UNSUPPORTED,
 };
-use sidegate_api::HeaderMapKind;
+use sidegate_api::{FilterCx, HeaderMapKind};
 
 use super::arguments::{Copied, Out, bytes};
 use super::scope::{with, with_cx, with_cx_to_edit};
@@ -85,22 +85,34 @@ pub(super) unsafe extern "C" fn headers_visit(
         let kind = map_kind(map)?;
         with(stream, |host| {
             host.visits.set(host.visits.get() + 1);
-            for index in 0.. {
-                let header = host.with_cx(|cx| {
-                    let (name, value) = cx.headers(kind).at(index)?;
-                    Some(Header { name: Slice::from_bytes(name), value: Slice::from_bytes(value) })
-                });
-                // SAFETY: the module's function, called as the ABI says. The
-                // stream is not borrowed here, and the map cannot change while
-                // a visit is counted.
-                if header.is_none_or(|header| unsafe { visitor(user, &header) } != 0) {
-                    break;
+            // SAFETY: the module's function, called as the ABI says. The
+            // stream is not borrowed here, and the map cannot change while a
+            // visit is counted.
+            let goes_on = |header: Header| unsafe { visitor(user, &header) } == 0;
+            let authority = host.with_cx(|cx| host_field(cx, kind));
+            if authority.is_none_or(goes_on) {
+                for index in 0.. {
+                    let header = host.with_cx(|cx| cx.headers(kind).at(index).map(lend));
+                    if !header.is_some_and(goes_on) {
+                        break;
+                    }
                 }
             }
             host.visits.set(host.visits.get() - 1);
             Ok(())
         })
     })
+}
+
+fn lend((name, value): (&[u8], &[u8])) -> Header {
+    Header { name: Slice::from_bytes(name), value: Slice::from_bytes(value) }
+}
+
+/// The field that is kept as the authority and not in the map. Shown first, as
+/// clients send it.
+fn host_field(cx: &FilterCx<'_>, kind: HeaderMapKind) -> Option<Header> {
+    let host = (kind == HeaderMapKind::Request).then(|| cx.header(kind, b"host"))?;
+    host.map(|value| lend((b"host", value)))
 }
 
 pub(super) unsafe extern "C" fn header_set(stream: *mut Stream, map: u32, name: Slice, value: Slice) -> u32 {

@@ -1,18 +1,24 @@
 //! Modules made for tests, in a running proxy.
 
 mod bodies;
+mod chains;
 mod compilers;
 mod conformance;
+mod edits;
+mod endings;
 mod hostile;
+mod limits;
 mod panics;
 mod phases;
+mod resumes;
+mod settings;
 mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sidegate_harness::{Proxy, TempDir, repository, run};
+use sidegate_harness::{Proxy, TempDir, artifact, repository, run};
 
 /// A module in C.
 struct Module {
@@ -56,6 +62,13 @@ fn entry(file: &Path, filter: &str, more: &Value) -> Value {
         so_config[key] = value.clone();
     }
     json!({"type": "loadso", "so_config": so_config})
+}
+
+/// The entry of a filter of the Rust module `probe` with this configuration.
+fn probe(filter: &str, config: &Value) -> Value {
+    let mut entry = entry(&artifact("libprobe.so"), filter, &json!({}));
+    entry["config"] = config.clone();
+    entry
 }
 
 /// A module's metric; the name it has on the page ends with its own.
