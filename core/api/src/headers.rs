@@ -55,6 +55,12 @@ impl Headers {
         self.entries.clear();
     }
 
+    /// Makes this map equal to `other`, in the memory it has.
+    pub fn copy_from(&mut self, other: &Headers) {
+        self.arena.clone_from(&other.arena);
+        self.entries.clone_from(&other.entries);
+    }
+
     /// Gives back memory that a large message left behind.
     pub fn shrink(&mut self, max_bytes: usize) {
         if self.arena.capacity() > max_bytes {

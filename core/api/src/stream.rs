@@ -221,6 +221,17 @@ impl RequestHead {
         self.path_len = path.len();
     }
 
+    /// Makes this one equal to `other`, in the memory it has.
+    pub fn copy_from(&mut self, other: &RequestHead) {
+        self.method.clone_from(&other.method);
+        self.scheme = other.scheme;
+        self.authority.clone_from(&other.authority);
+        self.target.clone_from(&other.target);
+        self.path_len = other.path_len;
+        self.headers.copy_from(&other.headers);
+        self.state = other.state;
+    }
+
     fn reset(&mut self) {
         self.method = Method::Get;
         self.scheme = "http";
@@ -280,6 +291,8 @@ pub struct StreamInfo {
     pub cluster: Option<Rc<str>>,
     /// Host that was chosen.
     pub upstream_host: Option<Arc<PeerText>>,
+    /// Hosts that were tried, each as often as it was.
+    pub attempts: u32,
     /// Our end of the connection to it; only where a log shows it.
     pub upstream_local: Option<Arc<PeerText>>,
     /// Path and query as the client sent them, normalized but before rewrites;
@@ -336,6 +349,7 @@ impl StreamInfo {
         self.route = None;
         self.cluster = None;
         self.upstream_host = None;
+        self.attempts = 0;
         self.upstream_local = None;
         self.original_target.clear();
         self.bytes_received = 0;

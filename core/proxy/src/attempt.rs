@@ -1,20 +1,15 @@
-//! Choosing a host, getting a connection to it, and trying again elsewhere
-//! where that is safe.
+//! Attempts at hosts, one after the other, as long as that is safe.
 
-use std::future::{Future, poll_fn};
-use std::io::ErrorKind;
-use std::pin::pin;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::Duration;
 
-use sidegate_api::{Address, HeadState, LbMetadata, ReceiverPhase, ResetBy, ResponseFlags};
-use sidegate_net::connect;
+use sidegate_api::{Address, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_router::ApplyError;
-use sidegate_stream::ClientConnection;
-use sidegate_upstream::{Choice, Host, Outcome, TriedHosts};
+use sidegate_upstream::TriedHosts;
 
+use crate::connect::{Freshness, Unreachable};
 use crate::forwarding;
 use crate::halt::Halt;
 use crate::hooks::Flow;
@@ -25,51 +20,47 @@ use crate::view::ClusterView;
 /// Hosts that are tried when connecting fails, as in MOSN.
 const MAX_HOSTS: usize = 3;
 
-/// Counts one upstream connection for as long as it lives.
-struct ConnectionCount(Arc<Host>);
+/// Before a host is asked again that has just failed: so long, doubled with
+/// each time, at most [`MAX_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(25);
+const MAX_PAUSE: Duration = Duration::from_millis(250);
 
-impl ConnectionCount {
-    fn new(host: Arc<Host>) -> Self {
-        host.count(|m| {
-            m.connection_total.inc();
-            m.connection_active.inc();
-        });
-        ConnectionCount(host)
-    }
-}
-
-impl Drop for ConnectionCount {
-    fn drop(&mut self) {
-        self.0.count(|m| {
-            m.connection_active.dec();
-            m.connection_close.inc();
-        });
-    }
-}
-
-/// Why a host cannot be reached.
-#[derive(Clone, Copy)]
-enum Unreachable {
-    /// It refused, or there is no way to it.
-    Refused,
-    /// It did not answer within `connect_timeout`.
-    TimedOut,
-}
-
-impl From<Unreachable> for Halt {
-    fn from(reason: Unreachable) -> Self {
-        match reason {
-            Unreachable::Refused => Halt::upstream(502, "upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT),
-            Unreachable::TimedOut => Halt::upstream(504, "upstream_connect_timeout", ResponseFlags::UPSTREAM_CONNECT),
-        }
-    }
-}
+/// Memory for a saved head that a connection keeps between requests.
+const SAVED_BYTES: usize = 16 * 1024;
 
 /// Whether a request has been changed as its route wants.
 #[derive(PartialEq, Eq)]
 enum RouteApplied {
     No,
     Yes,
+}
+
+/// What came of an attempt at one host.
+enum Tried {
+    Done(After),
+    Unreachable(Unreachable),
+    /// It failed and may be repeated.
+    Failed,
+}
+
+/// Hosts that a stream need not ask again.
+#[derive(Default)]
+struct Hosts {
+    /// Not at all: no way to them, or a filter wants another.
+    out: TriedHosts,
+    /// And those that failed: only if there are no others.
+    tried: TriedHosts,
+    /// Connects that failed.
+    unreachable: usize,
+    /// Times that failed hosts were asked again.
+    rounds: u32,
+}
+
+impl Hosts {
+    fn leave_out(&mut self, position: usize) {
+        self.out.insert(position);
+        self.tried.insert(position);
+    }
 }
 
 impl Stream<'_> {
@@ -82,50 +73,92 @@ impl Stream<'_> {
             return Err(Halt::error(503, "no_cluster", ResponseFlags::NO_ROUTE, ResetBy::Nobody));
         };
         let cluster = &cluster;
-        let mut tried = TriedHosts::new();
-        let mut unreachable = Unreachable::Refused;
+        let _permit = cluster.cluster.breakers().request().map_err(|overflow| cluster.overflow(overflow))?;
+        self.begin_attempts();
+        let mut hosts = Hosts::default();
         let mut applied = RouteApplied::No;
-        for _ in 0..passes.max(MAX_HOSTS as u32) {
-            let Some(position) = self.pick(cluster, &tried) else {
-                return Err(match tried.is_empty() {
-                    true => Halt::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM),
-                    false => unreachable.into(),
-                });
+        let mut failure = None;
+        let mut rechosen = 0;
+        let edited_per_host = self.keep_head(cluster);
+        loop {
+            let Some(position) = self.next_host(cluster, &mut hosts).await? else {
+                return Err(
+                    failure.unwrap_or_else(|| Halt::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM))
+                );
             };
-            let host = cluster.cluster.members()[position].host.clone();
-            self.state.info.upstream_host = Some(host.text().clone());
+            self.state.info.upstream_host = Some(cluster.cluster.members()[position].host.text().clone());
             match self.request_phase(ReceiverPhase::AfterChooseHost).await? {
                 Flow::Next => {}
                 Flow::Rematch => return Ok(None),
+                Flow::Rechoose if rechosen >= passes => {
+                    return Err(Halt::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody));
+                }
                 Flow::Rechoose => {
-                    tried.insert(position);
+                    rechosen += 1;
+                    hosts.leave_out(position);
                     continue;
                 }
             }
-            let connection = match self.connection(cluster, position, &host).await? {
-                Ok(connection) => connection,
-                Err(reason) => {
-                    self.state.info.flags.insert(ResponseFlags::UPSTREAM_CONNECT);
-                    unreachable = reason;
-                    tried.insert(position);
-                    if tried.len() >= MAX_HOSTS {
-                        return Err(unreachable.into());
+            self.state.info.attempts += 1;
+            match self.try_host(cluster, position, &mut applied).await? {
+                Tried::Done(after) => return Ok(Some(after)),
+                Tried::Unreachable(reason) => {
+                    hosts.leave_out(position);
+                    hosts.unreachable += 1;
+                    if hosts.unreachable >= MAX_HOSTS {
+                        return Err(reason.into());
                     }
-                    continue;
+                    failure = Some(reason.into());
                 }
-            };
-            self.prepare(cluster, position, &mut applied)?;
-            return self.exchange(cluster, position, &host, connection).await.map(Some);
+                Tried::Failed => hosts.tried.insert(position),
+            }
+            if edited_per_host {
+                self.state.request.copy_from(self.saved);
+                applied = RouteApplied::No;
+            }
+            self.state.request.state = HeadState::Open;
         }
-        Err(Halt::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody))
     }
 
-    /// Position of the next host to try.
-    fn pick(&self, cluster: &ClusterView, tried: &TriedHosts) -> Option<usize> {
-        let all = LbMetadata::default();
-        let subset = self.target.as_ref().and_then(|target| target.subset.as_ref()).unwrap_or(&all);
-        let choice = Choice { tried, hash: None, subset };
-        cluster.balancer.borrow_mut().pick(&choice)
+    /// Keeps the request's head if filters may change it for one host and
+    /// another host may follow. Without such filters it costs nothing.
+    fn keep_head(&mut self, cluster: &ClusterView) -> bool {
+        let edited = !self.listener.plan.receive(ReceiverPhase::AfterChooseHost).is_empty();
+        let keeps = edited && (cluster.cluster.members().len() > 1 || self.retry.left > 0);
+        if keeps {
+            self.saved.headers.shrink(SAVED_BYTES);
+            self.saved.copy_from(&self.state.request);
+        }
+        keeps
+    }
+
+    /// A host that was not tried; if there is none, one that failed before,
+    /// after a pause.
+    async fn next_host(&mut self, cluster: &ClusterView, hosts: &mut Hosts) -> Result<Option<usize>, Halt> {
+        if let Some(position) = self.pick(cluster, &hosts.tried) {
+            return Ok(Some(position));
+        }
+        if hosts.tried == hosts.out {
+            return Ok(None);
+        }
+        let pause = PAUSE.saturating_mul(1 << hosts.rounds.min(8)).min(MAX_PAUSE);
+        hosts.rounds += 1;
+        hosts.tried = hosts.out.clone();
+        self.pause(pause).await?;
+        Ok(self.pick(cluster, &hosts.tried))
+    }
+
+    /// Ends early when the client goes away.
+    async fn pause(&mut self, pause: Duration) -> Result<(), Halt> {
+        self.timers.up.set(Some(pause));
+        let result = poll_fn(|cx| match self.poll_client_gone(cx) {
+            Poll::Ready(gone) => Poll::Ready(Err(gone)),
+            Poll::Pending => self.timers.up.poll(cx).map(Ok),
+        })
+        .await;
+        self.timers.up.set(None);
+        self.retry.spent += pause;
+        result
     }
 
     /// Puts the request into the form that the host gets: once by the route,
@@ -159,85 +192,42 @@ impl Stream<'_> {
         })
     }
 
-    /// A pooled or fresh connection, or why the host cannot be reached.
-    async fn connection(
-        &mut self,
-        cluster: &ClusterView,
-        position: usize,
-        host: &Arc<Host>,
-    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
-        let pool = &cluster.pools[position];
-        let pooled = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
-        if let (Some(connection), _) = pooled {
-            return Ok(Ok(connection));
-        }
-        self.connect(cluster, position, host).await
-    }
-
-    /// A fresh connection within the cluster's `connect_timeout`. Also ends
-    /// when the client goes away meanwhile.
-    async fn connect(
-        &mut self,
-        cluster: &ClusterView,
-        position: usize,
-        host: &Arc<Host>,
-    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
-        let started = Instant::now();
-        self.timers.up.set(Some(cluster.cluster.config().connect_timeout));
-        let mut connecting = pin!(connect(host.address()));
-        let socket = poll_fn(|cx| {
-            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                return Poll::Ready(Ok(result));
-            }
-            if let Poll::Ready(gone) = self.poll_client_gone(cx) {
-                return Poll::Ready(Err(gone));
-            }
-            self.timers.up.poll(cx).map(|()| Ok(Err(ErrorKind::TimedOut.into())))
-        })
-        .await;
-        self.timers.up.set(None);
-        match socket? {
-            Ok(socket) => {
-                let guard = Box::new(ConnectionCount::new(host.clone()));
-                Ok(Ok(ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard))))
-            }
-            Err(error) => {
-                host.count(|m| m.connection_con_fail.inc());
-                cluster.cluster.report(position, Outcome::ConnectFailure, started);
-                tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
-                Ok(Err(match error.kind() {
-                    ErrorKind::TimedOut => Unreachable::TimedOut,
-                    _ => Unreachable::Refused,
-                }))
-            }
-        }
-    }
-
-    /// One request and response on `connection`; once more on a fresh one if
-    /// the pooled one turns out to have been closed and nothing is lost.
-    async fn exchange(
+    /// One request and response at the host at `position`; once more on a
+    /// fresh connection if the pooled one turns out to have been closed and
+    /// nothing is lost.
+    async fn try_host(
         &mut self,
         cluster: &Rc<ClusterView>,
         position: usize,
-        host: &Arc<Host>,
-        mut connection: ClientConnection,
-    ) -> Result<After, Halt> {
+        applied: &mut RouteApplied,
+    ) -> Result<Tried, Halt> {
+        let mut freshness = Freshness::Any;
         loop {
+            let mut connection = match self.connection(cluster, position, freshness).await? {
+                Ok(connection) => connection,
+                Err(reason) => return Ok(Tried::Unreachable(reason)),
+            };
+            if freshness == Freshness::Any {
+                self.prepare(cluster, position, applied)?;
+            }
             connection.requests += 1;
             let mut attempt = Attempt::new(connection, cluster.clone(), position);
-            match self.relay(&mut attempt).await? {
-                Relayed::Done(after) => {
-                    if let Some(connection) = attempt.into_reusable() {
-                        cluster.pools[position].give(connection);
-                    }
-                    return Ok(after);
+            let tried = match self.relay(&mut attempt).await? {
+                Relayed::Done(after) => Tried::Done(after),
+                Relayed::Failed => {
+                    self.rewind(&attempt);
+                    Tried::Failed
                 }
                 Relayed::StaleConnection => {
-                    drop(attempt);
-                    self.state.request.state = HeadState::Open;
-                    connection = self.connect(cluster, position, host).await??;
+                    self.rewind(&attempt);
+                    freshness = Freshness::Fresh;
+                    continue;
                 }
+            };
+            if let Some(connection) = attempt.into_reusable() {
+                cluster.pools[position].give(connection);
             }
+            return Ok(tried);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, ResetBy, ResponseFlags, StreamState};
+use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, RequestHead, ResetBy, ResponseFlags, StreamState};
 use sidegate_net::{Accepted, RunPhase, WorkerContext};
 use sidegate_protocol::http1::{Limits, Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
 use sidegate_stream::{ServerConnection, ServerError};
@@ -15,6 +15,7 @@ use crate::ProxyService;
 use crate::body_pass::BodyPass;
 use crate::chain::FilterChain;
 use crate::finish;
+use crate::retry::Retry;
 use crate::stream::{After, ClientSide, Course, Responded, Stream, Timers};
 use crate::view::ListenerView;
 
@@ -81,6 +82,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
     let mut down = ServerConnection::new(socket, worker.buffers.clone());
     let mut scratch = Vec::new();
     let mut chain = FilterChain::default();
+    let mut saved = RequestHead::default();
     let mut turn = Turn::First;
     loop {
         state.reset();
@@ -115,6 +117,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             timers: &timers,
             scratch: &mut scratch,
             chain: &mut chain,
+            saved: &mut saved,
             meta,
             route: None,
             target: None,
@@ -126,6 +129,8 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             reset_by: ResetBy::Nobody,
             course: Course::Running,
             client_side: ClientSide::Open,
+            retry: Retry::default(),
+            new_cookie: None,
         };
         let after = stream.run().await;
         drop(stream);

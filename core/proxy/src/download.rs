@@ -119,22 +119,20 @@ impl Stream<'_> {
 
     fn upstream_failed(&self, attempt: &Attempt, error: ClientError) -> Result<Event, Halt> {
         attempt.count.host().count(|m| m.request_remote_reset.inc());
-        let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_));
-        if silent
-            && attempt.connection.is_reused()
-            && !self.has_request_body()
-            && self.state.request.method.is_idempotent()
-        {
+        let begun = !attempt.connection.wire.input.is_empty();
+        let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_)) && !begun;
+        if silent && attempt.connection.is_reused() && self.can_repeat() {
             return Ok(Event::Stale);
         }
         attempt.count.report(Outcome::Reset);
-        Err(match error {
+        let halt = match error {
             ClientError::ClosedBeforeResponse => {
                 Halt::upstream(502, "upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED)
             }
             ClientError::ClosedInHead => Halt::upstream(502, "upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
             ClientError::Refused(error) => Halt::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
             ClientError::Io(_) => Halt::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
-        })
+        };
+        if silent { Ok(Event::Lost(halt)) } else { Err(halt) }
     }
 }

@@ -83,7 +83,7 @@ impl Stream<'_> {
                     self.keep_response_chunk()?;
                     break;
                 }
-                Event::ResponseHead(_) | Event::Finished | Event::Stale | Event::Switched => {}
+                Event::ResponseHead(_) | Event::Finished | Event::Stale | Event::Lost(_) | Event::Switched => {}
             }
         }
         self.timers.up.set(None);

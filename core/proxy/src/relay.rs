@@ -11,7 +11,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sidegate_api::EndOfStream;
 use sidegate_protocol::http1::{Persistence, ResponseMeta};
@@ -32,11 +32,25 @@ pub(crate) struct Attempt {
     pub(crate) meta: Option<ResponseMeta>,
     /// Where both directions stood when deadlines were last set.
     pub(crate) armed_at: Option<(Upload, Download, u64)>,
+    /// Which bound the upstream's deadline is.
+    bound: Bound,
+    /// Where the upload goes on after [`Upload::Again`], and where it stood
+    /// when it broke.
+    pub(crate) rest: Upload,
+}
+
+/// What the time for a response belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// All attempts together: there is no other after it.
+    Request,
+    /// This attempt.
+    Attempt,
 }
 
 /// Counts one request to a host; as failed unless it is told of a response.
 pub(crate) struct RequestCount {
-    cluster: Rc<ClusterView>,
+    pub(crate) cluster: Rc<ClusterView>,
     position: usize,
     started: Instant,
     status: u16,
@@ -72,6 +86,8 @@ impl Drop for RequestCount {
 pub(crate) enum Upload {
     /// The next part of the body is wanted from the client.
     Reading,
+    /// What a former attempt sent is on its way again; so much of it went.
+    Again(usize),
     /// So many bytes of the client's buffer are on their way.
     Direct(usize),
     /// The stream's buffer is on its way; then more, or the end.
@@ -108,7 +124,10 @@ pub(crate) enum Event {
     ResponseData(usize),
     ResponseEnd,
     Finished,
+    /// A pooled connection was closed before the request reached anybody.
     Stale,
+    /// No response came; another attempt may bring one.
+    Lost(Halt),
     /// The upstream agrees to speak another protocol from here on.
     Switched,
 }
@@ -118,6 +137,20 @@ pub(crate) enum Relayed {
     Done(After),
     /// A pooled connection was closed before the request reached anybody.
     StaleConnection,
+    /// It failed, and the request may be sent again.
+    Failed,
+}
+
+impl Upload {
+    /// What is left, without what was sent; `rest` where that is for the
+    /// attempt to say.
+    pub(crate) fn left(self, rest: Upload) -> Upload {
+        match self {
+            Upload::Again(_) | Upload::Broken => rest,
+            Upload::Flushing | Upload::Done => Upload::Flushing,
+            Upload::Reading | Upload::Direct(_) | Upload::Buffered(_) => self,
+        }
+    }
 }
 
 impl Attempt {
@@ -128,12 +161,26 @@ impl Attempt {
             m.request_total.inc();
             m.request_active.inc();
         });
-        Attempt { connection, count, upload: Upload::Reading, download: Download::Head, meta: None, armed_at: None }
+        Attempt {
+            connection,
+            count,
+            upload: Upload::Reading,
+            download: Download::Head,
+            meta: None,
+            armed_at: None,
+            bound: Bound::Request,
+            rest: Upload::Reading,
+        }
     }
 
     /// When the request was handed over.
     pub(crate) fn started(&self) -> Instant {
         self.count.started
+    }
+
+    /// What is left of the upload, without what was sent.
+    pub(crate) fn rest(&self) -> Upload {
+        self.upload.left(self.rest)
     }
 
     /// The connection, if it can carry another request.
@@ -164,12 +211,24 @@ impl Stream<'_> {
                 Event::ResponseHead(meta) => {
                     attempt.meta = Some(meta);
                     self.note_response(attempt);
+                    if self.retry.left > 0
+                        && self.is_failure(self.state.response.status)
+                        && self.may_try_again(&attempt.count.cluster.cluster, attempt)
+                    {
+                        return Ok(Relayed::Failed);
+                    }
                     self.respond(attempt, meta).await?;
                 }
                 Event::ResponseData(count) => self.filter_response_chunk(attempt, count).await?,
                 Event::ResponseEnd => self.filter_response_end(attempt).await?,
                 Event::Finished => return Ok(Relayed::Done(self.after(attempt))),
                 Event::Stale => return Ok(Relayed::StaleConnection),
+                Event::Lost(halt) => {
+                    return match self.may_try_again(&attempt.count.cluster.cluster, attempt) {
+                        true => Ok(Relayed::Failed),
+                        false => Err(halt),
+                    };
+                }
                 Event::Switched => {
                     self.note_response(attempt);
                     return self.tunnel(attempt).await.map(Relayed::Done);
@@ -217,7 +276,11 @@ impl Stream<'_> {
             if attempt.count.status == 0 {
                 attempt.count.report(Outcome::Timeout);
             }
-            return Poll::Ready(Err(Halt::upstream_stalled()));
+            let stalled = Halt::upstream_stalled();
+            return Poll::Ready(match attempt.bound {
+                Bound::Attempt => Ok(Event::Lost(stalled)),
+                Bound::Request => Err(stalled),
+            });
         }
         Poll::Pending
     }
@@ -232,7 +295,7 @@ impl Stream<'_> {
         }
         attempt.armed_at = now;
         let timeouts = &self.listener.config.timeouts;
-        let response = self.response_timeout();
+        let response = self.time_left(attempt);
         let down = match (attempt.upload, attempt.download) {
             (Upload::Reading, Download::Head) => timeouts.request_body_idle,
             (_, Download::Direct(_) | Download::Buffered(_) | Download::Flushing) => timeouts.response_write_idle,
@@ -240,13 +303,30 @@ impl Stream<'_> {
             _ => None,
         };
         let up = match (attempt.upload, attempt.download) {
-            (Upload::Direct(_) | Upload::Buffered(_) | Upload::Flushing, _) => response,
+            (Upload::Again(_) | Upload::Direct(_) | Upload::Buffered(_) | Upload::Flushing, _) => response,
             (Upload::Done | Upload::Broken, Download::Head | Download::Reading) => response,
             _ => None,
         };
         self.timers.down.set(down);
         self.timers.up.set(up);
         self.still_reading();
+    }
+
+    /// How long the upstream may let us wait, now.
+    fn time_left(&self, attempt: &mut Attempt) -> Option<Duration> {
+        attempt.bound = Bound::Request;
+        let whole = self.response_timeout();
+        if attempt.download != Download::Head {
+            return whole;
+        }
+        let whole = whole.map(|whole| whole.saturating_sub(self.retry.spent));
+        match self.retry.per_try {
+            Some(per_try) if whole.is_none_or(|whole| per_try < whole) => {
+                attempt.bound = Bound::Attempt;
+                Some(per_try)
+            }
+            _ => whole,
+        }
     }
 
     fn after(&self, attempt: &Attempt) -> After {

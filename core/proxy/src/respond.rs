@@ -20,6 +20,7 @@ impl Stream<'_> {
     /// Takes the upstream's response through the response filters and starts
     /// it on its way to the client.
     pub(crate) async fn respond(&mut self, attempt: &mut Attempt, meta: ResponseMeta) -> Result<(), Halt> {
+        self.give_cookie();
         self.edit_by_route()?;
         self.response_phase(Some(attempt), meta.body).await?;
         let framing = self.response_framing(meta.body);
@@ -186,11 +187,16 @@ impl Stream<'_> {
         self.state.response.state = HeadState::Sent;
     }
 
-    /// The route's timeout, or else the listener's.
+    /// The route's timeout, or else the listener's; less if the client asked
+    /// for less.
     pub(crate) fn response_timeout(&self) -> Option<Duration> {
         let matched = self.route.and_then(|(id, _)| self.listener.config.routes.matched(id));
         let of_route = matched.and_then(|matched| matched.timeout());
-        of_route.or(self.listener.config.timeouts.response)
+        let configured = of_route.or(self.listener.config.timeouts.response);
+        match self.retry.asked {
+            None => configured,
+            asked => configured.into_iter().chain(asked).min(),
+        }
     }
 
     /// Writes out what waits for the client.

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use sidegate_api::{BodyDirection, EndOfStream, ReceiverPhase, ResetBy, ResponseFlags, RouteLabel, StreamState};
+use sidegate_api::{
+    BodyDirection, EndOfStream, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel, StreamState,
+};
 use sidegate_net::{Deadline, WorkerContext};
 use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta};
 use sidegate_router::{RouteAction, RouteId, VirtualHostId};
@@ -10,9 +12,11 @@ use sidegate_stream::ServerConnection;
 
 use crate::body_pass::BodyPass;
 use crate::chain::FilterChain;
+use crate::choose::NewCookie;
 use crate::forwarding;
 use crate::halt::Halt;
 use crate::hooks::Flow;
+use crate::retry::Retry;
 use crate::target::Target;
 use crate::view::ListenerView;
 
@@ -43,6 +47,8 @@ pub(crate) struct Stream<'a> {
     /// Any bytes, reused.
     pub(crate) scratch: &'a mut Vec<u8>,
     pub(crate) chain: &'a mut FilterChain,
+    /// The request's head as it was before filters of a host saw it; reused.
+    pub(crate) saved: &'a mut RequestHead,
     pub(crate) meta: RequestMeta,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
     /// Where the route sends the request, if it forwards it.
@@ -58,6 +64,9 @@ pub(crate) struct Stream<'a> {
     pub(crate) reset_by: ResetBy,
     pub(crate) course: Course,
     pub(crate) client_side: ClientSide,
+    pub(crate) retry: Retry,
+    /// Made for a client without the cookie that its route hashes.
+    pub(crate) new_cookie: Option<Box<NewCookie>>,
 }
 
 /// The client's half of the connection, as far as that was looked at.

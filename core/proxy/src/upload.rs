@@ -20,7 +20,9 @@ impl Stream<'_> {
         if held {
             self.pass_held(BodyDirection::Request, &plan.request_body, plan.request_body.len()).await?;
         }
-        let framing = if held {
+        let framing = if let Some(before) = self.retry.framing {
+            before
+        } else if held {
             match self.state.request_trailers.is_empty() {
                 true => BodyLength::Length(self.state.request_body.len() as u64),
                 false => BodyLength::Chunked,
@@ -30,12 +32,16 @@ impl Stream<'_> {
         } else {
             self.meta.body
         };
+        self.retry.framing = Some(framing);
         let output = &mut attempt.connection.wire.output;
         encode_request_head(output.head(), &self.state.request, framing, self.meta.expect, self.meta.upgrade);
         output.start_body(framing);
         attempt.connection.offer(self.meta.upgrade);
         self.state.request.state = HeadState::Sent;
-        attempt.upload = if held {
+        attempt.upload = if let Some(rest) = self.retry.rest.take() {
+            attempt.rest = rest;
+            Upload::Again(0)
+        } else if held {
             Upload::Buffered(EndOfStream::End)
         } else if self.has_request_body() {
             Upload::Reading
@@ -72,9 +78,25 @@ impl Stream<'_> {
                     // While the client is silent, what it sent so far goes out.
                     Poll::Pending => wire.poll_flush(cx).map_ok(|()| None),
                 },
+                Upload::Again(sent) => {
+                    let again = self.retry.kept.bytes().get(sent..).unwrap_or_default();
+                    if again.is_empty() {
+                        if attempt.rest == Upload::Flushing {
+                            wire.output.finish(&self.state.request_trailers);
+                        }
+                        attempt.upload = attempt.rest;
+                        continue;
+                    }
+                    let step = wire.output.poll_data(cx, &mut wire.socket, again);
+                    step.map_ok(|count| Some(Upload::Again(sent + count)))
+                }
                 Upload::Direct(left) => {
                     let data = &self.down.wire.input.filled()[..left];
-                    wire.output.poll_data(cx, &mut wire.socket, data).map_ok(|count| {
+                    let step = wire.output.poll_data(cx, &mut wire.socket, data);
+                    if let Poll::Ready(Ok(count)) = step {
+                        self.retry.kept.add(&data[..count]);
+                    }
+                    step.map_ok(|count| {
                         self.down.wire.input.consume(count);
                         Some(if count == left { Upload::Reading } else { Upload::Direct(left - count) })
                     })
@@ -92,6 +114,7 @@ impl Stream<'_> {
                 Upload::Buffered(end) => {
                     let body = &mut self.state.request_body;
                     wire.output.poll_data(cx, &mut wire.socket, body.as_slice()).map_ok(|count| {
+                        self.retry.kept.add(&body.as_slice()[..count]);
                         body.drain(count);
                         Some(Upload::Buffered(end))
                     })
@@ -103,7 +126,10 @@ impl Stream<'_> {
                 Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
                 // The host may have answered before it closed: its response
                 // decides.
-                Poll::Ready(Err(_)) => attempt.upload = Upload::Broken,
+                Poll::Ready(Err(_)) => {
+                    attempt.rest = attempt.upload.left(attempt.rest);
+                    attempt.upload = Upload::Broken;
+                }
             }
         }
     }

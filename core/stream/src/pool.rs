@@ -74,6 +74,11 @@ impl HostPool {
         true
     }
 
+    /// Closes the connection that was idle for longest; whether there was one.
+    pub fn drop_one(&self) -> bool {
+        self.idle.borrow_mut().pop_front().is_some()
+    }
+
     /// Closes connections that are idle for too long or were closed by the
     /// host, and says how many. Called about once a second.
     pub fn sweep(&self, now: Instant) -> usize {

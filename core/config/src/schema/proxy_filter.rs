@@ -98,7 +98,9 @@ pub(crate) static TIMEOUTS: Object = Object::new(
             Shape::Duration,
             "60s",
             "From the end of the request to the response head (504), between two pieces of its body (then cut), and \
-             between two pieces of the request that the host takes. A route's `timeout` takes its place.",
+             between two pieces of the request that the host takes. A route's `timeout` takes its place. All attempts at \
+             a request share it. A client may shorten it for a request by `x-mosn-global-timeout`, and a route's \
+             `retry_timeout` by `x-mosn-try-timeout` (milliseconds); it cannot lengthen them.",
         ),
         own(
             "tunnel_idle",

@@ -4,9 +4,10 @@ use super::{Object, Rule, Shape, key, required};
 
 pub(crate) static RETRY_POLICY: Object = Object::new(
     "retry_policy",
-    "`route.retry_policy`: when a request is sent again, to another host if there is one. Only methods that may be \
-     repeated (GET, HEAD, PUT, DELETE, OPTIONS, TRACE), only bodies up to 64 KiB, and never once a byte of the response \
-     was passed on.",
+    "`route.retry_policy`: when a request is sent again, to another host if there is one, else to the same after a pause \
+     of 25 ms that doubles up to 250 ms. Only methods that may be repeated (GET, HEAD, PUT, DELETE, OPTIONS, TRACE), only \
+     bodies up to 64 KiB, never once a byte of the response was passed on, and only as long as the cluster's \
+     `max_retries` leaves room. A failed connect needs no policy: up to three hosts are tried for any request.",
     &[
         key(
             "retry_on",

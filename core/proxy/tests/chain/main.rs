@@ -5,6 +5,7 @@
 
 mod kit;
 
+mod choices;
 mod connections;
 mod early;
 mod endings;
@@ -13,6 +14,7 @@ mod order;
 mod pending;
 mod request_bodies;
 mod response_bodies;
+mod retries;
 mod snapshots;
 mod statuses;
 mod trailers;

@@ -25,6 +25,7 @@ pub(super) enum Fact {
     ListenerPort,
     UpstreamLocalAddress,
     UpstreamFailure,
+    UpstreamAttempts,
     /// A variable that filters know too.
     Stream(Variable),
 }
@@ -32,7 +33,7 @@ pub(super) enum Fact {
 impl Fact {
     /// MOSN's names and our own. Where there are several for one thing, the
     /// first is the one to recommend.
-    pub(super) const NAMES: [(&str, Fact); 56] = [
+    pub(super) const NAMES: [(&str, Fact); 57] = [
         ("start_time", Fact::StartTime),
         ("duration", Fact::Duration),
         ("request_finished_duration", Fact::Duration),
@@ -79,6 +80,7 @@ impl Fact {
         ("upstream_cluster", Fact::Stream(Variable::ClusterName)),
         ("upstream_host", Fact::Stream(Variable::UpstreamHost)),
         ("upstream_local_address", Fact::UpstreamLocalAddress),
+        ("upstream_attempts", Fact::UpstreamAttempts),
         ("upstream_transport_failure_reason", Fact::UpstreamFailure),
         ("downstream_remote_address", Fact::Stream(Variable::DownstreamRemoteAddress)),
         ("downstream_remote_ip", Fact::Stream(Variable::DownstreamRemoteIp)),
@@ -139,6 +141,7 @@ impl Fact {
             Fact::UpstreamLocalAddress => {
                 Value::word(info.upstream_local.as_ref().map(|address| address.as_str().as_bytes()))
             }
+            Fact::UpstreamAttempts => Value::integer(Some(info.attempts.into()).filter(|count| *count != 0)),
             Fact::UpstreamFailure if is_upstream_failure(completion.flags) && !info.details.is_empty() => {
                 Value::Name(info.details)
             }

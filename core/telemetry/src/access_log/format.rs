@@ -51,6 +51,7 @@ use super::template::{FormatError, Piece, cut};
 /// | `virtual_host`, `route` (`route_name`), `upstream_cluster` | names |
 /// | `upstream_host` | address of the host |
 /// | `upstream_local_address` | our end of the connection to it |
+/// | `upstream_attempts` | hosts that were tried, each as often as it was |
 /// | `downstream_remote_address`, `downstream_remote_ip`, `downstream_local_address` | of the connection |
 /// | `requested_server_name` | of TLS; always absent |
 /// | `request_header_NAME`, `response_header_NAME` | first field of that name; `_` in NAME also matches `-` |

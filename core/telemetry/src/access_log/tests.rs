@@ -32,6 +32,7 @@ fn stream() -> StreamState {
     stream.info.upstream_local = Some(PeerText::new(Address::parse("10.0.0.2:40000").unwrap()).into());
     stream.info.original_target = "/before?x=y".to_owned();
     stream.info.received_us = Some(500);
+    stream.info.attempts = 2;
     stream.info.forwarded_us = Some(600);
     stream.request.headers.add(b"cookie", b"a=1; session=\"x y\"; b").unwrap();
     stream.info.details = "upstream_response_timeout";
@@ -112,6 +113,7 @@ fn facts_are_what_the_stream_knows() {
         ("original_path", "/before", json!("/before")),
         ("path", "/a/b", json!("/a/b")),
         ("listener_port", "80", json!(80)),
+        ("upstream_attempts", "2", json!(2)),
         ("upstream_local_address", "10.0.0.2:40000", json!("10.0.0.2:40000")),
         ("upstream_transport_failure_reason", "upstream_response_timeout", json!("upstream_response_timeout")),
         ("upstream_cluster", "c1", json!("c1")),

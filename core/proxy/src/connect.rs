@@ -1,0 +1,152 @@
+//! A connection to a host: one that waits in the pool, or a fresh one.
+
+use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use sidegate_api::{ResetBy, ResponseFlags};
+use sidegate_net::connect;
+use sidegate_stream::ClientConnection;
+use sidegate_upstream::{Host, Outcome, Overflow, Permit, Resource};
+
+use crate::halt::Halt;
+use crate::stream::Stream;
+use crate::view::ClusterView;
+
+/// Counts one upstream connection for as long as it lives.
+pub(crate) struct ConnectionCount {
+    host: Arc<Host>,
+    _permit: Permit,
+}
+
+impl ConnectionCount {
+    pub(crate) fn new(host: Arc<Host>, permit: Permit) -> Self {
+        host.count(|m| {
+            m.connection_total.inc();
+            m.connection_active.inc();
+        });
+        ConnectionCount { host, _permit: permit }
+    }
+}
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.host.count(|m| {
+            m.connection_active.dec();
+            m.connection_close.inc();
+        });
+    }
+}
+
+/// Why a host cannot be reached.
+#[derive(Clone, Copy)]
+pub(crate) enum Unreachable {
+    /// It refused, or there is no way to it.
+    Refused,
+    /// It did not answer within `connect_timeout`.
+    TimedOut,
+}
+
+impl From<Unreachable> for Halt {
+    fn from(reason: Unreachable) -> Self {
+        match reason {
+            Unreachable::Refused => Halt::upstream(502, "upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT),
+            Unreachable::TimedOut => Halt::upstream(504, "upstream_connect_timeout", ResponseFlags::UPSTREAM_CONNECT),
+        }
+    }
+}
+
+/// Whether a connection that waits in the pool will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Any,
+    /// One from the pool was just found closed.
+    Fresh,
+}
+
+impl ClusterView {
+    /// Refuses what is too much.
+    pub(crate) fn overflow(&self, overflow: Overflow) -> Halt {
+        self.cluster.metrics().request_pending_overflow.inc();
+        let details = match overflow.0 {
+            Resource::Connection => "max_connections",
+            Resource::Pending => "max_pending_requests",
+            Resource::Request => "max_requests",
+            Resource::Retry => "max_retries",
+        };
+        Halt::error(503, details, ResponseFlags::OVERFLOW, ResetBy::Nobody)
+    }
+
+    /// One connection more. At the limit an idle one of this worker to
+    /// another host makes room.
+    pub(crate) fn permit_connection(&self) -> Result<Permit, Overflow> {
+        self.cluster.breakers().connection().or_else(|overflow| match self.pools.iter().any(|pool| pool.drop_one()) {
+            true => self.cluster.breakers().connection(),
+            false => Err(overflow),
+        })
+    }
+}
+
+impl Stream<'_> {
+    /// A connection to the host at `position`, or why it cannot be reached.
+    pub(crate) async fn connection(
+        &mut self,
+        cluster: &ClusterView,
+        position: usize,
+        freshness: Freshness,
+    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
+        if freshness == Freshness::Any {
+            let pool = &cluster.pools[position];
+            let pooled = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
+            if let (Some(connection), _) = pooled {
+                return Ok(Ok(connection));
+            }
+        }
+        self.connect(cluster, position).await
+    }
+
+    /// A fresh connection within the cluster's `connect_timeout`. Also ends
+    /// when the client goes away meanwhile.
+    async fn connect(
+        &mut self,
+        cluster: &ClusterView,
+        position: usize,
+    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
+        let permit = cluster.permit_connection().map_err(|overflow| cluster.overflow(overflow))?;
+        let pending = cluster.cluster.breakers().pending().map_err(|overflow| cluster.overflow(overflow))?;
+        let host = &cluster.cluster.members()[position].host;
+        let started = Instant::now();
+        self.timers.up.set(Some(cluster.cluster.config().connect_timeout));
+        let mut connecting = pin!(connect(host.address()));
+        let socket = poll_fn(|cx| {
+            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
+            }
+            if let Poll::Ready(gone) = self.poll_client_gone(cx) {
+                return Poll::Ready(Err(gone));
+            }
+            self.timers.up.poll(cx).map(|()| Ok(Err(ErrorKind::TimedOut.into())))
+        })
+        .await;
+        self.timers.up.set(None);
+        drop(pending);
+        match socket? {
+            Ok(socket) => {
+                let guard = Box::new(ConnectionCount::new(host.clone(), permit));
+                Ok(Ok(ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard))))
+            }
+            Err(error) => {
+                host.count(|m| m.connection_con_fail.inc());
+                cluster.cluster.report(position, Outcome::ConnectFailure, started);
+                tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
+                Ok(Err(match error.kind() {
+                    ErrorKind::TimedOut => Unreachable::TimedOut,
+                    _ => Unreachable::Refused,
+                }))
+            }
+        }
+    }
+}
