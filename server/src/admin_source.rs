@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
 use sidegate_admin::{AdminSource, ConfigDumpQuery, RunState, SourceError};
-use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_api::{Metrics, ModuleStatus, Series};
 use sidegate_generic_filter::GenericFilter;
-use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging};
+use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, StatsMatcher, collect};
 
 /// The running process.
 pub(crate) struct Process {
     pub(crate) dump: Value,
     pub(crate) metrics: Metrics,
+    pub(crate) matcher: StatsMatcher,
     pub(crate) modules: Arc<GenericFilter>,
     pub(crate) logging: Logging,
     pub(crate) sinks: LogSinks,
@@ -23,11 +24,12 @@ impl Process {
     pub(crate) fn new(
         dump: Value,
         metrics: Metrics,
+        matcher: StatsMatcher,
         modules: Arc<GenericFilter>,
         logging: Logging,
         sinks: LogSinks,
     ) -> Self {
-        Process { dump, metrics, modules, logging, sinks, state: AtomicU8::new(RunState::Starting as u8) }
+        Process { dump, metrics, matcher, modules, logging, sinks, state: AtomicU8::new(RunState::Starting as u8) }
     }
 
     pub(crate) fn set_state(&self, state: RunState) {
@@ -81,8 +83,8 @@ impl AdminSource for Process {
         })
     }
 
-    fn metrics(&self) -> Metrics {
-        self.metrics.clone()
+    fn stats(&self) -> Vec<Series> {
+        collect(&self.metrics, &self.matcher)
     }
 
     fn run_state(&self) -> RunState {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_admin::{AdminServer, AdminToken, RunState};
+use sidegate_admin::{AdminServer, AdminToken, MetricsPage, MetricsServer, RunState};
 use sidegate_api::Address;
-use sidegate_config::{Config, LoadMode};
+use sidegate_config::{Config, LoadMode, MetricsSink};
 use sidegate_net::{AcceptHandle, BoundListener, RunPhase, Workers, bind, start_accepting};
 use sidegate_proxy::ProxyService;
 use sidegate_telemetry::{LogSinks, Logging};
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 /// Binds everything, serves until told to end, and drains.
 fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) -> Result<(), Failure> {
     let Loaded { config, workers: count, metrics, modules } = loaded;
-    let Config { graceful_timeout, listeners, clusters, admin, warnings, dump, .. } = config;
+    let Config { graceful_timeout, listeners, clusters, admin, metrics: shown, warnings, dump, .. } = config;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
@@ -78,9 +78,10 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
         Some(admin) => Some(AdminServer::bind(&admin.address).map_err(|e| Box::new(e) as Failure)?),
         None => None,
     };
+    let pages = bind_pages(shown.sinks)?;
     let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, sidegate_memory::give_back)
         .map_err(|e| Box::new(e) as Failure)?;
-    let process = Arc::new(Process::new(dump, metrics, modules, logging.clone(), sinks.clone()));
+    let process = Arc::new(Process::new(dump, metrics, shown.matcher, modules, logging.clone(), sinks.clone()));
     let addresses = addresses(&bound);
     let admin_address = admin.as_ref().map(|admin| admin.local_address().clone());
     let accepting = start_accepting(bound, &workers).map_err(failed("start accepting"))?;
@@ -92,10 +93,16 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
         tracing::info!(%address, "admin");
     }
     tracing::info!(version = sidegate_api::VERSION, workers = count, pid = std::process::id(), "running");
+    let page_addresses: Vec<Address> = pages.iter().map(|(server, _)| server.local_address().clone()).collect();
+    for address in &page_addresses {
+        tracing::info!(%address, "metrics");
+    }
     let (stop_admin, stopped) = watch::channel(false);
+    let pages: Vec<_> =
+        pages.into_iter().map(|page| control.spawn(run_page(page, process.clone(), stopped.clone()))).collect();
     let admin = control.spawn(run_admin(admin, process.clone(), token, stopped));
     if let Some(path) = &args.ready_file {
-        ready::write(path, &addresses, admin_address.as_ref())
+        ready::write(path, &addresses, admin_address.as_ref(), &page_addresses)
             .map_err(|e| Box::new(format!("cannot write {}: {e}", path.display())) as Failure)?;
     }
     control.block_on(async {
@@ -110,6 +117,11 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
         stop_admin.send_replace(true);
         if admin.await.is_err() {
             tracing::error!("the admin interface ended by a panic");
+        }
+        for page in pages {
+            if page.await.is_err() {
+                tracing::error!("a page of metrics ended by a panic");
+            }
         }
     });
     tracing::info!("ended");
@@ -128,6 +140,25 @@ async fn run_admin(
     };
     if let Err(error) = admin.run(process, token, shutdown).await {
         tracing::error!(%error, "the admin interface ended");
+    }
+}
+
+type BoundPage = (MetricsServer, MetricsPage);
+
+fn bind_pages(sinks: Vec<MetricsSink>) -> Result<Vec<BoundPage>, Failure> {
+    let bind = |sink: MetricsSink| {
+        let server = MetricsServer::bind(&sink.address).map_err(|e| Box::new(e) as Failure)?;
+        Ok((server, MetricsPage { endpoint: sink.endpoint, options: sink.options }))
+    };
+    sinks.into_iter().map(bind).collect()
+}
+
+async fn run_page((server, page): BoundPage, process: Arc<Process>, mut stopped: watch::Receiver<bool>) {
+    let shutdown = async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = server.run(process, page, shutdown).await {
+        tracing::error!(%error, "a page of metrics ended");
     }
 }
 

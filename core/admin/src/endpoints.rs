@@ -12,6 +12,8 @@ use crate::{AdminSource, AdminToken, handlers};
 pub(crate) struct Call<'a> {
     pub(crate) source: &'a dyn AdminSource,
     pub(crate) query: Query,
+    /// Value of the `accept` field.
+    pub(crate) accept: Option<&'a str>,
     /// Empty for endpoints that read.
     pub(crate) body: &'a [u8],
 }
@@ -92,8 +94,12 @@ const fn changes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) 
 pub(crate) static ENDPOINTS: [Endpoint; 17] = [
     reads("/", "this list", handlers::index),
     reads("/ready", "200 while taking traffic, else 503", handlers::ready),
-    reads("/stats/prometheus", "metrics in Prometheus' text format", handlers::prometheus),
-    reads("/metrics", "the same", handlers::prometheus),
+    reads(
+        "/stats/prometheus",
+        "metrics in Prometheus' text format, or OpenMetrics for those who accept it",
+        handlers::metrics,
+    ),
+    reads("/metrics", "the same", handlers::metrics),
     reads("/api/v1/version", "version", handlers::version),
     reads("/api/v1/states", "process id and state (6 = running, 7 = draining)", handlers::states),
     reads(
@@ -103,12 +109,16 @@ pub(crate) static ENDPOINTS: [Endpoint; 17] = [
     ),
     reads("/api/v1/modules", "loaded modules", handlers::modules),
     reads("/api/v1/stats", "metrics as JSON; ?key= part of type.label.value.key", handlers::stats),
-    reads("/api/v1/stats_glob", "metrics as lines; ?key= pattern with * and ?", handlers::stats_glob),
+    reads(
+        "/api/v1/stats_glob",
+        "metrics of all listeners together as lines; ?key= any, by a pattern with * and ?",
+        handlers::stats_glob,
+    ),
     reads("/api/v1/get_loglevel", "level of each log", handlers::get_log_level),
     changes("/api/v1/update_loglevel", "{\"log_path\":, \"log_level\":}", handlers::update_log_level),
     changes("/api/v1/enable_log", "switches the log whose path is the body on", handlers::enable_log),
     changes("/api/v1/disable_log", "switches it off", handlers::disable_log),
-    reads("/api/v1/features", "feature gates; there are none", handlers::features),
+    reads("/api/v1/features", "feature gates; there are none; ?key= whether it is on", handlers::features),
     reads("/api/v1/env", "environment; never shown", handlers::env),
     reads("/api/v1/plugin", "multi-process plugins; there are none", handlers::plugin),
 ];

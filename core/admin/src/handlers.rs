@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use sidegate_telemetry::{LogLevel, LogSwitch, exposition, stats_flat, stats_json};
+use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, stats_flat, stats_json};
 
 use crate::endpoints::{Call, ENDPOINTS};
 use crate::query::glob;
@@ -24,8 +24,10 @@ pub(crate) fn ready(call: &Call<'_>) -> Reply {
     }
 }
 
-pub(crate) fn prometheus(call: &Call<'_>) -> Reply {
-    Reply::exposition(exposition(&call.source.metrics(), &call.source.version()))
+pub(crate) fn metrics(call: &Call<'_>) -> Reply {
+    let format = PageFormat::negotiate(call.accept);
+    let options = PageOptions::default();
+    Reply::metrics(page(&call.source.stats(), &call.source.version(), &options, format), format)
 }
 
 pub(crate) fn version(call: &Call<'_>) -> Reply {
@@ -96,7 +98,7 @@ pub(crate) fn modules(call: &Call<'_>) -> Reply {
 }
 
 pub(crate) fn stats(call: &Call<'_>) -> Reply {
-    let series = call.source.metrics().read();
+    let series = call.source.stats();
     let Some(key) = call.query.get("key") else {
         return Reply::json(&stats_json(&series));
     };
@@ -119,12 +121,15 @@ fn keep_matching(value: &mut Value, path: &str, is_wanted: &dyn Fn(&str) -> bool
     });
 }
 
+/// MOSN's "glob" is short for global. Asked with a pattern, which MOSN knows
+/// nothing of, it shows whatever has such a name.
 pub(crate) fn stats_glob(call: &Call<'_>) -> Reply {
-    let pattern = call.query.get("key").unwrap_or("*");
-    let lines = stats_flat(&call.source.metrics().read())
-        .into_iter()
-        .filter(|(name, _)| glob(pattern, name))
-        .map(|(name, value)| format!("{name}:{value}\n"));
+    const GLOBAL: &str = "downstream.proxy.global.";
+    let stats = stats_flat(&call.source.stats());
+    let lines = stats.iter().filter_map(|(name, value)| match call.query.get("key") {
+        Some(pattern) => glob(pattern, name).then(|| format!("{name}:{value}\n")),
+        None => name.strip_prefix(GLOBAL).map(|key| format!("{key}:{value}\n")),
+    });
     Reply::ok(lines.collect::<String>())
 }
 
@@ -148,7 +153,7 @@ pub(crate) fn update_log_level(call: &Call<'_>) -> Reply {
     match call.source.set_log_level(path, level) {
         Ok(()) => {
             tracing::info!(path, %level, "admin: log level changed");
-            Reply::ok("update log level success")
+            Reply::ok("update logger success")
         }
         Err(error) => error.into(),
     }
@@ -170,8 +175,8 @@ fn switch_log(call: &Call<'_>, to: LogSwitch) -> Reply {
         Ok(()) => {
             tracing::info!(path, ?to, "admin: log switched");
             Reply::ok(match to {
-                LogSwitch::On => "enable log success",
-                LogSwitch::Off => "disable log success",
+                LogSwitch::On => "enable logger success",
+                LogSwitch::Off => "disable logger success",
             })
         }
         Err(error) => error.into(),
@@ -189,8 +194,12 @@ fn log_path(body: &[u8]) -> Option<String> {
     (!path.is_empty()).then_some(path)
 }
 
-pub(crate) fn features(_: &Call<'_>) -> Reply {
-    Reply::json(&json!({}))
+/// There are no gates, so that each is off.
+pub(crate) fn features(call: &Call<'_>) -> Reply {
+    match call.query.pairs().next() {
+        Some(_) => Reply::ok("false"),
+        None => Reply::json(&json!({})),
+    }
 }
 
 /// MOSN shows any variable; a process's environment holds its secrets.

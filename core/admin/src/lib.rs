@@ -13,12 +13,14 @@ mod handlers;
 mod query;
 mod reply;
 mod server;
+mod sites;
 mod source;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
-pub use server::{AdminServer, BindError};
+pub use server::BindError;
+pub use sites::{AdminServer, MetricsPage, MetricsServer};
 pub use source::{AdminSource, ConfigDumpQuery, RunState, SourceError};
 pub use token::{AdminToken, TokenError};

@@ -5,6 +5,7 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
+use sidegate_telemetry::PageFormat;
 
 use crate::SourceError;
 
@@ -39,10 +40,9 @@ impl Reply {
         Reply { status: StatusCode::OK, content_type: "application/json", body: format!("{value:#}\n"), allow: None }
     }
 
-    /// Prometheus' text format.
-    pub(crate) fn exposition(text: String) -> Self {
-        let content_type = "text/plain; version=0.0.4; charset=utf-8";
-        Reply { status: StatusCode::OK, content_type, body: text, allow: None }
+    /// A page of metrics.
+    pub(crate) fn metrics(text: String, format: PageFormat) -> Self {
+        Reply { status: StatusCode::OK, content_type: format.content_type(), body: text, allow: None }
     }
 
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {

@@ -1,7 +1,7 @@
 //! What the admin interface asks the rest of the proxy.
 
 use serde_json::Value;
-use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_api::{ModuleStatus, Series};
 use sidegate_telemetry::{LogLevel, LogSwitch};
 
 /// The proxy as the admin interface sees it. Methods are called on the control
@@ -15,8 +15,8 @@ pub trait AdminSource: Send + Sync {
     /// The configuration that runs, or a part of it, without secrets.
     fn config_dump(&self, query: &ConfigDumpQuery) -> Result<Value, SourceError>;
 
-    /// All metrics.
-    fn metrics(&self) -> Metrics;
+    /// The statistics that are to be shown.
+    fn stats(&self) -> Vec<Series>;
 
     /// What the process is doing.
     fn run_state(&self) -> RunState;

@@ -33,6 +33,8 @@ fn each_reading_endpoint_answers_as_mosn_does() {
         ("/api/v1/version", 200, "sidegate version: 9.8.7\n"),
         ("/ready", 200, "ready\n"),
         ("/api/v1/features", 200, "{}\n"),
+        ("/api/v1/features?key=auto_config", 200, "false\n"),
+        ("/api/v1/stats_glob", 200, "request_total:3\nrequest_active:1\n"),
         ("/api/v1/plugin?status=all", 200, ""),
         ("/api/v1/plugin?enable=x", 400, "plugin x no register\n"),
         ("/api/v1/env", 400, "key= is missing\n"),
@@ -140,7 +142,7 @@ fn logs_are_changed_from_loopback() {
     let level = "/api/v1/update_loglevel";
     assert_eq!(
         change(level, r#"{"log_path": "stderr", "log_level": "debug"}"#),
-        (200, "update log level success\n".to_owned())
+        (200, "update logger success\n".to_owned())
     );
     assert_eq!(change(level, r#"{"log_path": "nowhere", "log_level": "DEBUG"}"#).0, 404);
     let (status, text) = change(level, r#"{"log_path": "stderr", "log_level": "LOUD"}"#);
@@ -148,8 +150,8 @@ fn logs_are_changed_from_loopback() {
     for body in ["", "{", "[]", "3", r#"{"log_path": 3, "log_level": "INFO"}"#] {
         assert_eq!(change(level, body).0, 400, "{body}");
     }
-    assert_eq!(change("/api/v1/disable_log", "stderr\n"), (200, "disable log success\n".to_owned()));
-    assert_eq!(change("/api/v1/enable_log", r#"{"log_path": "stderr"}"#), (200, "enable log success\n".to_owned()));
+    assert_eq!(change("/api/v1/disable_log", "stderr\n"), (200, "disable logger success\n".to_owned()));
+    assert_eq!(change("/api/v1/enable_log", r#"{"log_path": "stderr"}"#), (200, "enable logger success\n".to_owned()));
     assert_eq!(change("/api/v1/enable_log", "").0, 400);
     assert_eq!(
         fake.changes(),
@@ -248,7 +250,9 @@ fn an_address_in_use_is_named() {
     let server = Running::start(Fake::new(), None);
     let error = AdminServer::bind(server.address()).unwrap_err();
     assert!(
-        error.to_string().starts_with(&format!("cannot listen on admin address {}: ", server.address())),
+        error
+            .to_string()
+            .starts_with(&format!("cannot listen on {} for the admin interface or metrics: ", server.address())),
         "{error}"
     );
     let missing = Address::Unix(PathBuf::from("/nonexistent-folder/a.sock"));

@@ -32,7 +32,7 @@ mod schema;
 pub use diagnostic::{ConfigErrors, Diagnostic, kind};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
-pub use resolve::{AccessLogConfig, AdminConfig, Config, Listener, LoadMode};
+pub use resolve::{AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink};
 pub use schema::{json_schema, reference};
 pub use sidegate_api::duration::{DurationError, parse_duration};
 

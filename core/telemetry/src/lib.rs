@@ -23,7 +23,9 @@ mod timestamp;
 pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds};
 pub use downstream::DownstreamStats;
 pub use log::{LogConfig, LogLevel, Logging};
-pub use render::{exposition, process_text, prometheus, stats_flat, stats_json};
+pub use render::{
+    PageFormat, PageOptions, Percentile, ProcessFigures, StatsMatcher, collect, page, stats_flat, stats_json,
+};
 pub use rotation::{LogCompression, LogRotation, RotationError};
 pub use sink::{FlushOutcome, LogSink, LogSinks, LogSwitch};
 pub use target::{LogError, LogTarget};

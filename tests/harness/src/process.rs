@@ -33,6 +33,7 @@ pub struct Proxy {
     listeners: Value,
     /// `IP:port` or `unix:PATH`.
     admin: Option<String>,
+    metrics: Vec<String>,
     exited: Option<ExitStatus>,
 }
 
@@ -73,7 +74,7 @@ impl Proxy {
         command.stderr(File::create(dir.join("stderr.log")).unwrap());
         let child =
             command.spawn().map_err(|e| format!("cannot start {}: {e}; run `make build` first", binary.display()))?;
-        let mut proxy = Proxy { child, dir, listeners: Value::Null, admin: None, exited: None };
+        let mut proxy = Proxy { child, dir, listeners: Value::Null, admin: None, metrics: Vec::new(), exited: None };
         proxy.await_ready(&ready)?;
         Ok(proxy)
     }
@@ -102,6 +103,12 @@ impl Proxy {
     #[track_caller]
     pub fn admin_text(&self) -> &str {
         self.admin.as_deref().expect("the configuration has no admin")
+    }
+
+    /// Addresses of the pages of metrics, in configured order.
+    #[track_caller]
+    pub fn metrics(&self) -> Vec<SocketAddr> {
+        self.metrics.iter().map(|address| address.parse().expect("an IP address and port")).collect()
     }
 
     /// Process id.
@@ -219,6 +226,8 @@ impl Proxy {
                 }
                 self.admin = value["admin"].as_str().map(str::to_owned);
                 self.listeners = value["listeners"].clone();
+                let pages = value["metrics"].as_array().into_iter().flatten();
+                self.metrics = pages.filter_map(Value::as_str).map(str::to_owned).collect();
                 return Ok(());
             }
             if let Some(status) = self.try_exit() {

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use sidegate_api::Address;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// The admin address cannot be listened on.
+/// An address of the admin interface or of metrics cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on admin address {address}: {source}")]
+#[error("cannot listen on {address} for the admin interface or metrics: {source}")]
 pub struct BindError {
     /// The address.
     pub address: Address,

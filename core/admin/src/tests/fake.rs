@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use sidegate_api::{Metrics, ModuleStatus};
-use sidegate_telemetry::{LogLevel, LogSwitch};
+use sidegate_api::{Metrics, ModuleStatus, Series};
+use sidegate_telemetry::{LogLevel, LogSwitch, StatsMatcher, collect};
 
 use crate::{AdminSource, ConfigDumpQuery, RunState, SourceError};
 
@@ -58,8 +58,8 @@ impl AdminSource for Fake {
         }
     }
 
-    fn metrics(&self) -> Metrics {
-        self.metrics.clone()
+    fn stats(&self) -> Vec<Series> {
+        collect(&self.metrics, &StatsMatcher::default())
     }
 
     fn run_state(&self) -> RunState {

@@ -21,3 +21,17 @@ pub(super) fn checked(cursor: &Cursor<'_>, address: Address) -> Option<Address> 
     }
     Some(address)
 }
+
+/// An IP address, by default all IPv4 ones, with a port.
+pub(super) fn ip_and_port(host: Option<&Cursor<'_>>, port: u64) -> Option<Address> {
+    let text = match host {
+        Some(cursor) => cursor.string()?,
+        None => "",
+    };
+    let bracketed = if text.contains(':') && !text.starts_with('[') { format!("[{text}]") } else { text.to_owned() };
+    let address = Address::parse(&format!("{bracketed}:{port}")).ok().filter(|a| matches!(a, Address::Tcp(_)));
+    if let (None, Some(host)) = (&address, host) {
+        host.mismatch(kind::BAD_VALUE, "an IP address or localhost");
+    }
+    address
+}

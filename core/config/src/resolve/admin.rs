@@ -2,7 +2,7 @@
 
 use sidegate_api::Address;
 
-use super::address::checked;
+use super::address::{checked, ip_and_port};
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -61,17 +61,7 @@ fn socket_address(mut object: ObjectReader<'_>) -> Option<Address> {
     let host = object.get("address");
     let port = object.required("port_value").and_then(|c| c.integer());
     object.finish();
-    let text = match &host {
-        Some(cursor) => cursor.string()?,
-        None => "",
-    };
-    let port = port?;
-    let bracketed = if text.contains(':') && !text.starts_with('[') { format!("[{text}]") } else { text.to_owned() };
-    let address = Address::parse(&format!("{bracketed}:{port}")).ok().filter(|a| matches!(a, Address::Tcp(_)));
-    if let (None, Some(host)) = (&address, &host) {
-        host.mismatch(kind::BAD_VALUE, "an IP address or localhost");
-    }
-    address
+    ip_and_port(host.as_ref(), port?)
 }
 
 /// A token travels in a header, alone.

@@ -11,6 +11,7 @@ mod forward;
 mod header_ops;
 mod listener;
 mod metadata;
+mod metrics;
 mod modules;
 mod names;
 mod proxy_filter;
@@ -39,6 +40,7 @@ use sidegate_upstream::ClusterConfig;
 
 pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
+pub use metrics::{MetricsConfig, MetricsSink};
 pub(crate) use server::processor;
 
 use crate::diagnostic::{ConfigErrors, Diagnostic, Report};
@@ -67,6 +69,8 @@ pub struct Config {
     pub routers: Vec<Arc<RouteTable>>,
     /// The admin listener; `None`: there is none.
     pub admin: Option<AdminConfig>,
+    /// What is shown of statistics, and where beside the admin interface.
+    pub metrics: MetricsConfig,
     /// What was worth a warning, in file order.
     pub warnings: Vec<Diagnostic>,
     /// The file as it was read, without secrets.
@@ -168,6 +172,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     if let Some(Some((admin, at))) = &admin {
         taken.check_address(at, &admin.address);
     }
+    let metrics = top.get("metrics").map(|cursor| metrics::metrics(&cursor, &mut taken));
     top.finish();
     let server = server?;
     check_references(&server, registry, env);
@@ -192,6 +197,10 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
         admin: match admin {
             Some(admin) => Some(admin?.0),
             None => None,
+        },
+        metrics: match metrics {
+            Some(metrics) => metrics?,
+            None => MetricsConfig::default(),
         },
         warnings: Vec::new(),
         dump: serde_json::Value::Null,

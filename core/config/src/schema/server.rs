@@ -1,6 +1,6 @@
 //! The top of the file and its only server.
 
-use super::{ADMIN, CLUSTER_MANAGER, Key, LISTENER, Object, ROUTER, Shape, key, refused, required, warned};
+use super::{ADMIN, CLUSTER_MANAGER, Key, LISTENER, METRICS, Object, ROUTER, Shape, key, refused, required, warned};
 
 pub(crate) static TOP: Object = Object::new(
     "top",
@@ -14,13 +14,18 @@ pub(crate) static TOP: Object = Object::new(
             "no admin interface",
             "The admin interface: metrics, state, log levels, modules.",
         ),
+        key(
+            "metrics",
+            Shape::Object(&METRICS),
+            "metrics are on the admin interface alone",
+            "What is shown of statistics, and where.",
+        ),
         refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
         refused("static_resources", "clusters are read from `cluster_manager` alone"),
         warned("disable_upgrade", "there is no live upgrade to switch off"),
         warned("close_graceful", "there is no live upgrade to switch off"),
         warned("tracing", "there are no traces"),
-        warned("metrics", "metrics are served by the admin listener, at /stats/prometheus"),
-        warned("pprof", "there is no Go runtime to profile"),
+        warned("pprof", "there is no Go runtime to profile; nothing listens on its port"),
         warned("third_part_codec", "there are no loadable codecs"),
         warned("third_part_codecs", "there are no loadable codecs"),
         warned("node", "there is no xDS"),

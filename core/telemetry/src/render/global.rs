@@ -1,28 +1,27 @@
 //! Sums over listeners that MOSN's users know as `{proxy="global"}`.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use sidegate_api::{Series, SeriesValue};
 
-/// `series`, with a `{proxy="global"}` series before the first of each
-/// `downstream_*{listener="…"}` family.
-pub(super) fn with_global(series: &[Series]) -> Vec<Cow<'_, Series>> {
+/// `series`, with a `{proxy="global"}` series for each
+/// `downstream_*{listener="…"}` family in front.
+pub(super) fn with_global(series: Vec<Series>) -> Vec<Series> {
     let mut sums: Vec<Series> = Vec::new();
-    let mut index_of: HashMap<&str, usize> = HashMap::new();
+    let mut index_of: HashMap<Arc<str>, usize> = HashMap::new();
     for one in series.iter().filter(|s| is_of_listener(s)) {
-        match index_of.get(&*one.name) {
+        match index_of.get(&one.name) {
             Some(&index) => add(&mut sums[index].value, &one.value),
             None => {
-                index_of.insert(&one.name, sums.len());
+                index_of.insert(one.name.clone(), sums.len());
                 let labels = Arc::from([("proxy".to_owned(), "global".to_owned())]);
                 sums.push(Series { name: one.name.clone(), labels, value: one.value.clone() });
             }
         }
     }
-    let sums = sums.into_iter().map(Cow::Owned);
-    sums.chain(series.iter().map(Cow::Borrowed)).collect()
+    sums.extend(series);
+    sums
 }
 
 fn is_of_listener(series: &Series) -> bool {

@@ -3,8 +3,6 @@
 use serde_json::{Map, Value};
 use sidegate_api::{Series, SeriesValue};
 
-use super::global::with_global;
-
 /// The series as `{type: {"label.value": {key: "value"}}}`: the type is a
 /// name's first word, the key the rest. A histogram gives `key_count` and
 /// `key_sum`. Series without labels stand under `global`.
@@ -28,7 +26,7 @@ pub fn stats_flat(series: &[Series]) -> Vec<(String, String)> {
 }
 
 fn each(series: &[Series], mut take: impl FnMut(&str, &str, &str, String)) {
-    for one in with_global(series) {
+    for one in series {
         let (kind, key) = one.name.split_once('_').unwrap_or(("", &one.name));
         let labels = if one.labels.is_empty() {
             "global".to_owned()

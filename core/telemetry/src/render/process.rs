@@ -2,27 +2,19 @@
 
 use std::fs;
 
-use super::prometheus::{put, write_family, write_label_value};
+use super::prometheus::{Kind, Page};
 
-/// `process_*` and `sidegate_build_info` in Prometheus' text format. Figures
-/// that the system does not give are left out.
-pub fn process_text(version: &str) -> String {
-    let mut out = String::new();
-    let mut figure = |name: &str, kind: &str, help: &str, value: Option<f64>| {
+/// Adds `process_*`. Figures that the system does not give are left out.
+pub(super) fn write_process(page: &mut Page) {
+    let mut figure = |name: &str, kind: Kind, help: &str, value: Option<f64>| {
         if let Some(value) = value {
-            write_family(&mut out, name, kind, Some(help));
-            put(&mut out, format_args!("{name} {value}\n"));
+            page.figure(name, kind, help, value);
         }
     };
-    figure("process_cpu_seconds_total", "counter", "User and system CPU time in seconds.", Some(cpu_seconds()));
-    figure("process_resident_memory_bytes", "gauge", "Resident memory in bytes.", resident_bytes());
-    figure("process_open_fds", "gauge", "Open file descriptors.", open_fds());
-    figure("process_start_time_seconds", "gauge", "Start of the process in seconds since 1970.", start_seconds());
-    write_family(&mut out, "sidegate_build_info", "gauge", Some("Always 1; the label tells the version."));
-    out.push_str("sidegate_build_info{version=\"");
-    write_label_value(&mut out, version);
-    out.push_str("\"} 1\n");
-    out
+    figure("process_cpu_seconds_total", Kind::Counter, "User and system CPU time in seconds.", Some(cpu_seconds()));
+    figure("process_resident_memory_bytes", Kind::Gauge, "Resident memory in bytes.", resident_bytes());
+    figure("process_open_fds", Kind::Gauge, "Open file descriptors.", open_fds());
+    figure("process_start_time_seconds", Kind::Gauge, "Start of the process in seconds since 1970.", start_seconds());
 }
 
 fn cpu_seconds() -> f64 {

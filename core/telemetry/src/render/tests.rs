@@ -3,6 +3,20 @@ use sidegate_api::Metrics;
 
 use super::*;
 
+fn all(metrics: &Metrics) -> Vec<Series> {
+    collect(metrics, &StatsMatcher::default())
+}
+
+/// The page without what stands on every one.
+fn shown(metrics: &Metrics, format: PageFormat, percentiles: &[u64]) -> String {
+    let percentiles = percentiles.iter().map(|number| Percentile::new(*number).unwrap()).collect();
+    let options = PageOptions { process: ProcessFigures::Hidden, percentiles };
+    let text = page(&all(metrics), "1.2.3", &options, format);
+    let build = "# HELP sidegate_build_info Always 1; the label tells the version.\n# TYPE sidegate_build_info gauge\n\
+                 sidegate_build_info{version=\"1.2.3\"} 1\n";
+    text.strip_prefix(build).unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
 fn sample() -> Metrics {
     let metrics = Metrics::new(1);
     metrics.counter("downstream_request_total", &[("listener", "a")]).unwrap().add(3);
@@ -24,7 +38,7 @@ sidegate_x_total 1
 # TYPE upstream_host_weight gauge
 upstream_host_weight{cluster="c",host="1.2.3.4:5"} -2
 "#;
-    assert_eq!(prometheus(&sample().read()), expected);
+    assert_eq!(shown(&sample(), PageFormat::Prometheus, &[]), expected);
 }
 
 #[test]
@@ -34,11 +48,14 @@ fn histograms_are_cumulative_and_summed() {
         let histogram = metrics.histogram("downstream_request_time", &[("listener", listener)]).unwrap();
         values.into_iter().for_each(|value| histogram.observe(value));
     }
-    let text = prometheus(&metrics.read());
+    let text = shown(&metrics, PageFormat::Prometheus, &[]);
     assert_eq!(text.matches("# TYPE").count(), 1);
     assert!(text.contains("# TYPE downstream_request_time histogram\n"));
     let global: Vec<&str> = text.lines().filter(|line| line.contains("proxy=\"global\"")).collect();
-    let bounds = ["0.25", "0.5", "1", "2.5", "5", "10", "25", "50", "100", "250", "500", "1000", "5000", "10000"];
+    let bounds = [
+        "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "25.0", "50.0", "100.0", "250.0", "500.0", "1000.0", "5000.0",
+        "10000.0",
+    ];
     let mut expected: Vec<String> = bounds
         .into_iter()
         .map(|bound| {
@@ -55,7 +72,7 @@ fn histograms_are_cumulative_and_summed() {
 #[test]
 fn json_is_nested_as_in_mosn() {
     assert_eq!(
-        stats_json(&sample().read()),
+        stats_json(&all(&sample())),
         json!({
             "downstream": {
                 "proxy.global": {"request_total": "7"},
@@ -66,13 +83,13 @@ fn json_is_nested_as_in_mosn() {
             "upstream": {"cluster.c.host.1.2.3.4:5": {"host_weight": "-2"}},
         })
     );
-    let flat = stats_flat(&sample().read());
+    let flat = stats_flat(&all(&sample()));
     assert!(flat.contains(&("upstream.cluster.c.host.1.2.3.4:5.host_weight".to_owned(), "-2".to_owned())));
 }
 
 #[test]
 fn process_figures_are_plausible() {
-    let text = process_text("1.2.3");
+    let text = page(&[], "1.2.3", &PageOptions::default(), PageFormat::Prometheus);
     let figure = |name: &str| -> f64 {
         let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
         line.rsplit_once(' ').unwrap().1.parse().unwrap()
@@ -84,4 +101,85 @@ fn process_figures_are_plausible() {
     let age = now - figure("process_start_time_seconds");
     assert!((-2.0..3600.0).contains(&age), "{age}");
     assert!(text.ends_with("sidegate_build_info{version=\"1.2.3\"} 1\n"));
+}
+
+#[test]
+fn percentiles_are_levels_of_their_own() {
+    let metrics = Metrics::new(1);
+    let histogram = metrics.histogram("downstream_request_time", &[("listener", "a")]).unwrap();
+    (0..100).for_each(|_| histogram.observe(7.0));
+    metrics.histogram("upstream_request_duration_time", &[("cluster", "c")]).unwrap();
+    let text = shown(&metrics, PageFormat::Prometheus, &[50, 99]);
+    let levels: Vec<&str> = text.lines().skip_while(|line| !line.contains("_percentile")).collect();
+    assert_eq!(
+        levels,
+        [
+            "# HELP downstream_request_time_percentile Estimated percentiles of all requests so far, in milliseconds.",
+            "# TYPE downstream_request_time_percentile gauge",
+            "downstream_request_time_percentile{proxy=\"global\",percentile=\"P50\"} 7.5",
+            "downstream_request_time_percentile{proxy=\"global\",percentile=\"P99\"} 9.95",
+            "downstream_request_time_percentile{listener=\"a\",percentile=\"P50\"} 7.5",
+            "downstream_request_time_percentile{listener=\"a\",percentile=\"P99\"} 9.95",
+        ]
+    );
+}
+
+#[test]
+fn open_metrics_has_the_same_series() {
+    let metrics = sample();
+    metrics.counter("downstream_connection_destroy", &[("listener", "a")]).unwrap().add(2);
+    metrics.histogram("downstream_request_time", &[("listener", "a")]).unwrap().observe(1.0);
+    metrics.counter("downstream_request_time_total", &[("listener", "a")]).unwrap().add(1000);
+    let plain = shown(&metrics, PageFormat::Prometheus, &[99]);
+    let open = shown(&metrics, PageFormat::OpenMetrics, &[99]);
+    let samples =
+        |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(samples(&open), samples(&plain));
+    assert!(open.ends_with("\n# EOF\n") && !plain.contains("EOF"));
+    let types: Vec<&str> = open.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert_eq!(
+        types,
+        [
+            "downstream_request counter",
+            "downstream_connection_destroy unknown",
+            "downstream_request_time histogram",
+            "downstream_request_time_total unknown",
+            "sidegate_x counter",
+            "upstream_host_weight gauge",
+            "downstream_request_time_percentile gauge",
+        ]
+    );
+}
+
+#[test]
+fn the_format_is_what_the_caller_takes() {
+    for (accept, format) in [
+        (None, PageFormat::Prometheus),
+        (Some("*/*"), PageFormat::Prometheus),
+        (Some("text/plain;version=0.0.4;q=0.3"), PageFormat::Prometheus),
+        (Some("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3"), PageFormat::OpenMetrics),
+        (Some("text/plain, Application/OpenMetrics-Text"), PageFormat::OpenMetrics),
+        (Some("application/openmetrics-text; q=0"), PageFormat::Prometheus),
+    ] {
+        assert_eq!(PageFormat::negotiate(accept), format, "{accept:?}");
+    }
+}
+
+#[test]
+fn what_the_matcher_excludes_is_not_there() {
+    let metrics = sample();
+    let names = |matcher: StatsMatcher| {
+        let series = collect(&metrics, &matcher);
+        series.iter().map(|one| format!("{}{}", one.name, one.labels.len())).collect::<Vec<_>>()
+    };
+    let exclude = |labels: &[&str], keys: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        names(StatsMatcher::Exclude { labels: owned(labels), keys: owned(keys) })
+    };
+    let total = "downstream_request_total1";
+    assert_eq!(exclude(&[], &[]), [total, total, "sidegate_x_total0", total, "upstream_host_weight2"]);
+    assert_eq!(exclude(&["listener", "host"], &[]), [total, "sidegate_x_total0"], "the sum stays");
+    assert_eq!(exclude(&["proxy"], &["x_total", "upstream_host_weight"]), [total, total]);
+    assert_eq!(exclude(&[], &["request_total", "weight"]), ["sidegate_x_total0", "upstream_host_weight2"]);
+    assert_eq!(names(StatsMatcher::RejectAll), Vec::<String>::new());
 }

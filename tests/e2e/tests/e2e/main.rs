@@ -25,6 +25,7 @@ mod log_formats;
 mod log_rotation;
 mod logs;
 mod matching;
+mod metrics;
 mod modules;
 mod mosn;
 mod panics;

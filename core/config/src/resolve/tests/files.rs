@@ -75,7 +75,7 @@ fn keys_of_older_mosn_files_are_warned_about() {
             "sub_type",
             "circuit_breakers",
             "pprof",
-            "metrics"
+            "flush_interval"
         ]
     );
 }

@@ -2,9 +2,13 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use sidegate_telemetry::{AccessLogFormat, LogCompression, LogRotation, LogTarget};
+use sidegate_api::Address;
+use sidegate_telemetry::{
+    AccessLogFormat, LogCompression, LogRotation, LogTarget, PageOptions, Percentile, ProcessFigures, StatsMatcher,
+};
 
 use super::support::{load, varied};
+use crate::{MetricsConfig, MetricsSink};
 
 fn rotations(global: &str, logs: &str) -> Result<Vec<Option<LogRotation>>, String> {
     let text = varied("- default_log_path: stdout\n  default_log_level: INFO\n", &format!("- processor: 1\n{global}"));
@@ -51,4 +55,32 @@ fn json_formats_are_read() {
     assert_eq!(log.target, LogTarget::File("/a".into()));
     let format = serde_json::json!({"p": "%path%", "n": 1});
     assert_eq!(log.format, AccessLogFormat::json(format.as_object().unwrap()).unwrap());
+}
+
+#[test]
+fn metrics_are_as_in_mosn() {
+    let metrics = |text: &str| load(&varied("admin:\n", &format!("{text}\nadmin:\n"))).unwrap().metrics;
+    assert_eq!(metrics(""), MetricsConfig::default());
+    let full = metrics(
+        "metrics:\n  sinks:\n  - {type: prometheus, config: {port: 34903}}\n  \
+         - {type: prometheus, config: {port: 0, address: '::1', endpoint: /m, percentiles: [50, 99], \
+         disable_collect_process: true, disable_collect_go: true}}\n  \
+         stats_matcher: {reject_all: false, exclusion_labels: [host], exclusion_keys: [request_time]}",
+    );
+    let sink = |address: &str, endpoint: &str, options| MetricsSink {
+        address: Address::parse(address).unwrap(),
+        endpoint: endpoint.to_owned(),
+        options,
+    };
+    let percentiles = [50, 99].map(|number| Percentile::new(number).unwrap()).to_vec();
+    assert_eq!(
+        full.sinks,
+        [
+            sink("0.0.0.0:34903", "/metrics", PageOptions::default()),
+            sink("[::1]:0", "/m", PageOptions { process: ProcessFigures::Hidden, percentiles }),
+        ]
+    );
+    let (labels, keys) = (vec!["host".to_owned()], vec!["request_time".to_owned()]);
+    assert_eq!(full.matcher, StatsMatcher::Exclude { labels, keys });
+    assert_eq!(metrics("metrics: {stats_matcher: {reject_all: true}}").matcher, StatsMatcher::RejectAll);
 }

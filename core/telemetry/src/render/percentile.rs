@@ -1,0 +1,87 @@
+//! Percentiles, estimated from a histogram's buckets.
+
+use std::sync::Arc;
+
+use sidegate_api::{Series, SeriesValue};
+
+/// What is estimated, from 1 to 100: 99 is the value that 99 of 100
+/// observations do not exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percentile(u8);
+
+impl Percentile {
+    /// The percentile, if it is one.
+    pub fn new(number: u64) -> Option<Self> {
+        u8::try_from(number).ok().filter(|number| (1..=100).contains(number)).map(Percentile)
+    }
+
+    /// Between the bounds of the bucket that it falls into, as if observations
+    /// lay evenly in it. Beyond the last bound: that bound. `None` without
+    /// observations.
+    fn estimate(self, buckets: &[(f64, u64)], count: u64) -> Option<f64> {
+        if count == 0 {
+            return None;
+        }
+        let rank = count as f64 * f64::from(self.0) / 100.0;
+        let (mut low, mut below) = (0.0, 0);
+        for &(high, up_to) in buckets {
+            if up_to as f64 >= rank {
+                let within = (rank - below as f64) / (up_to - below) as f64;
+                return Some(low + (high - low) * within);
+            }
+            (low, below) = (high, up_to);
+        }
+        Some(low)
+    }
+}
+
+/// For each histogram a level `…_percentile{percentile="P99"}` per percentile.
+/// MOSN has no suffix there, but one name cannot be a histogram and a level.
+pub(super) fn with_percentiles(series: &[Series], percentiles: &[Percentile]) -> Vec<(Series, f64)> {
+    let histograms = series.iter().filter_map(|one| match &one.value {
+        SeriesValue::Histogram { buckets, count, .. } => Some((one, buckets, *count)),
+        SeriesValue::Counter(_) | SeriesValue::Gauge(_) => None,
+    });
+    let levels = histograms.flat_map(|(one, buckets, count)| {
+        percentiles.iter().filter_map(move |percentile| {
+            let level = percentile.estimate(buckets, count)?;
+            let label = ("percentile".to_owned(), format!("P{}", percentile.0));
+            let labels = one.labels.iter().cloned().chain([label]).collect();
+            let name = Arc::from(format!("{}_percentile", one.name));
+            Some((Series { name, labels, value: SeriesValue::Gauge(0) }, level))
+        })
+    });
+    levels.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn values_lie_evenly_in_their_bucket() {
+        let buckets = [(10.0, 0), (20.0, 50), (40.0, 100)];
+        let of = |number| Percentile::new(number).unwrap().estimate(&buckets, 100).unwrap();
+        assert_eq!((of(1), of(50), of(75), of(100)), (10.2, 20.0, 30.0, 40.0));
+        assert_eq!(Percentile::new(50).unwrap().estimate(&buckets, 0), None);
+        assert_eq!(Percentile::new(99).unwrap().estimate(&buckets, 1000), Some(40.0));
+        assert!(Percentile::new(0).is_none() && Percentile::new(101).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn higher_percentiles_are_not_lower(counts in proptest::collection::vec(0_u64..5, 3), over in 0_u64..5) {
+            let mut sum = 0;
+            let buckets: Vec<(f64, u64)> = counts.iter().zip([1.0, 5.0, 9.0]).map(|(count, bound)| {
+                sum += count;
+                (bound, sum)
+            }).collect();
+            let all: Vec<Option<f64>> =
+                (1..=100).map(|p| Percentile::new(p).unwrap().estimate(&buckets, sum + over)).collect();
+            prop_assert!(all.is_sorted());
+            prop_assert!(all.iter().flatten().all(|value| (0.0..=9.0).contains(value)));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Pages of metrics beside the admin interface, and what they leave out.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use sidegate_harness::{ConfigBuilder, Message, Origin, Proxy, Wire, until};
+
+fn get(address: SocketAddr, path: &str, fields: &str) -> Message {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n{fields}\r\n");
+    Wire::connect(address).send(request).response()
+}
+
+fn sink(more: Value) -> Value {
+    let mut config = json!({"port": 0, "address": "127.0.0.1"});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"type": "prometheus", "config": config})
+}
+
+/// A proxy with these metrics that has served one request.
+fn served(metrics: Value) -> (Origin, Proxy) {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).top("metrics", metrics));
+    assert_eq!(proxy.get("/").status(), 200);
+    proxy.access_line("the request", |line| line.status == 200);
+    (origin, proxy)
+}
+
+/// Name and labels of each sample.
+fn series(page: &str) -> Vec<&str> {
+    page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect()
+}
+
+fn has(page: &str, name: &str) -> bool {
+    series(page).iter().any(|series| series.split('{').next() == Some(name))
+}
+
+#[test]
+fn a_sink_serves_one_page() {
+    let (_origin, proxy) = served(json!({"sinks": [
+        sink(json!({})),
+        sink(json!({"endpoint": "/m/e", "percentiles": [50, 99], "disable_collect_process": true}))
+    ]}));
+    let addresses = proxy.metrics();
+    let [first, second] = addresses[..] else { panic!("two sinks, not {addresses:?}") };
+    let page = get(first, "/metrics", "");
+    assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = page.text();
+    assert!(has(&text, "process_open_fds") && has(&text, "downstream_request_total"), "{text}");
+    assert!(text.contains("downstream_request_time_bucket{listener=\"main\",le=\"+Inf\"} 1\n"), "{text}");
+    assert!(!text.contains("percentile"), "{text}");
+
+    let text = get(second, "/m/e?x=y", "").text();
+    assert!(!has(&text, "process_open_fds") && has(&text, "sidegate_build_info"), "{text}");
+    for percentile in ["P50", "P99"] {
+        let wanted = format!("downstream_request_time_percentile{{listener=\"main\",percentile=\"{percentile}\"}}");
+        assert!(series(&text).contains(&wanted.as_str()), "{wanted} is missing in {text}");
+    }
+
+    assert_eq!(get(second, "/metrics", "").status(), 404);
+    assert_eq!(get(first, "/api/v1/config_dump", "").status(), 404, "the rest is on the admin interface alone");
+    let post = "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(Wire::connect(first).send(post).response().status(), 405);
+}
+
+#[test]
+fn what_is_excluded_is_nowhere() {
+    let (_origin, proxy) = served(json!({
+        "sinks": [sink(json!({}))],
+        "stats_matcher": {"exclusion_labels": ["host", "listener"], "exclusion_keys": ["request_time"]}
+    }));
+    let glob = proxy.admin_get("/api/v1/stats_glob?key=*").text();
+    for page in [get(proxy.metrics()[0], "/metrics", "").text(), proxy.admin_get("/metrics").text()] {
+        assert!(!page.contains("host=") && !page.contains("listener=") && !has(&page, "downstream_request_time_sum"));
+        assert!(page.contains("downstream_request_total{proxy=\"global\"} 1\n"), "{page}");
+        assert!(page.contains("upstream_request_total{cluster=\"origin\"} 1\n"), "{page}");
+    }
+    assert!(!glob.contains("listener.main") && glob.contains("downstream.proxy.global.request_total:1\n"), "{glob}");
+}
+
+#[test]
+fn rejecting_all_leaves_the_process() {
+    let (_origin, proxy) = served(json!({"sinks": [sink(json!({}))], "stats_matcher": {"reject_all": true}}));
+    let page = get(proxy.metrics()[0], "/metrics", "").text();
+    let strangers: Vec<&str> = series(&page).into_iter().filter(|name| !name.starts_with("process_")).collect();
+    assert!(matches!(strangers[..], [name] if name.starts_with("sidegate_build_info")), "{strangers:?}");
+    assert_eq!(proxy.admin_get("/api/v1/stats").json(), json!({}));
+}
+
+#[test]
+fn open_metrics_for_those_who_accept_it() {
+    let (_origin, proxy) = served(json!({"sinks": [sink(json!({"percentiles": [95]}))]}));
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3\r\n";
+    let sink = proxy.metrics()[0];
+    let page = get(sink, "/metrics", accept);
+    assert_eq!(page.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    let text = page.text();
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+    assert_eq!(series(&text), series(&get(sink, "/metrics", "").text()), "the series are the same");
+    let admin = get(proxy.admin(), "/stats/prometheus", accept);
+    assert_eq!(admin.header("content-type"), page.header("content-type"));
+}
+
+#[test]
+fn an_address_in_use_ends_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let origin = Origin::echo();
+    let dir = sidegate_harness::TempDir::new();
+    let config = ConfigBuilder::to(origin.address()).top("metrics", json!({"sinks": [sink(json!({"port": port}))]}));
+    let file = dir.write("config.json", config.build(dir.path()).to_string());
+    let outcome = sidegate_harness::sidegate(["run".as_ref(), "-c".as_ref(), file.as_os_str()]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.output().contains(&format!("127.0.0.1:{port}")), "{}", outcome.output());
+}
+
+#[test]
+fn lost_lines_of_the_process_log_are_counted() {
+    let origin = Origin::echo();
+    let config = ConfigBuilder::to(origin.address()).in_server("default_log_path", json!("/dev/full"));
+    let proxy = Proxy::start(&config);
+    until("the count", || {
+        let page = proxy.admin_get("/metrics").text();
+        let line = page.lines().find_map(|line| line.strip_prefix("sidegate_process_log_dropped_total "))?;
+        (line.parse::<u64>().unwrap() > 0).then_some(())
+    });
+}
