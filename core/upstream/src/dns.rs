@@ -91,6 +91,17 @@ pub struct ResolverServers {
     pub attempts: usize,
 }
 
+impl ResolverServers {
+    /// Where DNS servers listen.
+    pub const DEFAULT_PORT: u16 = 53;
+    /// As in `resolv.conf`.
+    pub const DEFAULT_NDOTS: usize = 1;
+    /// As in `resolv.conf`.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// As in `resolv.conf`.
+    pub const DEFAULT_ATTEMPTS: usize = 2;
+}
+
 impl DnsConfig {
     /// Default for `dns_refresh_rate`, as in MOSN and Envoy.
     pub const DEFAULT_REFRESH: Duration = Duration::from_secs(5);

@@ -14,6 +14,11 @@ pub struct SlowStart {
 }
 
 impl SlowStart {
+    /// MOSN's default for `aggression`.
+    pub const DEFAULT_AGGRESSION: f64 = 1.0;
+    /// MOSN's default for `min_weight_percent`.
+    pub const DEFAULT_MIN_WEIGHT_PERCENT: f64 = 10.0;
+
     /// Part of its full share, from 0 to 1, that a host gets `age` after it
     /// appeared.
     pub(crate) fn share(&self, age: Duration) -> f64 {

@@ -54,7 +54,25 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The same as a number of things in memory.
+    /// A number that is not negative.
+    pub fn decimal(&self) -> Option<f64> {
+        self.shaped(|shape| shape.any(|one| matches!(one, Shape::Decimal)));
+        let NodeValue::Number(text) = &self.node.value else { return self.wrong_type("a number that is not negative") };
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() && value >= 0.0 => Some(value),
+            _ => {
+                self.mismatch(kind::BAD_VALUE, "a number that is not negative");
+                None
+            }
+        }
+    }
+
+    /// Whether it is a number, where a string would fit too.
+    pub fn is_number(&self) -> bool {
+        matches!(self.node.value, NodeValue::Number(_))
+    }
+
+    /// An integer as a number of things in memory.
     pub fn size(&self) -> Option<usize> {
         self.integer().and_then(|n| usize::try_from(n).ok())
     }

@@ -3,19 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use sidegate_api::{Address, LbMetadata};
-use sidegate_upstream::{ClusterConfig, ClusterKind, HostConfig, HostWeight, LbPolicy};
+use sidegate_upstream::{BreakerConfig, ClusterConfig, ClusterKind, LbPolicy};
 
-use super::address::checked;
+use super::cluster_health::{health_check, outlier_detection, slow_start};
+use super::cluster_hosts::hosts;
+use super::cluster_lb::{dns, lb_options, subsets};
 use super::names::Names;
 use super::tls::refuse_tls;
 use crate::diagnostic::{Finding, kind};
 use crate::nearest::hint;
 use crate::reader::{Cursor, ObjectReader, Unique};
 use crate::schema;
-
-/// Of a circuit breaker.
-const LIMITS: [&str; 4] = ["max_connections", "max_pending_requests", "max_requests", "max_retries"];
 
 const LB_TYPES: [&str; 9] = [
     "LB_RANDOM",
@@ -55,13 +53,27 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
         unique.check(&cursor, "cluster name", name);
         Some(name)
     });
-    let hosts = hosts(object.get("hosts"));
-    let mut config = ClusterConfig::new(name.unwrap_or_default(), hosts);
-    if let Some(kind) = object.get("type").and_then(|c| parsed_type(&c, ClusterKind::parse, &CLUSTER_TYPES)) {
-        config.kind = kind;
+    let type_ = object.get("type");
+    let kind = type_.as_ref().and_then(|c| parsed_type(c, ClusterKind::parse, &CLUSTER_TYPES)).unwrap_or_default();
+    let list = object.get("hosts");
+    let hosts = hosts(list, kind);
+    if let (Some(cursor), ClusterKind::Dynamic | ClusterKind::Eds) = (&type_, kind) {
+        match hosts.addresses.is_empty() {
+            true => cursor.unsupported(format!(
+                "nothing discovers hosts here, so the cluster would never have one; \
+                 expected `hosts`, or type SIMPLE or STRICT_DNS, found {}",
+                cursor.shown()
+            )),
+            false => cursor.inert("nothing discovers other hosts: those of `hosts` are all there are, as in MOSN"),
+        }
     }
+    let mut config = ClusterConfig::new(name.unwrap_or_default(), hosts.addresses);
+    config.kind = kind;
     if let Some(lb) = object.get("lb_type").and_then(|c| parsed_type(&c, LbPolicy::parse, &LB_TYPES)) {
         config.lb = lb;
+    }
+    if let Some(options) = object.get("lbconfig").and_then(|c| lb_options(&c)) {
+        config.lb_options = options;
     }
     // Zero is Go's absent value: MOSN takes its defaults then.
     if let Some(timeout) = object.get("connect_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO) {
@@ -70,8 +82,7 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     if let Some(timeout) = object.get("idle_timeout").and_then(|c| c.bound()) {
         config.idle_timeout = timeout;
     }
-    let max_requests = object.get("max_request_per_conn").and_then(|c| c.integer());
-    if let Some(max) = max_requests.and_then(|n| u32::try_from(n).ok()).and_then(NonZeroU32::new) {
+    if let Some(max) = object.get("max_request_per_conn").and_then(|c| count(&c)) {
         config.max_requests_per_connection = Some(max);
     }
     if let Some(limit) = object.get("conn_buffer_limit_bytes").and_then(|c| c.size()).filter(|n| *n > 0) {
@@ -80,42 +91,21 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     if let Some(tls) = object.get("tls_context") {
         refuse_tls(&tls);
     }
-    if let Some(check) = object.get("health_check") {
-        refuse_health_check(&check);
-    }
+    config.health_check = object.get("health_check").and_then(|c| health_check(&c));
+    config.outlier = object.get("outlier_detection").and_then(|c| outlier_detection(&c));
+    config.slow_start = object.get("slow_start").and_then(|c| slow_start(&c));
+    config.subsets = object.get("lb_subset_config").and_then(|c| subsets(&c));
     if let Some(breakers) = object.get("circuit_breakers") {
-        refuse_circuit_breakers(&breakers);
+        config.breakers = circuit_breakers(&breakers);
     }
+    config.dns = dns(&mut object, kind, hosts.names);
     object.finish();
     name.map(|_| config)
 }
 
-fn hosts(cursor: Option<Cursor<'_>>) -> Vec<HostConfig> {
-    let mut hosts = Vec::new();
-    let mut unique = Unique::default();
-    for element in cursor.and_then(|c| c.array()).unwrap_or_default() {
-        let Some(mut object) = element.object(&schema::HOST) else { continue };
-        let address = object.required("address").and_then(|cursor| {
-            let address = checked(&cursor, cursor.parsed(Address::parse)?)?;
-            unique.check(&cursor, "host", address.to_string()).then_some(address)
-        });
-        let hostname = object.get("hostname").and_then(|c| c.string()).filter(|text| !text.is_empty());
-        let weight = object.get("weight").and_then(|cursor| {
-            let weight = cursor.integer()?;
-            HostWeight::new(weight).map_err(|problem| cursor.refuse(&problem)).ok()
-        });
-        object.finish();
-        if let Some(address) = address {
-            let weight = weight.unwrap_or_default();
-            hosts.push(HostConfig {
-                address,
-                hostname: hostname.map(Into::into),
-                weight,
-                metadata: LbMetadata::default(),
-            });
-        }
-    }
-    hosts
+/// A count where zero says nothing.
+pub(super) fn count(cursor: &Cursor<'_>) -> Option<NonZeroU32> {
+    cursor.integer().and_then(|n| u32::try_from(n).ok()).and_then(NonZeroU32::new)
 }
 
 /// A word that `parse` knows, with the nearest of `words` if it does not.
@@ -143,31 +133,24 @@ fn parsed_type<T, E: std::fmt::Display>(
     None
 }
 
-/// Without a service name MOSN checks nothing either.
-fn refuse_health_check(cursor: &Cursor<'_>) {
-    let Some(mut object) = cursor.object(&schema::HEALTH_CHECK) else { return };
-    let service = object.get("service_name").and_then(|c| c.string()).unwrap_or_default();
-    object.finish();
-    if service.is_empty() {
-        cursor.inert("health checks are off here: `service_name` is empty");
-    } else {
-        cursor.unsupported(
-            "not available yet: hosts are not checked, requests would reach sick ones; \
-             expected no `service_name`, found one",
-        );
-    }
-}
-
 /// MOSN reads the first element alone, and zero means no limit.
-fn refuse_circuit_breakers(cursor: &Cursor<'_>) {
-    let Some(first) = cursor.array().and_then(|elements| elements.into_iter().next()) else { return };
-    let Some(mut object) = first.object(&schema::CIRCUIT_BREAKER) else { return };
-    let limits = LIMITS.iter().filter_map(|name| object.get(name)).filter_map(|limit| limit.integer());
-    let limits = limits.filter(|limit| *limit > 0).count() > 0;
-    object.finish();
-    if limits {
-        cursor.unsupported("not available yet: its limits would not be kept; expected no limits, found some");
-    } else {
+fn circuit_breakers(cursor: &Cursor<'_>) -> BreakerConfig {
+    let mut breakers = BreakerConfig::default();
+    let mut elements = cursor.array().unwrap_or_default().into_iter();
+    if let Some(mut object) = elements.next().and_then(|first| first.object(&schema::CIRCUIT_BREAKER)) {
+        breakers = BreakerConfig {
+            max_connections: object.get("max_connections").and_then(|c| count(&c)),
+            max_pending_requests: object.get("max_pending_requests").and_then(|c| count(&c)),
+            max_requests: object.get("max_requests").and_then(|c| count(&c)),
+            max_retries: object.get("max_retries").and_then(|c| count(&c)),
+        };
+        object.finish();
+    }
+    if breakers == BreakerConfig::default() {
         cursor.inert("circuit breakers without a limit do nothing");
     }
+    for further in elements {
+        further.inert("only the first element counts, as in MOSN");
+    }
+    breakers
 }

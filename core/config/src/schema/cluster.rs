@@ -1,6 +1,9 @@
 //! `cluster_manager`.
 
-use super::{Key, NUMBER, Object, SIZE, Shape, TLS_CONTEXT, key, quiet, refused, required, warned};
+use super::{
+    CIRCUIT_BREAKER, DNS_RESOLVERS, HEALTH_CHECK, Key, LB_CONFIG, LB_SUBSET, METADATA, OUTLIER_DETECTION, Object, SIZE,
+    SLOW_START, Shape, TLS_CONTEXT, key, own, refused, required, warned,
+};
 
 pub(crate) static CLUSTER_MANAGER: Object = Object::new(
     "cluster_manager",
@@ -20,14 +23,36 @@ pub(crate) static CLUSTER: Object =
 
 static KEYS: &[Key] = &[
     required("name", Shape::Name, "the cluster's name", "Unique; routes refer to it."),
-    key("type", Shape::Words(&["", "SIMPLE", "STATIC"]), "`SIMPLE`", "Where hosts come from. Both are the list below."),
+    key(
+        "type",
+        Shape::Words(&["", "SIMPLE", "STATIC", "STRICT_DNS", "DYNAMIC", "EDS"]),
+        "`SIMPLE`",
+        "Where hosts come from. `SIMPLE` and `STATIC`: the list below. `STRICT_DNS`: addresses may be names, and every \
+         address that a name has is a host. `DYNAMIC` and `EDS` are the list below too, with a warning: nothing \
+         discovers other hosts; without a list they are an error.",
+    ),
     key(
         "lb_type",
-        Shape::Words(&["", "LB_RANDOM", "LB_ROUNDROBIN", "LB_WEIGHTED_ROUNDROBIN", "LB_REQUEST_ROUNDROBIN"]),
+        Shape::Words(&[
+            "",
+            "LB_RANDOM",
+            "LB_ROUNDROBIN",
+            "LB_WEIGHTED_ROUNDROBIN",
+            "LB_REQUEST_ROUNDROBIN",
+            "LB_LEAST_REQUEST",
+            "LB_LEAST_CONNECTION",
+            "LB_PEAK_EWMA",
+            "LB_MAGLEV",
+        ]),
         "`LB_ROUNDROBIN`",
-        "How a host is chosen. The three round robins are the same; all honour weights; round robin begins at a \
-         random host on each worker.",
+        "How a host is chosen; all honour weights. The three round robins are the same and begin at a random host on \
+         each worker. `LB_LEAST_REQUEST`, `LB_LEAST_CONNECTION` and `LB_PEAK_EWMA` compare a few hosts drawn at random \
+         (`lbconfig.choice_count`) by their requests in progress, connections, or latest latencies times requests in \
+         progress, over all workers. `LB_MAGLEV` goes by the route's `hash_policy`, without one at random; a host that \
+         is out leaves its share to the others until it is back. If all hosts are out, the request gets 502 with the \
+         flag `UH`: there is no panic mode.",
     ),
+    key("lbconfig", Shape::Object(&LB_CONFIG), "none", "Numbers for `lb_type`."),
     key("hosts", Shape::Array(&Shape::Object(&HOST)), "none", "Without one every request gets 502."),
     key(
         "connect_timeout",
@@ -49,34 +74,60 @@ static KEYS: &[Key] = &[
         "Taken and not used: a streamed body waits in at most one 64 KiB buffer per side.",
     ),
     key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards the hosts."),
-    key(
-        "health_check",
-        Shape::Object(&HEALTH_CHECK),
-        "none",
-        "Hosts are not checked yet: an error with a `service_name`, a warning without.",
+    key("health_check", Shape::Object(&HEALTH_CHECK), "none", "Active checks: hosts that fail them are left out."),
+    own(
+        "outlier_detection",
+        Shape::Object(&OUTLIER_DETECTION),
+        "none: no host is ejected",
+        "Passive checks: hosts whose answers are bad are left out for a while.",
     ),
     key(
         "circuit_breakers",
         Shape::Array(&Shape::Object(&CIRCUIT_BREAKER)),
         "none",
-        "Limits are not kept yet: an error with one, a warning without. The first element alone counts.",
+        "How much the cluster may use at once. The first element alone counts, as in MOSN.",
     ),
-    refused("lb_subset_config", "requests would reach hosts outside their subset"),
+    key(
+        "slow_start",
+        Shape::Object(&SLOW_START),
+        "none",
+        "New hosts, and hosts that are back, get their share slowly.",
+    ),
+    key("lb_subset_config", Shape::Object(&LB_SUBSET), "none", "Hosts by their metadata."),
+    key(
+        "dns_refresh_rate",
+        Shape::Duration,
+        "5s",
+        "How often names of a `STRICT_DNS` cluster are resolved; `\"0\"`: the default. While a name cannot be resolved \
+         its hosts stay.",
+    ),
+    key(
+        "respect_dns_ttl",
+        Shape::Bool,
+        "false",
+        "Resolve a name again a second after its answer has run out, instead of after `dns_refresh_rate`.",
+    ),
+    key("dns_lookup_family", Shape::Words(&["", "V4_ONLY", "V6_ONLY"]), "`V4_ONLY`", "Which addresses a name is for."),
+    key("dns_resolvers", Shape::Object(&DNS_RESOLVERS), "those of `dns_resolver_file`", "Who resolves names."),
+    key(
+        "dns_resolver_file",
+        Shape::Text,
+        "`/etc/resolv.conf`",
+        "Names servers, in that file's format. Read when the cluster is made.",
+    ),
+    key(
+        "dns_resolver_port",
+        Shape::Either(&[Shape::Text, Shape::Integer(0, u16::MAX as u64)]),
+        "53",
+        "Port of the servers of `dns_resolver_file`.",
+    ),
     refused("spec", "hosts are not discovered, only listed"),
     refused("mark", "packets would not carry the mark"),
     refused("cluster_manager_tls", "connections to the hosts would be in clear text"),
     warned("sub_type", "MOSN ignores it too"),
-    warned("slow_start", "a new host gets its full share at once"),
-    warned("lbconfig", "the balancers that read it do not exist here"),
     warned("original_dst_lb_config", "clusters of type ORIGINAL_DST do not exist here"),
     warned("keepalive", "it belongs to protocols that do not exist here"),
     warned("cluster_pool_enable", "every worker has its own pools"),
-    warned("dns_refresh_rate", "no names are resolved"),
-    warned("respect_dns_ttl", "no names are resolved"),
-    warned("dns_lookup_family", "no names are resolved"),
-    warned("dns_resolvers", "no names are resolved"),
-    warned("dns_resolver_file", "no names are resolved"),
-    warned("dns_resolver_port", "no names are resolved"),
 ];
 
 pub(crate) static HOST: Object = Object::new(
@@ -85,44 +136,14 @@ pub(crate) static HOST: Object = Object::new(
     &[
         required(
             "address",
-            Shape::Address,
+            Shape::Either(&[Shape::Address, Shape::Pattern("^[A-Za-z0-9_.-]+$")]),
             "IP:port or unix:/path",
-            "`IP:port`, `[v6]:port`, `:port`, `localhost:port` or `unix:/path`; no names. Unique in its cluster.",
+            "`IP:port`, `[v6]:port`, `:port`, `localhost:port` or `unix:/path`; in a `STRICT_DNS` cluster also \
+             `name:port` or `name` (port 80). Unique in its cluster.",
         ),
-        key("hostname", Shape::Text, "none", "For `auto_host_rewrite`."),
+        key("hostname", Shape::Text, "none; of a name, the name", "For `auto_host_rewrite`."),
         key("weight", Shape::Integer(1, 128), "1", "Its share, against those of the others."),
-        warned("metadata", "there are no subsets that would use it"),
+        key("metadata", Shape::Object(&METADATA), "none", "For subsets."),
         warned("tls_disable", "there is no TLS to switch off"),
-    ],
-);
-
-pub(crate) static HEALTH_CHECK: Object = Object::new(
-    "health_check",
-    "`clusters[].health_check`: not there yet.",
-    &[
-        key("service_name", Shape::Text, "empty: no checks", "Turns checks on; an error, as there are none."),
-        quiet("protocol"),
-        quiet("timeout"),
-        quiet("interval"),
-        quiet("interval_jitter"),
-        quiet("initial_delay_seconds"),
-        quiet("healthy_threshold"),
-        quiet("unhealthy_threshold"),
-        quiet("check_config"),
-        quiet("check_path"),
-        quiet("event_log_path"),
-        quiet("common_callbacks"),
-    ],
-);
-
-pub(crate) static CIRCUIT_BREAKER: Object = Object::new(
-    "circuit_breaker",
-    "`clusters[].circuit_breakers[0]`: not there yet.",
-    &[
-        key("max_connections", NUMBER, "0: no limit", "An error above 0."),
-        key("max_pending_requests", NUMBER, "0: no limit", "An error above 0."),
-        key("max_requests", NUMBER, "0: no limit", "An error above 0."),
-        key("max_retries", NUMBER, "0: no limit", "An error above 0."),
-        quiet("priority"),
     ],
 );

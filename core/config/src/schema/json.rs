@@ -115,6 +115,7 @@ fn value(shape: &'static Shape) -> Value {
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Integer(low, u64::MAX) => json!({"type": "integer", "minimum": low}),
         Shape::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
+        Shape::Decimal => json!({"type": "number", "minimum": 0}),
         Shape::Duration => json!({"type": "string", "pattern": DURATION}),
         Shape::PositiveDuration => json!({"type": "string", "pattern": POSITIVE_DURATION}),
         Shape::Array(element) => json!({"type": "array", "items": value(element)}),

@@ -9,6 +9,8 @@
 
 mod admin;
 mod cluster;
+mod cluster_health;
+mod cluster_lb;
 mod forward;
 mod headers;
 mod json;
@@ -31,7 +33,11 @@ pub use json::json_schema;
 pub use markdown::reference;
 
 pub(crate) use admin::{ADMIN, ADMIN_ADDRESS, SOCKET_ADDRESS};
-pub(crate) use cluster::{CIRCUIT_BREAKER, CLUSTER, CLUSTER_MANAGER, HEALTH_CHECK, HOST};
+pub(crate) use cluster::{CLUSTER, CLUSTER_MANAGER, HOST};
+pub(crate) use cluster_health::{
+    CHECK_CONFIG, CIRCUIT_BREAKER, CODE_RANGE, HEALTH_CHECK, HTTP_CHECK, OUTLIER_DETECTION, SLOW_START,
+};
+pub(crate) use cluster_lb::{DNS_RESOLVERS, LB_CONFIG, LB_SUBSET};
 pub(crate) use forward::{REGEX_PATTERN, REGEX_REWRITE, ROUTE_ACTION, WEIGHTED, WEIGHTED_CLUSTER};
 pub(crate) use headers::{HEADER, HEADER_ADDITION};
 pub(crate) use listener::{ACCESS_LOG, FILTER_CHAIN, LISTENER, NETWORK_FILTER};
@@ -129,6 +135,8 @@ pub(crate) enum Shape {
     Only(bool),
     /// From the first to the second, both included.
     Integer(u64, u64),
+    /// A number that is not negative, with or without a fraction.
+    Decimal,
     /// One of a few integers.
     Codes(&'static [u64]),
     /// A string such as `1.5s`.

@@ -39,6 +39,7 @@ fn sample(shape: &'static Shape, turn: usize) -> Value {
         Shape::Only(value) => (*value).into(),
         Shape::Bool => true.into(),
         Shape::Integer(low, _) => (*low).into(),
+        Shape::Decimal => 1.5.into(),
         Shape::Duration | Shape::PositiveDuration => "1s".into(),
         Shape::Array(element) => json!([sample(element, turn)]),
         Shape::Object(table) => everything(table, turn),

@@ -1,3 +1,4 @@
+mod clusters;
 mod errors;
 mod files;
 mod logs;
