@@ -1,13 +1,14 @@
 //! What the admin interface sees of the process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use sidegate_admin::{AdminSource, ConfigDumpQuery, RunState, SourceError};
 use sidegate_api::{Metrics, ModuleStatus, Series};
 use sidegate_generic_filter::GenericFilter;
 use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, StatsMatcher, collect};
+use sidegate_upstream::{Cluster, Health, Member, Reason};
 
 /// The running process.
 pub(crate) struct Process {
@@ -18,6 +19,7 @@ pub(crate) struct Process {
     pub(crate) logging: Logging,
     pub(crate) sinks: LogSinks,
     state: AtomicU8,
+    clusters: Mutex<Vec<Arc<Cluster>>>,
 }
 
 impl Process {
@@ -29,7 +31,21 @@ impl Process {
         logging: Logging,
         sinks: LogSinks,
     ) -> Self {
-        Process { dump, metrics, matcher, modules, logging, sinks, state: AtomicU8::new(RunState::Starting as u8) }
+        Process {
+            dump,
+            metrics,
+            matcher,
+            modules,
+            logging,
+            sinks,
+            state: AtomicU8::new(RunState::Starting as u8),
+            clusters: Mutex::default(),
+        }
+    }
+
+    /// Whose hosts `allclusters` shows.
+    pub(crate) fn set_clusters(&self, clusters: Vec<Arc<Cluster>>) {
+        *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = clusters;
     }
 
     pub(crate) fn set_state(&self, state: RunState) {
@@ -48,10 +64,43 @@ impl Process {
         self.servers().filter_map(|s| s.get("routers")?.as_array()).flatten().collect()
     }
 
+    /// As configured, with all hosts there are now and how they are.
+    fn clusters_now(&self) -> Vec<Value> {
+        let now = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |name: &str| now.iter().find(|cluster| &**cluster.name() == name);
+        let with_hosts = |configured: &Value| {
+            let mut shown = configured.clone();
+            if let Value::Object(object) = &mut shown
+                && let Some(cluster) = object
+                    .iter()
+                    .find_map(|(key, v)| if key.eq_ignore_ascii_case("name") { of(v.as_str()?) } else { None })
+            {
+                object.insert("health".to_owned(), health(cluster));
+            }
+            shown
+        };
+        self.clusters().into_iter().map(with_hosts).collect()
+    }
+
     fn clusters(&self) -> Vec<&Value> {
         let clusters = self.dump.get("cluster_manager").and_then(|m| m.get("clusters"));
         clusters.and_then(Value::as_array).into_iter().flatten().collect()
     }
+}
+
+/// Hosts of `cluster`: not in the configuration, hence under a key of its own.
+fn health(cluster: &Cluster) -> Value {
+    let host = |member: &Member| {
+        let host = &member.host;
+        json!({
+            "address": host.text().as_str(),
+            "healthy": host.health() == Health::Healthy,
+            "failed_check": host.is_out_for(Reason::FailedCheck),
+            "ejected": host.is_out_for(Reason::Ejected),
+            "active_requests": host.active_requests(),
+        })
+    };
+    cluster.members().iter().map(host).collect()
 }
 
 /// The entry whose `key` (in any case, as MOSN reads keys) is `name`.
@@ -75,10 +124,13 @@ impl AdminSource for Process {
             }),
             ConfigDumpQuery::MosnConfig => self.dump.clone(),
             ConfigDumpQuery::AllRouters => json!(self.routers()),
-            ConfigDumpQuery::AllClusters => json!(self.clusters()),
+            ConfigDumpQuery::AllClusters => json!(self.clusters_now()),
             ConfigDumpQuery::AllListeners => json!(self.listeners()),
             ConfigDumpQuery::Router(name) => named(&self.routers(), "router_config_name", name, "router")?,
-            ConfigDumpQuery::Cluster(name) => named(&self.clusters(), "name", name, "cluster")?,
+            ConfigDumpQuery::Cluster(name) => {
+                let clusters = self.clusters_now();
+                named(&clusters.iter().collect::<Vec<_>>(), "name", name, "cluster")?
+            }
             ConfigDumpQuery::Listener(name) => named(&self.listeners(), "name", name, "listener")?,
         })
     }

@@ -6,6 +6,7 @@ mod admin_source;
 mod check;
 mod cli;
 mod compose;
+mod control;
 mod inspect;
 mod ready;
 mod run;

@@ -19,6 +19,7 @@ use crate::admin_source::Process;
 use crate::check::report;
 use crate::cli::RunArgs;
 use crate::compose::{Loaded, load, snapshot};
+use crate::control::{Control, find_hosts, obey};
 use crate::signals::{Order, Signals};
 use crate::{complain, ready};
 
@@ -56,13 +57,14 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 /// Binds everything, serves until told to end, and drains.
 fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) -> Result<(), Failure> {
     let Loaded { config, workers: count, metrics, modules } = loaded;
-    let Config { graceful_timeout, listeners, clusters, admin, metrics: shown, warnings, dump, .. } = config;
+    let Config { graceful_timeout, listeners, mut clusters, admin, metrics: shown, warnings, dump, .. } = config;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed("start"))?;
     let _entered = control.enter();
     let mut signals = Signals::listen().map_err(failed("listen to signals"))?;
+    control.block_on(find_hosts(&mut clusters));
     let hosts = HostRegistry::new(metrics.clone());
     let (configs, snapshot) =
         snapshot(listeners, clusters, &metrics, sinks, &hosts).map_err(|e| Box::new(e) as Failure)?;
@@ -81,7 +83,10 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
     let pages = bind_pages(shown.sinks)?;
     let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, sidegate_memory::give_back)
         .map_err(|e| Box::new(e) as Failure)?;
+    let mut serving = Control::new(snapshot.clone(), hosts, metrics.clone(), sinks.clone());
     let process = Arc::new(Process::new(dump, metrics, shown.matcher, modules, logging.clone(), sinks.clone()));
+    process.set_clusters(snapshot.clusters.clone());
+    drop(snapshot);
     let addresses = addresses(&bound);
     let admin_address = admin.as_ref().map(|admin| admin.local_address().clone());
     let accepting = start_accepting(bound, &workers).map_err(failed("start accepting"))?;
@@ -106,13 +111,13 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
             .map_err(|e| Box::new(format!("cannot write {}: {e}", path.display())) as Failure)?;
     }
     control.block_on(async {
-        until_end(&mut signals, logging, sinks).await;
+        serving.until_end(&workers, &process, &mut signals, logging, sinks).await;
         process.set_state(RunState::Draining);
         drain(workers, accepting, graceful_timeout, &mut signals, logging, sinks).await;
         process.set_state(RunState::Stopping);
         // Workers are gone: what modules made is destroyed before the process
         // ends.
-        drop(snapshot);
+        drop(serving);
         process.modules.settle();
         stop_admin.send_replace(true);
         if admin.await.is_err() {
@@ -159,27 +164,6 @@ async fn run_page((server, page): BoundPage, process: Arc<Process>, mut stopped:
     };
     if let Err(error) = server.run(process, page, shutdown).await {
         tracing::error!(%error, "a page of metrics ended");
-    }
-}
-
-async fn until_end(signals: &mut Signals, logging: &Logging, sinks: &LogSinks) {
-    loop {
-        match signals.next().await {
-            Order::End => return,
-            other => obey(other, logging, sinks),
-        }
-    }
-}
-
-fn obey(order: Order, logging: &Logging, sinks: &LogSinks) {
-    match order {
-        Order::ReopenLogs => {
-            logging.reopen();
-            sinks.reopen_all();
-            tracing::info!("logs reopened");
-        }
-        Order::HangUp => tracing::warn!("SIGHUP does nothing: this version takes no new configuration while it runs"),
-        Order::End => {}
     }
 }
 

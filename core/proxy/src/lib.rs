@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attached;
 mod attempt;
 mod body_pass;
 mod chain;

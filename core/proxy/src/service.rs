@@ -43,7 +43,7 @@ impl Service for ProxyService {
 
     fn start(worker: Rc<WorkerContext>, snapshot: Arc<ProxySnapshot>) -> Rc<Self> {
         let mut pools = Pools::new();
-        let view = View::new(&snapshot, &mut pools, worker.index);
+        let view = View::new(&snapshot, &mut pools, worker.index, None);
         let service = Rc::new(ProxyService { worker, view: RefCell::new(view), pools: RefCell::new(pools) });
         let weak = Rc::downgrade(&service);
         tokio::task::spawn_local(async move {
@@ -57,7 +57,10 @@ impl Service for ProxyService {
     }
 
     fn adopt(self: &Rc<Self>, snapshot: Arc<ProxySnapshot>) {
-        let view = View::new(&snapshot, &mut self.pools.borrow_mut(), self.worker.index);
+        let view = {
+            let before = self.view.borrow();
+            View::new(&snapshot, &mut self.pools.borrow_mut(), self.worker.index, Some(&before))
+        };
         let old = self.view.replace(view);
         drop(old);
     }

@@ -2,17 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sidegate_api::{Address, FilterFault, RouteFilterConfig, WorkerIndex};
+use sidegate_api::{Address, RouteFilterConfig, WorkerIndex};
 use sidegate_protocol::http1::Limits;
 use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_stream::{HostPool, PoolLimits};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
-use sidegate_upstream::{Balancer, Cluster, Seed};
+use sidegate_upstream::{Balancer, Cluster, Member, Seed};
 
+use crate::attached::Attached;
 use crate::plan::ChainPlan;
 use crate::target::{Clusters, TableNames, Targets};
 use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
@@ -30,6 +30,7 @@ pub(crate) type Pools = HashMap<(Arc<str>, Address), Rc<HostPool>>;
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) listeners: Vec<Rc<ListenerView>>,
+    clusters: Clusters,
 }
 
 /// A listener on one worker; lives until its last stream has ended.
@@ -46,7 +47,8 @@ pub(crate) struct ListenerView {
     pub(crate) targets: Targets,
     /// Names of the routes.
     pub(crate) names: Rc<TableNames>,
-    worker: WorkerIndex,
+    /// Shared with the listener's views of other snapshots.
+    attached: Rc<Attached>,
 }
 
 /// A cluster on one worker.
@@ -60,12 +62,20 @@ pub(crate) struct ClusterView {
 }
 
 impl View {
-    pub(crate) fn new(snapshot: &ProxySnapshot, pools: &mut Pools, worker: WorkerIndex) -> Self {
+    /// What did not change since the view `before` is taken over from it.
+    pub(crate) fn new(snapshot: &ProxySnapshot, pools: &mut Pools, worker: WorkerIndex, before: Option<&View>) -> Self {
         let mut known: Pools = HashMap::new();
-        let clusters = snapshot
-            .clusters
-            .iter()
-            .map(|cluster| (cluster.name().clone(), Rc::new(ClusterView::new(cluster.clone(), pools, &mut known))));
+        let clusters = snapshot.clusters.iter().map(|cluster| {
+            let same = before.and_then(|view| view.clusters.get(cluster.name()));
+            let view = match same.filter(|view| Arc::ptr_eq(&view.cluster, cluster)) {
+                Some(view) => {
+                    view.pools().for_each(|(key, pool)| drop(known.insert(key, pool)));
+                    view.clone()
+                }
+                None => Rc::new(ClusterView::new(cluster.clone(), pools, &mut known)),
+            };
+            (cluster.name().clone(), view)
+        });
         let clusters: Clusters = Rc::new(clusters.collect());
         // Pools of hosts that are gone close what is idle; connections in use
         // end with their streams.
@@ -75,12 +85,12 @@ impl View {
             }
         }
         *pools = known;
-        let listeners = snapshot
-            .listeners
-            .iter()
-            .map(|(config, stats)| Rc::new(ListenerView::new(config.clone(), stats.clone(), &clusters, worker)))
-            .collect();
-        View { listeners }
+        let listeners = snapshot.listeners.iter().map(|(config, stats)| {
+            let same = before.and_then(|view| view.listeners.iter().find(|view| Arc::ptr_eq(&view.config, config)));
+            let attached = same.map_or_else(|| Attached::new(config, worker), |view| view.attached.clone());
+            Rc::new(ListenerView::new(config.clone(), stats.clone(), &clusters, attached))
+        });
+        View { listeners: listeners.collect(), clusters: clusters.clone() }
     }
 }
 
@@ -92,7 +102,7 @@ impl ClusterView {
             .members()
             .iter()
             .map(|member| {
-                let key = (cluster.name().clone(), member.host.address().clone());
+                let key = pool_key(&cluster, member);
                 let pool = pools.get(&key).or_else(|| known.get(&key)).cloned();
                 let pool = pool.unwrap_or_else(|| Rc::new(HostPool::new(limits)));
                 pool.set_limits(limits);
@@ -103,17 +113,22 @@ impl ClusterView {
         let balancer = RefCell::new(Balancer::new(cluster.clone(), Seed::random()));
         ClusterView { name: Rc::from(&**cluster.name()), cluster, balancer, pools: of_members }
     }
+
+    fn pools(&self) -> impl Iterator<Item = ((Arc<str>, Address), Rc<HostPool>)> {
+        self.cluster
+            .members()
+            .iter()
+            .zip(&self.pools)
+            .map(|(member, pool)| (pool_key(&self.cluster, member), pool.clone()))
+    }
+}
+
+fn pool_key(cluster: &Cluster, member: &Member) -> (Arc<str>, Address) {
+    (cluster.name().clone(), member.host.address().clone())
 }
 
 impl ListenerView {
-    fn new(config: Arc<ProxyConfig>, stats: DownstreamStats, clusters: &Clusters, worker: WorkerIndex) -> Self {
-        for filter in &config.filters {
-            let attached = catch_unwind(AssertUnwindSafe(|| filter.factory.attach_worker(worker)))
-                .unwrap_or_else(|_| Err(FilterFault::new("panicked")));
-            if let Err(fault) = attached {
-                tracing::error!(filter = &*filter.name, %fault, "filter cannot set up its worker state");
-            }
-        }
+    fn new(config: Arc<ProxyConfig>, stats: DownstreamStats, clusters: &Clusters, attached: Rc<Attached>) -> Self {
         ListenerView {
             stats: Rc::new(stats),
             plan: ChainPlan::new(&config.filters),
@@ -132,18 +147,8 @@ impl ListenerView {
             },
             targets: Targets::new(&config.routes, clusters),
             names: Rc::new(TableNames(config.routes.clone())),
-            worker,
+            attached,
             config,
-        }
-    }
-}
-
-impl Drop for ListenerView {
-    fn drop(&mut self) {
-        for filter in &self.config.filters {
-            if catch_unwind(AssertUnwindSafe(|| filter.factory.detach_worker(self.worker))).is_err() {
-                tracing::error!(filter = &*filter.name, "filter panicked while it gave up its worker state");
-            }
         }
     }
 }

@@ -29,3 +29,4 @@ pub use render::{
 pub use rotation::{LogCompression, LogRotation, RotationError};
 pub use sink::{FlushOutcome, LogSink, LogSinks, LogSwitch};
 pub use target::{LogError, LogTarget};
+pub use timestamp::write_rfc3339;

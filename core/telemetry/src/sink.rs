@@ -115,7 +115,7 @@ impl LogSink {
     /// want it), no allocation, and one system call to wake the writer only
     /// when it had nothing to do. A channel would cost an allocation per line
     /// and wake the writer for each.
-    pub(crate) fn push(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let shared = self.shared();
         if shared.state() == LogSwitch::Off {
             return;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Appends `time` as `2026-11-21T10:11:12.123456Z`. Times before 1970 are
 /// shown as 1970.
-pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time: SystemTime) {
+pub fn write_rfc3339(out: &mut Vec<u8>, time: SystemTime) {
     write_with(out, time, b':');
 }
 

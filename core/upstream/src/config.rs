@@ -107,12 +107,20 @@ pub struct HostConfig {
     pub weight: HostWeight,
     /// What subsets are made of.
     pub metadata: LbMetadata,
+    /// The name that this is an address of; `None`: it was given by address.
+    pub name: Option<Arc<str>>,
 }
 
 impl HostConfig {
     /// A host of weight 1 without a name.
     pub fn new(address: Address) -> Self {
-        HostConfig { address, hostname: None, weight: HostWeight::default(), metadata: LbMetadata::default() }
+        HostConfig {
+            address,
+            hostname: None,
+            weight: HostWeight::default(),
+            metadata: LbMetadata::default(),
+            name: None,
+        }
     }
 }
 

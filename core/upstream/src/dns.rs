@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use sidegate_api::LbMetadata;
 
-use crate::config::HostWeight;
+use crate::config::{HostConfig, HostWeight};
 
 /// Names of a `STRICT_DNS` cluster and how they are resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsConfig {
     /// In configured order.
     pub names: Vec<NamedHost>,
+    /// Hosts that are given by address.
+    pub fixed: Vec<HostConfig>,
     /// How often each name is resolved.
     pub refresh_rate: Duration,
     /// What the answers' times to live are good for.
@@ -110,6 +112,7 @@ impl DnsConfig {
     pub fn new(names: Vec<NamedHost>) -> Self {
         DnsConfig {
             names,
+            fixed: Vec::new(),
             refresh_rate: Self::DEFAULT_REFRESH,
             ttl: Ttl::default(),
             family: LookupFamily::default(),

@@ -67,10 +67,19 @@ impl Cluster {
     /// were well for another interval. To be called every
     /// [`OutlierConfig::interval`].
     pub fn review_ejections(&self, now: Instant) {
+        self.let_back(|ejected| ejected.until <= now);
+    }
+
+    /// Lets all hosts back: for a cluster that ejects none any more.
+    pub fn end_ejections(&self) {
+        self.let_back(|_| true);
+    }
+
+    fn let_back(&self, is_over: impl Fn(&Ejected) -> bool) {
         for Member { host, .. } in self.members() {
             let mut ejection = host.ejection();
             match &ejection.now {
-                Some(ejected) if ejected.until > now => {}
+                Some(ejected) if !is_over(ejected) => {}
                 Some(_) => {
                     ejection.now = None;
                     host.streaks.clear();

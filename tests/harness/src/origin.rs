@@ -66,7 +66,14 @@ impl Origin {
     /// Runs `script` once per connection. What it answers with `?` is a fact
     /// of life (the proxy closed); what it panics with fails the test.
     pub fn scripted(script: impl Fn(&mut OriginConnection) -> Result<(), WireError> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::scripted_on(TcpListener::bind("127.0.0.1:0").unwrap(), script)
+    }
+
+    /// The same at an address of the test's choice.
+    pub fn scripted_on(
+        listener: TcpListener,
+        script: impl Fn(&mut OriginConnection) -> Result<(), WireError> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let acceptor = {

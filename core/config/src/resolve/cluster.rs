@@ -67,7 +67,7 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
             false => cursor.inert("nothing discovers other hosts: those of `hosts` are all there are, as in MOSN"),
         }
     }
-    let mut config = ClusterConfig::new(name.unwrap_or_default(), hosts.addresses);
+    let mut config = ClusterConfig::new(name.unwrap_or_default(), hosts.addresses.clone());
     config.kind = kind;
     if let Some(lb) = object.get("lb_type").and_then(|c| parsed_type(&c, LbPolicy::parse, &LB_TYPES)) {
         config.lb = lb;
@@ -98,7 +98,7 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     if let Some(breakers) = object.get("circuit_breakers") {
         config.breakers = circuit_breakers(&breakers);
     }
-    config.dns = dns(&mut object, kind, hosts.names);
+    config.dns = dns(&mut object, kind, hosts);
     object.finish();
     name.map(|_| config)
 }

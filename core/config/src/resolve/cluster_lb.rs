@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use sidegate_api::LbMetadata;
 use sidegate_upstream::{
-    ClusterKind, DnsConfig, LbOptions, LookupFamily, NamedHost, Resolver, ResolverServers, SubsetConfig,
-    SubsetFallback, Ttl,
+    ClusterKind, DnsConfig, LbOptions, LookupFamily, Resolver, ResolverServers, SubsetConfig, SubsetFallback, Ttl,
 };
 
+use super::cluster_hosts::Hosts;
 use crate::diagnostic::kind;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -70,13 +70,14 @@ const DNS_KEYS: [&str; 6] = [
 ];
 
 /// `None` if there are no names. The keys are checked all the same.
-pub(super) fn dns(object: &mut ObjectReader<'_>, kind: ClusterKind, names: Vec<NamedHost>) -> Option<DnsConfig> {
+pub(super) fn dns(object: &mut ObjectReader<'_>, kind: ClusterKind, hosts: Hosts) -> Option<DnsConfig> {
     if kind != ClusterKind::StrictDns {
         for key in DNS_KEYS.into_iter().filter_map(|key| object.get(key)).filter(|value| !value.says_nothing()) {
             key.inert("only clusters of type STRICT_DNS resolve names");
         }
     }
-    let mut config = DnsConfig::new(names);
+    let mut config = DnsConfig::new(hosts.names);
+    config.fixed = hosts.addresses;
     if let Some(rate) = object.get("dns_refresh_rate").and_then(|c| c.duration()).filter(|d| !d.is_zero()) {
         config.refresh_rate = rate;
     }

@@ -110,6 +110,7 @@ fn value(shape: &'static Shape) -> String {
         Shape::Integer(0, u64::MAX | super::MAX_SIZE) => "integer".to_owned(),
         Shape::Integer(low, u64::MAX | super::MAX_SIZE) => format!("integer from {low}"),
         Shape::Integer(low, high) => format!("{low} to {high}"),
+        Shape::Decimal => "number from 0".to_owned(),
         Shape::Duration | Shape::PositiveDuration => "duration".to_owned(),
         Shape::Array(element) => format!("list of {}", value(element)),
         Shape::Object(table) => format!("[{}](#{})", table.name, table.name),

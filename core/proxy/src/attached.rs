@@ -1,0 +1,45 @@
+//! A listener's filters on one worker: told once that it is there, and once
+//! that it is gone, however many snapshots come and go between.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sidegate_api::{FilterFault, StreamFilterFactory, WorkerIndex};
+
+use crate::ProxyConfig;
+
+/// Filters that know of this worker until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    /// Name and factory of those that could be told.
+    filters: Vec<(Arc<str>, Arc<dyn StreamFilterFactory>)>,
+    worker: WorkerIndex,
+}
+
+impl Attached {
+    pub(crate) fn new(config: &ProxyConfig, worker: WorkerIndex) -> Rc<Self> {
+        let mut filters = Vec::with_capacity(config.filters.len());
+        for filter in &config.filters {
+            let attached = catch_unwind(AssertUnwindSafe(|| filter.factory.attach_worker(worker)))
+                .unwrap_or_else(|_| Err(FilterFault::new("panicked")));
+            match attached {
+                Ok(()) => filters.push((filter.name.clone(), filter.factory.clone())),
+                Err(fault) => {
+                    tracing::error!(filter = &*filter.name, %fault, "filter cannot set up its worker state");
+                }
+            }
+        }
+        Rc::new(Attached { filters, worker })
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        for (name, factory) in &self.filters {
+            if catch_unwind(AssertUnwindSafe(|| factory.detach_worker(self.worker))).is_err() {
+                tracing::error!(filter = &**name, "filter panicked while it gave up its worker state");
+            }
+        }
+    }
+}

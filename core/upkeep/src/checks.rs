@@ -1,0 +1,215 @@
+//! Active health checks: one task per host.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidegate_api::{Address, Counter, MetricError, Metrics, UpDown};
+use sidegate_telemetry::LogSinks;
+use sidegate_upstream::{Cluster, Health, HealthCheckConfig, Host, Reason, Seed};
+
+use crate::events::Events;
+use crate::probe::{Failure, check};
+use crate::task::Task;
+
+/// The checks of all clusters.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    metrics: Metrics,
+    sinks: LogSinks,
+    clusters: HashMap<Arc<str>, Checked>,
+}
+
+/// The checks of one cluster.
+#[derive(Debug)]
+struct Checked {
+    config: Arc<HealthCheckConfig>,
+    stats: Arc<Stats>,
+    events: Events,
+    hosts: HashMap<Address, (Arc<Host>, Task)>,
+}
+
+/// MOSN's series of health checks, without `passive_failure` and
+/// `verify_cluster`, which nothing here could count.
+#[derive(Debug)]
+struct Stats {
+    attempt: Counter,
+    success: Counter,
+    failure: Counter,
+    active_failure: Counter,
+    network_failure: Counter,
+    /// MOSN's spelling.
+    healty: UpDown,
+}
+
+impl Checks {
+    pub(crate) fn new(metrics: Metrics, sinks: LogSinks) -> Self {
+        Checks { metrics, sinks, clusters: HashMap::new() }
+    }
+
+    pub(crate) fn adopt(&mut self, clusters: &[Arc<Cluster>]) {
+        let mut before = std::mem::take(&mut self.clusters);
+        for cluster in clusters {
+            let known = before.remove(cluster.name());
+            let Some(config) = &cluster.config().health_check else {
+                // Nobody would bring them back.
+                cluster.members().iter().for_each(|member| member.host.set_health(Health::Healthy));
+                continue;
+            };
+            let checked = match known {
+                Some(known) if *known.config == *config => Ok(known),
+                _ => self.begin(cluster.name(), config),
+            };
+            match checked {
+                Ok(mut checked) => {
+                    checked.adopt(cluster);
+                    self.clusters.insert(cluster.name().clone(), checked);
+                }
+                Err(error) => tracing::error!(cluster = &**cluster.name(), %error, "hosts are not checked"),
+            }
+        }
+    }
+
+    fn begin(&self, cluster: &Arc<str>, config: &HealthCheckConfig) -> Result<Checked, MetricError> {
+        let service = config.service.clone();
+        Ok(Checked {
+            stats: Arc::new(Stats::new(&self.metrics, &service)?),
+            events: Events::new(cluster.clone(), service, config.event_log.as_deref(), &self.sinks),
+            config: Arc::new(config.clone()),
+            hosts: HashMap::new(),
+        })
+    }
+}
+
+impl Checked {
+    fn adopt(&mut self, cluster: &Cluster) {
+        let mut before = std::mem::take(&mut self.hosts);
+        for member in cluster.members() {
+            let address = member.host.address().clone();
+            let known = before.remove(&address).filter(|(host, _)| Arc::ptr_eq(host, &member.host));
+            let running = known.unwrap_or_else(|| {
+                let (config, stats) = (self.config.clone(), self.stats.clone());
+                let task = Task::spawn(watch_over(member.host.clone(), config, stats, self.events.clone()));
+                (member.host.clone(), task)
+            });
+            self.hosts.insert(address, running);
+        }
+    }
+}
+
+impl Stats {
+    fn new(metrics: &Metrics, service: &str) -> Result<Self, MetricError> {
+        let labels = [("service", service)];
+        let counter = |name: &str| metrics.counter(name, &labels);
+        Ok(Stats {
+            attempt: counter("healthcheck_attempt")?,
+            success: counter("healthcheck_success")?,
+            failure: counter("healthcheck_failure")?,
+            active_failure: counter("healthcheck_active_failure")?,
+            network_failure: counter("healthcheck_network_failure")?,
+            healty: metrics.up_down("healthcheck_healty", &labels)?,
+        })
+    }
+}
+
+/// One host in `healthcheck_healty`; taken back when its checks end, too.
+struct CountedHealthy(Arc<Stats>);
+
+impl CountedHealthy {
+    fn new(stats: &Arc<Stats>) -> Self {
+        stats.healty.inc();
+        CountedHealthy(stats.clone())
+    }
+}
+
+impl Drop for CountedHealthy {
+    fn drop(&mut self) {
+        self.0.healty.dec();
+    }
+}
+
+/// Checks `host` until the task is stopped.
+async fn watch_over(host: Arc<Host>, config: Arc<HealthCheckConfig>, stats: Arc<Stats>, events: Events) {
+    let mut streak = Streak::default();
+    let mut counted = (!host.is_out_for(Reason::FailedCheck)).then(|| CountedHealthy::new(&stats));
+    tokio::time::sleep(config.initial_delay).await;
+    loop {
+        stats.attempt.inc();
+        let result = check(host.address(), &config.probe, config.timeout).await;
+        match &result {
+            Ok(()) => stats.success.inc(),
+            Err(failure) => {
+                stats.failure.inc();
+                if failure.is_network() { stats.network_failure.inc() } else { stats.active_failure.inc() }
+            }
+        }
+        let now = if counted.is_some() { Health::Healthy } else { Health::Unhealthy };
+        if let Some(health) = streak.next(now, &result, &config) {
+            counted = (health == Health::Healthy).then(|| CountedHealthy::new(&stats));
+            host.set_health(health);
+            events.changed(&host, health, result.as_ref().err());
+        }
+        tokio::time::sleep(config.interval + jitter(config.interval_jitter)).await;
+    }
+}
+
+/// Results in a row that speak against what the host is taken for.
+#[derive(Debug, Default)]
+struct Streak(u32);
+
+impl Streak {
+    /// What the host is from now on, if that is not what it is `now`.
+    fn next(&mut self, now: Health, result: &Result<(), Failure>, config: &HealthCheckConfig) -> Option<Health> {
+        let (other, threshold) = match (now, result) {
+            (Health::Healthy, Err(_)) => (Health::Unhealthy, config.unhealthy_threshold),
+            (Health::Unhealthy, Ok(())) => (Health::Healthy, config.healthy_threshold),
+            (Health::Healthy, Ok(())) | (Health::Unhealthy, Err(_)) => {
+                self.0 = 0;
+                return None;
+            }
+        };
+        self.0 += 1;
+        if self.0 < threshold.get() {
+            return None;
+        }
+        self.0 = 0;
+        Some(other)
+    }
+}
+
+/// From nothing up to `most`.
+fn jitter(most: Duration) -> Duration {
+    let part = (Seed::random().0 >> 11) as f64 / (1_u64 << 53) as f64;
+    most.mul_f64(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_results_in_a_row_change_a_host() {
+        let config = HealthCheckConfig {
+            healthy_threshold: std::num::NonZeroU32::new(2).unwrap(),
+            unhealthy_threshold: std::num::NonZeroU32::new(3).unwrap(),
+            ..HealthCheckConfig::new("s")
+        };
+        let mut now = Health::Healthy;
+        let mut streak = Streak::default();
+        let mut seen = String::new();
+        for result in "..xx.xxx.x.x..x..xxx".chars() {
+            let result = if result == '.' { Ok(()) } else { Err(Failure::TimedOut) };
+            now = streak.next(now, &result, &config).unwrap_or(now);
+            seen.push(if now == Health::Healthy { '+' } else { '-' });
+        }
+        assert_eq!(seen, "+++++++------++++++-");
+    }
+
+    #[test]
+    fn jitter_is_within_its_bound() {
+        for _ in 0..100 {
+            assert!(jitter(Duration::from_millis(5)) < Duration::from_millis(5));
+        }
+        assert_eq!(jitter(Duration::ZERO), Duration::ZERO);
+    }
+}

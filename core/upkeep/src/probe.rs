@@ -1,0 +1,97 @@
+//! One check of one host.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use sidegate_api::{Address, VERSION};
+use sidegate_upstream::{HttpProbe, Probe};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Why a check failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing came in time.
+    TimedOut,
+    /// No connection.
+    Unreachable(io::Error),
+    /// The connection broke, or what came is no HTTP.
+    Broken(hyper::Error),
+    /// A status that is not expected.
+    Status(u16),
+}
+
+impl Failure {
+    /// Whether the host gave no answer at all.
+    pub(crate) fn is_network(&self) -> bool {
+        !matches!(self, Failure::Status(_))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::TimedOut => f.write_str("no answer in time"),
+            Failure::Unreachable(error) => write!(f, "cannot connect: {error}"),
+            Failure::Broken(error) => write!(f, "no response: {error}"),
+            Failure::Status(status) => write!(f, "status {status}"),
+        }
+    }
+}
+
+/// Checks the host at `address` once.
+pub(crate) async fn check(address: &Address, probe: &Probe, timeout: Duration) -> Result<(), Failure> {
+    let checked = async {
+        match (probe, address) {
+            (Probe::Connect, Address::Tcp(to)) => connect(TcpStream::connect(*to)).await.map(drop),
+            (Probe::Connect, Address::Unix(path)) => connect(UnixStream::connect(path)).await.map(drop),
+            (Probe::Http(probe), Address::Tcp(to)) => {
+                let to = SocketAddr::new(to.ip(), probe.port.map_or(to.port(), u16::from));
+                ask(connect(TcpStream::connect(to)).await?, probe, &to.to_string()).await
+            }
+            (Probe::Http(probe), Address::Unix(path)) => {
+                ask(connect(UnixStream::connect(path)).await?, probe, "localhost").await
+            }
+        }
+    };
+    tokio::time::timeout(timeout, checked).await.unwrap_or(Err(Failure::TimedOut))
+}
+
+async fn connect<S>(connecting: impl Future<Output = io::Result<S>>) -> Result<S, Failure> {
+    connecting.await.map_err(Failure::Unreachable)
+}
+
+/// Sends the request and looks at the head of the response.
+async fn ask<S>(stream: S, probe: &HttpProbe, host: &str) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Broken)?;
+    let request = Request::builder()
+        .method(probe.method.as_str())
+        .uri(&*probe.path)
+        .header("host", probe.authority.as_deref().unwrap_or(host))
+        .header("user-agent", format!("sidegate/{VERSION} health-check"))
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new());
+    // What the configuration takes are visible characters; a path that is no
+    // URI all the same gets no answer, and the log says so.
+    let request = request.map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
+    let response = tokio::select! {
+        response = requests.send_request(request) => response.map_err(Failure::Broken)?,
+        ended = connection => return Err(match ended {
+            Err(error) => Failure::Broken(error),
+            Ok(()) => Failure::Unreachable(io::ErrorKind::ConnectionAborted.into()),
+        }),
+    };
+    let status = response.status().as_u16();
+    if probe.codes.iter().any(|range| range.contains(&status)) { Ok(()) } else { Err(Failure::Status(status)) }
+}

@@ -1,0 +1,187 @@
+//! Which host gets a request: load, hash, subset, name.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+
+use serde_json::{Value, json};
+use sidegate_harness::{ConfigBuilder, Dns, Gate, Origin, Proxy, Reply, TempDir, until};
+
+/// An origin that answers with `name`.
+fn named(name: &'static str) -> Origin {
+    Origin::http(move |_| Reply::ok(name))
+}
+
+/// A configuration with this route to cluster `many` and this cluster.
+fn config(route: Value, cluster: Value) -> ConfigBuilder {
+    let mut entry = json!({"match": {"prefix": "/"}, "route": {"cluster_name": "many"}});
+    for (key, value) in route.as_object().unwrap() {
+        entry["route"][key] = value.clone();
+    }
+    let mut object = json!({"name": "many"});
+    for (key, value) in cluster.as_object().unwrap() {
+        object[key] = value.clone();
+    }
+    ConfigBuilder::empty().cluster_object(object).virtual_host("all", &["*"], json!([entry]))
+}
+
+fn body(proxy: &Proxy, fields: &str) -> String {
+    String::from_utf8(proxy.get_with("/", fields).body).unwrap()
+}
+
+#[test]
+fn the_idle_host_gets_the_requests_while_the_other_works() {
+    let gate = Gate::new();
+    let waiting = gate.clone();
+    let busy = Origin::http(move |_| {
+        waiting.wait();
+        Reply::ok("busy")
+    });
+    let idle = named("idle");
+    let hosts = json!([{"address": busy.address().to_string()}, {"address": idle.address().to_string()}]);
+    let proxy = Proxy::start(&config(json!({}), json!({"lb_type": "LB_LEAST_REQUEST", "hosts": hosts})));
+    let mut held = proxy.connect();
+    until("one request is at the busy host", || {
+        let before = busy.count() + idle.count();
+        held = proxy.connect();
+        held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+        until("it arrived", || (busy.count() + idle.count() > before).then_some(()));
+        if busy.count() == 0 {
+            // The idle one took it: with nothing to do both are alike.
+            assert_eq!(held.response().status(), 200);
+        }
+        (busy.count() > 0).then_some(())
+    });
+    for _ in 0..20 {
+        assert_eq!(body(&proxy, ""), "idle");
+    }
+    gate.open();
+    assert_eq!(held.response().body, b"busy");
+}
+
+#[test]
+fn the_same_header_goes_to_the_same_host() {
+    let origins = [named("a"), named("b"), named("c"), named("d")];
+    let hosts: Vec<Value> = origins.iter().map(|o| json!({"address": o.address().to_string()})).collect();
+    let policy = json!({"hash_policy": [{"header": {"key": "x-user"}}]});
+    let proxy = Proxy::start(&config(policy, json!({"lb_type": "LB_MAGLEV", "hosts": hosts})));
+    let mut used = BTreeSet::new();
+    for user in 0..16 {
+        let field = format!("X-User: {user}\r\n");
+        let first = body(&proxy, &field);
+        for _ in 0..5 {
+            assert_eq!(body(&proxy, &field), first, "user {user}");
+        }
+        used.insert(first);
+    }
+    assert!(used.len() >= 2, "{used:?}");
+}
+
+fn with_zone(origin: &Origin, zone: &str) -> Value {
+    json!({
+        "address": origin.address().to_string(),
+        "metadata": {"filter_metadata": {"mosn.lb": {"zone": zone}}},
+    })
+}
+
+#[test]
+fn a_subset_is_never_left() {
+    let (a, b) = (named("a"), named("b"));
+    let hosts = json!([with_zone(&a, "east"), with_zone(&b, "west")]);
+    for (wanted, policy, expected) in [
+        (json!({"zone": "west"}), json!({"fall_back_policy": 1}), Some("b")),
+        (json!({"zone": "east"}), json!({"fall_back_policy": 0}), Some("a")),
+        (json!({"zone": "north"}), json!({"fall_back_policy": 2, "default_subset": {"zone": "west"}}), Some("b")),
+        (json!({"zone": "north"}), json!({"fall_back_policy": 0}), None),
+    ] {
+        let mut subsets = policy.clone();
+        subsets["subset_selectors"] = json!([["zone"]]);
+        let route = json!({"metadata_match": {"filter_metadata": {"mosn.lb": wanted}}});
+        let proxy = Proxy::start(&config(route, json!({"hosts": hosts, "lb_subset_config": subsets})));
+        for _ in 0..4 {
+            let answer = proxy.get("/");
+            match expected {
+                Some(name) => assert_eq!(answer.body, name.as_bytes(), "{wanted} {policy}"),
+                None => assert_eq!(answer.status(), 502, "{wanted} {policy}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn hosts_may_be_unix_sockets() {
+    let dir = TempDir::new();
+    let path = dir.join("host.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let hosts = json!([{"address": format!("unix:{}", path.display())}]);
+    let proxy = Proxy::start(&config(json!({}), json!({"hosts": hosts})));
+    assert_eq!(proxy.get("/over-unix").body, b"hi");
+    assert!(server.join().unwrap().starts_with("GET /over-unix HTTP/1.1\r\n"));
+}
+
+/// Two origins on one port, at different addresses of the loopback network.
+fn two_on_one_port() -> (Origin, Origin) {
+    let address = |last| SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
+    until("a port that is free at both addresses", || {
+        let one = TcpListener::bind(address(1)).unwrap();
+        let port = one.local_addr().unwrap().port();
+        let two = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).ok()?;
+        let named = |listener, name: &'static str| {
+            Origin::scripted_on(listener, move |connection| {
+                loop {
+                    connection.request()?;
+                    connection.reply(&Reply::ok(name))?;
+                }
+            })
+        };
+        Some((named(one, "one"), named(two, "two")))
+    })
+}
+
+#[test]
+fn traffic_follows_a_name() {
+    let (one, _two) = two_on_one_port();
+    let dns = Dns::new();
+    let name = "api.test.example";
+    let local = |last| Ipv4Addr::new(127, 0, 0, last);
+    dns.set(name, &[local(1)]);
+    let cluster = json!({
+        "type": "STRICT_DNS",
+        "dns_refresh_rate": "20ms",
+        "dns_resolvers": {"servers": ["127.0.0.1"], "port": dns.address().port().to_string(), "timeout": 1},
+        "hosts": [{"address": format!("{name}:{}", one.address().port())}],
+    });
+    let proxy = Proxy::start(&config(json!({"auto_host_rewrite": true}), cluster));
+    assert_eq!(body(&proxy, ""), "one", "names are resolved before the process serves");
+    assert_eq!(one.last().head.get("host"), Some(name));
+
+    dns.set(name, &[local(2)]);
+    until("traffic moves", || (body(&proxy, "") == "two").then_some(()));
+    assert_eq!(body(&proxy, ""), "two");
+
+    // While nobody answers, and while the name is gone, the hosts stay.
+    let asked = dns.questions();
+    dns.fail(true);
+    until("failed questions", || (dns.questions() > asked + 5).then_some(()));
+    assert_eq!(body(&proxy, ""), "two");
+
+    dns.fail(false);
+    dns.set(name, &[local(1), local(2)]);
+    let both = until("both take turns", || {
+        let got: BTreeSet<String> = (0..4).map(|_| body(&proxy, "")).collect();
+        (got.len() == 2).then_some(got)
+    });
+    assert_eq!(both, BTreeSet::from(["one".to_owned(), "two".to_owned()]));
+}

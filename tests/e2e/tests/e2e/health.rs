@@ -1,0 +1,171 @@
+//! Hosts that are left out: by active checks, and for their answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use serde_json::{Value, json};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, until};
+
+use crate::support::refusing_address;
+
+/// An origin with a name whose `/health` and other paths answer with statuses
+/// that the test changes.
+struct Moody {
+    origin: Origin,
+    health: Arc<AtomicU16>,
+    other: Arc<AtomicU16>,
+}
+
+impl Moody {
+    fn new(name: &'static str) -> Self {
+        let (health, other) = (Arc::new(AtomicU16::new(200)), Arc::new(AtomicU16::new(200)));
+        let statuses = (health.clone(), other.clone());
+        let origin = Origin::http(move |seen| {
+            let status = if seen.head.target() == "/health" { &statuses.0 } else { &statuses.1 };
+            Reply::new(status.load(Ordering::SeqCst)).body(name)
+        });
+        Moody { origin, health, other }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.origin.address()
+    }
+}
+
+/// Everything goes to a cluster of these hosts with more keys.
+fn config(hosts: &[SocketAddr], keys: Value) -> ConfigBuilder {
+    let mut config = ConfigBuilder::to_routes(hosts[0], json!([])).virtual_host(
+        "main",
+        &["test"],
+        json!([{"match": {"prefix": "/"}, "route": {"cluster_name": "many"}}]),
+    );
+    config = config.cluster("many", hosts);
+    for (key, value) in keys.as_object().unwrap() {
+        config = config.in_cluster(key, value.clone());
+    }
+    config
+}
+
+/// Who answered each of `count` requests.
+fn answers(proxy: &Proxy, count: usize) -> Vec<String> {
+    (0..count).map(|_| String::from_utf8(proxy.get("/").body).unwrap()).collect()
+}
+
+fn metric(proxy: &Proxy, name: &str) -> Option<f64> {
+    let text = String::from_utf8(proxy.admin_get("/metrics").body).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// The hosts of cluster `many`, as the admin interface shows them.
+fn hosts(proxy: &Proxy) -> Vec<Value> {
+    let dump: Value = serde_json::from_slice(&proxy.admin_get("/api/v1/config_dump?cluster=many").body).unwrap();
+    dump["health"].as_array().unwrap_or_else(|| panic!("no health in {dump}")).clone()
+}
+
+fn http_check() -> Value {
+    json!({
+        "service_name": "s",
+        "protocol": "Http1",
+        "interval": "20ms",
+        "timeout": "5s",
+        "check_config": {"http_check_config": {"path": "/health"}},
+    })
+}
+
+#[test]
+fn a_host_whose_checks_fail_is_left_out_until_they_pass() {
+    let (a, b) = (Moody::new("a"), Moody::new("b"));
+    let mut check = http_check();
+    let log = sidegate_harness::TempDir::new();
+    check["event_log_path"] = json!(log.join("events.log"));
+    let proxy = Proxy::start(&config(&[a.address(), b.address()], json!({"health_check": check})));
+    a.health.store(503, Ordering::SeqCst);
+    until("a is out", || (hosts(&proxy)[0]["failed_check"] == true).then_some(()));
+    assert_eq!(answers(&proxy, 6), ["b"; 6]);
+    assert_eq!(metric(&proxy, "healthcheck_healty{service=\"s\"}"), Some(1.0));
+    assert!(metric(&proxy, "healthcheck_active_failure{service=\"s\"}").unwrap() >= 1.0);
+
+    a.health.store(200, Ordering::SeqCst);
+    until("a is back", || (hosts(&proxy)[0]["healthy"] == true).then_some(()));
+    let after = answers(&proxy, 8);
+    assert!(after.contains(&"a".to_owned()) && after.contains(&"b".to_owned()), "{after:?}");
+    assert_eq!(metric(&proxy, "healthcheck_healty{service=\"s\"}"), Some(2.0));
+    let events = until("two events", || {
+        let text = std::fs::read_to_string(log.join("events.log")).unwrap_or_default();
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (events.len() == 2).then_some(events)
+    });
+    assert_eq!((&events[0]["healthy"], &events[0]["reason"]), (&json!(false), &json!("status 503")));
+    assert_eq!((&events[1]["healthy"], &events[1]["host"]), (&json!(true), &json!(a.address().to_string())));
+}
+
+#[test]
+fn checks_are_requests_as_configured() {
+    let a = Moody::new("a");
+    let mut check = http_check();
+    check["check_config"]["http_check_config"] =
+        json!({"path": "/up?x=1", "method": "HEAD", "domain": "d.example", "codes": [{"Start": 200, "End": 204}]});
+    let _proxy = Proxy::start(&config(&[a.address()], json!({"health_check": check})));
+    a.origin.wait("a check", |origin| origin.count() > 0);
+    let head = a.origin.seen()[0].head.clone();
+    assert_eq!((head.method(), head.target(), head.get("host")), ("HEAD", "/up?x=1", Some("d.example")));
+    assert!(head.get("user-agent").unwrap().starts_with("sidegate/"));
+}
+
+/// Nothing listens on one of the two; it is found out before a request is lost
+/// there.
+#[test]
+fn connects_are_checked_too_and_502_with_uh_is_what_is_left() {
+    let check = json!({"service_name": "s", "interval": "20ms", "unhealthy_threshold": 2});
+    let proxy = Proxy::start(&config(&[refusing_address()], json!({"health_check": check})));
+    until("the host is out", || (hosts(&proxy)[0]["failed_check"] == true).then_some(()));
+    assert_eq!(proxy.get("/gone").status(), 502);
+    assert!(proxy.access_line("no host", |line| line.path == "/gone").has("UH"));
+    assert!(metric(&proxy, "healthcheck_network_failure{service=\"s\"}").unwrap() >= 2.0);
+}
+
+#[test]
+fn a_host_that_answers_badly_is_ejected_and_comes_back() {
+    let (a, b) = (Moody::new("a"), Moody::new("b"));
+    a.other.store(503, Ordering::SeqCst);
+    let ejection = json!({
+        "consecutive_5xx": 3,
+        "interval": "20ms",
+        "base_ejection_time": "1s",
+        "max_ejection_percent": 50,
+    });
+    let proxy = Proxy::start(&config(&[a.address(), b.address()], json!({"outlier_detection": ejection})));
+    // In turn: every second request is a's, until it is out.
+    until("a is out", || {
+        proxy.get("/");
+        (hosts(&proxy)[0]["ejected"] == true).then_some(())
+    });
+    assert_eq!(metric(&proxy, "upstream_ejections_total{cluster=\"many\"}"), Some(1.0));
+    a.other.store(200, Ordering::SeqCst);
+    until("a is back", || (answers(&proxy, 2).contains(&"a".to_owned())).then_some(()));
+    assert_eq!(metric(&proxy, "upstream_ejections_active{cluster=\"many\"}"), Some(0.0));
+}
+
+#[test]
+fn the_last_host_stays_however_it_answers() {
+    let a = Moody::new("a");
+    a.other.store(500, Ordering::SeqCst);
+    let ejection = json!({"consecutive_5xx": 1, "max_ejection_percent": 100});
+    let proxy = Proxy::start(&config(&[a.address()], json!({"outlier_detection": ejection})));
+    assert_eq!(answers(&proxy, 5), ["a"; 5]);
+    assert_eq!(metric(&proxy, "upstream_ejections_total{cluster=\"many\"}"), Some(0.0));
+}
+
+#[test]
+fn hosts_that_refuse_connections_are_ejected() {
+    let b = Moody::new("b");
+    let ejection = json!({"consecutive_5xx": 0, "consecutive_local_origin_failure": 2, "base_ejection_time": "1h", "max_ejection_time": "1h"});
+    let proxy = Proxy::start(&config(&[refusing_address(), b.address()], json!({"outlier_detection": ejection})));
+    until("the refusing host is out", || {
+        // Another host is tried, so that nobody notices.
+        assert_eq!(proxy.get("/").body, b"b");
+        (hosts(&proxy)[0]["ejected"] == true).then_some(())
+    });
+}
