@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,13 +86,14 @@ where
     // What the configuration takes are visible characters; a path that is no
     // URI all the same gets no answer, and the log says so.
     let request = request.map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
+    let mut answered = pin!(requests.send_request(request));
     let response = tokio::select! {
-        response = requests.send_request(request) => response.map_err(Failure::Broken)?,
-        ended = connection => return Err(match ended {
-            Err(error) => Failure::Broken(error),
-            Ok(()) => Failure::Unreachable(io::ErrorKind::ConnectionAborted.into()),
-        }),
+        biased;
+        response = &mut answered => response,
+        // It may end with the last byte of the response.
+        _ = connection => answered.await,
     };
+    let response = response.map_err(Failure::Broken)?;
     let status = response.status().as_u16();
     if probe.codes.iter().any(|range| range.contains(&status)) { Ok(()) } else { Err(Failure::Status(status)) }
 }

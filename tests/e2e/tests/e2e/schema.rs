@@ -119,7 +119,7 @@ fn what_the_schema_refuses_the_check_refuses_too() {
         ("/servers/0/routers/0/virtual_hosts/0/routers/0", json!({"direct_response": {"status": 99}})),
         ("/servers/0/routers/0/virtual_hosts/0/domains", Value::Null),
         ("/cluster_manager/clusters/0/lb_type", json!("LB_RANDM")),
-        ("/cluster_manager/clusters/0/hosts", json!([{"address": "example.com"}])),
+        ("/cluster_manager/clusters/0/hosts", json!([{"address": "a b"}])),
         ("/cluster_manager/clusters/0/hosts", json!([{"address": "127.0.0.1:1", "weight": 129}])),
         ("/admin", json!({"address": {}})),
     ] {
