@@ -63,8 +63,9 @@ test-c:
 	done
 
 test-slow: build test-compilers
-	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored --skip modules::compilers
+	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored --skip modules::compilers --skip a_long_random_walk
 	tests/modules/asan.sh
+	tests/modules/walk.sh
 
 # Installs compilers that are missing; see tests/abi/README.md.
 test-compilers: build

@@ -3,15 +3,22 @@
 //! A leaf with `unsafe` in it: one call into the allocator's C interface.
 
 /// The allocator for `#[global_allocator]`.
+#[cfg(not(feature = "system-allocator"))]
 pub use mimalloc::MiMalloc as Allocator;
+/// The allocator for `#[global_allocator]`.
+#[cfg(feature = "system-allocator")]
+pub use std::alloc::System as Allocator;
 
 /// Returns memory that the calling thread has freed to the system. For after
 /// a peak: it costs up to milliseconds then, and a few microseconds when there
 /// is nothing to return.
 pub fn give_back() {
+    #[cfg(not(feature = "system-allocator"))]
     // SAFETY: `mi_collect` may be called at any time from any thread; it
     // touches the calling thread's heap and what other threads abandoned.
-    unsafe { libmimalloc_sys::mi_collect(true) }
+    unsafe {
+        libmimalloc_sys::mi_collect(true)
+    }
 }
 
 #[cfg(test)]

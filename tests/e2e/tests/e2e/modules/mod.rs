@@ -13,6 +13,7 @@ mod phases;
 mod resumes;
 mod settings;
 mod waiting;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
