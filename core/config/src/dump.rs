@@ -24,7 +24,7 @@ pub fn redact(value: &mut Value) {
             }
         }
         Value::Array(elements) => elements.iter_mut().for_each(redact),
-        Value::String(text) if is_private_key(text) => *value = REDACTED.into(),
+        Value::String(text) if is_private_key(text) || is_secret_jwk(text) => *value = REDACTED.into(),
         _ => {}
     }
 }
@@ -41,6 +41,11 @@ fn is_private_key(text: &str) -> bool {
     text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----")
 }
 
+/// JSON Web Keys as text, with a symmetric key (`k`) or a private one (`d`).
+fn is_secret_jwk(text: &str) -> bool {
+    text.contains("\"kty\"") && (text.contains("\"k\"") || text.contains("\"d\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +56,7 @@ mod tests {
         let mut value = json!({
             "admin": {"Token": "abc", "address": "x"},
             "tls": [{"private_key": "/etc/key.pem", "pem": "-----BEGIN RSA PRIVATE KEY-----\nx"}],
+            "jwks": ["{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}", "{\"kty\":\"RSA\",\"n\":\"x\"}"],
             "empty": {"token": ""},
             "config": {"db_password": 12, "tokens": [1], "token": ["a"], "secret": true, "limit_key": "path"},
         });
@@ -60,6 +66,7 @@ mod tests {
             json!({
                 "admin": {"Token": REDACTED, "address": "x"},
                 "tls": [{"private_key": REDACTED, "pem": REDACTED}],
+                "jwks": [REDACTED, "{\"kty\":\"RSA\",\"n\":\"x\"}"],
                 "empty": {"token": ""},
                 "config": {
                     "db_password": REDACTED, "tokens": [1], "token": REDACTED, "secret": true, "limit_key": "path",

@@ -11,8 +11,8 @@ mod gzip;
 mod header_match;
 mod header_to_metadata;
 mod ip_access;
+mod jwt_authn;
 mod payload_limit;
-#[allow(dead_code, unused_imports, reason = "what jwt_authn needs")]
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -32,5 +32,6 @@ pub fn register(registry: &mut Registry) {
         .stream_filter("gzip", Builtin::<gzip::Gzip>::builder())
         .stream_filter("header_to_metadata", Builtin::<header_to_metadata::HeaderToMetadata>::builder())
         .stream_filter("ip_access", Builtin::<ip_access::IpAccess>::builder())
+        .stream_filter("jwt_authn", Builtin::<jwt_authn::JwtAuthn>::builder())
         .stream_filter("payload_limit", Builtin::<payload_limit::PayloadLimit>::builder());
 }

@@ -24,7 +24,7 @@ static PAYLOAD_LIMIT: Table = Table::new(
             alias: Some("max_entity_size "),
             ..key("max_entity_size", Shape::Integer(0, i32::MAX as u64), "0", "Bytes of body. 0: any number.")
         },
-        key("http_status", Shape::Integer(0, 599), "413", "Status of the refusal, 200 to 599. 0: the default."),
+        key("http_status", Shape::Integer(0, 599), "413", "Status of the refusal, 200 to 599; 0 is the default."),
     ],
 );
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidegate_api::{
-    BodyDirection, BodyInterest, BuildEnv, EndOfStream, FaultPolicy, FilterConfigError, FilterCx, FilterSpec, Method,
-    Metrics, ReceiverPhase, RouteConfigSource, RouteFilterConfig, Status, StreamFilter, StreamFilterBuilder,
-    StreamFilterFactory, StreamState, WorkerIndex,
+    BodyDirection, BodyInterest, BuildEnv, EndOfStream, FaultPolicy, FilterConfigError, FilterCx, FilterSpec,
+    LocalReply, Method, Metrics, ReceiverPhase, RouteConfigSource, RouteFilterConfig, Status, StreamFilter,
+    StreamFilterBuilder, StreamFilterFactory, StreamState, WorkerIndex,
 };
 
 use crate::builtin::{Builtin, Definition};
@@ -81,6 +81,13 @@ impl Bench {
     }
 
     fn call(&mut self, hook: impl FnOnce(&mut dyn StreamFilter, &mut FilterCx<'_>) -> Status) -> Outcome {
+        match self.call_raw(hook) {
+            Outcome::Stop => Outcome::Reply(self.stream.reply.take().map_or(0, |reply| reply.status)),
+            other => other,
+        }
+    }
+
+    fn call_raw(&mut self, hook: impl FnOnce(&mut dyn StreamFilter, &mut FilterCx<'_>) -> Status) -> Outcome {
         let wants = self.factory.interests();
         let cx = FilterCx::new(&mut self.stream, &self.route, 0, WorkerIndex(0), 1 << 20);
         let mut cx = cx
@@ -89,7 +96,7 @@ impl Bench {
         let status = hook(&mut *self.filter, &mut cx);
         match status {
             Status::Continue => Outcome::Continue,
-            Status::Stop => Outcome::Reply(self.stream.reply.take().map_or(0, |reply| reply.status)),
+            Status::Stop => Outcome::Stop,
             Status::Pending => Outcome::Waits(self.stream.wake_after.take()),
             other => panic!("{other:?}"),
         }
@@ -99,6 +106,16 @@ impl Bench {
         let wants = self.factory.interests().phases;
         let phase = wants.first_phase().unwrap_or(ReceiverPhase::BeforeRoute);
         self.call(|filter, cx| filter.on_request_headers(cx, phase, EndOfStream::End))
+    }
+
+    /// The reply that a request head got, or what else was said.
+    pub(crate) fn request_reply(&mut self) -> Result<Outcome, Box<LocalReply>> {
+        let phase = self.factory.interests().phases.first_phase().unwrap();
+        let outcome = self.call_raw(|filter, cx| filter.on_request_headers(cx, phase, EndOfStream::End));
+        match self.stream.reply.take() {
+            Some(reply) => Err(reply),
+            None => Ok(outcome),
+        }
     }
 
     /// The same for a request with a body.
@@ -143,6 +160,7 @@ impl Bench {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Continue,
+    Stop,
     /// With this status.
     Reply(u16),
     Waits(Option<Duration>),

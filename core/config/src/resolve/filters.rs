@@ -13,14 +13,13 @@ use crate::nearest::nearest;
 use crate::reader::Cursor;
 
 /// Stream filters that MOSN has and nobody here.
-const MOSN_FILTERS: [&str; 13] = [
+const MOSN_FILTERS: [&str; 12] = [
     "mirror",
     "proxywasm",
     "flowControlFilter",
     "seata",
     "dsl",
     "dubbo_stream",
-    "jwt_authn",
     "transcoder",
     "fault_tolerance",
     "grpc_metric",

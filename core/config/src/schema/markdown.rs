@@ -154,6 +154,7 @@ fn properties(rows: &mut String, prefix: &str, schema: &Value) -> fmt::Result {
         writeln!(rows, "| `{path}` | {} | {} | {} |", cell(&json_value(property)), cell(&default), cell(about))?;
         properties(rows, &format!("{path}."), property)?;
         properties(rows, &format!("{path}[]."), &property["items"])?;
+        properties(rows, &format!("{path}.NAME."), &property["additionalProperties"])?;
         for alternative in ["anyOf", "oneOf"] {
             for schema in property[alternative].as_array().into_iter().flatten() {
                 properties(rows, &format!("{path}."), schema)?;

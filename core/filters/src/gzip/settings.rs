@@ -6,7 +6,7 @@ pub(super) static GZIP: Table = Table::new(
     "Compresses responses for clients that take gzip: not those to HEAD, without body, of a part (206), already \
      encoded or marked `no-transform`. A compressed response has no `Content-Length` and a weak `ETag`.",
     &[
-        key("gzip_level", Shape::Integer(0, 9), "6", "1 is fast, 9 small. 0: the default."),
+        key("gzip_level", Shape::Integer(0, 9), "6", "1 is fast, 9 small; 0 is the default."),
         key(
             "content_length",
             Shape::Integer(0, u32::MAX as u64),

@@ -7,21 +7,29 @@ use super::table::{Absent, Key, Shape, Table};
 /// What a duration looks like, as far as a pattern can tell.
 const DURATION: &str = r"^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
-/// JSON Schema of an object. Tables that lead back to themselves are written
-/// out to a depth that no sensible file reaches.
+/// JSON Schema of an object.
 pub(crate) fn json_schema(table: &'static Table) -> Value {
-    object(table, 6)
+    object(table, &mut Vec::new())
 }
 
-fn object(table: &'static Table, depth: usize) -> Value {
+/// `inside` are the tables around this one. One that leads back to itself is
+/// written out twice, and is any object then.
+fn object(table: &'static Table, inside: &mut Vec<&'static Table>) -> Value {
+    if inside.iter().filter(|outer| std::ptr::eq(**outer, table)).count() > 1 {
+        return json!({"type": "object"});
+    }
+    inside.push(table);
     let mut properties = Map::new();
     for key in table.keys {
-        let schema = property(key, depth);
+        let schema = property(key, inside);
         if let Some(alias) = key.alias {
-            properties.insert(alias.to_owned(), schema.clone());
+            let mut same = schema.clone();
+            same["description"] = format!("The same as `{}`.", key.name).into();
+            properties.insert(alias.to_owned(), same);
         }
         properties.insert(key.name.to_owned(), schema);
     }
+    inside.pop();
     let required = table.keys.iter().filter(|key| matches!(key.absent, Absent::Error(_)) && key.alias.is_none());
     let required: Vec<&str> = required.map(|key| key.name).collect();
     let mut schema = json!({
@@ -46,13 +54,13 @@ fn pairs(names: &'static [&'static str]) -> impl Iterator<Item = [&'static str; 
     names.iter().enumerate().flat_map(|(at, one)| names.iter().skip(at + 1).map(|other| [*one, *other]))
 }
 
-fn property(key: &'static Key, depth: usize) -> Value {
+fn property(key: &'static Key, inside: &mut Vec<&'static Table>) -> Value {
     if matches!(key.shape, Shape::Refused) {
         return json!({"description": format!("Not available: {}.", key.doc), "enum": [null]});
     }
-    let mut schema = value(&key.shape, depth);
+    let mut schema = value(&key.shape, inside);
     let description = match key.absent {
-        Absent::Default(default) if !default.is_empty() => format!("{} Default: {default}.", key.doc),
+        Absent::Default(default) if !matches!(default, "" | "none") => format!("{} Default: {default}.", key.doc),
         _ => key.doc.to_owned(),
     };
     if let Value::Object(schema) = &mut schema {
@@ -61,7 +69,7 @@ fn property(key: &'static Key, depth: usize) -> Value {
     schema
 }
 
-fn value(shape: &'static Shape, depth: usize) -> Value {
+fn value(shape: &'static Shape, inside: &mut Vec<&'static Table>) -> Value {
     match shape {
         Shape::Text => json!({"type": "string"}),
         Shape::Name => json!({"type": "string", "minLength": 1}),
@@ -69,10 +77,9 @@ fn value(shape: &'static Shape, depth: usize) -> Value {
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
         Shape::Duration => json!({"type": "string", "pattern": DURATION}),
-        Shape::Array(element) => json!({"type": "array", "items": value(element, depth)}),
-        Shape::Object(_) if depth == 0 => json!({"type": "object"}),
-        Shape::Object(table) => object(table, depth - 1),
-        Shape::Map(inner) => json!({"type": "object", "additionalProperties": value(inner, depth)}),
+        Shape::Array(element) => json!({"type": "array", "items": value(element, inside)}),
+        Shape::Object(table) => object(table, inside),
+        Shape::Map(inner) => json!({"type": "object", "additionalProperties": value(inner, inside)}),
         Shape::Refused => json!(false),
     }
 }

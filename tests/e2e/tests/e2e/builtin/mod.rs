@@ -3,4 +3,5 @@
 mod fault;
 mod guards;
 mod gzip;
+mod jwt;
 mod refused;

@@ -1,0 +1,146 @@
+//! Issuers of tokens.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sidegate_api::{BuildEnv, EditError, FilterCx, HeaderMapKind, StreamState};
+
+use super::keys::{Claims, Expiration, Keys};
+use super::location::{Found, Location};
+use super::refusal::Refusal;
+use crate::header_match::header_name;
+use crate::settings::{Object, Setting};
+
+/// Key sets are small: more than this is another file.
+const MAX_FILE: u64 = 1 << 20;
+
+/// One entry of `providers`.
+#[derive(Debug)]
+pub(super) struct Provider {
+    pub(super) name: Box<str>,
+    keys: Keys,
+    locations: Vec<Location>,
+    forward: Forward,
+    payload: Option<PayloadHeader>,
+}
+
+/// What becomes of a token that was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forward {
+    Token,
+    Nothing,
+}
+
+#[derive(Debug)]
+struct PayloadHeader {
+    name: Box<[u8]>,
+    padding: Padding,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    None,
+    Equals,
+}
+
+impl Provider {
+    pub(super) fn read(name: &str, object: &Object<'_>, env: &BuildEnv) -> Option<Provider> {
+        let flag = |key| object.get(key).and_then(|s| s.bool()).unwrap_or_default();
+        let audiences = object.get("audiences").map(|s| s.list()).unwrap_or_default();
+        let audiences: Vec<&str> = audiences.iter().filter_map(Setting::text).collect();
+        let claims = Claims {
+            issuer: object.get("issuer").and_then(|s| s.text()).filter(|issuer| !issuer.is_empty()),
+            audiences: &audiences,
+            expiration: if flag("require_expiration") { Expiration::Required } else { Expiration::Optional },
+            skew: object.get("clock_skew_seconds").and_then(|s| s.integer()).unwrap_or(60),
+        };
+        let padding = if flag("pad_forward_payload_header") { Padding::Equals } else { Padding::None };
+        let header = object.get("forward_payload_header").and_then(|s| s.parsed(payload_header));
+        let locations = Location::read_all(object);
+        let keys = object.get("local_jwks").and_then(|s| s.object()).and_then(|jwks| read_keys(&jwks, claims, env));
+        Some(Provider {
+            name: name.into(),
+            keys: keys?,
+            locations,
+            forward: if flag("forward") { Forward::Token } else { Forward::Nothing },
+            payload: header.map(|name| PayloadHeader { name, padding }),
+        })
+    }
+
+    /// The tokens of a request that are this provider's to judge, if all of
+    /// them are good.
+    pub(super) fn verify(&self, stream: &StreamState) -> Result<Vec<Found>, Refusal> {
+        let mut found = Vec::new();
+        for (place, location) in self.locations.iter().enumerate() {
+            for token in location.tokens(stream) {
+                self.keys.verify(token)?;
+                found.push(Found { place, token: token.to_vec() });
+            }
+        }
+        if found.is_empty() { Err(Refusal::Missing) } else { Ok(found) }
+    }
+
+    pub(super) fn payload_header(&self) -> Option<&[u8]> {
+        self.payload.as_ref().map(|header| &*header.name)
+    }
+
+    /// Sends a verified token's payload on, and the token itself or not.
+    pub(super) fn hand_on(&self, cx: &mut FilterCx<'_>, found: &Found) -> Result<(), EditError> {
+        if let Some(header) = &self.payload {
+            let mut payload = found.token.split(|&byte| byte == b'.').nth(1).unwrap_or_default().to_vec();
+            if header.padding == Padding::Equals {
+                payload.resize(payload.len().next_multiple_of(4), b'=');
+            }
+            cx.set_header(HeaderMapKind::Request, &header.name, &payload)?;
+        }
+        match (self.forward, self.locations.get(found.place)) {
+            (Forward::Nothing, Some(location)) => location.clear(cx),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A header name that filters may write.
+fn payload_header(text: &str) -> Result<Box<[u8]>, String> {
+    let name = header_name(text)?;
+    match sidegate_api::check_filter_header(&name, b"x") {
+        Ok(()) if *name != *b"host" => Ok(name),
+        _ => Err("expected a header that is neither `host` nor of framing or the connection".to_owned()),
+    }
+}
+
+fn read_keys(jwks: &Object<'_>, claims: Claims<'_>, env: &BuildEnv) -> Option<Keys> {
+    let (text, at) = match (jwks.get("inline_string"), jwks.get("filename")) {
+        (Some(at), _) => (at.text()?.to_owned(), at),
+        (None, Some(at)) => {
+            let path = env.resolve(Path::new(at.text()?));
+            match read_file(&path) {
+                Ok(text) => (text, at),
+                Err(problem) => {
+                    at.error(format!("expected a file that can be read, found {}: {problem}", path.display()));
+                    return None;
+                }
+            }
+        }
+        (None, None) => {
+            jwks.error("", "expected inline_string or filename, found neither".to_owned());
+            return None;
+        }
+    };
+    // The text itself is not shown: it may hold a secret.
+    Keys::parse(&text, claims).map_err(|problem| at.error(problem)).ok()
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let read = || -> std::io::Result<(u64, String)> {
+        let mut text = String::new();
+        let size = File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+        Ok((size as u64, text))
+    };
+    match read() {
+        Ok((size, _)) if size > MAX_FILE => Err(format!("larger than {MAX_FILE} bytes")),
+        Ok((_, text)) => Ok(text),
+        Err(error) => Err(error.to_string()),
+    }
+}
