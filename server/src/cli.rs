@@ -7,8 +7,11 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A sidecar proxy that is extended by dropping in a shared library.
+///
+/// Reads MOSN's configuration, as JSON or YAML. The documentation is in docs/,
+/// beginning with docs/src/start.md.
 #[derive(Debug, Parser)]
-#[command(name = "sidegate", version = VERSION.as_str(), about, propagate_version = true)]
+#[command(name = "sidegate", version = VERSION.as_str(), propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -17,22 +20,42 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the proxy.
+    ///
+    /// Everything is read and checked before the first port is bound; what is
+    /// wrong is said on stderr, one line each, and the exit code is 1. SIGTERM
+    /// and SIGINT drain: requests in flight finish, within `graceful_timeout`,
+    /// and the exit code is 0; the second one ends the process at once. SIGUSR1
+    /// opens log files again by name.
+    #[command(after_long_help = "Examples:
+  sidegate run -c config.yaml
+  sidegate run -c /etc/sidegate/config.json --workers 2 --ready-file /run/sidegate.json")]
     Run(RunArgs),
     /// Check a configuration and its modules without running the proxy.
     ///
     /// Binds no port, contacts nobody and opens no log. Modules are loaded and
     /// asked for their factories, as a start would; --no-load only looks at
     /// their files. Exits with 0 if a start would succeed, with 1 if not.
+    #[command(after_long_help = "Examples:
+  sidegate check -c config.yaml
+  sidegate check -c config.yaml --no-load --format json")]
     Check(CheckArgs),
     /// Show what a module's file says, without running any code of it.
     ///
-    /// Exits with 0 if the module would be accepted, with 1 if not.
+    /// Its record, the libraries and symbols it wants, its digest (for
+    /// `so_config.sha256`) and the verdict. Exits with 0 if the module would be
+    /// accepted, with 1 if not.
+    #[command(after_long_help = "Examples:
+  sidegate inspect libauth.so
+  sidegate inspect libauth.so --format json")]
     Inspect(InspectArgs),
     /// Print what a configuration may hold.
     ///
     /// As JSON Schema (draft 2020-12), for editors and other tools, or as the
     /// reference page of the documentation. Both know the built-in filters of
     /// this build.
+    #[command(after_long_help = "Examples:
+  sidegate schema > sidegate.schema.json
+  sidegate schema --format markdown")]
     Schema(SchemaArgs),
 }
 
@@ -41,12 +64,16 @@ pub(crate) struct RunArgs {
     /// Configuration file, JSON or YAML, in MOSN's schema.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Number of workers; by default `processor` of the configuration, else
-    /// one per core the process may use.
+    /// Number of workers: threads that serve connections.
+    ///
+    /// By default `processor` of the configuration, else one per core that the
+    /// process may use.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
     /// Write process id and bound addresses to FILE, as JSON, once everything
     /// is listening.
+    ///
+    /// Whole or not at all; port 0 of the configuration is the real one there.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
 }
@@ -56,7 +83,8 @@ pub(crate) struct CheckArgs {
     /// Configuration file, JSON or YAML, in MOSN's schema.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Do not load modules: none of their code runs.
+    /// Do not load modules: only their files are looked at, and none of their
+    /// code runs.
     #[arg(long)]
     pub(crate) no_load: bool,
     /// How to print the findings.
@@ -66,7 +94,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The module.
+    /// The module: a shared library.
     #[arg(value_name = "FILE.so")]
     pub(crate) file: PathBuf,
     /// How to print what was found.

@@ -59,6 +59,9 @@ fn list(table: &'static Object, found: &mut Vec<&'static Object>) {
 
 fn section(page: &mut String, table: &'static Object) -> fmt::Result {
     write!(page, "\n## {}\n\n{}\n", table.name, table.description())?;
+    if !table.keys().any(|key| key.standing.is_read()) {
+        return Ok(());
+    }
     page.push_str("\n| key | value | default | |\n|---|---|---|---|\n");
     for key in table.keys().filter(|key| key.standing.is_read()) {
         let mark = if key.standing == Standing::Own { " ◆" } else { "" };
@@ -144,13 +147,17 @@ fn properties(rows: &mut String, prefix: &str, schema: &Value) -> fmt::Result {
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{prefix}{name}");
         let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
+        let description = property["description"].as_str().unwrap_or_default();
+        // Ours end with it, as in the tables here.
+        let (about, said) = match description.rsplit_once(" Default: ") {
+            Some((about, default)) => (about, Some(default.trim_end_matches('.').to_owned())),
+            None => (description, None),
+        };
         let default = match &property["default"] {
             _ if required => "**required**".to_owned(),
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+            Value::Null => said.unwrap_or_default(),
+            other => format!("`{other}`"),
         };
-        let about = property["description"].as_str().unwrap_or_default();
         writeln!(rows, "| `{path}` | {} | {} | {} |", cell(&json_value(property)), cell(&default), cell(about))?;
         properties(rows, &format!("{path}."), property)?;
         properties(rows, &format!("{path}[]."), &property["items"])?;

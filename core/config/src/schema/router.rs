@@ -1,7 +1,7 @@
 //! `routers[]`, and the `connection_manager` filters that define routers too.
 
 use super::headers::HEADER_EDITS;
-use super::{Object, ROUTE, Shape, TEXTS, key, own, refused, required, warned};
+use super::{Key, Object, ROUTE, Shape, TEXTS, key, refused, required, warned};
 
 pub(crate) static ROUTER: Object = Object::new(
     "router",
@@ -37,22 +37,17 @@ pub(crate) static VIRTUAL_HOST: Object = Object::new(
             "none",
             "The routes. The first that agrees decides; without one the answer is 404.",
         ),
-        key(
-            "per_filter_config",
-            Shape::Map(&Shape::Anything),
-            "none",
-            "Configurations by filter `name`; that of the route goes before it.",
-        ),
+        PER_FILTER_CONFIG,
         warned("require_tls", "MOSN does not read it either"),
     ],
 )
 .and(HEADER_EDITS);
 
-/// Kept beside its like on virtual hosts.
-pub(super) const PER_FILTER_CONFIG: super::Key = own(
+/// Of routes and virtual hosts.
+pub(super) const PER_FILTER_CONFIG: Key = key(
     "per_filter_config",
     Shape::Map(&Shape::Anything),
     "none",
-    "Configurations by filter `name`, for every filter that takes one. A name that no filter of a listener with this \
-     router has is an error.",
+    "Configurations by filter `name`, for filters that take one; that of a route goes before that of its virtual host. \
+     A name that no filter of a listener with this router has is an error.",
 );

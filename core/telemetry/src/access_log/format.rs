@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json};
 use sidegate_api::{Completion, StreamState};
 
+use super::fact::Fact;
 use super::json::{JsonPart, compile};
 use super::needs::LogNeeds;
 use super::template::{FormatError, Piece, cut};
@@ -93,6 +94,11 @@ impl AccessLogFormat {
     /// Reads a JSON format.
     pub fn json(object: &Map<String, Json>) -> Result<Self, FormatError> {
         Ok(AccessLogFormat(Parts::Json(compile(object)?)))
+    }
+
+    /// Names of the variables without parameters.
+    pub fn variables() -> impl Iterator<Item = &'static str> {
+        Fact::NAMES.iter().map(|(name, _)| *name)
     }
 
     /// What has to be measured for it.

@@ -21,6 +21,7 @@ mod docs;
 mod examples;
 mod filters;
 mod health;
+mod help;
 mod identity;
 mod limits;
 mod log_formats;

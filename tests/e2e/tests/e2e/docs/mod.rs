@@ -3,6 +3,7 @@
 
 pub mod blocks;
 mod session;
+mod variables;
 
 use std::path::PathBuf;
 use std::process::Command;
