@@ -25,6 +25,8 @@ mod filter;
 mod host;
 mod identity;
 mod inspect;
+#[cfg(feature = "abi_stable")]
+mod layout;
 mod loaded;
 mod policy;
 mod preflight;

@@ -53,13 +53,18 @@ impl LoadedModule {
         // SAFETY: a function of this type by the ABI; preflight saw a function.
         let create = unsafe { library.get::<CreateFilterFactory>(SYMBOL_CREATE) };
         let create = create.map(|symbol| *symbol).map_err(|error| failed(text::one_line(&error), &path));
+        let record = facts.record.unwrap_or_default();
+        #[cfg(feature = "abi_stable")]
+        let layout = crate::layout::check(&library, &record, &file);
         let _ = library.into_raw();
+        #[cfg(feature = "abi_stable")]
+        layout.map_err(|reason| Refusal::new(&file, reason))?;
         Ok(LoadedModule {
             create: create?,
             sha256,
             generation,
             identity: ModuleIdentity::immortal(name, metrics),
-            record: facts.record.unwrap_or_default(),
+            record,
             factories: Mutex::default(),
             file,
         })

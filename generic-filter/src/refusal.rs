@@ -95,6 +95,8 @@ pub enum Reason {
     #[error("expected no RPATH or RUNPATH, found {}", List(paths))]
     RunPath { paths: Vec<String> },
 
+    #[error("expected the type layouts of this proxy's ABI, found others: {problem}")]
+    LayoutMismatch { problem: String },
     #[error("the dynamic loader refused it: {error}")]
     LoadFailed { error: String },
     #[error("expected a {table} of at least {expected} bytes, found {found}")]
@@ -142,6 +144,7 @@ impl Reason {
             Reason::NeededMissing { .. } => "needed_missing",
             Reason::ForeignNeeded { .. } => "foreign_needed",
             Reason::RunPath { .. } => "runpath",
+            Reason::LayoutMismatch { .. } => "layout_mismatch",
             Reason::LoadFailed { .. } => "load_failed",
             Reason::TableTooSmall { .. } => "table_too_small",
             Reason::TableInvalid { .. } => "table_invalid",

@@ -22,7 +22,40 @@ pub const fn record(identity: Identity) -> abi::ModuleRecord {
     record.sdk = abi::record_text("sidegate-sdk");
     record.sdk_version = abi::record_text(env!("CARGO_PKG_VERSION"));
     record.compiler = compiler(identity.toolchain);
+    record.layout_digest = abi::LAYOUT_DIGEST;
+    #[cfg(feature = "abi_stable")]
+    {
+        record.abi_stable_version = abi::record_text(abi::ABI_STABLE_VERSION);
+    }
     record
+}
+
+/// The whole of `sidegate_layout_v1`.
+#[cfg(feature = "abi_stable")]
+pub fn layout() -> *const std::ffi::c_void {
+    std::ptr::from_ref(abi::layout()).cast()
+}
+
+/// What the feature adds to a module. A macro of its own, because the features
+/// of this crate are not those of the crate that uses [`export!`].
+#[cfg(feature = "abi_stable")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_layout {
+    () => {
+        #[no_mangle]
+        pub unsafe extern "C" fn sidegate_layout_v1() -> *const ::core::ffi::c_void {
+            $crate::__private::layout()
+        }
+    };
+}
+
+/// Without the feature a module has no layout.
+#[cfg(not(feature = "abi_stable"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_layout {
+    () => {};
 }
 
 /// `rustc` and the toolchain's name: Rust code cannot see its compiler's
@@ -102,6 +135,8 @@ macro_rules! export {
                 // SAFETY: the arguments are the host's.
                 unsafe { $crate::__private::create(args, result, $crate::__private::Offer { filters }) }
             }
+
+            $crate::__export_layout!();
         };
     };
 }

@@ -97,5 +97,7 @@ pub mod __private {
     pub use sidegate_abi::{CreateArgs, CreateResult, ModuleRecord, PANIC_ABORT, PANIC_UNWIND};
 
     pub use crate::entry::{create, make_factory, Maker, Offer};
+    #[cfg(feature = "abi_stable")]
+    pub use crate::export::layout;
     pub use crate::export::{record, Identity};
 }

@@ -32,6 +32,8 @@ pub struct RecordFacts {
     pub compiler: String,
     /// `abi_stable` version; empty without.
     pub abi_stable_version: String,
+    /// Digest of the type layouts, in hexadecimal; empty without.
+    pub layout_digest: String,
 }
 
 /// Up to here a record can be read whatever its version.
@@ -97,6 +99,10 @@ pub(super) fn read(
         sdk_version: text("sdk_version", offset_of!(ModuleRecord, sdk_version), 16),
         compiler: text("compiler", offset_of!(ModuleRecord, compiler), 64),
         abi_stable_version: text("abi_stable_version", offset_of!(ModuleRecord, abi_stable_version), 16),
+        layout_digest: match record.bytes(offset_of!(ModuleRecord, layout_digest) as u64, 32) {
+            Some(digest) if digest != [0; 32] => crate::text::hex(digest),
+            _ => String::new(),
+        },
     })
 }
 

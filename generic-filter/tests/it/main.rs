@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod hooks;
+#[cfg(feature = "abi_stable")]
+mod layouts;
 mod life;
 mod modules;
 mod preflight;

@@ -1,5 +1,7 @@
 //! What was released stays: `ffi-api/abi/layout` keeps one snapshot per minor.
 
+use std::process::Command;
+
 use sidegate_abi::{ABI_MAJOR, ABI_MINOR};
 
 use crate::ffi_api;
@@ -52,6 +54,10 @@ fn released_layouts_are_kept() {
          test with SIDEGATE_UPDATE_LAYOUT=1",
         newest.display()
     );
+    let mut sum = Command::new("sha256sum");
+    let sum = crate::run(sum.arg(&newest));
+    let known: String = sidegate_abi::LAYOUT_DIGEST.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(sum.split_whitespace().next(), Some(known.as_str()), "LAYOUT_DIGEST in ffi-api/abi/src/record.rs");
     // Empty for 1.0.
     #[allow(clippy::reversed_empty_ranges)]
     for minor in 0..ABI_MINOR {
