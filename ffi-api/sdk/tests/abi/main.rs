@@ -9,6 +9,7 @@ mod header;
 mod layout;
 mod macros;
 mod record;
+mod reference;
 mod snapshot;
 
 use std::path::{Path, PathBuf};

@@ -119,7 +119,7 @@ extern "C" {
 #define SIDEGATE_PHASE_OTHER UINT32_MAX              /* one that this minor does not know */
 
 /* Bits of sidegate_hook_v1.flags. */
-#define SIDEGATE_HOOK_END UINT32_C(1) /* nothing follows in this direction */
+#define SIDEGATE_HOOK_END UINT32_C(1) /* nothing follows in this direction: no bytes and no trailers */
 
 /* Interest in a body. */
 #define SIDEGATE_BODY_NONE UINT32_C(0)
