@@ -330,7 +330,8 @@ impl StreamInfo {
     /// Microseconds from the stream's start to `now`.
     pub fn micros_until(&self, now: Instant) -> Option<u64> {
         let since = now.saturating_duration_since(self.start?);
-        u64::try_from(since.as_micros()).ok()
+        // Not `as_micros`, which counts in 128 bits: this runs for each stream.
+        Some(since.as_secs().saturating_mul(1_000_000).saturating_add(since.subsec_micros().into()))
     }
 
     /// Microseconds that the proxy itself took of a stream of `total_us`: until

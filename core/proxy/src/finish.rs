@@ -1,6 +1,6 @@
 //! The end of a stream, whatever brought it about.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState};
 
@@ -47,8 +47,9 @@ pub(crate) fn refused(listener: &ListenerView, state: &StreamState, status: u16,
 }
 
 fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion {
-    let duration = state.info.start.map(|start| start.elapsed()).unwrap_or_default();
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let now = Instant::now();
+    let duration = state.info.start.map(|start| now.saturating_duration_since(start)).unwrap_or_default();
+    let micros = state.info.micros_until(now).unwrap_or_default();
     Completion {
         status,
         flags: state.info.flags,

@@ -242,8 +242,7 @@ impl Stream<'_> {
     fn note_response(&mut self, attempt: &mut Attempt) {
         attempt.count.status = self.state.response.status;
         attempt.count.report(Outcome::Status(attempt.count.status));
-        let elapsed = self.state.info.start.map(|start| start.elapsed()).unwrap_or_default();
-        self.state.info.upstream_us = u64::try_from(elapsed.as_micros()).ok();
+        self.state.info.upstream_us = self.state.info.micros_until(Instant::now());
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
