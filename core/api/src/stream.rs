@@ -308,6 +308,8 @@ pub struct StreamInfo {
     /// Microseconds from start until the request was handed to the upstream
     /// connection that was used last.
     pub forwarded_us: Option<u64>,
+    /// Microseconds before that which attempts at other connections took.
+    pub lost_us: u64,
     /// Microseconds from start to the first byte of the upstream's response.
     pub upstream_us: Option<u64>,
     /// What went wrong, for logs.
@@ -335,12 +337,12 @@ impl StreamInfo {
     }
 
     /// Microseconds that the proxy itself took of a stream of `total_us`: until
-    /// the request was forwarded, and from the first byte of the response to
-    /// the end.
+    /// the request was forwarded, without attempts that failed, and from the
+    /// first byte of the response to the end.
     pub fn process_us(&self, total_us: u64) -> u64 {
         let Some(forwarded) = self.forwarded_us else { return total_us };
         let after_response = self.upstream_us.map_or(0, |first_byte| total_us.saturating_sub(first_byte));
-        forwarded.saturating_add(after_response).min(total_us)
+        forwarded.saturating_sub(self.lost_us).saturating_add(after_response).min(total_us)
     }
 
     fn reset(&mut self) {
@@ -357,6 +359,7 @@ impl StreamInfo {
         self.bytes_sent = 0;
         self.received_us = None;
         self.forwarded_us = None;
+        self.lost_us = 0;
         self.upstream_us = None;
         self.flags = ResponseFlags::default();
         self.details = "";

@@ -32,7 +32,7 @@ use super::template::{FormatError, Piece, cut};
 /// | `request_received_duration` | from there until the request was read to its end |
 /// | `request_forwarded_duration` | from there until it was handed to an upstream connection |
 /// | `response_received_duration` | from there to the upstream's first byte |
-/// | `process_time_duration` (`process_duration`) | what of `duration` the proxy took: until the request was forwarded, and from the upstream's first byte to the end |
+/// | `process_time_duration` (`process_duration`) | what of `duration` the proxy took: until the request was forwarded, less attempts that failed, and from the upstream's first byte to the end |
 /// | `bytes_received`, `bytes_sent` | body bytes from and to the client |
 /// | `protocol` | `HTTP/1.1` or `HTTP/1.0` |
 /// | `method` (`request_method`, `x-mosn-method`) | of the request |
