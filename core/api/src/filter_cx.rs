@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::stream::HeadState;
 use crate::{
-    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, ResumeHandle, ResumeSlot,
-    RouteFilterConfig, StreamState, Variable, VariableValue, WorkerIndex, check_filter_header, check_trailer, is_token,
+    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, MirrorFan, ResumeHandle,
+    ResumeSlot, RouteFilterConfig, StreamState, Variable, VariableValue, WorkerIndex, check_filter_header,
+    check_trailer, is_token,
 };
 
 /// One of a stream's four header maps. Numbers are the module ABI's.
@@ -395,6 +396,12 @@ impl<'a> FilterCx<'a> {
     /// Calls in the same hook return handles for the same wait.
     pub fn resume_handle(&mut self) -> ResumeHandle {
         self.stream.resume.get_or_insert_with(ResumeSlot::new).arm()
+    }
+
+    /// Says how copies of this request are sent, if its route mirrors it. The
+    /// last word before the request was sent counts.
+    pub fn fan_mirror(&mut self, fan: MirrorFan) {
+        self.stream.mirror = Some(fan);
     }
 
     /// Lets the host resume the stream after `delay`, if this hook returns

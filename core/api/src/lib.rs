@@ -19,6 +19,7 @@ mod label;
 mod metadata;
 mod metrics;
 mod metrics_store;
+mod mirror;
 pub mod nearest;
 mod reply;
 mod resume;
@@ -44,6 +45,7 @@ pub use metadata::LbMetadata;
 pub use metrics::{
     Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Series, SeriesValue, UpDown,
 };
+pub use mirror::{MirrorFan, MirrorHosts};
 pub use reply::LocalReply;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
 pub use stream::{

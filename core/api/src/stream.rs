@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::variable::NamedVariables;
-use crate::{BodyBuffer, Headers, LbMetadata, LocalReply, PeerText, ResumeSlot, RouteLabel};
+use crate::{BodyBuffer, Headers, LbMetadata, LocalReply, MirrorFan, PeerText, ResumeSlot, RouteLabel};
 
 /// Everything the proxy and its filters know of one stream. It lives on its
 /// worker and is reused by the next stream of a keep-alive connection, so that
@@ -40,6 +40,9 @@ pub struct StreamState {
     pub waived_bodies: [bool; 2],
     /// What filters ask of the host, over what the route asks; `None`: nothing.
     pub metadata: Option<LbMetadata>,
+    /// How filters want copies of the request to be sent, if the route mirrors
+    /// it.
+    pub mirror: Option<MirrorFan>,
 }
 
 impl StreamState {
@@ -67,6 +70,7 @@ impl StreamState {
         self.wake_after = None;
         self.waived_bodies = [false; 2];
         self.metadata = None;
+        self.mirror = None;
         if let Some(resume) = self.resume.take() {
             resume.close();
         }

@@ -130,6 +130,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             course: Course::Running,
             client_side: ClientSide::Open,
             retry: Retry::default(),
+            mirror: None,
             new_cookie: None,
         };
         let after = stream.run().await;

@@ -53,10 +53,19 @@ pub(crate) struct RequestCount {
     pub(crate) cluster: Rc<ClusterView>,
     position: usize,
     started: Instant,
-    status: u16,
+    pub(crate) status: u16,
 }
 
 impl RequestCount {
+    pub(crate) fn new(cluster: Rc<ClusterView>, position: usize) -> Self {
+        let count = RequestCount { cluster, position, started: Instant::now(), status: 0 };
+        count.host().count(|m| {
+            m.request_total.inc();
+            m.request_active.inc();
+        });
+        count
+    }
+
     pub(crate) fn host(&self) -> &Host {
         &self.cluster.cluster.members()[self.position].host
     }
@@ -156,11 +165,7 @@ impl Upload {
 impl Attempt {
     /// An attempt at the member at `position` of `cluster`.
     pub(crate) fn new(connection: ClientConnection, cluster: Rc<ClusterView>, position: usize) -> Self {
-        let count = RequestCount { cluster, position, started: Instant::now(), status: 0 };
-        count.host().count(|m| {
-            m.request_total.inc();
-            m.request_active.inc();
-        });
+        let count = RequestCount::new(cluster, position);
         Attempt {
             connection,
             count,

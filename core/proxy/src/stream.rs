@@ -18,7 +18,7 @@ use crate::halt::Halt;
 use crate::hooks::Flow;
 use crate::retry::Retry;
 use crate::target::Target;
-use crate::view::ListenerView;
+use crate::view::{ClusterView, ListenerView};
 
 /// Times that a filter may send a request back to an earlier phase.
 const MAX_PASSES: u32 = 10;
@@ -65,6 +65,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) course: Course,
     pub(crate) client_side: ClientSide,
     pub(crate) retry: Retry,
+    /// Who gets a copy of the request once it is sent.
+    pub(crate) mirror: Option<Rc<ClusterView>>,
     /// Made for a client without the cookie that its route hashes.
     pub(crate) new_cookie: Option<Box<NewCookie>>,
 }

@@ -68,6 +68,18 @@ impl Targets {
     }
 }
 
+impl Targets {
+    /// The cluster of that name.
+    pub(crate) fn named(&self, name: &str) -> Option<Rc<ClusterView>> {
+        self.by_name.get(name).cloned()
+    }
+
+    /// Chance, in `percent` of the cases.
+    pub(crate) fn happens(&self, percent: u8) -> bool {
+        percent >= 100 || self.random.borrow_mut().below(100) < usize::from(percent)
+    }
+}
+
 impl RouteNames for TableNames {
     fn virtual_host(&self, number: u32) -> Option<&str> {
         self.0.virtual_host(VirtualHostId(number)).map(|host| &**host.name())

@@ -32,6 +32,9 @@ impl Stream<'_> {
         } else {
             self.meta.body
         };
+        if self.retry.framing.is_none() {
+            self.begin_mirror();
+        }
         self.retry.framing = Some(framing);
         let output = &mut attempt.connection.wire.output;
         encode_request_head(output.head(), &self.state.request, framing, self.meta.expect, self.meta.upgrade);
@@ -119,7 +122,13 @@ impl Stream<'_> {
                         Some(Upload::Buffered(end))
                     })
                 }
-                Upload::Flushing => wire.poll_flush(cx).map_ok(|()| Some(Upload::Done)),
+                Upload::Flushing => {
+                    let sent = wire.poll_flush(cx);
+                    if self.mirror.is_some() && matches!(sent, Poll::Ready(Ok(()))) {
+                        self.send_copies();
+                    }
+                    sent.map_ok(|()| Some(Upload::Done))
+                }
             };
             match step {
                 Poll::Ready(Ok(Some(next))) => attempt.upload = next,

@@ -13,6 +13,7 @@ use sidegate_telemetry::{DownstreamStats, LogNeeds};
 use sidegate_upstream::{Balancer, Cluster, Member, Seed};
 
 use crate::attached::Attached;
+use crate::mirror::Copies;
 use crate::plan::ChainPlan;
 use crate::target::{Clusters, TableNames, Targets};
 use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
@@ -45,6 +46,8 @@ pub(crate) struct ListenerView {
     pub(crate) request_limits: Limits,
     pub(crate) response_limits: Limits,
     pub(crate) targets: Targets,
+    /// Copies of requests in flight.
+    pub(crate) copies: Copies,
     /// Names of the routes.
     pub(crate) names: Rc<TableNames>,
     /// Shared with the listener's views of other snapshots.
@@ -145,6 +148,7 @@ impl ListenerView {
                 max_body: None,
                 ..Limits::default()
             },
+            copies: Copies::default(),
             targets: Targets::new(&config.routes, clusters),
             names: Rc::new(TableNames(config.routes.clone())),
             attached,

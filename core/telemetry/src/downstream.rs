@@ -18,6 +18,8 @@ pub struct DownstreamStats {
     request_active: UpDown,
     request_reset: Counter,
     request_failed: Counter,
+    request_mirrored: Counter,
+    request_mirror_dropped: Counter,
     request_time: Histogram,
     request_time_total: Counter,
     process_time: Histogram,
@@ -51,6 +53,8 @@ impl DownstreamStats {
             request_active: up_down("request_active")?,
             request_reset: counter("request_reset")?,
             request_failed: counter("request_failed")?,
+            request_mirrored: counter("request_mirrored_total")?,
+            request_mirror_dropped: counter("request_mirror_dropped_total")?,
             request_time: histogram("request_time")?,
             request_time_total: counter("request_time_total")?,
             process_time: histogram("process_time")?,
@@ -90,6 +94,17 @@ impl DownstreamStats {
     pub fn request_started(&self) {
         self.request_total.inc();
         self.request_active.inc();
+    }
+
+    /// A copy of a request is sent.
+    pub fn mirrored(&self) {
+        self.request_mirrored.inc();
+    }
+
+    /// A copy was not sent: its body is too large, too many are in flight, or
+    /// there is no host for it.
+    pub fn mirror_dropped(&self) {
+        self.request_mirror_dropped.inc();
     }
 
     /// A request that was started has ended.

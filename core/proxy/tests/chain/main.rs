@@ -10,6 +10,7 @@ mod connections;
 mod early;
 mod endings;
 mod faults;
+mod mirrors;
 mod order;
 mod pending;
 mod request_bodies;

@@ -156,6 +156,11 @@ impl Rig {
         self.metrics.counter("faults", &[("filter", name)]).unwrap().get()
     }
 
+    /// A counter's value.
+    pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.metrics.counter(name, labels).unwrap().get()
+    }
+
     /// Gives the workers a new configuration.
     pub fn publish(&mut self, setup: Setup) {
         self.scripts.extend(setup.scripts.iter().cloned());
