@@ -201,6 +201,17 @@ impl RequestHead {
         &self.target[..self.path_len]
     }
 
+    /// The path by which routes are chosen: `*` asks about the server as a
+    /// whole, which is what serves `/`.
+    pub fn routed_path(&self) -> &str {
+        if self.is_about_server() { "/" } else { self.path() }
+    }
+
+    /// Whether the target is `*`.
+    pub fn is_about_server(&self) -> bool {
+        self.path() == "*"
+    }
+
     /// Query without `?`, if there is one.
     pub fn query(&self) -> Option<&str> {
         self.target.get(self.path_len + 1..)

@@ -14,23 +14,32 @@ use crate::ProxyConfig;
 pub(crate) struct Attached {
     /// Name and factory of those that could be told.
     filters: Vec<(Arc<str>, Arc<dyn StreamFilterFactory>)>,
+    /// Places of the others in the chain: they fault on each stream.
+    refused: Vec<usize>,
     worker: WorkerIndex,
 }
 
 impl Attached {
     pub(crate) fn new(config: &ProxyConfig, worker: WorkerIndex) -> Rc<Self> {
         let mut filters = Vec::with_capacity(config.filters.len());
-        for filter in &config.filters {
+        let mut refused = Vec::new();
+        for (index, filter) in config.filters.iter().enumerate() {
             let attached = catch_unwind(AssertUnwindSafe(|| filter.factory.attach_worker(worker)))
                 .unwrap_or_else(|_| Err(FilterFault::new("panicked")));
             match attached {
                 Ok(()) => filters.push((filter.name.clone(), filter.factory.clone())),
                 Err(fault) => {
                     tracing::error!(filter = &*filter.name, %fault, "filter cannot set up its worker state");
+                    refused.push(index);
                 }
             }
         }
-        Rc::new(Attached { filters, worker })
+        Rc::new(Attached { filters, refused, worker })
+    }
+
+    /// Whether the filter at `index` in the chain could not be told.
+    pub(crate) fn was_refused(&self, index: usize) -> bool {
+        self.refused.contains(&index)
     }
 }
 

@@ -88,9 +88,12 @@ impl FilterChain {
     /// and its policy forbids to go on without it.
     pub(crate) fn start(&mut self, listener: &ListenerView, worker: WorkerIndex) -> Result<(), FaultPolicy> {
         self.slots.clear();
-        for entry in &listener.config.filters {
-            let made = catch_unwind(AssertUnwindSafe(|| entry.factory.create_filter(worker)))
-                .unwrap_or_else(|_| Err(FilterFault::new("panicked while it was created")));
+        for (index, entry) in listener.config.filters.iter().enumerate() {
+            let made = match listener.attached.was_refused(index) {
+                false => catch_unwind(AssertUnwindSafe(|| entry.factory.create_filter(worker)))
+                    .unwrap_or_else(|_| Err(FilterFault::new("panicked while it was created"))),
+                true => Err(FilterFault::new("has no state of this worker")),
+            };
             let filter = match made {
                 Ok(filter) => Some(filter),
                 Err(fault) => {

@@ -136,7 +136,11 @@ impl Stream<'_> {
         match socket? {
             Ok(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                Ok(Ok(ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard))))
+                let mut connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
+                if let Some(limit) = cluster.cluster.config().conn_buffer_limit_bytes {
+                    connection.wire.limit_reads(limit);
+                }
+                Ok(Ok(connection))
             }
             Err(error) => {
                 host.count(|m| m.connection_con_fail.inc());

@@ -55,7 +55,6 @@ impl Stream<'_> {
             self.edit_by_route()?;
             self.response_phase(None, BodyLength::Length(reply.body.len() as u64)).await?;
         }
-        self.forbid_reuse_after_fault();
         let framing = self.response_framing(BodyLength::Length(0));
         if self.state.request.method == Method::Head && !matches!(self.state.response.status, 204 | 304) {
             // What GET would have got; a full map is no reason to fail here.
@@ -83,21 +82,6 @@ impl Stream<'_> {
         }
         self.flush_down().await?;
         Ok(if self.sent_persistence == Persistence::KeepAlive { After::KeepAlive } else { After::Close })
-    }
-
-    /// After a request that was not understood or not read to its end, what
-    /// follows on the connection must not be taken for a request.
-    fn forbid_reuse_after_fault(&mut self) {
-        let flags = self.state.info.flags;
-        let unsure = [
-            ResponseFlags::DOWNSTREAM_PROTOCOL,
-            ResponseFlags::DOWNSTREAM_TIMEOUT,
-            ResponseFlags::TOO_LARGE,
-            ResponseFlags::DOWNSTREAM_CLOSED,
-        ];
-        if unsure.into_iter().any(|flag| flags.contains(flag)) {
-            self.meta.persistence = Persistence::Close;
-        }
     }
 
     fn edit_by_route(&mut self) -> Result<(), Halt> {

@@ -194,6 +194,7 @@ impl Stream<'_> {
         match halt {
             Halt::Reply(reply, flag, by) => {
                 self.state.info.flags.insert(flag);
+                self.distrust(by);
                 if self.sent_status != 0 {
                     self.note(by, reply.details);
                     return After::Reset;
@@ -206,6 +207,7 @@ impl Stream<'_> {
                     // The reply itself was halted: by a filter, or the client.
                     Err(Halt::Reply(reply, flag, by)) => {
                         self.state.info.flags.insert(flag);
+                        self.distrust(by);
                         self.note(by, reply.details);
                         if self.sent_status != 0 {
                             return After::Reset;
@@ -217,6 +219,14 @@ impl Stream<'_> {
                 }
             }
             Halt::Cut(by, flag, details) => self.cut(by, flag, details),
+        }
+    }
+
+    /// After a request that was not understood or not read to its end, what
+    /// follows on the connection must not be taken for a request.
+    fn distrust(&mut self, by: ResetBy) {
+        if by == ResetBy::Downstream {
+            self.meta.persistence = Persistence::Close;
         }
     }
 

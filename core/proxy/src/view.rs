@@ -51,7 +51,7 @@ pub(crate) struct ListenerView {
     /// Names of the routes.
     pub(crate) names: Rc<TableNames>,
     /// Shared with the listener's views of other snapshots.
-    attached: Rc<Attached>,
+    pub(crate) attached: Rc<Attached>,
 }
 
 /// A cluster on one worker.

@@ -140,6 +140,10 @@ fn rewrite_path(
     scratch: &mut Vec<u8>,
 ) -> Result<(), ApplyError> {
     scratch.clear();
+    if request.is_about_server() {
+        // There is no path to rewrite.
+        return Ok(());
+    }
     match &forward.path_rewrite {
         PathRewrite::Keep => return Ok(()),
         PathRewrite::Prefix(new) => {

@@ -172,7 +172,7 @@ impl RouteMatch {
 
     /// Whether a request agrees with all of it.
     pub fn matches(&self, stream: &StreamState) -> bool {
-        self.path.matches(stream.request.path()) && self.agrees_beside_path(stream)
+        self.path.matches(stream.request.routed_path()) && self.agrees_beside_path(stream)
     }
 
     /// Whether a request agrees with all of it but the path.

@@ -131,7 +131,7 @@ impl PathIndex {
         stream: &StreamState,
     ) -> Option<u32> {
         let paths = self.hosts.get(host.0 as usize)?;
-        let path = stream.request.path().as_bytes();
+        let path = stream.request.routed_path().as_bytes();
         let mut best = Best { heads, number: NO_ROUTE };
         let conditions = |number: u32, head: &RouteHead| match head.conditions {
             Conditions::Path => true,

@@ -21,6 +21,8 @@ pub struct Wire {
     body: BodyDecoder,
     /// Bytes to read at once: more while a body keeps filling the buffer.
     appetite: Appetite,
+    /// How many more.
+    large_read: usize,
 }
 
 /// Bytes of a read buffer for a body that fills the usual one.
@@ -65,7 +67,14 @@ impl Wire {
             output: Output::default(),
             body: BodyDecoder::new(BodyLength::None, &Limits::default()),
             appetite: Appetite::Usual,
+            large_read: LARGE_READ,
         }
+    }
+
+    /// Reads bodies in pieces of up to `bytes`, of 64 KiB at most; buffers of
+    /// the usual size serve where that is less.
+    pub fn limit_reads(&mut self, bytes: usize) {
+        self.large_read = bytes.min(LARGE_READ);
     }
 
     /// Says how the body that follows in the input is framed.
@@ -101,7 +110,7 @@ impl Wire {
                 BodyStep::NeedMore { consumed } => self.input.consume(consumed),
             }
             if self.appetite == Appetite::Large {
-                self.input.enlarge(LARGE_READ);
+                self.input.enlarge(self.large_read);
             }
             if ready!(self.socket.poll_read(cx, &mut self.input, 0))? == 0 {
                 return Poll::Ready(match self.body.at_eof() {

@@ -35,9 +35,9 @@ pub struct ClusterConfig {
     pub idle_timeout: Option<Duration>,
     /// Close a connection after so many requests; `None`: no bound.
     pub max_requests_per_connection: Option<NonZeroU32>,
-    /// Bytes that may wait in memory per connection and direction before
-    /// reading stops.
-    pub conn_buffer_limit_bytes: usize,
+    /// Bytes of a response body that are read at once, and so wait in memory
+    /// until the client takes them; `None`: the proxy's default.
+    pub conn_buffer_limit_bytes: Option<usize>,
     /// How much it may use at once.
     pub breakers: BreakerConfig,
     /// Passive ejection; `None`: no host is ejected.
@@ -60,8 +60,6 @@ impl ClusterConfig {
     pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
     /// MOSN's default for `max_request_per_conn`.
     pub const DEFAULT_MAX_REQUESTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1023);
-    /// MOSN's default for `conn_buffer_limit_bytes`.
-    pub const DEFAULT_BUFFER_LIMIT: usize = 16384;
 
     /// A cluster with defaults and these hosts.
     pub fn new(name: impl Into<Arc<str>>, hosts: Vec<HostConfig>) -> Self {
@@ -74,7 +72,7 @@ impl ClusterConfig {
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             idle_timeout: Some(Self::DEFAULT_IDLE_TIMEOUT),
             max_requests_per_connection: Some(Self::DEFAULT_MAX_REQUESTS),
-            conn_buffer_limit_bytes: Self::DEFAULT_BUFFER_LIMIT,
+            conn_buffer_limit_bytes: None,
             breakers: BreakerConfig::default(),
             outlier: None,
             health_check: None,

@@ -86,7 +86,7 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
         config.max_requests_per_connection = Some(max);
     }
     if let Some(limit) = object.get("conn_buffer_limit_bytes").and_then(|c| c.size()).filter(|n| *n > 0) {
-        config.conn_buffer_limit_bytes = limit;
+        config.conn_buffer_limit_bytes = Some(limit);
     }
     if let Some(tls) = object.get("tls_context") {
         refuse_tls(&tls);

@@ -70,8 +70,9 @@ static KEYS: &[Key] = &[
     key(
         "conn_buffer_limit_bytes",
         SIZE,
-        "16384",
-        "Taken and not used: a streamed body waits in at most one 64 KiB buffer per side.",
+        "65536",
+        "Bytes of a response body that are read at once and wait in memory until the client takes them. Between 16384 and \
+         65536, whatever is given. (MOSN: 16384.)",
     ),
     key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards the hosts."),
     key("health_check", Shape::Object(&HEALTH_CHECK), "none", "Active checks: hosts that fail them are left out."),

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use sidegate_api::{BodyInterest, ReceiverPhase};
 
-use crate::kit::{Origin, PATIENCE, Rig, Script};
+use crate::kit::{Origin, PATIENCE, Rig, Script, Setup};
 
 const BODIES: [BodyInterest; 4] =
     [BodyInterest::None, BodyInterest::Observe, BodyInterest::Stream, BodyInterest::Whole];
@@ -150,8 +150,10 @@ fn a_worker_that_stops_cuts_a_stream_that_waits_for_its_body() {
 #[test]
 fn streams_that_never_came_to_a_route_complete_too() {
     let origin = Origin::hello();
-    let rig = Rig::new(&[origin.address], vec![Script::new("a").phases(&ReceiverPhase::ALL)]);
-    assert_eq!(rig.connect().send("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n").response().status(), 404);
+    let mut setup = Setup::new(&[origin.address], vec![Script::new("a").phases(&ReceiverPhase::ALL)]);
+    setup.routes.clear();
+    let rig = setup.start();
+    assert_eq!(rig.connect().get("/").status(), 404);
     rig.log.wait_for("a complete 404 NR Nobody 0/", 1);
     // A refused head is no stream.
     assert_eq!(rig.connect().send("GET / HTTP/1.1\r\n\r\n").response().status(), 400);

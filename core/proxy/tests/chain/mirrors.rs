@@ -45,10 +45,12 @@ fn a_copy_is_what_the_host_gets() {
         assert_eq!(client.post("/", "body").body, "body");
         assert_eq!(client.get("/last").status(), 200);
         let (copies, sent) = (wait_for(&shadow, 3), main.requests());
-        for (copy, sent) in copies.iter().zip(&sent) {
+        // Copies may overtake each other.
+        for sent in &sent {
+            let id = sent.header("x-request-id");
+            let copy = copies.iter().find(|copy| copy.header("x-request-id") == id).unwrap();
             assert_eq!((&copy.start, &copy.body), (&sent.start, &sent.body));
             assert_eq!((copy.header("host"), copy.header("x-filter")), (Some("test"), Some("1")));
-            assert_eq!(copy.header("x-request-id"), sent.header("x-request-id"));
         }
         assert_eq!((counted(&rig, "mirrored"), counted(&rig, "mirror_dropped")), (3, 0));
         // Filters saw the client's responses and no others.
@@ -217,7 +219,7 @@ fn a_request_that_is_repeated_is_copied_once() {
 fn a_slow_shadow_does_not_hold_the_answer_up() {
     let (main, shadow) = (Origin::hello(), Origin::raw(|mut conn, _, _| _ = conn.rest()));
     let mut setup = mirroring(&main, &[&shadow], vec![]);
-    setup.timeouts.response = Some(Duration::from_millis(50));
+    setup.timeouts.response = Some(Duration::from_secs(1));
     let rig = setup.start();
     let mut client = rig.connect();
     // More than may be in flight: those that took too long made room.

@@ -91,6 +91,19 @@ fn upstream_connections_outlive_configurations_that_name_their_host() {
 }
 
 #[test]
+fn a_worker_that_did_not_attach_does_not_detach() {
+    let origin = Origin::hello();
+    let mut refusing = Script::new("refusing");
+    refusing.refuses_workers = true;
+    let rig = Setup::new(&[origin.address], vec![Script::new("other"), refusing]).start();
+    // It has nothing to work with: a fault of each stream.
+    assert_eq!((rig.connect().get("/").status(), rig.faults("refusing")), (500, 1));
+    let log = rig.log.clone();
+    drop(rig);
+    assert_eq!(log.with("detached"), ["other detached"]);
+}
+
+#[test]
 fn every_worker_attaches_and_detaches_once() {
     let origin = Origin::hello();
     let setup = Setup { workers: 3, ..Setup::new(&[origin.address], vec![marked("old")]) };

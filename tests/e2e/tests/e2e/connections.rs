@@ -193,11 +193,17 @@ fn an_upgrade_that_is_not_taken_leaves_plain_requests() {
 #[test]
 fn options_about_the_server_travels_as_it_is() {
     let origin = Origin::echo();
-    // It has no path, so only a route that asks for none can take it.
-    let routes = json!([{"match": {}, "route": {"cluster_name": "origin"}}]);
-    let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), routes));
-    assert_eq!(proxy.exchange("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").status(), 200);
-    assert_eq!(origin.last().head.start, "OPTIONS * HTTP/1.1");
+    // It goes where `/` goes, and no rewrite makes a path of it.
+    for (matcher, status) in [(json!({}), 200), (json!({"prefix": "/"}), 200), (json!({"prefix": "/a"}), 404)] {
+        let mut routes = json!([{"match": matcher, "route": {"cluster_name": "origin"}}]);
+        if matcher == json!({"prefix": "/"}) {
+            routes[0]["route"]["prefix_rewrite"] = json!("/b/");
+        }
+        let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), routes));
+        assert_eq!(proxy.exchange("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").status(), status, "{matcher}");
+    }
+    let seen = origin.seen();
+    assert_eq!(seen.iter().map(|seen| &*seen.head.start).collect::<Vec<_>>(), ["OPTIONS * HTTP/1.1"; 2]);
 }
 
 #[test]

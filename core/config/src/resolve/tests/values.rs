@@ -145,7 +145,7 @@ fn clusters_and_their_defaults() {
     assert_eq!(c.lb, LbPolicy::Random);
     assert_eq!(c.max_requests_per_connection, NonZeroU32::new(7));
     assert_eq!((c.connect_timeout, c.idle_timeout), (Duration::from_secs(2), None));
-    assert_eq!(c.conn_buffer_limit_bytes, 32768);
+    assert_eq!(c.conn_buffer_limit_bytes, Some(32768));
     let hosts: Vec<_> =
         c.hosts.iter().map(|h| (h.address.to_string(), h.weight.get(), h.hostname.as_deref())).collect();
     assert_eq!(hosts, [("127.0.0.1:1".into(), 3, Some("h")), ("unix:/tmp/u".into(), 1, None)]);

@@ -38,6 +38,8 @@ pub struct Script {
     on_drop: Box<dyn Fn() + Send + Sync>,
     created: AtomicUsize,
     dropped: Arc<AtomicUsize>,
+    /// It cannot set up its state of a worker.
+    pub refuses_workers: bool,
     /// Workers that are attached now.
     attached: Mutex<Vec<usize>>,
 }
@@ -61,6 +63,7 @@ impl Script {
             on_drop: Box::new(|| ()),
             created: AtomicUsize::new(0),
             dropped: Arc::default(),
+            refuses_workers: false,
             attached: Mutex::default(),
         }
     }
@@ -162,6 +165,9 @@ impl StreamFilterFactory for Factory {
     }
 
     fn attach_worker(&self, worker: WorkerIndex) -> Result<(), FilterFault> {
+        if self.0.refuses_workers {
+            return Err(FilterFault::new("no"));
+        }
         let mut attached = self.0.attached.lock().unwrap();
         if attached.contains(&worker.0) {
             self.0.log.push(format!("VIOLATION {} attached twice", self.0.name));
