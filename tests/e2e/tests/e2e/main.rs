@@ -34,6 +34,7 @@ mod mosn;
 mod panics;
 mod pressure;
 mod process;
+mod retries;
 mod routing;
 mod schema;
 mod sharing;
