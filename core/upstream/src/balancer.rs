@@ -10,7 +10,6 @@ use crate::group::Group;
 use crate::host::Health;
 use crate::lb::Picker;
 use crate::random::{Random, Seed};
-use crate::slow_start::SlowStart;
 use crate::subset::Target;
 
 /// Chooses hosts of one cluster for one worker.
@@ -96,33 +95,75 @@ fn pick(
     };
     match &config.slow_start {
         None => picker.pick(group, random, choice.hash, usable),
-        Some(slow_start) => pick_gently(picker, group, slow_start, random, choice, usable),
+        Some(slow_start) => {
+            // Reads the clock for each that comes up.
+            let share =
+                |at: usize| group.members.get(at).map_or(1.0, |member| slow_start.share(member.host.well_for()));
+            pick_gently(picker, group, random, choice.hash, usable, share)
+        }
     }
 }
 
-/// A host that is not up to its full share yet turns down what is above it,
-/// and the next choice counts. Reads the clock for each.
+/// A host that is not up to its full `share` yet turns down what is above it,
+/// and the next choice counts.
 fn pick_gently(
     picker: &mut Picker,
     group: &Group,
-    slow_start: &SlowStart,
     random: &mut Random,
-    choice: &Choice<'_>,
+    hash: Option<u64>,
     usable: impl Fn(usize) -> bool,
+    share: impl Fn(usize) -> f64,
 ) -> Option<usize> {
     /// If all are new, any will do.
     const DRAWS: usize = 8;
-    let mut chosen = picker.pick(group, random, choice.hash, &usable)?;
+    let mut chosen = picker.pick(group, random, hash, &usable)?;
     if picker.is_consistent() {
         // Somewhere else is no answer to a hash.
         return Some(chosen);
     }
     for _ in 1..DRAWS {
-        let share = group.members.get(chosen).map_or(1.0, |member| slow_start.share(member.host.well_for()));
+        let share = share(chosen);
         if share >= 1.0 || random.unit() < share {
             break;
         }
-        chosen = picker.pick(group, random, choice.hash, &usable)?;
+        chosen = picker.pick(group, random, hash, &usable)?;
     }
     Some(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use sidegate_api::{Address, Metrics};
+
+    use super::*;
+    use crate::{HostConfig, HostRegistry, LbPolicy};
+
+    /// How often each of two hosts is chosen of 10,000 times, with these shares.
+    fn chosen(lb: LbPolicy, shares: [f64; 2]) -> [usize; 2] {
+        let hosts = [1, 2].map(|port| HostConfig::new(Address::parse(&format!("127.0.0.1:{port}")).unwrap()));
+        let config = ClusterConfig { lb, ..ClusterConfig::new("c", hosts.to_vec()) };
+        let cluster = Cluster::new(config, &HostRegistry::new(Metrics::new(1))).unwrap();
+        let mut random = Random::new(Seed(1));
+        let mut picker = Picker::new(cluster.config(), &cluster.whole, &mut random);
+        let mut counts = [0; 2];
+        for _ in 0..10_000 {
+            let at = pick_gently(&mut picker, &cluster.whole, &mut random, None, |_| true, |at| shares[at]);
+            counts[at.unwrap()] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn a_new_host_takes_its_share_of_the_share() {
+        for lb in [LbPolicy::Random, LbPolicy::RoundRobin, LbPolicy::LeastRequest, LbPolicy::LeastConnection] {
+            for (shares, low, high) in
+                [([1.0, 1.0], 4800, 5200), ([1.0, 0.1], 700, 1200), ([1.0, 0.5], 3000, 3700), ([0.1, 0.1], 4600, 5400)]
+            {
+                let counts = chosen(lb, shares);
+                assert!((low..high).contains(&counts[1]), "{lb:?} {shares:?}: {counts:?}");
+            }
+        }
+        let counts = chosen(LbPolicy::Maglev, [1.0, 0.1]);
+        assert!(counts[1] > 4500, "consistent hashing takes no notice: {counts:?}");
+    }
 }

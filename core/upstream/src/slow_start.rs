@@ -30,3 +30,16 @@ impl SlowStart {
         grown.max(self.min_weight_percent / 100.0).min(1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_grow() {
+        let slow = |aggression| SlowStart { duration: Duration::from_secs(10), aggression, min_weight_percent: 10.0 };
+        let share = |aggression, seconds: f64| slow(aggression).share(Duration::from_secs_f64(seconds));
+        assert_eq!((share(1.0, 0.0), share(1.0, 5.0), share(1.0, 10.0), share(1.0, 99.0)), (0.1, 0.5, 1.0, 1.0));
+        assert!(share(2.0, 2.5) == 0.5 && share(0.5, 5.0) == 0.25);
+    }
+}

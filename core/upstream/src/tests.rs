@@ -1,7 +1,11 @@
 //! Tests of the crate as its users see it.
 
 mod balancing;
+mod breaking;
 mod clusters;
+mod ejecting;
+mod loads;
+mod subsets;
 
 use std::sync::{Arc, LazyLock};
 

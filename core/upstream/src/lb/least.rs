@@ -63,13 +63,11 @@ impl Least {
             }
             compared += 1;
             if compared == choices {
-                break;
+                return best.map(|best| best.position);
             }
         }
-        match best {
-            Some(best) => Some(best.position),
-            None => self.least_of_all(members, now, random, usable),
-        }
+        // Most are out, or it was bad luck.
+        self.least_of_all(members, now, random, usable)
     }
 
     /// Of equal ones each by its weight.

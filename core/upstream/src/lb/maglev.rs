@@ -98,3 +98,6 @@ impl Filler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
