@@ -68,6 +68,24 @@ fn the_idle_host_gets_the_requests_while_the_other_works() {
     assert_eq!(held.response().body, b"busy");
 }
 
+#[test]
+fn the_same_header_goes_to_the_same_host() {
+    let origins = [named("a"), named("b"), named("c"), named("d")];
+    let hosts: Vec<Value> = origins.iter().map(|o| json!({"address": o.address().to_string()})).collect();
+    let policy = json!({"hash_policy": [{"header": {"key": "x-user"}}]});
+    let proxy = Proxy::start(&config(policy, json!({"lb_type": "LB_MAGLEV", "hosts": hosts})));
+    let mut used = BTreeSet::new();
+    for user in 0..16 {
+        let field = format!("X-User: {user}\r\n");
+        let first = body(&proxy, &field);
+        for _ in 0..5 {
+            assert_eq!(body(&proxy, &field), first, "user {user}");
+        }
+        used.insert(first);
+    }
+    assert!(used.len() >= 2, "{used:?}");
+}
+
 fn with_zone(origin: &Origin, zone: &str) -> Value {
     json!({
         "address": origin.address().to_string(),
@@ -119,6 +137,36 @@ fn hosts_may_be_unix_sockets() {
     let proxy = Proxy::start(&config(json!({}), json!({"hosts": hosts})));
     assert_eq!(proxy.get("/over-unix").body, b"hi");
     assert!(server.join().unwrap().starts_with("GET /over-unix HTTP/1.1\r\n"));
+}
+
+/// A host whose name moved away is left alone, and the new one is looked after.
+#[test]
+fn checks_follow_a_name() {
+    let (one, two) = two_on_one_port();
+    let dns = Dns::new();
+    let name = "checked.test.example";
+    let local = |last| Ipv4Addr::new(127, 0, 0, last);
+    dns.set(name, &[local(1)]);
+    let cluster = json!({
+        "type": "STRICT_DNS",
+        "dns_refresh_rate": "20ms",
+        "dns_resolvers": {"servers": ["127.0.0.1"], "port": dns.address().port()},
+        "health_check": {
+            "service_name": "s", "protocol": "Http1", "interval": "10ms",
+            "check_config": {"http_check_config": {"path": "/"}},
+        },
+        "hosts": [{"address": format!("{name}:{}", one.address().port())}],
+    });
+    let proxy = Proxy::start(&config(json!({}), cluster));
+    one.wait("checks", |origin| origin.count() > 2);
+    dns.set(name, &[local(2)]);
+    two.wait("checks", |origin| origin.count() > 0);
+    // One that had begun may still come to its end.
+    let hosts = proxy.admin_get("/api/v1/config_dump?cluster=many").json();
+    assert_eq!(hosts["health"][0]["address"], two.address().to_string());
+    let (before, at_two) = (one.connections(), two.count());
+    two.wait("more checks", |origin| origin.count() > at_two + 10);
+    assert!(one.connections() <= before + 1, "the old host is checked still");
 }
 
 /// Two origins on one port, at different addresses of the loopback network.
