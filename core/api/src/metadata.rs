@@ -6,36 +6,41 @@ use std::sync::Arc;
 /// Keys and values, sorted by key and each key once: what a host says of
 /// itself, or what a route wants of a host. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct LbMetadata(Arc<[(Arc<str>, Arc<str>)]>);
+pub struct LbMetadata(Option<Arc<[Pair]>>);
+
+type Pair = (Arc<str>, Arc<str>);
 
 impl LbMetadata {
     /// Sorts `pairs`; of equal keys the last stays.
     pub fn new(pairs: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> LbMetadata {
         let mut sorted = std::collections::BTreeMap::new();
         sorted.extend(pairs);
-        LbMetadata(sorted.into_iter().collect())
+        // Nothing is always `None`: it costs no reference count that all
+        // workers would share.
+        LbMetadata((!sorted.is_empty()).then(|| sorted.into_iter().collect()))
     }
 
     /// The pairs, by key.
     pub fn pairs(&self) -> &[(Arc<str>, Arc<str>)] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&Arc<str>> {
-        let at = self.0.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
-        Some(&self.0[at].1)
+        let pairs = self.pairs();
+        let at = pairs.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
+        pairs.get(at).map(|(_, value)| value)
     }
 
     /// What `self` says, and of `other` what `self` leaves open: a weighted
     /// cluster's `metadata_match` over its route's.
     pub fn over(&self, other: &LbMetadata) -> LbMetadata {
-        LbMetadata::new(other.0.iter().chain(self.0.iter()).cloned())
+        LbMetadata::new(other.pairs().iter().chain(self.pairs()).cloned())
     }
 }
 

@@ -35,6 +35,7 @@ impl ProxyService {
         for pool in self.pools.borrow().values() {
             pool.sweep(now);
         }
+        self.view.borrow().make_room();
     }
 }
 

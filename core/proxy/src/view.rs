@@ -95,6 +95,13 @@ impl View {
         });
         View { listeners: listeners.collect(), clusters: clusters.clone() }
     }
+
+    /// Closes idle connections that keep other workers from making one.
+    pub(crate) fn make_room(&self) {
+        for view in self.clusters.values() {
+            view.cluster.breakers().make_room(|| view.pools.iter().any(|pool| pool.drop_one()));
+        }
+    }
 }
 
 impl ClusterView {

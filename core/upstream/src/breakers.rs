@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Limits of a cluster over all workers; `None`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +63,8 @@ struct Counted {
 #[derive(Debug, Default)]
 pub(crate) struct Used {
     counts: [Count; 4],
+    /// A connection was refused, and nobody made room since.
+    connection_refused: AtomicBool,
 }
 
 /// A cache line of its own: every worker writes it, once per request, where a
@@ -125,7 +127,23 @@ impl Breakers {
         let count = self.used.count(resource);
         match count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
             Ok(_) => Ok(Permit { _held: Some(Counted { used: self.used.clone(), resource }) }),
-            Err(_) => Err(Overflow(resource)),
+            Err(_) => {
+                if resource == Resource::Connection {
+                    self.used.connection_refused.store(true, Ordering::Relaxed);
+                }
+                Err(Overflow(resource))
+            }
+        }
+    }
+
+    /// Lets `close_idle` close a connection that waits in a pool, if one was
+    /// refused because of the limit: what one worker keeps for later must not
+    /// keep all others out. It says whether it did; until somebody does, all
+    /// workers are asked.
+    pub fn make_room(&self, close_idle: impl FnOnce() -> bool) {
+        let refused = &self.used.connection_refused;
+        if self.limits.max_connections.is_some() && refused.load(Ordering::Relaxed) && close_idle() {
+            refused.store(false, Ordering::Relaxed);
         }
     }
 }

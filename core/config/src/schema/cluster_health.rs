@@ -108,7 +108,13 @@ pub(crate) static CIRCUIT_BREAKER: Object = Object::new(
     "circuit_breaker",
     "`clusters[].circuit_breakers[0]`: limits over all workers, exact. Above one the client gets 503 with the flag `UO`.",
     &[
-        key("max_connections", COUNT, "0: no limit", "Connections to the hosts, in use or pooled."),
+        key(
+            "max_connections",
+            COUNT,
+            "0: no limit",
+            "Connections to the hosts, in use or pooled. When one is refused, a worker that \
+         keeps an idle one closes it within a second.",
+        ),
         key("max_pending_requests", COUNT, "0: no limit", "Requests that wait for a connection to be made."),
         key("max_requests", COUNT, "0: no limit", "Requests in progress."),
         key("max_retries", COUNT, "0: no limit", "Retries in progress."),

@@ -75,3 +75,21 @@ fn the_limit_holds_between_threads() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(cluster.breakers().in_use(Resource::Request), 0);
 }
+
+#[test]
+fn room_is_made_once_for_a_connection_that_was_refused() {
+    let cluster = Cluster::new(limited(1), &HostRegistry::new(Metrics::new(1))).unwrap();
+    let breakers = cluster.breakers();
+    let asked = |closes| {
+        let mut asked = false;
+        breakers.make_room(|| {
+            asked = true;
+            closes
+        });
+        asked
+    };
+    let _permit = breakers.connection().unwrap();
+    assert!(!asked(true));
+    assert!(breakers.connection().is_err());
+    assert!(asked(false) && asked(true) && !asked(true));
+}

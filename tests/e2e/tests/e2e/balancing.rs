@@ -30,6 +30,31 @@ fn body(proxy: &Proxy, fields: &str) -> String {
     String::from_utf8(proxy.get_with("/", fields).body).unwrap()
 }
 
+#[test]
+fn what_is_too_much_gets_503_and_the_rest_goes_on() {
+    for limit in ["max_requests", "max_connections"] {
+        let gate = Gate::new();
+        let waiting = gate.clone();
+        let origin = Origin::http(move |seen| {
+            if seen.head.target() == "/held" {
+                waiting.wait();
+            }
+            Reply::ok("done")
+        });
+        let hosts = json!([{"address": origin.address().to_string()}]);
+        let proxy = Proxy::start(&config(json!({}), json!({"hosts": hosts, "circuit_breakers": [{limit: 1}]})));
+        let mut held = proxy.connect();
+        held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+        origin.wait("the held request", |origin| origin.count() == 1);
+        assert_eq!(proxy.get("/refused").status(), 503, "{limit}");
+        assert!(proxy.access_line(limit, |line| line.path == "/refused").has("UO"), "{limit}");
+        gate.open();
+        assert_eq!(held.response().body, b"done");
+        until("the limit is free", || (proxy.get("/").status() == 200).then_some(()));
+        assert!(origin.seen().iter().all(|seen| seen.head.target() != "/refused"));
+    }
+}
+
 /// Of each host of the cluster.
 fn active_requests(proxy: &Proxy) -> Vec<u64> {
     let dump = proxy.admin_get("/api/v1/config_dump?cluster=many").json();
