@@ -4,4 +4,5 @@ mod fault;
 mod guards;
 mod gzip;
 mod jwt;
+mod metadata;
 mod refused;
