@@ -175,4 +175,44 @@ mod tests {
         }
         assert!(old.into_iter().all(|number| table.resume(number) == abi::GONE));
     }
+
+    #[test]
+    fn threads_that_race_on_the_same_numbers_leave_nothing_behind() {
+        const SLOTS: usize = 2000;
+        const THREADS: usize = 6;
+        let table = ResumeTable::new();
+        let slots: Vec<_> = (0..SLOTS).map(|_| ResumeSlot::new()).collect();
+        let numbers: Vec<usize> = slots.iter().map(|slot| table.insert(slot.arm()).unwrap().addr()).collect();
+        let accepted: Vec<AtomicUsize> = (0..SLOTS).map(|_| AtomicUsize::new(0)).collect();
+        let ready = std::sync::Barrier::new(THREADS);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (table, numbers, accepted, ready) = (&table, &numbers, &accepted, &ready);
+                scope.spawn(move || {
+                    ready.wait();
+                    for step in 0..SLOTS {
+                        // Half of them run towards the others.
+                        let place = if thread % 2 == 0 { step } else { SLOTS - 1 - step };
+                        let number = std::ptr::without_provenance_mut(numbers[place]);
+                        assert_eq!(table.retain(number), abi::OK);
+                        match table.resume(number) {
+                            abi::OK => drop(accepted[place].fetch_add(1, Ordering::Relaxed)),
+                            other => assert_eq!(other, abi::ALREADY),
+                        }
+                        assert_eq!(table.release(number), abi::OK);
+                        // Numbers come and go beside them.
+                        let own = table.insert(ResumeSlot::new().arm()).unwrap();
+                        assert_eq!(table.release(own), abi::OK);
+                        assert_eq!(table.release(own), abi::GONE);
+                    }
+                });
+            }
+        });
+        assert!(accepted.iter().all(|count| count.load(Ordering::Relaxed) == 1), "each wait was resumed once");
+        for (slot, number) in slots.iter().zip(numbers) {
+            let number = std::ptr::without_provenance_mut(number);
+            assert_eq!((table.release(number), table.release(number)), (abi::OK, abi::GONE));
+            assert_eq!(Arc::strong_count(slot), 1);
+        }
+    }
 }

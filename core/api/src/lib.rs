@@ -23,7 +23,10 @@ mod mirror;
 pub mod nearest;
 mod reply;
 mod resume;
+#[cfg(test)]
+mod resume_tests;
 mod stream;
+mod sync;
 mod validate;
 mod variable;
 

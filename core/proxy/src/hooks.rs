@@ -297,8 +297,12 @@ impl Stream<'_> {
         })
         .await;
         self.timers.filter.set(None);
-        if !by_handle && let Some(slot) = &self.state.resume {
-            slot.disarm();
+        if !by_handle
+            && let Some(slot) = &self.state.resume
+            && slot.disarm()
+        {
+            // It came at the last moment and was told that the stream goes on.
+            return resumed.map(|_| true);
         }
         resumed
     }
