@@ -422,7 +422,8 @@ impl ResponseFlags {
     /// The proxy itself failed.
     pub const INTERNAL: Self = Self(1 << 16);
 
-    const NAMES: [(Self, &'static str); 17] = [
+    /// Each flag with its short name, in the order in which they are written.
+    pub const NAMES: [(Self, &'static str); 17] = [
         (Self::NO_ROUTE, "NR"),
         (Self::NO_HEALTHY_UPSTREAM, "UH"),
         (Self::UPSTREAM_CONNECT, "UF"),

@@ -1,9 +1,12 @@
 //! The tables as the reference page of the documentation.
 
+mod filter;
+
 use std::fmt::{self, Write};
 
-use serde_json::Value;
 use sidegate_api::Registry;
+
+use filter::filter;
 
 use super::{Absent, Key, Object, Shape, Standing, TOP};
 
@@ -127,83 +130,4 @@ fn value(shape: &'static Shape) -> String {
 /// A bar would end the cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
-}
-
-fn filter(page: &mut String, filter_type: &str, schema: &Value) -> fmt::Result {
-    write!(page, "\n## Filter `{filter_type}`\n")?;
-    if let Some(text) = schema["description"].as_str() {
-        write!(page, "\n{}\n", text.trim())?;
-    }
-    let mut rows = String::new();
-    properties(&mut rows, "", schema)?;
-    if !rows.is_empty() {
-        write!(page, "\n| key of `config` | value | default | |\n|---|---|---|---|\n{rows}")?;
-    }
-    Ok(())
-}
-
-/// One row per property, those of inner objects after the one that holds them.
-fn properties(rows: &mut String, prefix: &str, schema: &Value) -> fmt::Result {
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        let path = format!("{prefix}{name}");
-        let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
-        let description = property["description"].as_str().unwrap_or_default();
-        // Ours end with it, as in the tables here.
-        let (about, said) = match description.rsplit_once(" Default: ") {
-            Some((about, default)) => (about, Some(default.trim_end_matches('.').to_owned())),
-            None => (description, None),
-        };
-        let default = match &property["default"] {
-            _ if required => "**required**".to_owned(),
-            Value::Null => said.unwrap_or_default(),
-            other => format!("`{other}`"),
-        };
-        writeln!(rows, "| `{path}` | {} | {} | {} |", cell(&json_value(property)), cell(&default), cell(about))?;
-        properties(rows, &format!("{path}."), property)?;
-        properties(rows, &format!("{path}[]."), &property["items"])?;
-        properties(rows, &format!("{path}.NAME."), &property["additionalProperties"])?;
-        for alternative in ["anyOf", "oneOf"] {
-            for schema in property[alternative].as_array().into_iter().flatten() {
-                properties(rows, &format!("{path}."), schema)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What a JSON Schema lets through, in a few words.
-fn json_value(schema: &Value) -> String {
-    if let Some(words) = schema["enum"].as_array() {
-        return words
-            .iter()
-            .map(|word| format!("`{}`", word.as_str().unwrap_or(&word.to_string())))
-            .collect::<Vec<_>>()
-            .join(", ");
-    }
-    if let Some(word) = schema["const"].as_str() {
-        return format!("`{word}`");
-    }
-    let kind = |name: &str| match name {
-        "array" => format!("list of {}", json_value(&schema["items"])),
-        "integer" => match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
-            (Some(low), Some(high)) => format!("{low} to {high}"),
-            (Some(low), None) if low > 0 => format!("integer from {low}"),
-            _ => "integer".to_owned(),
-        },
-        other => other.to_owned(),
-    };
-    match &schema["type"] {
-        Value::String(name) => kind(name),
-        // `null` is an absent key.
-        Value::Array(names) => {
-            let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
-            names.map(kind).collect::<Vec<_>>().join(" or ")
-        }
-        _ => {
-            let alternatives = ["anyOf", "oneOf"].iter().filter_map(|word| schema[*word].as_array()).flatten();
-            let mut shown: Vec<String> = alternatives.filter(|one| one["type"] != "null").map(json_value).collect();
-            shown.dedup();
-            if shown.is_empty() { "any".to_owned() } else { shown.join(" or ") }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! compiles, sessions run and print what is shown.
 
 pub mod blocks;
+mod operations;
 mod session;
 mod variables;
 
@@ -17,6 +18,7 @@ use session::Session;
 /// Blocks of the book that nobody runs: page, first line, and why. Blocks
 /// without a language are no code.
 const NOT_RUN: &[(&str, &str, &str)] = &[
+    ("debugging.md", "cargo build -p sidegate-server --features system-allocator", "tests/modules/walk.sh builds so"),
     (
         "README.md",
         "make demo   # builds, runs Sidegate on 127.0.0.1:2046 with a module loaded, shows requests and answers",
