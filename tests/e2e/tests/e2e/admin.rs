@@ -237,3 +237,56 @@ fn a_stream_in_flight_is_counted_for_its_module() {
     assert_eq!(client.response().status(), 200);
     until("the stream's end in the count", || (streams() == Some(0)).then_some(()));
 }
+
+#[test]
+fn every_endpoint_answers_its_methods_alone() {
+    let (_origin, proxy) = echo_pair();
+    let index = ok(&proxy.admin_get("/"));
+    let mut seen = 0;
+    for line in index.lines() {
+        let path = line.split_whitespace().find(|word| word.starts_with('/')).unwrap();
+        let (reads, wrong) = if line.starts_with("GET") { (true, "POST") } else { (false, "GET") };
+        for method in [wrong, "DELETE", "PUT", "OPTIONS"] {
+            let refused = proxy.admin_call(method, path, "", "");
+            assert_eq!(refused.status(), 405, "{method} {path}");
+            let allowed = refused.header("allow").unwrap_or_default();
+            assert_eq!(allowed, if reads { "GET, HEAD" } else { "POST" }, "{method} {path}");
+        }
+        assert!(!reads || proxy.admin_get(path).status() != 405, "{path}");
+        seen += 1;
+    }
+    assert!(seen >= 17, "{index}");
+}
+
+#[test]
+fn what_tools_for_mosn_ask_for_is_there() {
+    let (_origin, proxy) = echo_pair();
+    assert_eq!(proxy.get("/").status(), 200);
+    proxy.access_line("the request", |line| line.status == 200);
+    let global = ok(&proxy.admin_get("/api/v1/stats_glob"));
+    assert!(global.lines().any(|line| line == "request_total:1"), "{global}");
+    assert!(!global.contains("upstream"), "{global}");
+    let by_pattern = ok(&proxy.admin_get("/api/v1/stats_glob?key=upstream.cluster.origin.request_tot*"));
+    assert_eq!(by_pattern, "upstream.cluster.origin.request_total:1\n");
+    assert_eq!(proxy.admin_get("/api/v1/features").json(), json!({}));
+    assert_eq!(ok(&proxy.admin_get("/api/v1/features?key=auto_config")).trim(), "false");
+    let env = proxy.admin_get("/api/v1/env?key=PATH&key=HOME").json();
+    assert_eq!(env, json!({"env": {}, "not_found": ["PATH", "HOME"]}), "no variable is ever shown");
+    assert_eq!(proxy.admin_get("/api/v1/env").status(), 400);
+    assert_eq!(ok(&proxy.admin_get("/api/v1/plugin?status=all")), "");
+}
+
+#[test]
+fn access_logs_are_switched_off_and_on() {
+    let (_origin, proxy) = echo_pair();
+    let path = proxy.dir().join("access.log").display().to_string();
+    let lines = || proxy.access_log().into_iter().map(|line| line.path).collect::<Vec<_>>();
+    assert_eq!(proxy.get("/before").status(), 200);
+    until("the first line", || (lines() == ["/before"]).then_some(()));
+    assert_eq!(ok(&proxy.admin_call("POST", "/api/v1/disable_log", "", &path)), "disable logger success\n");
+    assert_eq!(proxy.get("/meanwhile").status(), 200);
+    assert_eq!(ok(&proxy.admin_call("POST", "/api/v1/enable_log", "", &path)), "enable logger success\n");
+    assert_eq!(proxy.get("/after").status(), 200);
+    until("the second line", || (lines() == ["/before", "/after"]).then_some(()));
+    assert_eq!(proxy.admin_call("POST", "/api/v1/disable_log", "", "/no/such.log").status(), 404);
+}
