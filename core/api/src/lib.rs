@@ -22,6 +22,7 @@ mod metrics_store;
 mod mirror;
 pub mod nearest;
 mod reply;
+mod response_flags;
 mod resume;
 #[cfg(test)]
 mod resume_tests;
@@ -50,10 +51,9 @@ pub use metrics::{
 };
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use reply::LocalReply;
+pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
-pub use stream::{
-    ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseFlags, ResponseHead, StreamInfo, StreamState,
-};
+pub use stream::{ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState};
 pub use validate::{HeaderProblem, check_filter_header, check_trailer, is_header_value, is_hop_by_hop, is_token};
 pub use variable::{Variable, VariableValue};
 
