@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::document::Position;
+use crate::document::{FileNumber, Position};
 
 /// One error or warning of a configuration file. `Display` is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub mod kind {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
-        if let Some(Position { line, column }) = self.position {
+        if let Some(Position { line, column, .. }) = self.position {
             write!(f, ":{line}:{column}")?;
         }
         f.write_str(": ")?;
@@ -125,10 +125,11 @@ impl ConfigErrors {
     }
 }
 
-/// Collects diagnostics of one file, so that reading goes on after an error.
+/// Collects diagnostics of a configuration, so that reading goes on after an error.
 #[derive(Debug)]
 pub(crate) struct Report {
-    file: Arc<str>,
+    /// By number; at least one.
+    files: Vec<Arc<str>>,
     errors: RefCell<Vec<Diagnostic>>,
     warnings: RefCell<Vec<Diagnostic>>,
     /// Keys that readers asked for: table and key.
@@ -165,13 +166,34 @@ impl Finding {
 
 impl Report {
     pub fn new(file: &str) -> Report {
+        Report::of(vec![file.into()])
+    }
+
+    /// A report on all of these files.
+    pub fn of(files: Vec<Arc<str>>) -> Report {
         Report {
-            file: file.into(),
+            files,
             errors: RefCell::default(),
             warnings: RefCell::default(),
             #[cfg(test)]
             read: RefCell::default(),
         }
+    }
+
+    /// One more file.
+    pub fn add_file(&mut self, name: &str) -> FileNumber {
+        self.files.push(name.into());
+        FileNumber(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    pub fn into_files(self) -> Vec<Arc<str>> {
+        self.files
+    }
+
+    /// An error of a file as a whole, or at a place in it.
+    pub fn error_in(&self, file: FileNumber, position: Option<Position>, path: &str, finding: Finding) {
+        let error = Diagnostic { file: self.name(file), ..self.place(position, path, finding) };
+        self.errors.borrow_mut().push(error);
     }
 
     pub fn error(&self, position: Option<Position>, path: &str, finding: Finding) {
@@ -202,14 +224,19 @@ impl Report {
 
     /// `config.json:3:7`
     pub fn name_place(&self, position: Position) -> String {
-        format!("{}:{}:{}", self.file, position.line, position.column)
+        format!("{}:{}:{}", self.name(position.file), position.line, position.column)
+    }
+
+    fn name(&self, file: FileNumber) -> Arc<str> {
+        self.files.get(file.0 as usize).cloned().unwrap_or_else(|| "?".into())
     }
 
     fn place(&self, position: Option<Position>, path: &str, finding: Finding) -> Diagnostic {
         let Finding { kind, message, expected, found } = finding;
         // Messages of filters may hold line breaks, and one error is one line.
         let message = message.replace(['\n', '\r'], " ");
-        Diagnostic { file: self.file.clone(), position, path: path.to_owned(), kind, message, expected, found }
+        let file = self.name(position.map_or_else(FileNumber::default, |position| position.file));
+        Diagnostic { file, position, path: path.to_owned(), kind, message, expected, found }
     }
 
     /// The warnings, or the errors if there are any.

@@ -9,6 +9,7 @@ use sidegate_api::{BuildEnv, Metrics, Registry};
 
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
+use crate::include::{Files, include};
 use crate::reader::Cursor;
 use crate::resolve::{Config, LoadMode, resolve};
 use crate::schema;
@@ -29,7 +30,9 @@ pub struct LoadEnv {
 #[derive(Clone)]
 pub struct ConfigFile {
     path: PathBuf,
+    /// With what directories hold in its place.
     root: Node,
+    files: Files,
 }
 
 /// Without the document, which may hold secrets.
@@ -40,38 +43,28 @@ impl std::fmt::Debug for ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads a JSON or YAML file.
+    /// Reads a JSON or YAML file, and the directories that it names.
     pub fn read(path: &Path) -> Result<ConfigFile, ConfigErrors> {
-        let fail = |position, finding| {
-            let report = Report::new(&path.display().to_string());
-            report.error(position, "", finding);
-            report.finish().err().unwrap_or_else(|| ConfigErrors::unexplained(path))
-        };
-        let bytes = read_bounded(path)
-            .map_err(|error| fail(None, Finding::said(kind::IO, format!("cannot read the file: {error}"))))?;
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-                let finding = Finding::mismatch(kind::SYNTAX, "UTF-8", "other bytes");
-                return Err(fail(Some(end_of(valid)), finding));
-            }
-        };
-        Self::parse(path, &text)
+        Self::complete(path, read_document(path))
     }
 
     /// The same for text that was read already; `path` is used for messages,
     /// the format and relative paths.
     pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigErrors> {
-        match document::parse(text, Format::of(path, text)) {
-            Ok(root) => Ok(ConfigFile { path: path.to_path_buf(), root }),
-            Err(error) => {
-                let report = Report::new(&path.display().to_string());
-                let finding = Finding::mismatch(kind::SYNTAX, error.expected, error.found);
-                report.error(Some(error.position), "", finding);
-                Err(report.finish().err().unwrap_or_else(|| ConfigErrors::unexplained(path)))
-            }
-        }
+        Self::complete(path, parse_document(path, text))
+    }
+
+    fn complete(path: &Path, read: Result<Node, Unreadable>) -> Result<ConfigFile, ConfigErrors> {
+        let refused = |report: Report| report.finish().err().unwrap_or_else(|| ConfigErrors::unexplained(path));
+        let name = path.display().to_string();
+        let mut root = read.map_err(|(position, finding)| {
+            let report = Report::new(&name);
+            report.error(position, "", finding);
+            refused(report)
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let files = include(&mut root, folder, vec![name.as_str().into()]).map_err(refused)?;
+        Ok(ConfigFile { path: path.to_path_buf(), root, files })
     }
 
     #[cfg(test)]
@@ -102,13 +95,32 @@ impl ConfigFile {
             search_dirs.push(env.working_dir.clone());
         }
         let build_env = BuildEnv { metrics: env.metrics.clone(), workers: env.workers, search_dirs };
-        resolve(&self.root, &self.path, registry, &build_env, mode)
+        resolve(&self.root, self.files.clone(), registry, &build_env, mode)
     }
 }
 
 /// Reads, checks and builds: [`ConfigFile::read`] and [`ConfigFile::resolve`].
 pub fn load(path: &Path, registry: &Registry, env: &LoadEnv, mode: LoadMode) -> Result<Config, ConfigErrors> {
     ConfigFile::read(path)?.resolve(registry, env, mode)
+}
+
+/// Why there is no document, and where.
+pub(crate) type Unreadable = (Option<Position>, Finding);
+
+/// Reads a JSON or YAML file.
+pub(crate) fn read_document(path: &Path) -> Result<Node, Unreadable> {
+    let bytes = read_bounded(path)
+        .map_err(|error| (None, Finding::said(kind::IO, format!("cannot read the file: {error}"))))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        (Some(end_of(valid)), Finding::mismatch(kind::SYNTAX, "UTF-8", "other bytes"))
+    })?;
+    parse_document(path, &text)
+}
+
+fn parse_document(path: &Path, text: &str) -> Result<Node, Unreadable> {
+    document::parse(text, Format::of(path, text))
+        .map_err(|error| (Some(error.position), Finding::mismatch(kind::SYNTAX, error.expected, error.found)))
 }
 
 /// A device or pipe has no end to wait for: at most one byte more than a
@@ -125,5 +137,5 @@ fn end_of(bytes: &[u8]) -> Position {
     let line = bytes.rsplit(|b| *b == b'\n').next().unwrap_or_default();
     let characters = String::from_utf8_lossy(line).chars().count();
     let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Position { line: narrow(lines + 1), column: narrow(characters + 1) }
+    Position::new(narrow(lines + 1), narrow(characters + 1))
 }

@@ -25,6 +25,7 @@ mod diagnostic;
 pub mod document;
 mod dump;
 mod file;
+mod include;
 mod reader;
 mod resolve;
 mod schema;

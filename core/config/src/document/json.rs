@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
         let c = self.rest().chars().next()?;
         self.at += c.len_utf8();
         if c == '\n' {
-            self.position = Position { line: self.position.line.saturating_add(1), column: 1 };
+            self.position = Position::new(self.position.line.saturating_add(1), 1);
         } else {
             self.position.column = self.position.column.saturating_add(1);
         }

@@ -20,9 +20,16 @@ pub const MAX_DEPTH: usize = 100;
 /// Largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
 
+/// Which of the files that a configuration is read from: 0 is the file itself,
+/// others come from directories that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FileNumber(pub u32);
+
 /// Where something stands in a file; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
+    /// File.
+    pub file: FileNumber,
     /// Line.
     pub line: u32,
     /// Column.
@@ -31,7 +38,17 @@ pub struct Position {
 
 impl Position {
     /// The first character.
-    pub const START: Position = Position { line: 1, column: 1 };
+    pub const START: Position = Position::new(1, 1);
+
+    /// A place in the file itself.
+    pub const fn new(line: u32, column: u32) -> Position {
+        Position { file: FileNumber(0), line, column }
+    }
+
+    /// The same place in another file.
+    pub(crate) fn in_file(self, file: FileNumber) -> Position {
+        Position { file, ..self }
+    }
 }
 
 /// A value and where it starts.
@@ -138,6 +155,20 @@ impl fmt::Display for NodeValue {
             NodeValue::String(text) => write!(f, "string {:?}", Shortened(text).to_string()),
             NodeValue::Array(_) => f.write_str("an array"),
             NodeValue::Object(_) => f.write_str("an object"),
+        }
+    }
+}
+
+impl NodeValue {
+    /// Whether it is what Go takes for an absent value.
+    pub(crate) fn says_nothing(&self) -> bool {
+        match self {
+            NodeValue::Null | NodeValue::Bool(false) => true,
+            NodeValue::Bool(true) => false,
+            NodeValue::Number(text) => text == "0",
+            NodeValue::String(text) => text.is_empty(),
+            NodeValue::Array(elements) => elements.is_empty(),
+            NodeValue::Object(entries) => entries.is_empty(),
         }
     }
 }

@@ -111,10 +111,10 @@ fn aliases_cannot_multiply() {
 #[test]
 fn positions_of_keys_and_values() {
     let node = yaml("a:\n  - b: 1\n    c: x\n").unwrap();
-    assert_eq!(node.locate("A[0].C").position, Position { line: 3, column: 8 });
-    assert_eq!(node.locate("a[0].none.such").position, Position { line: 2, column: 5 });
+    assert_eq!(node.locate("A[0].C").position, Position::new(3, 8));
+    assert_eq!(node.locate("a[0].none.such").position, Position::new(2, 5));
     let node = json("{\n \"a.b\": {\"a\": [3]}}").unwrap();
-    assert_eq!(node.locate("a.b.a[0]").position, Position { line: 2, column: 16 });
+    assert_eq!(node.locate("a.b.a[0]").position, Position::new(2, 16));
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn duplicates_are_found_with_both_places() {
     let duplicates = node.duplicates();
     assert_eq!(duplicates.len(), 1);
     assert_eq!(duplicates[0].path, "a[0].b");
-    assert_eq!(duplicates[0].first, Position { line: 1, column: 9 });
-    assert_eq!(duplicates[0].position, Position { line: 2, column: 1 });
+    assert_eq!(duplicates[0].first, Position::new(1, 9));
+    assert_eq!(duplicates[0].position, Position::new(2, 1));
 }
 
 #[test]

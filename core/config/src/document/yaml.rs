@@ -62,7 +62,7 @@ impl<'a> Builder<'a> {
             Some(Ok((event, span))) => Ok(Some((event, start_of(&span)))),
             Some(Err(scan)) => {
                 let mark = *scan.marker();
-                let position = Position { line: narrow(mark.line()), column: narrow(mark.col()).saturating_add(1) };
+                let position = Position::new(narrow(mark.line()), narrow(mark.col()).saturating_add(1));
                 Err(error(position, "valid YAML", &format!("an error: {}", scan.info().replace('\n', " "))))
             }
         }
@@ -177,7 +177,7 @@ fn narrow(number: usize) -> u32 {
 }
 
 fn start_of(span: &Span) -> Position {
-    Position { line: narrow(span.start.line()).max(1), column: narrow(span.start.col()).saturating_add(1) }
+    Position::new(narrow(span.start.line()).max(1), narrow(span.start.col()).saturating_add(1))
 }
 
 fn collection_tag(tag: Option<&Tag>, expected: &str, position: Position) -> Result<(), SyntaxError> {

@@ -99,14 +99,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether it is what Go takes for an absent value.
     pub fn says_nothing(&self) -> bool {
-        match &self.node.value {
-            NodeValue::Null | NodeValue::Bool(false) => true,
-            NodeValue::Bool(true) => false,
-            NodeValue::Number(text) => text == "0",
-            NodeValue::String(text) => text.is_empty(),
-            NodeValue::Array(elements) => elements.is_empty(),
-            NodeValue::Object(entries) => entries.is_empty(),
-        }
+        self.node.value.says_nothing()
     }
 
     fn child(&self, node: &'a Node, path: String, shape: &'static Shape) -> Cursor<'a> {

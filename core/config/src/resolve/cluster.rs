@@ -35,6 +35,8 @@ pub(super) fn clusters(manager: &Cursor<'_>, names: &mut Names) -> Vec<ClusterCo
     let Some(mut object) = manager.object(&schema::CLUSTER_MANAGER) else { return Vec::new() };
     let mut clusters = Vec::new();
     let mut unique = Unique::default();
+    // Its files are among the clusters by now.
+    object.get("clusters_configs").and_then(|c| c.string());
     for element in object.get("clusters").and_then(|c| c.array()).unwrap_or_default() {
         let Some(object) = element.object(&schema::CLUSTER) else { continue };
         clusters.extend(cluster(object, names, &mut unique));

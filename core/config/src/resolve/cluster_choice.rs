@@ -20,12 +20,14 @@ pub(super) fn cluster_choice(
     clusters: &Names,
     subset: Option<&LbMetadata>,
 ) -> Option<ClusterChoice> {
-    let weighted = object.get("weighted_clusters").filter(|cursor| !cursor.says_nothing());
+    let name = object.get("cluster_name");
+    // An empty list beside a name is an absent one.
+    let weighted = object.get("weighted_clusters").filter(|cursor| name.is_none() || !cursor.says_nothing());
     let header = text(object, "cluster_header");
     let variable = text(object, "cluster_variable");
-    let others = [weighted.is_some(), header.is_some(), variable.is_some()].into_iter().filter(|given| *given).count();
-    let name = object.get("cluster_name").filter(|cursor| others == 0 || !cursor.says_nothing());
-    if others == 0 && name.is_none() {
+    let otherwise = weighted.is_some() || header.is_some() || variable.is_some();
+    let name = name.filter(|cursor| !otherwise || !cursor.says_nothing());
+    if !otherwise && name.is_none() {
         object.missing("cluster_name", "a cluster");
     }
     match (name, weighted, header, variable) {

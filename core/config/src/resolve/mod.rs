@@ -48,6 +48,7 @@ pub(crate) use server::processor;
 
 use crate::diagnostic::{ConfigErrors, Diagnostic, Report};
 use crate::document::Node;
+use crate::include::Files;
 use crate::reader::Cursor;
 use crate::schema;
 use listener::{ListenerNames, ReadListener};
@@ -134,12 +135,13 @@ pub enum LoadMode {
 
 pub(crate) fn resolve(
     root: &Node,
-    path: &Path,
+    files: Files,
     registry: &Registry,
     env: &BuildEnv,
     mode: LoadMode,
 ) -> Result<Config, ConfigErrors> {
-    let report = Report::new(&path.display().to_string());
+    let path = files.first().cloned().unwrap_or_default();
+    let report = Report::of(files);
     for duplicate in root.duplicates() {
         let first = report.name_place(duplicate.first);
         let finding = crate::diagnostic::Finding::said(
@@ -155,7 +157,7 @@ pub(crate) fn resolve(
     match resolved {
         Some(config) => Ok(Config { warnings, dump, ..config }),
         // Whatever gives nothing has reported an error; this says so if not.
-        None => Err(ConfigErrors::unexplained(path)),
+        None => Err(ConfigErrors::unexplained(Path::new(&*path))),
     }
 }
 

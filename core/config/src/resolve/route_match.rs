@@ -1,9 +1,10 @@
 //! `match` of a route.
 
-use sidegate_router::{HeaderMatch, MatchError, PathMatch, RouteMatch};
+use sidegate_router::{HeaderMatch, Link, MatchError, PathMatch, RouteMatch, VariableMatch, VariablesMatch};
 
 use super::route::text;
-use crate::reader::Cursor;
+use crate::diagnostic::{Finding, kind};
+use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
 
 /// Reads a `match`; `None` if it has errors (which are reported).
@@ -22,12 +23,71 @@ pub(super) fn matcher(cursor: &Cursor<'_>) -> Option<RouteMatch> {
             None => (taken, path) = (Some(key), parsed),
         }
     }
-    let mut headers = Vec::new();
-    for element in object.get("headers").and_then(|c| c.array()).unwrap_or_default() {
-        headers.push(header_match(&element));
-    }
+    let (headers_at, headers) = elements(&mut object, "headers").unzip();
+    // All of them, even after one failed: each reports its own errors.
+    let headers: Vec<_> = headers.iter().flatten().map(header_match).collect();
+    let (variables_at, variables) = elements(&mut object, "variables").unzip();
+    let variables: Vec<_> = variables.iter().flatten().map(variable_match).collect();
     object.finish();
-    Some(RouteMatch::new(path?, headers.into_iter().collect::<Option<Vec<_>>>()?))
+    let (path, headers) = (path?, headers.into_iter().collect::<Option<Vec<_>>>()?);
+    let variables = variables.into_iter().collect::<Option<Vec<_>>>()?;
+    let Some(variables_at) = variables_at else { return Some(RouteMatch::new(path, headers)) };
+    if let Some(first) = taken {
+        variables_at.inert(format!("ignored beside `{first}`, as in MOSN"));
+        return Some(RouteMatch::new(path, headers));
+    }
+    if let Some(headers_at) = headers_at {
+        headers_at.inert("ignored beside `variables`, as in MOSN");
+    }
+    Some(RouteMatch::by_variables(VariablesMatch::new(variables)))
+}
+
+/// An array with something in it, and its elements.
+fn elements<'a>(object: &mut ObjectReader<'a>, name: &'static str) -> Option<(Cursor<'a>, Vec<Cursor<'a>>)> {
+    let cursor = object.get(name)?;
+    let elements = cursor.array().filter(|elements| !elements.is_empty())?;
+    Some((cursor, elements))
+}
+
+fn variable_match(cursor: &Cursor<'_>) -> Option<(VariableMatch, Link)> {
+    let mut object = cursor.object(&schema::VARIABLE_MATCH)?;
+    let name = object.required("name").and_then(|cursor| Some((cursor.name()?, cursor)));
+    let value = text(&mut object, "value");
+    let regex = text(&mut object, "regex");
+    let link = object.get("model").map_or(Some(Link::And), |cursor| link(&cursor));
+    object.finish();
+    let (name, name_at) = name?;
+    let (made, at) = match (regex, value) {
+        (Some((at, pattern)), value) => {
+            if let Some((value_at, _)) = value {
+                value_at.inert("ignored beside `regex`, as in MOSN");
+            }
+            (VariableMatch::regex(name, pattern), at)
+        }
+        (None, Some((at, value))) => (VariableMatch::literal(name, value), at),
+        (None, None) => {
+            cursor.error(Finding::mismatch(kind::BAD_VALUE, "`value` or `regex`", "neither of them"));
+            return None;
+        }
+    };
+    let made = made.map_err(|problem| match problem {
+        MatchError::Variable(_) => name_at.refuse(&problem),
+        _ => at.refuse(&problem),
+    });
+    Some((made.ok()?, link?))
+}
+
+/// Case does not matter, as in MOSN.
+fn link(cursor: &Cursor<'_>) -> Option<Link> {
+    let text = cursor.string()?;
+    match text.to_ascii_lowercase().as_str() {
+        "" | "and" => Some(Link::And),
+        "or" => Some(Link::Or),
+        _ => {
+            cursor.mismatch(kind::BAD_VALUE, "\"and\" or \"or\"");
+            None
+        }
+    }
 }
 
 fn header_match(cursor: &Cursor<'_>) -> Option<HeaderMatch> {

@@ -65,6 +65,8 @@ impl<'a> Routers<'a> {
         let mut places = Vec::new();
         let mut names = Unique::default();
         let mut next_route = 0;
+        // Its files are among the virtual hosts by now.
+        object.get("router_configs").and_then(|c| c.string());
         for element in object.get("virtual_hosts").and_then(|c| c.array()).unwrap_or_default() {
             let Some((host, of_host, of_routes, at)) = virtual_host(&element, clusters, &mut names) else { continue };
             let id = VirtualHostId(u32::try_from(virtual_hosts.len()).unwrap_or(u32::MAX));

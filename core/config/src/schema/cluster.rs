@@ -1,8 +1,8 @@
 //! `cluster_manager`.
 
 use super::{
-    CIRCUIT_BREAKER, DNS_RESOLVERS, HEALTH_CHECK, Key, LB_CONFIG, LB_SUBSET, METADATA, OUTLIER_DETECTION, Object, SIZE,
-    SLOW_START, Shape, TLS_CONTEXT, key, own, refused, required, warned,
+    CIRCUIT_BREAKER, DNS_RESOLVERS, HEALTH_CHECK, Key, LB_CONFIG, LB_SUBSET, METADATA, OUTLIER_DETECTION, Object, Rule,
+    SIZE, SLOW_START, Shape, TLS_CONTEXT, key, own, refused, required, warned,
 };
 
 pub(crate) static CLUSTER_MANAGER: Object = Object::new(
@@ -11,12 +11,19 @@ pub(crate) static CLUSTER_MANAGER: Object = Object::new(
     &[
         key("clusters", Shape::Array(&Shape::Object(&CLUSTER)), "none", "Groups of hosts that do the same."),
         key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards hosts."),
-        refused("clusters_configs", "clusters are read from `clusters` alone"),
+        key(
+            "clusters_configs",
+            Shape::Text,
+            "none",
+            "A directory with one cluster per file (`.json`, `.yaml` or `.yml`, in the order of their names), instead of \
+             `clusters`. A relative path begins at the folder of the file.",
+        ),
         warned("cluster_pool_enable", "every worker has its own pools"),
         warned("auto_discovery", "MOSN ignores it too"),
         warned("registry_use_health_check", "MOSN ignores it too"),
     ],
-);
+)
+.rules(&[Rule::AtMostOne(&["clusters", "clusters_configs"])]);
 
 pub(crate) static CLUSTER: Object =
     Object::new("cluster", "`cluster_manager.clusters[]`: hosts that do the same, and how one is chosen.", KEYS);

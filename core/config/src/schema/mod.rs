@@ -44,7 +44,7 @@ pub(crate) use listener::{ACCESS_LOG, FILTER_CHAIN, LISTENER, NETWORK_FILTER};
 pub(crate) use metadata::{FILTER_METADATA, METADATA};
 pub(crate) use metrics::{METRICS, METRICS_SINK, PROMETHEUS, STATS_MATCHER};
 pub(crate) use proxy_filter::{EXTEND_CONFIG, EXTEND_HTTP1, FORWARDING, LIMITS, PROXY_FILTER, TIMEOUTS};
-pub(crate) use route::{DIRECT_RESPONSE, HEADER_MATCH, MATCH, REDIRECT, ROUTE};
+pub(crate) use route::{DIRECT_RESPONSE, HEADER_MATCH, MATCH, REDIRECT, ROUTE, VARIABLE_MATCH};
 pub(crate) use route_policy::{HASH_COOKIE, HASH_HEADER, HASH_POLICY, MIRROR_POLICY, RETRY_POLICY, SOURCE_IP};
 pub(crate) use router::{ROUTER, VIRTUAL_HOST};
 pub(crate) use server::{SERVER, TOP};

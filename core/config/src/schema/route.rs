@@ -39,11 +39,29 @@ pub(crate) static MATCH: Object = Object::new(
         key("path", Shape::Text, "", "The path is it, without regard to case."),
         key("regex", Shape::Text, "", "Found anywhere in the path; anchor it with `^` and `$`."),
         key("headers", Shape::Array(&Shape::Object(&HEADER_MATCH)), "none", "All must agree."),
-        refused("variables", "the route would match other requests"),
+        key(
+            "variables",
+            Shape::Array(&Shape::Object(&VARIABLE_MATCH)),
+            "",
+            "Conditions on variables, each linked to the next by its `model`; `and` binds closer than `or`. `headers` \
+             are then ignored, with a warning, as in MOSN.",
+        ),
         refused("dsl_expressions", "the route would match other requests"),
     ],
 )
-.rules(&[Rule::First(&["prefix", "path", "regex"])]);
+.rules(&[Rule::First(&["prefix", "path", "regex", "variables"])]);
+
+pub(crate) static VARIABLE_MATCH: Object = Object::new(
+    "variable_match",
+    "`match.variables[]`. A variable is named as in values of headers, without percent signs; unknown names are errors, \
+     and so are those of the response. One that has no value counts as empty.",
+    &[
+        required("name", Shape::Name, "the name of a variable", "Such as `request_header_NAME` or `cookie_NAME`."),
+        key("value", Shape::Text, "", "The variable is it. Either this or `regex`, which goes before it."),
+        key("regex", Shape::Text, "", "Found anywhere in the variable; anchor it with `^` and `$`."),
+        key("model", Shape::Words(&["", "and", "or"]), "`and`", "How it is linked to the next."),
+    ],
+);
 
 pub(crate) static HEADER_MATCH: Object = Object::new(
     "header_match",

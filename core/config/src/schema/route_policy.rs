@@ -34,14 +34,14 @@ pub(crate) static RETRY_POLICY: Object = Object::new(
 
 pub(crate) static HASH_POLICY: Object = Object::new(
     "hash_policy",
-    "`route.hash_policy[]`.",
+    "`route.hash_policy[]`: one of three, where `source_ip` is an empty object.",
     &[
         key("header", Shape::Object(&HASH_HEADER), "", "By the value of a request header."),
         key("cookie", Shape::Object(&HASH_COOKIE), "", "By the value of a cookie."),
         key("source_ip", Shape::Object(&SOURCE_IP), "", "By the client's address without port."),
     ],
 )
-.rules(&[Rule::ExactlyOne(&["header", "cookie", "source_ip"])]);
+.rules(&[Rule::AtMostOne(&["header", "cookie", "source_ip"])]);
 
 pub(crate) static HASH_HEADER: Object = Object::new(
     "hash_header",

@@ -1,7 +1,7 @@
 //! `routers[]`, and the `connection_manager` filters that define routers too.
 
 use super::headers::HEADER_EDITS;
-use super::{Key, Object, ROUTE, Shape, TEXTS, key, refused, required, warned};
+use super::{Key, Object, ROUTE, Rule, Shape, TEXTS, key, required, warned};
 
 pub(crate) static ROUTER: Object = Object::new(
     "router",
@@ -14,10 +14,17 @@ pub(crate) static ROUTER: Object = Object::new(
             "none",
             "The one with the closest domain is asked; the others are not searched after it.",
         ),
-        refused("router_configs", "virtual hosts are read from `virtual_hosts` alone"),
+        key(
+            "router_configs",
+            Shape::Text,
+            "none",
+            "A directory with one virtual host per file (`.json`, `.yaml` or `.yml`, in the order of their names), \
+             instead of `virtual_hosts`. A relative path begins at the folder of the file.",
+        ),
     ],
 )
-.and(HEADER_EDITS);
+.and(HEADER_EDITS)
+.rules(&[Rule::AtMostOne(&["virtual_hosts", "router_configs"])]);
 
 pub(crate) static VIRTUAL_HOST: Object = Object::new(
     "virtual_host",

@@ -96,7 +96,7 @@ fn every_key_of_every_table_is_read() {
     let (registry, _) = crate::resolve::tests::registry();
     let report = Report::new("c.json");
     let mut nodes = Vec::new();
-    for turn in 0..54 {
+    for turn in 0..108 {
         nodes.push(parse(&sample(&DOCUMENT, turn).to_string(), Format::Json).unwrap());
     }
     for node in &nodes {

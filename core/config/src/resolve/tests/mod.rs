@@ -1,4 +1,5 @@
 mod clusters;
+mod directories;
 mod errors;
 mod files;
 mod logs;

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sidegate_api::{Address, FaultPolicy};
+use sidegate_api::{Address, FaultPolicy, LbMetadata};
 use sidegate_net::{AcceptMode, ListenerConfig};
 use sidegate_proxy::{ForwardedFor, RequestIdPolicy, Timeouts, UpgradeProtocol};
-use sidegate_router::{RouteAction, RouteId, VirtualHostId};
+use sidegate_router::{
+    ClusterChoice, HashCookie, HashPolicy, HeaderName, MirrorPolicy, RetryOn, RetryPolicy, RouteAction, RouteId,
+    VirtualHostId,
+};
 use sidegate_telemetry::{LogLevel, LogTarget};
 use sidegate_upstream::{ClusterConfig, LbPolicy};
 
@@ -37,6 +40,13 @@ servers:
         route: {cluster_name: c, timeout: 3s, prefix_rewrite: /v2}
         per_filter_config: {demo: {of: route}}
       - direct_response: {status: 200, body: hi}
+      - match: {variables: [{name: request_arg_v, value: '2', model: or}, {name: cookie_v, regex: '^2'}]}
+        route:
+          weighted_clusters: [{cluster: {name: c, weight: 9, metadata_match: {filter_metadata: {mosn.lb: {v: '1'}}}}}]
+          metadata_match: {filter_metadata: {envoy.lb: {zone: a, v: '0'}}}
+          retry_policy: {retry_on: true, retry_timeout: 1s, num_retries: 2, status_codes: [503, 502]}
+          hash_policy: [{header: {key: X-User}}, {cookie: {name: s, path: /, ttl: 1h}}, {source_ip: {}}]
+        request_mirror_policies: {cluster: d, percent: 10}
     - domains: ['*']
       routers: []
   listeners:
@@ -170,20 +180,71 @@ fn routes_and_what_filters_made_for_them() {
 }
 
 #[test]
+fn policies_of_routes() {
+    let config = load(FULL).unwrap();
+    let route = &config.listeners[0].routes.routes()[3];
+    assert_eq!(&**route.name(), "variables request_arg_v,cookie_v");
+    let forward = route.forward().unwrap();
+    let of =
+        |pairs: &[(&str, &str)]| LbMetadata::new(pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())));
+    let ClusterChoice::Weighted(clusters) = &forward.cluster else { panic!("{forward:?}") };
+    let clusters: Vec<_> = clusters.iter().map(|c| (&*c.name, c.weight, c.subset.clone())).collect();
+    assert_eq!(clusters, [("c", 9, of(&[("v", "1"), ("zone", "a")]))]);
+    assert_eq!(forward.subset, of(&[("v", "0"), ("zone", "a")]));
+    let retry = RetryPolicy {
+        on: RetryOn::Failures,
+        retries: 2,
+        per_try_timeout: Some(Duration::from_secs(1)),
+        statuses: vec![502, 503],
+    };
+    assert_eq!(forward.retry, retry);
+    let cookie = HashCookie::new("s", "/", Some(Duration::from_secs(3600))).unwrap();
+    let header = HeaderName::parse_readable("x-user").unwrap();
+    assert_eq!(forward.hash, [HashPolicy::Header(header), HashPolicy::Cookie(cookie), HashPolicy::SourceIp]);
+    assert_eq!(route.mirror(), Some(&MirrorPolicy { cluster: "d".into(), percent: 10 }));
+    let plain = config.listeners[0].routes.routes()[1].forward().unwrap();
+    assert_eq!((plain.retry.clone(), plain.hash.len(), plain.subset.is_empty()), (RetryPolicy::default(), 0, true));
+}
+
+#[test]
+fn keys_that_give_way_to_others_are_warned_about() {
+    let text = varied(
+        "      - match: {prefix: /}\n        route: {cluster_name: c}\n",
+        "      - match: {prefix: /a, variables: [{name: method, value: GET}]}\n        \
+         route: {cluster_name: c, weighted_clusters: [{cluster: {name: c, weight: 1}}]}\n      \
+         - match: {variables: [{name: method, value: GET, regex: PUT}], headers: [{name: a, value: b}]}\n        \
+         route: {cluster_name: c}\n        request_mirror_policies: {cluster: c}\n",
+    );
+    let config = load(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let warnings: Vec<_> =
+        config.warnings.iter().map(|w| (w.path.rsplit_once("routers[").unwrap().1, &*w.message)).collect();
+    assert_eq!(
+        warnings,
+        [
+            ("0].match.variables", "ignored beside `prefix`, as in MOSN"),
+            ("0].route.cluster_name", "ignored beside `weighted_clusters`, as in MOSN"),
+            ("1].match.variables[0].value", "ignored beside `regex`, as in MOSN"),
+            ("1].match.headers", "ignored beside `variables`, as in MOSN"),
+            ("1].request_mirror_policies", "mirrors nothing: `percent` is absent or 0"),
+        ]
+    );
+}
+
+#[test]
 fn warnings_have_paths() {
     assert_eq!(
         lines(&load(FULL).unwrap().warnings),
         [
-            "c.yaml:29:11: servers[0].listeners[0].type: known MOSN key that does nothing here: \
+            "c.yaml:36:11: servers[0].listeners[0].type: known MOSN key that does nothing here: \
              ingress and egress are treated alike",
-            "c.yaml:37:32: servers[0].listeners[0].filter_chains[0].filters[1].config.\
+            "c.yaml:44:32: servers[0].listeners[0].filter_chains[0].filters[1].config.\
              downstream_protocol: only HTTP/1 is served here, found string \"Auto\"",
-            "c.yaml:38:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
+            "c.yaml:45:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
              upstream_protocol: ignored, as in MOSN; requests go upstream as HTTP/1",
-            "c.yaml:64:19: cluster_manager.clusters[0].health_check: \
+            "c.yaml:71:19: cluster_manager.clusters[0].health_check: \
              health checks are off here: `service_name` is empty",
-            "c.yaml:65:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
-            "c.yaml:70:10: tracing: known MOSN key that does nothing here: there are no traces",
+            "c.yaml:72:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
+            "c.yaml:77:10: tracing: known MOSN key that does nothing here: there are no traces",
         ]
     );
 }
