@@ -24,7 +24,8 @@ pub struct RouteMatch {
 pub enum PathMatch {
     /// Anything.
     Any,
-    /// It starts with this text.
+    /// It starts with this text. `/` also takes the `*` of a server-wide
+    /// OPTIONS, which is about everything that `/` is about.
     Prefix(PathText),
     /// It is this text; ASCII case does not matter, as in MOSN.
     Exact(PathText),
@@ -96,7 +97,7 @@ impl PathMatch {
     pub(crate) fn matches(&self, path: &str) -> bool {
         match self {
             PathMatch::Any => true,
-            PathMatch::Prefix(prefix) => path.starts_with(&*prefix.0),
+            PathMatch::Prefix(prefix) => path.starts_with(&*prefix.0) || (path == "*" && &*prefix.0 == "/"),
             PathMatch::Exact(exact) => path.eq_ignore_ascii_case(&exact.0),
             PathMatch::Regex(regex) => regex.is_match(path),
         }

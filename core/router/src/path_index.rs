@@ -153,6 +153,12 @@ impl PathIndex {
                 best.improve(first, conditions);
             }
         }
+        if path == b"*" {
+            let key = hash(b"/", Kind::Prefix.space(host));
+            if let Some(first) = self.probe(paths, Kind::Prefix, key, |text| text == b"/") {
+                best.improve(first, conditions);
+            }
+        }
         best.improve(paths.first_other, |number, _| {
             routes.get(number as usize).is_some_and(|route| route.matcher().matches(stream))
         });

@@ -1,6 +1,7 @@
 //! Tests of the crate as its users see it.
 
 mod apply;
+mod choice;
 mod lookup;
 mod naive;
 mod redirect;

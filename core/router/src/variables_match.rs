@@ -91,3 +91,51 @@ impl fmt::Display for VariablesMatch {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries as `method=PUT`, or `method~P` for a pattern, with their links.
+    fn matches(entries: &[(&str, Link)]) -> bool {
+        let mut stream = StreamState::default();
+        stream.request.set_target("/a?q");
+        let entries = entries.iter().map(|(text, link)| {
+            let made = match text.split_once('=') {
+                Some((name, value)) => VariableMatch::literal(name, value),
+                None => text.split_once('~').map(|(name, pattern)| VariableMatch::regex(name, pattern)).unwrap(),
+            };
+            (made.unwrap(), *link)
+        });
+        VariablesMatch::new(entries).matches(&stream)
+    }
+
+    #[test]
+    fn and_binds_closer_than_or() {
+        const YES: &str = "method=GET";
+        const NO: &str = "method=PUT";
+        use Link::{And, Or};
+        for (entries, wanted) in [
+            (&[(YES, And)][..], true),
+            (&[(NO, And)], false),
+            (&[(NO, Or)], false),
+            (&[(YES, And), (NO, And)], false),
+            (&[(NO, Or), (YES, And)], true),
+            (&[(NO, Or), (YES, And), (NO, And)], false),
+            (&[(YES, Or), (YES, And), (NO, And)], true),
+            (&[(NO, And), (YES, Or), (NO, Or), (YES, Or)], true),
+            (&[("path~^/a$", And), ("query=q", And)], true),
+            (&[("request_arg_none=", And), ("cookie_none~^$", And)], true),
+            (&[("request_id~.", And)], false),
+        ] {
+            assert_eq!(matches(entries), wanted, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn names_and_patterns_are_checked() {
+        assert!(matches!(VariableMatch::literal("nope", "x"), Err(MatchError::Variable(_))));
+        assert!(matches!(VariableMatch::literal("response_code", "200"), Err(MatchError::Variable(_))));
+        assert!(matches!(VariableMatch::regex("path", "("), Err(MatchError::Regex(_))));
+    }
+}

@@ -97,6 +97,13 @@ fn the_first_route_that_agrees_wins() {
 }
 
 #[test]
+fn server_wide_options_are_about_the_root() {
+    let table = table(vec![host("h", &["*"], vec![route("a", prefix("/a")), route("root", prefix("/"))])]);
+    assert_eq!(&*found(&table, &request("OPTIONS", "h", "*", &[])), "root");
+    assert_eq!(&*found(&table, &get("h", "/a")), "a");
+}
+
+#[test]
 fn headers_restrict_paths_and_method_means_the_http_method_beside_one() {
     let with = |path: &str, headers: Vec<HeaderMatch>| RouteMatch::new(PathMatch::prefix(path).unwrap(), headers);
     let table = table(vec![host(

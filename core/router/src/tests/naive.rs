@@ -11,6 +11,7 @@ fn path() -> impl Strategy<Value = String> {
 fn route_match() -> impl Strategy<Value = RouteMatch> {
     let condition = prop_oneof![
         4 => path().prop_map(|p| PathMatch::prefix(&p).unwrap()),
+        1 => Just(PathMatch::prefix("*").unwrap()),
         3 => path().prop_map(|p| PathMatch::exact(&p).unwrap()),
         1 => "\\^?[ab/]{1,3}\\$?".prop_map(|p| PathMatch::regex(&p).unwrap()),
         1 => Just(PathMatch::Any),
@@ -19,7 +20,13 @@ fn route_match() -> impl Strategy<Value = RouteMatch> {
         3 => Just(None),
         1 => "[xy]".prop_map(|v| Some(HeaderMatch::literal("h", &v).unwrap())),
     ];
-    (condition, headers).prop_map(|(path, header)| RouteMatch::new(path, header.into_iter().collect()))
+    prop_oneof![
+        9 => (condition, headers).prop_map(|(path, header)| RouteMatch::new(path, header.into_iter().collect())),
+        1 => "[xy]".prop_map(|value| {
+            let variable = VariableMatch::literal("request_header_h", &value).unwrap();
+            RouteMatch::by_variables(VariablesMatch::new([(variable, Link::And)]))
+        }),
+    ]
 }
 
 fn authority_host() -> impl Strategy<Value = String> {
@@ -60,23 +67,30 @@ fn rank(domain: &Domain, host: &str, port: Option<u16>) -> Option<(u32, usize)> 
 }
 
 proptest! {
+    /// Two virtual hosts, so that numbers do not begin at 0 and the same paths
+    /// stand in both.
     #[test]
     fn routes_are_found_as_by_trying_all(
         matchers in prop::collection::vec(route_match(), 0..40),
-        target in path(),
+        others in prop::collection::vec(route_match(), 0..40),
+        target in prop_oneof![9 => path(), 1 => Just("*".to_owned())],
         query in prop::option::of("[ab/]{0,3}"),
         header in prop::option::of("[xyz]"),
     ) {
         let headers: Vec<(&str, &str)> = header.iter().map(|v| ("h", v.as_str())).collect();
         let target = query.map_or(target.clone(), |query| format!("{target}?{query}"));
-        let request = request("GET", "a", &target, &headers);
-        let expected = matchers.iter().position(|m| m.matches(&request));
-        // A virtual host before it, so that numbers do not begin at 0.
-        let before = host("before", &["b"], vec![route("b", RouteMatch::any())]);
-        let routes = matchers.into_iter().enumerate().map(|(i, m)| route(&i.to_string(), m)).collect();
-        let table = table(vec![before, host("h", &["*"], routes)]);
-        let found = table.find(&request).ok().map(|m| m.id().0 as usize - 1);
-        prop_assert_eq!(found, expected);
+        let expected = [("b", &others, 0), ("h", &matchers, others.len())].map(|(authority, matchers, start)| {
+            let request = request("GET", authority, &target, &headers);
+            (matchers.iter().position(|m| m.matches(&request)).map(|at| at + start), request)
+        });
+        let routes = |matchers: Vec<RouteMatch>| {
+            matchers.into_iter().enumerate().map(|(i, m)| route(&i.to_string(), m)).collect()
+        };
+        let table = table(vec![host("before", &["b"], routes(others)), host("h", &["*"], routes(matchers))]);
+        for (number, request) in expected {
+            let found = table.find(&request).ok().map(|m| m.id().0 as usize);
+            prop_assert_eq!(found, number);
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ mod pressure;
 mod process;
 mod retries;
 mod routing;
+mod routing_clusters;
+mod routing_directories;
 mod schema;
 mod sharing;
 mod slow;

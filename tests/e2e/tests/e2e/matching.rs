@@ -77,6 +77,42 @@ fn routes_are_tried_in_order_and_by_kind() {
 }
 
 #[test]
+fn variables_are_linked_by_and_and_or() {
+    let is = |name: &str, value: &str, model: &str| json!({"name": name, "value": value, "model": model});
+    let like = |name: &str, regex: &str| json!({"name": name, "regex": regex});
+    let routes = json!([
+        answer(
+            json!({"variables": [is("request_arg_v", "2", "and"), is("method", "PUT", "OR"), is("cookie_v", "2", "")]}),
+            "v2"
+        ),
+        answer(
+            json!({"variables": [like("Http1_request_header_user-agent", "^curl/"), like("downstream_remote_ip", "^127\\.")]}),
+            "curl"
+        ),
+        answer(json!({"variables": [is("x-mosn-path", "/exact", "and")], "headers": []}), "path"),
+        answer(json!({"variables": [like("query", "^$"), like("request_header_x-empty", "^$")]}), "nothing"),
+    ]);
+    let proxy = Proxy::start(&ConfigBuilder::empty().virtual_host("all", &["*"], routes));
+    for (request, fields, wanted) in [
+        ("PUT /?v=2", "", Some("v2")),
+        ("GET /?v=2", "", None),
+        ("PUT /?v=3", "", None),
+        ("GET /?x", "Cookie: a=1; v=2\r\n", Some("v2")),
+        ("GET /?x", "Cookie: v=22\r\n", None),
+        ("GET /?x", "User-Agent: curl/8\r\n", Some("curl")),
+        ("GET /exact?x", "", Some("path")),
+        ("GET /", "", Some("nothing")),
+        ("GET /", "X-Empty: no\r\n", None),
+    ] {
+        let got = proxy.exchange(format!("{request} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        match wanted {
+            Some(body) => assert_eq!((got.status(), got.text().as_str()), (200, body), "{request} {fields:?}"),
+            None => assert_eq!(got.status(), 404, "{request} {fields:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_sole_service_header_of_mosn_files_means_any_value() {
     let routes = json!([answer(json!({"headers": [{"name": "service", "value": ".*"}]}), "service")]);
     let proxy = Proxy::start(&ConfigBuilder::empty().virtual_host("all", &["*"], routes));
