@@ -73,6 +73,8 @@ pub struct FilterCx<'a> {
     worker: WorkerIndex,
     /// What this hook may do with each body.
     body_access: [BodyAccess; 2],
+    /// Trailers that this hook may edit.
+    trailers: [bool; 2],
     limits: FilterLimits,
 }
 
@@ -107,6 +109,7 @@ impl<'a> FilterCx<'a> {
             filter_index,
             worker,
             body_access: [BodyAccess::None; 2],
+            trailers: [true; 2],
             limits: FilterLimits { body: max_body, named: 64 * 1024 },
         }
     }
@@ -119,6 +122,20 @@ impl<'a> FilterCx<'a> {
             BodyInterest::Observe => BodyAccess::Read,
             BodyInterest::Stream | BodyInterest::Whole => BodyAccess::Edit,
         };
+        self
+    }
+
+    /// For the proxy: opens to the hook the trailers of this direction only;
+    /// the other's were sent, or are still to be replaced by the upstream's.
+    pub fn with_trailers_of(mut self, direction: BodyDirection) -> Self {
+        self.trailers = [false; 2];
+        self.trailers[direction as usize] = true;
+        self
+    }
+
+    /// For the proxy: opens no trailers; all were sent.
+    pub fn without_trailers(mut self) -> Self {
+        self.trailers = [false; 2];
         self
     }
 
@@ -271,13 +288,19 @@ impl<'a> FilterCx<'a> {
             }
             HeaderMapKind::RequestTrailers => {
                 check_trailer(name, value)?;
+                self.trailers_open(BodyDirection::Request)?;
                 Ok(&mut self.stream.request_trailers)
             }
             HeaderMapKind::ResponseTrailers => {
                 check_trailer(name, value)?;
+                self.trailers_open(BodyDirection::Response)?;
                 Ok(&mut self.stream.response_trailers)
             }
         }
+    }
+
+    fn trailers_open(&self, direction: BodyDirection) -> Result<(), EditError> {
+        if self.trailers[direction as usize] { Ok(()) } else { Err(EditError::NotNow) }
     }
 
     fn response_open(&self) -> Result<(), EditError> {

@@ -178,7 +178,7 @@ impl FilterChain {
             let (Some(entry), Some(slot)) = (filters.get(index), self.slots.get_mut(index)) else { continue };
             let Some(filter) = slot.filter.as_mut() else { continue };
             let source = RouteSource { filters, route: env.route };
-            let mut cx = FilterCx::new(stream, &source, index, env.worker, 0);
+            let mut cx = FilterCx::new(stream, &source, index, env.worker, 0).without_trailers();
             if catch_unwind(AssertUnwindSafe(|| filter.on_complete(&mut cx, completion))).is_err() {
                 report(entry, &FilterFault::new("panicked in on_complete"));
             }
@@ -194,6 +194,9 @@ fn run(filter: &mut dyn StreamFilter, hook: Hook, cx: FilterCx<'_>, wants: &side
         Some(direction) => cx.with_body(direction, interests_in(wants, direction)),
         None => cx,
     };
+    if let Some(direction) = hook.direction() {
+        cx = cx.with_trailers_of(direction);
+    }
     match hook {
         Hook::RequestHeaders(phase, end) => filter.on_request_headers(&mut cx, phase, end),
         Hook::RequestBody(end) => filter.on_request_body(&mut cx, end),
@@ -255,6 +258,23 @@ impl Hook {
                 Some(BodyDirection::Response)
             }
             _ => None,
+        }
+    }
+
+    /// Where the hook's message goes; `None` if a resume does not tell.
+    fn direction(self) -> Option<BodyDirection> {
+        match self {
+            Hook::RequestHeaders(..)
+            | Hook::RequestBody(_)
+            | Hook::RequestTrailers
+            | Hook::Resume(ResumeOf::Body(BodyDirection::Request) | ResumeOf::Head(Some(_))) => {
+                Some(BodyDirection::Request)
+            }
+            Hook::ResponseHeaders(_)
+            | Hook::ResponseBody(_)
+            | Hook::ResponseTrailers
+            | Hook::Resume(ResumeOf::Body(BodyDirection::Response)) => Some(BodyDirection::Response),
+            Hook::Resume(ResumeOf::Head(None)) => None,
         }
     }
 

@@ -34,8 +34,9 @@
  *            read. What the module lends is copied before the call returns.
  *            Each side frees what it allocated.
  * VALIDITY   What the host lends stays valid until the hook returns or until
- *            the module changes that same header map, variable or body.
- *            No pointer of one hook may be used in another.
+ *            the module changes that same header map or body; a variable, until
+ *            it sets any variable (header `host` is one). No pointer of one
+ *            hook may be used in another.
  * THREADS    Hooks of one filter run on the worker of its stream, never
  *            overlap and never nest. Factories and route configurations are
  *            made and freed on the one module-control thread. A function of
@@ -314,7 +315,8 @@ typedef struct sidegate_host_v1 {
     uint32_t (*headers_visit)(sidegate_stream *stream, uint32_t map, sidegate_header_visitor visitor, void *user);
 
     /* Replaces all fields `name` by one. In hooks. NOT_NOW, BAD_NAME,
-     * BAD_VALUE, RESERVED, LIMIT, UNSUPPORTED. */
+     * BAD_VALUE, RESERVED, LIMIT, UNSUPPORTED. Trailers are edited in hooks of
+     * their own direction. */
     uint32_t (*header_set)(sidegate_stream *stream, uint32_t map, sidegate_slice name, sidegate_slice value);
 
     /* Appends a field. In hooks. Errors as header_set. */

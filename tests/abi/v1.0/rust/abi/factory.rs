@@ -18,6 +18,7 @@ pub type LayoutFn = unsafe extern "C" fn() -> *const c_void;
 /// What the host gives when it asks for a factory. Everything but `host` and
 /// `module` is valid during the call only.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct CreateArgs {
     /// Length of this struct in bytes.
@@ -41,6 +42,7 @@ pub struct CreateArgs {
 /// What a factory's filters want to see. Constant over the factory's life.
 /// Frozen, because it stands inside [`CreateResult`].
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Interests {
     /// Bit `1 << PHASE_*` for each receiver phase whose header hook runs.
@@ -56,6 +58,7 @@ pub struct Interests {
 /// Filled by the module. The host sets `size` and zeroes the rest before the
 /// call; the module writes only fields that lie within `size`.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct CreateResult {
     /// Length of this struct in bytes as the host knows it.
@@ -72,6 +75,7 @@ pub struct CreateResult {
 
 /// Functions of a factory.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct FactoryTable {
     /// Length of this struct in bytes.
@@ -110,6 +114,7 @@ pub struct FactoryTable {
 
 /// What a hook is told. Valid during the hook.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct Hook {
     /// Length of this struct in bytes.
@@ -124,12 +129,14 @@ pub struct Hook {
     pub flags: u32,
 }
 
-/// One hook of a filter: returns a `STATUS_*`.
+/// One hook of a filter: returns a `STATUS_*`. Spelled out in the table, where
+/// the layout's derive looks for a function and not for a name.
 pub type HookFn = unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32;
 
 /// Functions of a filter. Hooks run on the stream's worker, never overlap and
 /// never nest. A hook that is `None` continues.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct FilterTable {
     /// Length of this struct in bytes.
@@ -137,19 +144,19 @@ pub struct FilterTable {
     /// Frees the filter, once, on the stream's worker. Required.
     pub destroy: Option<unsafe extern "C" fn(filter: *mut c_void)>,
     /// Request head, in each declared phase.
-    pub on_request_headers: Option<HookFn>,
+    pub on_request_headers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Request body: a chunk or all of it.
-    pub on_request_body: Option<HookFn>,
+    pub on_request_body: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Request trailers.
-    pub on_request_trailers: Option<HookFn>,
+    pub on_request_trailers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Response head.
-    pub on_response_headers: Option<HookFn>,
+    pub on_response_headers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Response body: a chunk or all of it.
-    pub on_response_body: Option<HookFn>,
+    pub on_response_body: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Response trailers.
-    pub on_response_trailers: Option<HookFn>,
+    pub on_response_trailers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// After a resume, in place of the hook that returned `PENDING`.
-    pub on_resume: Option<HookFn>,
+    pub on_resume: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// The stream has ended; once, before `destroy`; not after a fault.
     pub on_complete:
         Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook, completion: *const Completion)>,

@@ -11,6 +11,7 @@ pub type HeaderVisitor = unsafe extern "C" fn(user: *mut c_void, header: *const 
 
 /// A whole reply, for [`HostTable::reply`].
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct Reply {
     /// Length of this struct in bytes.
@@ -29,6 +30,7 @@ pub struct Reply {
 
 /// How a stream ended, for `on_complete`.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct Completion {
     /// Length of this struct in bytes.
@@ -57,6 +59,7 @@ pub struct Completion {
 /// thread. Functions that can fail return `OK` or another result number and
 /// have then changed nothing.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct HostTable {
     /// Length of this struct in bytes.
@@ -111,6 +114,8 @@ pub struct HostTable {
         ) -> u32,
     >,
     /// Shows every field in order. The visitor must not change the map.
+    // The derive knows no function that takes a function.
+    #[cfg_attr(feature = "abi_stable", sabi(unsafe_opaque_field))]
     pub headers_visit: Option<
         unsafe extern "C" fn(stream: *mut Stream, map: u32, visitor: Option<HeaderVisitor>, user: *mut c_void) -> u32,
     >,

@@ -20,6 +20,8 @@
 
 mod factory;
 mod host;
+#[cfg(feature = "abi_stable")]
+mod layout;
 mod numbers;
 mod record;
 mod types;
@@ -29,6 +31,8 @@ pub use factory::{
     ThreadDetach,
 };
 pub use host::{Completion, HeaderVisitor, HostTable, Reply};
+#[cfg(feature = "abi_stable")]
+pub use layout::{layout, ABI_STABLE_VERSION};
 pub use numbers::*;
-pub use record::{record_text, ModuleRecord};
+pub use record::{record_text, ModuleRecord, LAYOUT_DIGEST};
 pub use types::{ErrorOut, Header, Module, Resume, Slice, Stream};

@@ -6,6 +6,7 @@ use crate::numbers::{ABI_MAJOR, ABI_MINOR, RECORD_MAGIC};
 /// that is in the file (not `.bss`), without pointers. Texts are UTF-8, padded
 /// with NUL.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug, Clone, Copy)]
 pub struct ModuleRecord {
     /// [`RECORD_MAGIC`].
@@ -37,6 +38,14 @@ pub struct ModuleRecord {
     /// Digest of the type layouts; zero without.
     pub layout_digest: [u8; 32],
 }
+
+/// SHA-256 of the layout snapshot of this minor, for
+/// [`ModuleRecord::layout_digest`].
+#[rustfmt::skip]
+pub const LAYOUT_DIGEST: [u8; 32] = [
+    0x52, 0x62, 0xef, 0xc4, 0x18, 0xcc, 0x10, 0xdf, 0x28, 0x79, 0x36, 0xe1, 0xf7, 0xe7, 0xfb, 0x0e,
+    0xb7, 0x2e, 0x17, 0x49, 0xc7, 0x98, 0x5d, 0xc1, 0x37, 0xfd, 0x81, 0xac, 0x8f, 0xa9, 0x76, 0xb5,
+];
 
 impl ModuleRecord {
     /// A record for the ABI of this crate, with empty texts.

@@ -2,6 +2,7 @@
 
 /// Borrowed bytes. `(NULL, 0)` is empty; not NUL-terminated. Frozen.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug, Clone, Copy)]
 pub struct Slice {
     /// First byte; may be NULL if `len` is 0.
@@ -22,6 +23,7 @@ impl Slice {
 
 /// A header field: name and value. Frozen.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
     /// Name; lower case for HTTP when it comes from the host.
@@ -32,6 +34,7 @@ pub struct Header {
 
 /// A stream, as the host hands it to hooks. Opaque; valid for that hook only.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct Stream {
     _opaque: [u8; 0],
@@ -40,6 +43,7 @@ pub struct Stream {
 /// The host's record of one generation of one module, for log and metrics.
 /// Opaque; valid until the process ends, on any thread.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct Module {
     _opaque: [u8; 0],
@@ -47,6 +51,7 @@ pub struct Module {
 
 /// A reference-counted handle that resumes one `PENDING`. Opaque; any thread.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct Resume {
     _opaque: [u8; 0],
@@ -55,6 +60,7 @@ pub struct Resume {
 /// Where a module writes why it refused a configuration. The buffers belong to
 /// the host; the module writes at most the capacities and sets the lengths.
 #[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
 #[derive(Debug)]
 pub struct ErrorOut {
     /// Length of this struct in bytes.

@@ -155,3 +155,19 @@ fn a_fault_message_cannot_forge_log_lines() {
     let log = until("the fault in the log", || Some(proxy.logs()).filter(|log| log.contains("hostile")));
     assert!(!log.contains('\u{1b}') && log.lines().all(|line| line.starts_with("20")), "{log:?}");
 }
+
+#[test]
+fn functions_out_of_their_place_are_refused() {
+    let module = Module::compile("wrong_phase");
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(module.entry("", &json!({}))));
+    let got = proxy.exchange("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!((got.status(), &got.json()["body"]), (200, &json!("hello")));
+    assert_eq!((origin.last().head.get("x-phases"), origin.last().head.get("x-wrong")), (Some("seen"), None));
+    assert_eq!(proxy.get("/").status(), 200);
+    until("the ends of both streams", || {
+        (proxy.admin_get("/api/v1/modules").json()["modules"][0]["streams"] == 0).then_some(())
+    });
+    assert!(counter(&proxy, "checked") > 200, "{} checks", counter(&proxy, "checked"));
+    assert_eq!(counter(&proxy, "wrong"), 0, "{}", proxy.logs());
+}
