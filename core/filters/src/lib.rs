@@ -12,6 +12,7 @@ mod header_match;
 mod header_to_metadata;
 mod ip_access;
 mod jwt_authn;
+mod mirror;
 mod payload_limit;
 mod settings;
 #[cfg(test)]
@@ -33,5 +34,6 @@ pub fn register(registry: &mut Registry) {
         .stream_filter("header_to_metadata", Builtin::<header_to_metadata::HeaderToMetadata>::builder())
         .stream_filter("ip_access", Builtin::<ip_access::IpAccess>::builder())
         .stream_filter("jwt_authn", Builtin::<jwt_authn::JwtAuthn>::builder())
+        .stream_filter("mirror", Builtin::<mirror::Mirror>::builder())
         .stream_filter("payload_limit", Builtin::<payload_limit::PayloadLimit>::builder());
 }

@@ -13,8 +13,7 @@ use crate::nearest::nearest;
 use crate::reader::Cursor;
 
 /// Stream filters that MOSN has and nobody here.
-const MOSN_FILTERS: [&str; 12] = [
-    "mirror",
+const MOSN_FILTERS: [&str; 11] = [
     "proxywasm",
     "flowControlFilter",
     "seata",

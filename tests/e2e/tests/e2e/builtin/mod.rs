@@ -5,4 +5,5 @@ mod guards;
 mod gzip;
 mod jwt;
 mod metadata;
+mod mirror;
 mod refused;
