@@ -93,7 +93,10 @@ impl GenericFilter {
         let failed = || Reason::LoadFailed { error: "the module-control thread failed".to_owned() };
         let parts = made.unwrap_or_else(|| Err(failed())).map_err(|reason| Refusal::new(&loaded.file, reason))?;
         let name = if module.filter.is_empty() { spec.name.clone() } else { module.filter.clone() };
-        let quarantine = module.quarantine.map(QuarantineState::new);
+        let quarantine = module.quarantine.map(|rule| {
+            let labels = [("module", module.name.as_str()), ("filter", name.as_str())];
+            QuarantineState::new(rule, env.metrics.gauge("sidegate_module_filters_quarantined", &labels).ok())
+        });
         Ok(FactoryCore::new(loaded.clone(), self.control.clone(), parts, name, quarantine, workers))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use sidegate_api::{
-    EndOfStream, FilterCx, LocalReply, Quarantine, QuarantineAction, ReceiverPhase, Status, StreamFilter,
+    EndOfStream, FilterCx, Gauge, LocalReply, Quarantine, QuarantineAction, ReceiverPhase, Status, StreamFilter,
 };
 
 /// Counts one factory's faults and remembers that there were too many. It
@@ -16,11 +16,13 @@ pub(crate) struct QuarantineState {
     rule: Quarantine,
     recent: Mutex<VecDeque<Instant>>,
     tripped: AtomicBool,
+    /// Filters in quarantine, for the metrics page.
+    shown: Option<Gauge>,
 }
 
 impl QuarantineState {
-    pub(crate) fn new(rule: Quarantine) -> Self {
-        QuarantineState { rule, recent: Mutex::default(), tripped: AtomicBool::new(false) }
+    pub(crate) fn new(rule: Quarantine, shown: Option<Gauge>) -> Self {
+        QuarantineState { rule, recent: Mutex::default(), tripped: AtomicBool::new(false), shown }
     }
 
     /// Counts a fault at `now`; true if this one trips it.
@@ -34,7 +36,11 @@ impl QuarantineState {
         if trips {
             recent.clear();
         }
-        trips && !self.tripped.swap(true, Ordering::Relaxed)
+        let first = trips && !self.tripped.swap(true, Ordering::Relaxed);
+        if let (true, Some(shown)) = (first, &self.shown) {
+            shown.add(1);
+        }
+        first
     }
 
     /// What stands in for the filter, once it is in quarantine.
@@ -46,6 +52,14 @@ impl QuarantineState {
             QuarantineAction::Closed => Box::new(Closed),
             QuarantineAction::Bypass => Box::new(Bypass),
         })
+    }
+}
+
+impl Drop for QuarantineState {
+    fn drop(&mut self) {
+        if let (true, Some(shown)) = (*self.tripped.get_mut(), &self.shown) {
+            shown.add(-1);
+        }
     }
 }
 
@@ -90,12 +104,15 @@ impl StreamFilter for Closed {
 mod tests {
     use std::time::Duration;
 
+    use sidegate_api::Metrics;
+
     use super::*;
 
     #[test]
     fn only_faults_within_the_window_trip_it() {
         let rule = Quarantine { faults: 3, within: Duration::from_secs(10), then: QuarantineAction::Bypass };
-        let state = QuarantineState::new(rule);
+        let gauge = Metrics::new(1).gauge("quarantined", &[]).unwrap();
+        let state = QuarantineState::new(rule, Some(gauge));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         for seconds in [0, 5, 11, 22, 33, 34] {

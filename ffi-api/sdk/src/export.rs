@@ -33,7 +33,8 @@ pub const fn record(identity: Identity) -> abi::ModuleRecord {
 /// The whole of `sidegate_layout_v1`.
 #[cfg(feature = "abi_stable")]
 pub fn layout() -> *const std::ffi::c_void {
-    std::ptr::from_ref(abi::layout()).cast()
+    let layout: *const _ = abi::layout();
+    layout.cast()
 }
 
 /// What the feature adds to a module. A macro of its own, because the features

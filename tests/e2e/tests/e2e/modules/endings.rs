@@ -74,7 +74,9 @@ fn too_many_faults_take_a_filter_out_of_service() {
         for fault in ["X-Fail: request_headers\r\n", "X-Panic: request_headers\r\n"] {
             assert_eq!((get(fault), get("")), (500, 200), "{then}: the filter works on");
         }
-        assert_eq!(get("X-Fail: request_headers\r\n"), 500);
+        let quarantined = || counter(&proxy, "module_filters_quarantined");
+        assert_eq!(quarantined(), 0, "{then}");
+        assert_eq!((get("X-Fail: request_headers\r\n"), quarantined()), (500, 1), "{then}");
         // From now on the module is not asked: it would fail.
         for _ in 0..3 {
             assert_eq!(get("X-Panic: request_headers\r\n"), wanted, "{then}");
