@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidegate_abi as abi;
 use sidegate_abi::{Hook, HookFn};
-use sidegate_api::{Completion, EndOfStream, FilterCx, ReceiverPhase, Status, StreamFilter};
+use sidegate_api::{BodyBuffer, BodyDirection, Completion, EndOfStream, FilterCx, ReceiverPhase, Status, StreamFilter};
 
 use crate::factory::WorkerHandle;
 use crate::host;
@@ -85,6 +85,11 @@ fn flags(end: EndOfStream) -> u32 {
     }
 }
 
+fn body_flags(cx: &FilterCx<'_>, direction: BodyDirection, end: EndOfStream) -> u32 {
+    let last = cx.body(direction).is_some_and(BodyBuffer::is_last);
+    flags(end) | if last { abi::HOOK_BODY_END } else { 0 }
+}
+
 fn nanoseconds(duration: Duration) -> u64 {
     // One less than "not known" is still 584 years.
     u64::try_from(duration.as_nanos()).unwrap_or(abi::NO_DURATION - 1)
@@ -96,7 +101,12 @@ impl StreamFilter for ModuleFilter {
     }
 
     fn on_request_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
-        self.call(self.worker.core.filters.on_request_body, cx, self.body_phase(), flags(end))
+        self.call(
+            self.worker.core.filters.on_request_body,
+            cx,
+            self.body_phase(),
+            body_flags(cx, BodyDirection::Request, end),
+        )
     }
 
     fn on_request_trailers(&mut self, cx: &mut FilterCx<'_>) -> Status {
@@ -108,7 +118,12 @@ impl StreamFilter for ModuleFilter {
     }
 
     fn on_response_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
-        self.call(self.worker.core.filters.on_response_body, cx, abi::PHASE_SEND, flags(end))
+        self.call(
+            self.worker.core.filters.on_response_body,
+            cx,
+            abi::PHASE_SEND,
+            body_flags(cx, BodyDirection::Response, end),
+        )
     }
 
     fn on_response_trailers(&mut self, cx: &mut FilterCx<'_>) -> Status {

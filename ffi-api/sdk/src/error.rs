@@ -188,17 +188,17 @@ impl Fault {
 /// ```
 pub trait OrFault<T> {
     /// The value, or a fault with these words.
-    fn or_fault(self, what: &str) -> Result<T, Fault>;
+    fn or_fault(self, what: impl fmt::Display) -> Result<T, Fault>;
 }
 
 impl<T> OrFault<T> for Option<T> {
-    fn or_fault(self, what: &str) -> Result<T, Fault> {
-        self.ok_or_else(|| Fault::new(what))
+    fn or_fault(self, what: impl fmt::Display) -> Result<T, Fault> {
+        self.ok_or_else(|| Fault::new(what.to_string()))
     }
 }
 
 impl<T, E: fmt::Display> OrFault<T> for Result<T, E> {
-    fn or_fault(self, what: &str) -> Result<T, Fault> {
+    fn or_fault(self, what: impl fmt::Display) -> Result<T, Fault> {
         self.map_err(|error| Fault::new(format!("{what}: {error}")))
     }
 }

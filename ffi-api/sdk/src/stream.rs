@@ -96,6 +96,13 @@ impl<'a> Stream<'a> {
         self.flags & abi::HOOK_END != 0
     }
 
+    /// In body hooks: whether the body ends with these bytes. Unlike
+    /// [`is_end`](Stream::is_end) it is so in front of trailers too: what a
+    /// filter held back has to go now.
+    pub fn is_body_end(&self) -> bool {
+        self.flags & abi::HOOK_BODY_END != 0
+    }
+
     /// The request's header fields.
     pub fn request(&self) -> Headers<'_> {
         self.map(Map::Request)

@@ -95,7 +95,7 @@ impl Engine<'_> {
                 let table = self.host.filter_table;
                 // SAFETY: the SDK's table.
                 let hook = unsafe { (*table).on_request_headers };
-                let status = self.call("on_request_headers", hook, phase, no_body)?;
+                let status = self.call("on_request_headers", hook, phase, end_flag(no_body))?;
                 if let Next::BackTo(back) = self.judge(status, Some(phase))? {
                     passes += 1;
                     if passes > MAX_PASSES {
@@ -134,7 +134,7 @@ impl Engine<'_> {
         let end = trailers.is_empty();
         let body = self.body("on_request_body", hook, chunks, mode, abi::BODY_REQUEST, phase, end)?;
         if !end && self.host.interests.hooks & abi::WANT_REQUEST_TRAILERS != 0 {
-            let status = self.call("on_request_trailers", trailers_hook, phase, true)?;
+            let status = self.call("on_request_trailers", trailers_hook, phase, abi::HOOK_END)?;
             self.judge(status, None)?;
         }
         Ok(body)
@@ -162,7 +162,9 @@ impl Engine<'_> {
             let state = self.state();
             state.bodies[direction as usize] = chunk.clone();
             state.access[direction as usize] = if mode == abi::BODY_OBSERVE { Access::Read } else { Access::Edit };
-            let status = self.call(name, hook, phase, end && index + 1 == shown.len());
+            let last = index + 1 == shown.len();
+            let flags = end_flag(end && last) | if last { abi::HOOK_BODY_END } else { 0 };
+            let status = self.call(name, hook, phase, flags);
             let state = self.state();
             state.access[direction as usize] = Access::None;
             out.append(&mut state.bodies[direction as usize]);
@@ -208,7 +210,7 @@ impl Engine<'_> {
         let no_trailers = response.trailers.is_empty();
         if interests.hooks & abi::WANT_RESPONSE_HEADERS != 0 {
             let no_body = response.body.is_empty() && no_trailers;
-            let status = self.call("on_response_headers", table.on_response_headers, send, no_body)?;
+            let status = self.call("on_response_headers", table.on_response_headers, send, end_flag(no_body))?;
             self.judge(status, None)?;
         }
         let state = self.state();
@@ -223,7 +225,7 @@ impl Engine<'_> {
         let (hook, mode) = (table.on_response_body, interests.response_body);
         response.body = self.body("on_response_body", hook, chunks, mode, abi::BODY_RESPONSE, send, no_trailers)?;
         if !no_trailers && interests.hooks & abi::WANT_RESPONSE_TRAILERS != 0 {
-            let status = self.call("on_response_trailers", table.on_response_trailers, send, true)?;
+            let status = self.call("on_response_trailers", table.on_response_trailers, send, abi::HOOK_END)?;
             self.judge(status, None)?;
         }
         response.trailers = texts(&self.state().maps[abi::MAP_RESPONSE_TRAILERS as usize]);
@@ -275,7 +277,7 @@ impl Engine<'_> {
             duration_ns: 1_000_000,
             upstream_duration_ns: abi::NO_DURATION,
         };
-        let hook = self.hook(abi::PHASE_SEND, true);
+        let hook = self.hook(abi::PHASE_SEND, abi::HOOK_END);
         self.state().hook = "on_complete";
         self.calls.push(Call { hook: "on_complete", phase: Phase::Send, status: None });
         // SAFETY: the SDK's table and a living filter.
@@ -305,19 +307,19 @@ impl Engine<'_> {
         outcome.named = stream.named.into_iter().map(|(name, value)| (text(name), value)).collect();
     }
 
-    fn hook(&mut self, phase: u32, end: bool) -> abi::Hook {
+    fn hook(&mut self, phase: u32, flags: u32) -> abi::Hook {
         abi::Hook {
             size: size_of::<abi::Hook>() as u64,
             stream: self.state().as_raw(),
             worker_state: self.worker_state,
             phase,
-            flags: if end { abi::HOOK_END } else { 0 },
+            flags,
         }
     }
 
     /// Calls a hook, and `on_resume` as long as it is pending.
-    fn call(&mut self, name: &'static str, hook: Option<abi::HookFn>, phase: u32, end: bool) -> Result<u32, End> {
-        let mut status = self.call_once(name, hook, phase, end);
+    fn call(&mut self, name: &'static str, hook: Option<abi::HookFn>, phase: u32, flags: u32) -> Result<u32, End> {
+        let mut status = self.call_once(name, hook, phase, flags);
         while status == abi::STATUS_PENDING {
             let Some(slot) = self.state().resume.take() else {
                 return Err(self.fault("pending without a resume handle"));
@@ -332,7 +334,7 @@ impl Engine<'_> {
             }
             // SAFETY: the SDK's table.
             let on_resume = unsafe { (*self.host.filter_table).on_resume };
-            status = self.call_once("on_resume", on_resume, phase, end);
+            status = self.call_once("on_resume", on_resume, phase, flags);
         }
         if let Some(slot) = self.state().resume.take() {
             slot.close();
@@ -340,8 +342,8 @@ impl Engine<'_> {
         Ok(status)
     }
 
-    fn call_once(&mut self, name: &'static str, hook: Option<abi::HookFn>, phase: u32, end: bool) -> u32 {
-        let what = self.hook(phase, end);
+    fn call_once(&mut self, name: &'static str, hook: Option<abi::HookFn>, phase: u32, flags: u32) -> u32 {
+        let what = self.hook(phase, flags);
         self.state().hook = name;
         // SAFETY: the SDK's table and a living filter; hooks never nest.
         let status = hook.map_or(abi::STATUS_CONTINUE, |hook| unsafe { hook(self.filter, &what) });
@@ -375,4 +377,12 @@ impl Engine<'_> {
 
 fn failed() -> Response {
     Response { source: Source::Fault, status: 500, ..Response::default() }
+}
+
+fn end_flag(end: bool) -> u32 {
+    if end {
+        abi::HOOK_END
+    } else {
+        0
+    }
 }

@@ -120,7 +120,8 @@ extern "C" {
 #define SIDEGATE_PHASE_OTHER UINT32_MAX              /* one that this minor does not know */
 
 /* Bits of sidegate_hook_v1.flags. */
-#define SIDEGATE_HOOK_END UINT32_C(1) /* nothing follows in this direction: no bytes and no trailers */
+#define SIDEGATE_HOOK_END UINT32_C(1)      /* nothing follows in this direction: no bytes and no trailers */
+#define SIDEGATE_HOOK_BODY_END UINT32_C(2) /* body hooks: the body ends with these bytes; trailers may follow */
 
 /* Interest in a body. */
 #define SIDEGATE_BODY_NONE UINT32_C(0)

@@ -79,6 +79,8 @@ pub const PHASE_OTHER: u32 = u32::MAX;
 
 /// Flag of a hook: nothing follows in this direction.
 pub const HOOK_END: u32 = 1;
+/// Flag of a body hook: the body ends with these bytes; trailers may follow.
+pub const HOOK_BODY_END: u32 = 2;
 
 /// Body interest: none.
 pub const BODY_NONE: u32 = 0;

@@ -1,9 +1,14 @@
 //! The example modules run with the configurations beside them.
 
+mod body_rewrite;
+mod headers;
+mod multi;
+mod rate_limit;
+
 use std::path::Path;
 
 use serde_json::Value;
-use sidegate_harness::{Origin, Proxy, ProxyOptions, Reply, TempDir, Wire, artifact, repository};
+use sidegate_harness::{Message, Origin, Proxy, ProxyOptions, TempDir, Wire, artifact, repository};
 
 /// Fixed ports become free ones, hosts become `origin`.
 fn relocate(config: &mut Value, origin: &Origin) {
@@ -20,14 +25,49 @@ fn relocate(config: &mut Value, origin: &Origin) {
     }
 }
 
+/// An example with its own configuration and module.
+struct Example {
+    proxy: Proxy,
+    listener: String,
+}
+
+impl Example {
+    fn run(folder: &str, origin: &Origin) -> Example {
+        Example::run_with(folder, origin, |_| {})
+    }
+
+    /// With a change to its configuration: what a machine other than its
+    /// author's needs.
+    fn run_with(folder: &str, origin: &Origin, change: impl FnOnce(&mut Value)) -> Example {
+        let (proxy, listener) = run_example(&repository().join("so-examples").join(folder), origin, change);
+        Example { proxy, listener }
+    }
+
+    fn connect(&self) -> Wire {
+        Wire::connect(self.proxy.listener(&self.listener))
+    }
+
+    fn get(&self, path: &str, fields: &str) -> Message {
+        self.connect().send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).response()
+    }
+
+    /// Value of the one series whose line begins so.
+    fn metric(&self, series: &str) -> f64 {
+        let page = self.proxy.admin_get("/stats/prometheus").text();
+        let line = page.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series}: {page}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
 /// A proxy with the configuration and module of an example, and the name of its
 /// listener.
-fn run_example(folder: &Path, origin: &Origin) -> (Proxy, String) {
+fn run_example(folder: &Path, origin: &Origin, change: impl FnOnce(&mut Value)) -> (Proxy, String) {
     let name = folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
     let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
     let listener = config["servers"][0]["listeners"][0]["name"].as_str().unwrap().to_owned();
     relocate(&mut config, origin);
+    change(&mut config);
     let dir = TempDir::new();
     let library = format!("lib{name}.so");
     std::fs::copy(artifact(&library), dir.join(&library)).unwrap();
@@ -37,7 +77,7 @@ fn run_example(folder: &Path, origin: &Origin) -> (Proxy, String) {
 
 fn guards(folder: &Path) {
     let origin = Origin::echo();
-    let (proxy, listener) = run_example(folder, &origin);
+    let (proxy, listener) = run_example(folder, &origin, |_| {});
     let get = |fields: &str| {
         let raw = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         Wire::connect(proxy.listener(&listener)).send(raw).response().status()
@@ -56,21 +96,4 @@ fn every_auth_example_guards_with_its_own_configuration() {
         }
     }
     assert!(examples >= 2, "only {examples} examples found");
-}
-
-#[test]
-fn headers_c_edits_both_directions() {
-    let origin = Origin::http(|_| Reply::ok("").header("Server", "origin").header("Via", "1.0 origin"));
-    let (proxy, listener) = run_example(&repository().join("so-examples/headers-c"), &origin);
-    let raw = "GET / HTTP/1.1\r\nHost: a\r\nX-Debug: 1\r\nX-Team: core\r\nx-debug: 2\r\n\r\n";
-    let got = Wire::connect(proxy.listener(&listener)).send(raw).response();
-    assert_eq!(got.status(), 200);
-    let head = origin.last().head;
-    assert_eq!((head.get("x-debug"), head.all("x-team")), (None, vec!["edge"]));
-    assert_eq!((got.head.get("server"), got.head.get("x-frame-options")), (None, Some("DENY")));
-    assert_eq!(got.head.all("via"), ["1.0 origin", "1.1 sidegate"]);
-    // The request and the response.
-    let page = proxy.admin_get("/stats/prometheus").text();
-    let line = page.lines().find(|line| line.contains("headers_edited{")).unwrap_or_else(|| panic!("{page}"));
-    assert!(line.ends_with(" 2"), "{line}");
 }

@@ -1,0 +1,154 @@
+//! Replaces texts in the bodies of requests and responses while they stream
+//! by: nothing is collected but the few bytes that may begin a match.
+
+#![forbid(unsafe_code)]
+
+mod replacer;
+#[cfg(test)]
+mod tests;
+
+use replacer::{Part, Replacer, Rules};
+use serde::Deserialize;
+use sidegate_sdk::prelude::*;
+use sidegate_sdk::{Body, BodyMut};
+
+/// `{"response": [{"from": "a", "to": "b"}], "content_types": ["text/"]}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RewriteConfig {
+    #[serde(default)]
+    request: Vec<Replacement>,
+    #[serde(default)]
+    response: Vec<Replacement>,
+    /// Bodies with these types are rewritten, others pass as they are.
+    #[serde(default = "textual")]
+    content_types: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replacement {
+    from: String,
+    to: String,
+}
+
+fn textual() -> Vec<String> {
+    ["text/", "application/json", "application/javascript", "application/xml"].map(str::to_owned).to_vec()
+}
+
+struct Rewrite {
+    /// `None` where nothing is to be replaced.
+    request: Option<Rules>,
+    response: Option<Rules>,
+    content_types: Vec<String>,
+}
+
+impl Rewrite {
+    /// Whether a body of this type is rewritten. One that is compressed shows
+    /// none of its text.
+    fn wants(&self, content_type: Option<&str>, encoding: Option<&[u8]>) -> bool {
+        let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+        let plain = encoding.unwrap_or(b"identity").eq_ignore_ascii_case(b"identity");
+        plain && self.content_types.iter().any(|wanted| content_type.starts_with(wanted.as_str()))
+    }
+}
+
+fn rules(key: &str, list: &[Replacement]) -> Result<Option<Rules>, ConfigError> {
+    if let Some(place) = list.iter().position(|replacement| replacement.from.is_empty()) {
+        return Err(ConfigError::new(format!("{key}[{place}].from"), "expected a text, found an empty one"));
+    }
+    let pairs: Vec<_> = list.iter().map(|one| (one.from.as_bytes(), one.to.as_bytes())).collect();
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    Rules::new(&pairs).map(Some).map_err(|error| ConfigError::new(key, error))
+}
+
+impl FilterFactory for Rewrite {
+    type Config = RewriteConfig;
+    type Filter<'f> = RewriteFilter<'f>;
+
+    fn new(config: RewriteConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> {
+        Ok(Rewrite {
+            request: rules("request", &config.request)?,
+            response: rules("response", &config.response)?,
+            content_types: config.content_types.iter().map(|kind| kind.to_ascii_lowercase()).collect(),
+        })
+    }
+
+    fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> RewriteFilter<'f> {
+        RewriteFilter { rewrite: self, request: None, response: None }
+    }
+
+    // Declaring a body that may change has the host drop its length, so only
+    // where something is to be replaced.
+    fn hooks(&self) -> Hooks {
+        let mut hooks = Hooks::new();
+        if self.request.is_some() {
+            hooks = hooks.request_headers(Phase::BeforeRoute).request_body(BodyMode::Stream);
+        }
+        if self.response.is_some() {
+            hooks = hooks.response_headers().response_body(BodyMode::Stream);
+        }
+        hooks
+    }
+}
+
+struct RewriteFilter<'f> {
+    rewrite: &'f Rewrite,
+    /// `None` for a body that passes as it is.
+    request: Option<(&'f Rules, Replacer)>,
+    response: Option<(&'f Rules, Replacer)>,
+}
+
+/// The body's next bytes, with what `next` makes of them.
+fn rewritten(body: Body<'_>, last: bool, next: &mut Option<(&Rules, Replacer)>) -> Result<Option<Vec<u8>>, HostError> {
+    let Some((rules, replacer)) = next else { return Ok(None) };
+    let part = if last { Part::Last } else { Part::Middle };
+    Ok(Some(replacer.push(rules, &body.to_vec()?, part)))
+}
+
+fn put(mut body: BodyMut<'_>, bytes: Option<Vec<u8>>) -> HookResult {
+    if let Some(bytes) = bytes {
+        body.replace(bytes)?;
+    }
+    Ok(Status::Continue)
+}
+
+impl Filter for RewriteFilter<'_> {
+    const HOOKS: Hooks = Hooks::new()
+        .request_headers(Phase::BeforeRoute)
+        .request_body(BodyMode::Stream)
+        .response_headers()
+        .response_body(BodyMode::Stream);
+
+    fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+        let headers = cx.headers();
+        if self.rewrite.wants(headers.get_str("content-type"), headers.get("content-encoding")) {
+            self.request = self.rewrite.request.as_ref().map(|rules| (rules, Replacer::default()));
+        }
+        Ok(Status::Continue)
+    }
+
+    fn on_request_body(&mut self, cx: &mut RequestBody<'_>) -> HookResult {
+        let bytes = rewritten(cx.body(), cx.is_body_end(), &mut self.request)?;
+        put(cx.body_mut(), bytes)
+    }
+
+    fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+        let headers = cx.headers();
+        if self.rewrite.wants(headers.get_str("content-type"), headers.get("content-encoding")) {
+            self.response = self.rewrite.response.as_ref().map(|rules| (rules, Replacer::default()));
+            // It names bytes that are not sent any more.
+            cx.headers_mut().remove("etag")?;
+        }
+        Ok(Status::Continue)
+    }
+
+    fn on_response_body(&mut self, cx: &mut ResponseBody<'_>) -> HookResult {
+        let bytes = rewritten(cx.body(), cx.is_body_end(), &mut self.response)?;
+        put(cx.body_mut(), bytes)
+    }
+}
+
+sidegate_sdk::export!(Rewrite);

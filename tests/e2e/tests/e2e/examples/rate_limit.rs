@@ -1,0 +1,26 @@
+use serde_json::json;
+use sidegate_harness::Origin;
+
+use super::Example;
+
+/// A minute for a token: none comes back while the test runs. On one
+/// connection, which has one of two workers and half of the burst.
+#[test]
+fn requests_above_the_burst_are_told_when_to_come_back() {
+    let origin = Origin::echo();
+    let example = Example::run_with("rate-limit", &origin, |config| {
+        let own = &mut config["servers"][0]["routers"][0]["virtual_hosts"][0]["routers"][0]["per_filter_config"];
+        own["rate-limit"] = json!({"requests": 2, "per": "1m", "burst": 6});
+    });
+    let mut wire = example.connect();
+    let mut get = |path: &str| wire.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).response();
+    let statuses: Vec<u16> = (0..4).map(|_| get("/login").status()).collect();
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    let refused = get("/login/again");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    // Another route, another bucket.
+    assert_eq!(get("/").status(), 200);
+    assert_eq!(origin.count(), 4);
+    assert_eq!(example.metric("rate_limit_requests_total{module=\"librate_limit\",result=\"limited\"}"), 2.0);
+}
