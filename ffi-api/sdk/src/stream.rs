@@ -128,7 +128,8 @@ impl<'a> Stream<'a> {
         self.map(Map::RequestTrailers)
     }
 
-    /// The request's trailers, to change or to add where there were none.
+    /// The request's trailers, to change or to add where there were none; in
+    /// hooks of the request.
     pub fn request_trailers_mut(&mut self) -> HeadersMut<'_> {
         self.map_mut(Map::RequestTrailers)
     }
@@ -138,7 +139,8 @@ impl<'a> Stream<'a> {
         self.map(Map::ResponseTrailers)
     }
 
-    /// The response's trailers, to change or to add where there were none.
+    /// The response's trailers, to change or to add where there were none; in
+    /// hooks of the response.
     pub fn response_trailers_mut(&mut self) -> HeadersMut<'_> {
         self.map_mut(Map::ResponseTrailers)
     }

@@ -86,8 +86,9 @@ pub(super) unsafe extern "C" fn headers_visit(
 fn open<'s>(stream: &'s mut StreamState, map: u32, name: &[u8], value: &[u8]) -> Result<&'s mut Vec<Field>, u32> {
     let there = match map {
         abi::MAP_REQUEST => !stream.request_sent,
-        abi::MAP_RESPONSE => stream.response_there,
-        _ => true,
+        abi::MAP_RESPONSE | abi::MAP_RESPONSE_TRAILERS => stream.response_there,
+        // Edited in hooks of the request: later they are sent.
+        _ => !stream.response_there,
     };
     let fields = stream.maps.get_mut(map as usize).ok_or(abi::UNSUPPORTED)?;
     check_field(name, value)?;

@@ -155,11 +155,13 @@ impl Filter for ProbeFilter<'_> {
 
     fn on_request_trailers(&mut self, cx: &mut RequestTrailers<'_>) -> HookResult {
         assert_eq!(cx.headers_mut().set("authorization", "x"), Err(HostError::Reserved));
+        assert_eq!(cx.response_trailers_mut().set("a", "b"), Err(HostError::NotNow));
         cx.headers_mut().add("x-seen", "1")?;
         Ok(Status::Continue)
     }
 
     fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+        assert_eq!(cx.request_trailers_mut().set("a", "b"), Err(HostError::NotNow));
         let status = cx.number(NumberVariable::Status).unwrap();
         cx.headers_mut().set("x-status", status.to_string())?;
         if status == 404 {
