@@ -25,17 +25,25 @@ static RULE: Table = Table::new(
     &[
         required("header", Shape::Name, "a header name", "The header; `host` is the authority."),
         key("on_header_present", Shape::Object(&PAIR), "none", "What is set if it is there, even if it is empty."),
-        key("on_header_missing", Shape::Object(&PAIR), "none", "What is set if it is not."),
+        key("on_header_missing", Shape::Object(&MISSING), "none", "What is set if it is not."),
         key("remove", Shape::Bool, "`false`", "Whether the header is taken from the request."),
     ],
 )
-.at_most_one(&["on_header_present", "on_header_missing"]);
+.exactly_one(&["on_header_present", "on_header_missing"]);
 
 static PAIR: Table = Table::new(
     "What is set.",
     &[
         required("key", Shape::Name, "a metadata key", "The key."),
-        key("value", Shape::Text, "the header's value", "The value; required if the header is missing."),
+        key("value", Shape::Text, "the header's value", "The value."),
+    ],
+);
+
+static MISSING: Table = Table::new(
+    "What is set.",
+    &[
+        required("key", Shape::Name, "a metadata key", "The key."),
+        required("value", Shape::Name, "a value", "The value."),
     ],
 );
 
@@ -73,17 +81,8 @@ impl Rule {
         };
         let sets = match (object.get("on_header_present"), object.get("on_header_missing")) {
             (Some(present), _) => pair(present).map(|(key, value)| Sets::Present(key, value))?,
-            (None, Some(missing)) => match pair(missing)? {
-                (key, Some(value)) => Sets::Missing(key, value),
-                (_, None) => {
-                    object.error("on_header_missing.value", "required key is missing; expected a value".to_owned());
-                    return None;
-                }
-            },
-            (None, None) => {
-                object.error("", "expected on_header_present or on_header_missing, found neither".to_owned());
-                return None;
-            }
+            // The table asks for a value.
+            (None, missing) => pair(missing?).and_then(|(key, value)| Some(Sets::Missing(key, value?)))?,
         };
         Some(Rule { header: header?, remove, sets })
     }
@@ -188,7 +187,7 @@ mod tests {
             [
                 "config.request_rules[0].on_header_missing: expected one of on_header_present, on_header_missing, \
                  found on_header_present and on_header_missing",
-                "config.request_rules[1]: expected on_header_present or on_header_missing, found neither",
+                "config.request_rules[1]: expected one of on_header_present, on_header_missing, found none",
                 "config.request_rules[2].on_header_missing.value: required key is missing; expected a value",
                 "config.request_rules[3].header: the authority cannot be removed",
             ]

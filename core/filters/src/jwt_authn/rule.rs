@@ -96,10 +96,6 @@ impl PathMatch {
             return Some(PathMatch::Segments(at.text()?.trim_end_matches('/').into(), case));
         }
         let kind = TextKind::read(matcher, ["path", "prefix", "", "", "safe_regex"]);
-        if kind.is_none() && ["path", "prefix", "safe_regex"].iter().all(|key| matcher.get(key).is_none()) {
-            let message = "expected prefix, path, path_separated_prefix or safe_regex, found none of them";
-            matcher.error("", message.to_owned());
-        }
         Some(PathMatch::Text(TextMatch { kind: kind?, case }))
     }
 
@@ -125,9 +121,6 @@ impl HeaderCondition {
                 let ignored = at.get("ignore_case").and_then(|s| s.bool()).unwrap_or_default();
                 let case = if ignored { Case::Ignored } else { Case::Counts };
                 let kind = TextKind::read(&at, ["exact", "prefix", "suffix", "contains", "safe_regex"]);
-                if kind.is_none() {
-                    at.error("", "expected exact, prefix, suffix, contains or safe_regex".to_owned());
-                }
                 Some(TextMatch { kind: kind?, case })
             }
             None => {

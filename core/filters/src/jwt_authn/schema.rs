@@ -91,7 +91,7 @@ static LOCAL_JWKS: Table = Table::protobuf(
         refused("environment_variable", "use `inline_string` or `filename`"),
     ],
 )
-.at_most_one(&["inline_string", "filename"]);
+.exactly_one(&["inline_string", "filename"]);
 
 static FROM_HEADER: Table = Table::protobuf(
     "A header with a token.",
@@ -126,7 +126,7 @@ static MATCH: Table = Table::protobuf(
         refused("connect_matcher", "CONNECT is not served"),
     ],
 )
-.at_most_one(&["prefix", "path", "path_separated_prefix", "safe_regex"]);
+.exactly_one(&["prefix", "path", "path_separated_prefix", "safe_regex"]);
 
 static REGEX: Table = Table::protobuf(
     "A regular expression.",
@@ -175,7 +175,7 @@ static STRING_MATCH: Table = Table::protobuf(
         key("ignore_case", Shape::Bool, "`false`", "Whether case does not count, but for patterns."),
     ],
 )
-.at_most_one(&["exact", "prefix", "suffix", "contains", "safe_regex"]);
+.exactly_one(&["exact", "prefix", "suffix", "contains", "safe_regex"]);
 
 pub(super) static REQUIREMENT: Table = Table::protobuf(
     "What a request needs: exactly one of these, or nothing.",

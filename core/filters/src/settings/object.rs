@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sidegate_api::nearest::nearest;
 
-use super::table::{Absent, Shape, Table};
+use super::table::{Absent, Choice, Shape, Table};
 use super::value::{Report, Setting, shown};
 
 /// An object whose keys were checked against its table.
@@ -38,11 +38,13 @@ impl<'a> Object<'a> {
             }
         }
         let there: Vec<&str> = table.alternatives.iter().copied().filter(|&name| object.get(name).is_some()).collect();
-        if let [_, second, ..] = there[..] {
-            object.error(
-                second,
-                format!("expected one of {}, found {}", table.alternatives.join(", "), there.join(" and ")),
-            );
+        let expected = || format!("expected one of {}", table.alternatives.join(", "));
+        match there[..] {
+            [] if table.choice == Choice::Required && !table.alternatives.iter().any(|key| misspelt.contains(key)) => {
+                object.error("", format!("{}, found none", expected()));
+            }
+            [_, second, ..] => object.error(second, format!("{}, found {}", expected(), there.join(" and "))),
+            _ => {}
         }
         Some(object)
     }

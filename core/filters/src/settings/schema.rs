@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::table::{Absent, Key, Shape, Table};
+use super::table::{Absent, Choice, Key, Shape, Table};
 
 /// What a duration looks like, as far as a pattern can tell.
 const DURATION: &str = r"^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
@@ -43,7 +43,10 @@ fn object(table: &'static Table, inside: &mut Vec<&'static Table>) -> Value {
         if !required.is_empty() {
             schema.insert("required".into(), json!(required));
         }
-        if !several.is_empty() {
+        if table.choice == Choice::Required {
+            let each: Vec<Value> = table.alternatives.iter().map(|name| json!({"required": [name]})).collect();
+            schema.insert("oneOf".into(), each.into());
+        } else if !several.is_empty() {
             schema.insert("not".into(), json!({"anyOf": several}));
         }
     }

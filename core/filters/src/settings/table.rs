@@ -9,6 +9,8 @@ pub(crate) struct Table {
     pub keys: &'static [Key],
     /// Keys of which one at most may stand in it.
     pub alternatives: &'static [&'static str],
+    /// Whether one of them must.
+    pub choice: Choice,
     /// How keys may be written.
     pub spelling: Spelling,
 }
@@ -62,6 +64,13 @@ pub(crate) enum Shape {
     Refused,
 }
 
+/// Whether one of a table's alternatives must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Open,
+    Required,
+}
+
 /// How the keys of a table may be written, beside the way they stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spelling {
@@ -74,7 +83,7 @@ pub(crate) enum Spelling {
 
 impl Table {
     pub(crate) const fn new(doc: &'static str, keys: &'static [Key]) -> Table {
-        Table { doc, keys, alternatives: &[], spelling: Spelling::AnyCase }
+        Table { doc, keys, alternatives: &[], choice: Choice::Open, spelling: Spelling::AnyCase }
     }
 
     pub(crate) const fn protobuf(doc: &'static str, keys: &'static [Key]) -> Table {
@@ -83,6 +92,10 @@ impl Table {
 
     pub(crate) const fn at_most_one(self, alternatives: &'static [&'static str]) -> Table {
         Table { alternatives, ..self }
+    }
+
+    pub(crate) const fn exactly_one(self, alternatives: &'static [&'static str]) -> Table {
+        Table { alternatives, choice: Choice::Required, ..self }
     }
 
     /// The key that a file means by `written`.

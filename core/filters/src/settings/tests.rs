@@ -20,6 +20,18 @@ static OUTER: Table = Table::new(
 
 static PROTOBUF: Table = Table::protobuf("", &[key("from_headers", Shape::Bool, "", "")]);
 
+static CHOICE: Table =
+    Table::new("", &[key("a", Shape::Bool, "", ""), key("b", Shape::Bool, "", "")]).exactly_one(&["a", "b"]);
+
+#[test]
+fn one_of_some_keys_may_be_required() {
+    let error = |config: Value| read(&config, "c", &CHOICE, |_| ()).err().map(|errors| errors[0].to_string());
+    assert_eq!(error(json!({})).as_deref(), Some("expected one of a, b, found none"));
+    assert_eq!(error(json!({"a": true, "b": true})).as_deref(), Some("expected one of a, b, found a and b"));
+    assert_eq!(error(json!({"a": true})), None);
+    assert_eq!(json_schema(&CHOICE)["oneOf"], json!([{"required": ["a"]}, {"required": ["b"]}]));
+}
+
 fn all(object: &Object<'_>) -> Vec<String> {
     let mut out = Vec::new();
     let inner = |object: Object<'_>| object.get("percent").and_then(|s| s.integer());

@@ -15,7 +15,7 @@ fn schema() -> Value {
     serde_json::from_str(&outcome.stdout).expect("one JSON document")
 }
 
-fn validator() -> Validator {
+pub fn validator() -> Validator {
     let schema = schema();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     jsonschema::meta::validate(&schema).unwrap_or_else(|problem| panic!("{problem}"));
@@ -23,12 +23,12 @@ fn validator() -> Validator {
 }
 
 /// What the schema says against `config`.
-fn problems(validator: &Validator, config: &Value) -> Vec<String> {
+pub fn problems(validator: &Validator, config: &Value) -> Vec<String> {
     validator.iter_errors(config).map(|problem| format!("{}: {problem}", problem.instance_path())).collect()
 }
 
 /// Whether `sidegate check` takes it; modules need not be there.
-fn checked(config: &Value) -> Result<(), String> {
+pub fn checked(config: &Value) -> Result<(), String> {
     let dir = TempDir::new();
     let file = dir.write("config.json", config.to_string());
     let outcome = sidegate(["check".as_ref(), "--no-load".as_ref(), "-c".as_ref(), file.as_os_str()]);

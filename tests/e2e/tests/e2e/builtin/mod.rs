@@ -7,3 +7,4 @@ mod jwt;
 mod metadata;
 mod mirror;
 mod refused;
+mod schema;
