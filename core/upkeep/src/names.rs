@@ -64,23 +64,33 @@ impl Names {
 /// before `patience` ended, so that a process begins with hosts.
 pub async fn resolve_once(clusters: &mut [ClusterConfig], patience: Duration) {
     let deadline = tokio::time::Instant::now() + patience;
-    for (name, position) in clusters.iter().map(|c| c.name.clone()).zip(0..).collect::<Vec<_>>() {
-        let Some(dns) = clusters[position].dns.clone() else { continue };
-        let Some(resolver) = resolver(&name, &dns) else { continue };
-        let mut known = Addresses::of(&dns, &[]);
-        let mut asked = JoinSet::new();
+    let mut asked = JoinSet::new();
+    let mut known: Vec<Addresses> = Vec::with_capacity(clusters.len());
+    for (position, cluster) in clusters.iter().enumerate() {
+        let Some(dns) = &cluster.dns else {
+            known.push(Addresses::default());
+            continue;
+        };
+        known.push(Addresses::of(dns, &[]));
+        let Some(resolver) = resolver(&cluster.name, dns) else { continue };
         for (index, host) in dns.names.iter().enumerate() {
-            let (resolver, host) = (resolver.clone(), host.name.clone());
-            asked.spawn(async move { (index, resolver.resolve(&host).await) });
+            let (cluster, host, resolver) = (cluster.name.clone(), host.clone(), resolver.clone());
+            asked.spawn(async move {
+                let answer = resolver.resolve(&host.name).await;
+                let answer = answer.inspect_err(|error| unresolved(&cluster, &host, error));
+                (position, index, answer.map(|answer| answer.addresses).unwrap_or_default())
+            });
         }
-        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, asked.join_next()).await {
-            match done {
-                Ok((index, Ok(answer))) => known.0[index] = answer.addresses,
-                Ok((index, Err(error))) => unresolved(&name, &dns.names[index], &error),
-                Err(_) => {}
-            }
+    }
+    while let Ok(Some(done)) = tokio::time::timeout_at(deadline, asked.join_next()).await {
+        if let Ok((position, index, addresses)) = done {
+            known[position].0[index] = addresses;
         }
-        clusters[position].hosts = known.hosts(&dns);
+    }
+    for (cluster, known) in clusters.iter_mut().zip(known) {
+        if let Some(dns) = &cluster.dns {
+            cluster.hosts = known.hosts(dns);
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl Cluster {
     /// Makes the cluster that `config` describes, with hosts that `registry`
     /// knows already where it does.
     pub fn new(config: ClusterConfig, registry: &HostRegistry) -> Result<Self, ClusterError> {
-        let shared = registry.shared(&config.name)?;
+        let shared = registry.shared(&config)?;
         if let Some(position) = config.duplicate_hosts().next() {
             let (cluster, address) = (config.name.clone(), config.hosts[position].address.clone());
             return Err(ClusterError::DuplicateHost { cluster, address, position });
@@ -66,7 +66,7 @@ impl Cluster {
         let mut members = Vec::with_capacity(config.hosts.len());
         for host in &config.hosts {
             members.push(Member {
-                host: registry.host(&config.name, &shared.metrics, &host.address)?,
+                host: registry.host(&config.name, &shared, &host.address)?,
                 hostname: host.hostname.clone(),
                 weight: host.weight,
             });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use sidegate_api::{Address, Counter, MetricError, Metrics, UpDown};
 
 use crate::breakers::Used;
+use crate::config::ClusterConfig;
 use crate::host::Host;
 use crate::metrics::UpstreamMetrics;
 
@@ -28,6 +29,10 @@ struct Known {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) metrics: Arc<UpstreamMetrics>,
+    /// Of hosts that are found when there is no room for more series; there if
+    /// hosts are found at all. Series are not given back when a host goes, so a
+    /// name with ever new addresses gets there some day.
+    other_hosts: Option<UpstreamMetrics>,
     pub(crate) used: Arc<Used>,
     /// Held while a host is ejected, so that two do not go as the last.
     pub(crate) ejecting: Mutex<()>,
@@ -50,7 +55,7 @@ impl HostRegistry {
     pub(crate) fn host(
         &self,
         cluster: &Arc<str>,
-        cluster_metrics: &Arc<UpstreamMetrics>,
+        shared: &Shared,
         address: &Address,
     ) -> Result<Arc<Host>, MetricError> {
         let mut known = self.known();
@@ -58,20 +63,26 @@ impl HostRegistry {
         if let Some(host) = hosts.get(address).and_then(Weak::upgrade) {
             return Ok(host);
         }
-        let metrics = UpstreamMetrics::for_host(&self.metrics, cluster, &address.to_string())?;
-        let host = Arc::new(Host::new(address.clone(), metrics, cluster_metrics.clone()));
+        let own = UpstreamMetrics::for_host(&self.metrics, cluster, &address.to_string());
+        let metrics = or_other(own, shared.other_hosts.as_ref())?;
+        let host = Arc::new(Host::new(address.clone(), metrics, shared.metrics.clone()));
         hosts.insert(address.clone(), Arc::downgrade(&host));
         Ok(host)
     }
 
-    pub(crate) fn shared(&self, cluster: &Arc<str>) -> Result<Arc<Shared>, MetricError> {
+    pub(crate) fn shared(&self, config: &ClusterConfig) -> Result<Arc<Shared>, MetricError> {
+        let cluster = &config.name;
         let mut known = self.known();
         let known = known.entry(cluster.clone()).or_default();
         if let Some(shared) = known.shared.upgrade() {
             return Ok(shared);
         }
         let metrics = Arc::new(UpstreamMetrics::for_cluster(&self.metrics, cluster)?);
-        let shared = Arc::new(Shared { metrics, used: Arc::default(), ejecting: Mutex::default() });
+        let other_hosts = match &config.dns {
+            Some(_) => Some(UpstreamMetrics::for_host(&self.metrics, cluster, "other")?),
+            None => None,
+        };
+        let shared = Arc::new(Shared { metrics, other_hosts, used: Arc::default(), ejecting: Mutex::default() });
         known.shared = Arc::downgrade(&shared);
         Ok(shared)
     }
@@ -105,5 +116,32 @@ impl HostRegistry {
 
     fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A host's own series, or else those of hosts for which there is no room.
+fn or_other(
+    own: Result<UpstreamMetrics, MetricError>,
+    other: Option<&UpstreamMetrics>,
+) -> Result<UpstreamMetrics, MetricError> {
+    match (own, other) {
+        (Err(MetricError::Limit), Some(other)) => Ok(other.clone()),
+        (own, _) => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_beyond_the_last_series_share_some() {
+        let other = UpstreamMetrics::for_host(&Metrics::new(1), "c", "other").unwrap();
+        let full = || Err(MetricError::Limit);
+        or_other(full(), Some(&other)).unwrap().request_total.inc();
+        assert_eq!(other.request_total.get(), 1);
+        assert_eq!(or_other(full(), None).unwrap_err(), MetricError::Limit);
+        let bad = || Err(MetricError::BadName("x".into()));
+        assert!(or_other(bad(), Some(&other)).is_err());
     }
 }

@@ -86,3 +86,18 @@ fn names_and_ranges_of_the_configuration() {
     let defaults = ClusterConfig::new("c", Vec::new());
     assert_eq!(defaults.max_requests_per_connection.map(u32::from), Some(1024));
 }
+
+#[test]
+fn a_host_is_well_since_it_came_back() {
+    let cluster = cluster(LbPolicy::Random, &[1]);
+    let host = &cluster.members()[0].host;
+    let made = std::time::Instant::now();
+    while host.well_for() < std::time::Duration::from_millis(5) {}
+    host.set_health(Health::Unhealthy);
+    host.set_health(Health::Healthy);
+    assert!(host.well_for() < made.elapsed());
+    let since = host.well_for();
+    // The same news again begins nothing anew.
+    host.set_health(Health::Healthy);
+    assert!(host.well_for() >= since);
+}
