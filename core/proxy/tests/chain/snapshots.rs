@@ -90,6 +90,29 @@ fn upstream_connections_outlive_configurations_that_name_their_host() {
     assert_eq!((origin.connections(), other.connections()), (1, 1));
 }
 
+/// The listener did not change: its filters keep what they have on the worker.
+#[test]
+fn other_hosts_leave_filters_attached() {
+    let (origin, other) = (Origin::hello(), Origin::hello());
+    let mut rig = Rig::new(&[origin.address], vec![marked("1")]);
+    let mut client = rig.connect();
+    assert_eq!(client.get("/").header("x-generation"), Some("1"));
+    rig.change_hosts(&[other.address]);
+    while other.connections() == 0 {
+        assert_eq!(client.get("/").header("x-generation"), Some("1"));
+    }
+    assert_eq!(client.get("/").header("x-generation"), Some("1"));
+    // The view before is gone: its idle connection was closed.
+    rig.change_hosts(&[other.address, origin.address]);
+    while origin.connections() == 1 {
+        assert_eq!(client.get("/").body, "hello");
+    }
+    let log = rig.log.clone();
+    assert_eq!(log.with("detached"), Vec::<String>::new());
+    drop(rig);
+    assert_eq!(log.with("detached"), ["1 detached"]);
+}
+
 #[test]
 fn a_worker_that_did_not_attach_does_not_detach() {
     let origin = Origin::hello();

@@ -45,6 +45,7 @@ pub struct Rig {
     scripts: Vec<Arc<Script>>,
     metrics: Metrics,
     hosts: HostRegistry,
+    snapshot: Arc<ProxySnapshot>,
 }
 
 /// A cluster of these hosts.
@@ -101,7 +102,7 @@ impl Setup {
         let bound = bind(listener, count).unwrap();
         let address = bound.address.socket_addr().unwrap();
         let accept = Some(start_accepting(vec![bound], &workers).unwrap());
-        Rig { address, log, workers, accept, scripts, metrics, hosts }
+        Rig { address, log, workers, accept, scripts, metrics, hosts, snapshot }
     }
 
     fn snapshot(self, metrics: &Metrics, hosts: &HostRegistry) -> Arc<ProxySnapshot> {
@@ -164,8 +165,15 @@ impl Rig {
     /// Gives the workers a new configuration.
     pub fn publish(&mut self, setup: Setup) {
         self.scripts.extend(setup.scripts.iter().cloned());
-        let snapshot = setup.snapshot(&self.metrics, &self.hosts);
-        self.workers.publish(&snapshot);
+        self.snapshot = setup.snapshot(&self.metrics, &self.hosts);
+        self.workers.publish(&self.snapshot);
+    }
+
+    /// Gives cluster `main` other hosts and leaves everything else as it is.
+    pub fn change_hosts(&mut self, hosts: &[SocketAddr]) {
+        let cluster = Cluster::new(cluster("main", hosts), &self.hosts).unwrap();
+        self.snapshot = Arc::new(self.snapshot.with_cluster(Arc::new(cluster)));
+        self.workers.publish(&self.snapshot);
     }
 
     /// Accepts no more and lets streams finish.
