@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 walk() {
-    SIDEGATE_BIN=$1 WALK_REQUESTS=${WALK_REQUESTS:-$2} \
+    SIDEGATE_BIN=$1 WALK_REQUESTS=${WALK_REQUESTS:-$2} SIDEGATE_TEST_PATIENCE=180 \
         cargo test --quiet -p sidegate-e2e --test e2e -- --ignored a_long_random_walk
 }
 

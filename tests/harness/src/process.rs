@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::wait::{PATIENCE, pause};
+use crate::wait::{patience, pause};
 use crate::{AccessLine, ConfigBuilder, Message, TempDir, Wire, binary, until};
 
 /// How to start it.
@@ -216,7 +216,8 @@ impl Proxy {
     }
 
     fn await_ready(&mut self, ready: &Path) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let patience = patience();
+        let deadline = Instant::now() + patience;
         loop {
             if let Ok(text) = std::fs::read_to_string(ready) {
                 let value: Value = serde_json::from_str(&text)
@@ -234,7 +235,7 @@ impl Proxy {
                 return Err(format!("the proxy ended with {status} before it was ready:\n{}", self.logs()));
             }
             if Instant::now() > deadline {
-                return Err(format!("the proxy was not ready within {PATIENCE:?}:\n{}", self.logs()));
+                return Err(format!("the proxy was not ready within {patience:?}:\n{}", self.logs()));
             }
             pause();
         }

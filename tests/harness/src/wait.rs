@@ -7,16 +7,24 @@ use std::time::{Duration, Instant};
 /// machine may be busy, and a passing test never waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// [`PATIENCE`], or the seconds of `SIDEGATE_TEST_PATIENCE`, for a proxy that a
+/// memory checker slows down.
+pub(crate) fn patience() -> Duration {
+    let asked = std::env::var("SIDEGATE_TEST_PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
+    asked.map_or(PATIENCE, Duration::from_secs)
+}
+
 /// Asks `condition` until it answers, and panics naming `what` when
 /// [`PATIENCE`] is over.
 #[track_caller]
 pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let patience = patience();
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for: {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} in vain for: {what}");
         pause();
     }
 }
