@@ -67,7 +67,7 @@ pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations) -> Opti
     let mut object = cursor.object(&schema::ACCESS_LOG)?;
     let target = object.required("log_path").and_then(|c| c.name()).map(LogTarget::parse);
     let format = format(&mut object);
-    let own = object.get("log_roller").filter(|c| !c.says_nothing()).map(|cursor| rotation(&cursor));
+    let own = object.text("log_roller").map(|(cursor, _)| rotation(&cursor));
     object.finish();
     let target = target?;
     let own = match own {

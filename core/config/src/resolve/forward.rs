@@ -64,7 +64,7 @@ fn host_rewrite(object: &mut ObjectReader<'_>) -> Option<HostRewrite> {
 
 fn path_rewrite(object: &mut ObjectReader<'_>) -> Option<PathRewrite> {
     let prefix = text(object, "prefix_rewrite");
-    let regex = object.get("regex_rewrite").filter(|cursor| !cursor.says_nothing());
+    let regex = object.get("regex_rewrite");
     match (prefix, regex) {
         (Some((prefix, _)), regex) => {
             if let Some(regex) = regex {

@@ -46,8 +46,8 @@ pub(super) fn server<'a>(
     if let Some((cursor, text)) = object.text("default_log_level") {
         log.level = log_level(&cursor, text).unwrap_or_default();
     }
-    let roller = object.get("global_log_roller").filter(|c| !c.says_nothing());
-    log.rotation = roller.and_then(|cursor| rotation(&cursor)).flatten();
+    let roller = object.text("global_log_roller");
+    log.rotation = roller.and_then(|(cursor, _)| rotation(&cursor)).flatten();
     let mut rotations = Rotations::new(log.rotation, log.target.clone());
     let workers = object.get("processor").and_then(|c| processor(&c));
     let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);

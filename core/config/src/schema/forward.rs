@@ -59,6 +59,7 @@ pub(crate) static ROUTE_ACTION: Object = Object::new(
 )
 .and(HEADER_EDITS)
 .rules(&[
+    Rule::AtLeastOne(&["cluster_name", "weighted_clusters", "cluster_header", "cluster_variable"]),
     Rule::First(&["prefix_rewrite", "regex_rewrite"]),
     Rule::AtMostOne(&["cluster_name", "cluster_header", "cluster_variable"]),
     Rule::AtMostOne(&["weighted_clusters", "cluster_header", "cluster_variable"]),

@@ -135,17 +135,20 @@ fn any_case(words: &[&str]) -> String {
 }
 
 fn rule(rule: &'static Rule) -> Option<Value> {
+    let is = |key: &'static str, word: &str| json!({"properties": {key: {"const": word}}, "required": [key]});
     // In MOSN an empty object is an absent one.
     let present = |name: &&str| json!({"required": [name], "properties": {*name: {"minProperties": 1}}});
     Some(match rule {
         Rule::First(_) => return None,
         Rule::ExactlyOne(names) => json!({"oneOf": names.iter().map(present).collect::<Vec<_>>()}),
+        Rule::AtLeastOne(names) => json!({"anyOf": names.iter().map(present).collect::<Vec<_>>()}),
         Rule::AtMostOne(names) => {
             let several = pairs(names).map(|pair| json!({"required": pair})).collect::<Vec<_>>();
             json!({"not": {"anyOf": several}})
         }
+        Rule::Requires { key, word, then } => json!({"if": is(key, word), "then": {"required": [then]}}),
         Rule::When { key, word, then, shape } => json!({
-            "if": {"properties": {*key: {"const": word}}, "required": [key]},
+            "if": is(key, word),
             "then": {"properties": {*then: value(shape)}},
         }),
     })

@@ -91,6 +91,7 @@ pub(crate) static NETWORK_FILTER: Object = Object::new(
     ],
 )
 .rules(&[
+    Rule::Requires { key: "type", word: "proxy", then: "config" },
     Rule::When { key: "type", word: "proxy", then: "config", shape: Shape::Object(&PROXY_FILTER) },
     Rule::When { key: "type", word: "connection_manager", then: "config", shape: Shape::Object(&ROUTER) },
 ]);

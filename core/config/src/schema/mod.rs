@@ -162,11 +162,15 @@ pub(crate) enum Shape {
 pub(crate) enum Rule {
     /// Exactly one of these keys.
     ExactlyOne(&'static [&'static str]),
+    /// At least one of these keys.
+    AtLeastOne(&'static [&'static str]),
     /// At most one of these keys.
     AtMostOne(&'static [&'static str]),
     /// Of these keys the first that is there counts, the others are warned
     /// about.
     First(&'static [&'static str]),
+    /// If the string of `key` is `word`, `then` must be there.
+    Requires { key: &'static str, word: &'static str, then: &'static str },
     /// If the string of `key` is `word`, `then` has `shape`.
     When { key: &'static str, word: &'static str, then: &'static str, shape: Shape },
 }
@@ -256,11 +260,12 @@ impl Rule {
         let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         match self {
             Rule::ExactlyOne(names) => Some(format!("Exactly one of {}.", list(names))),
+            Rule::AtLeastOne(names) => Some(format!("At least one of {}.", list(names))),
             Rule::AtMostOne(names) => Some(format!("At most one of {}.", list(names))),
             Rule::First(names) => {
                 Some(format!("Of {} the first that is there counts, the others are warned about.", list(names)))
             }
-            Rule::When { .. } => None,
+            Rule::When { .. } | Rule::Requires { .. } => None,
         }
     }
 }

@@ -72,6 +72,10 @@ impl Session {
         shell.env("SIDEGATE", repository());
         let outcome = run(&mut shell);
         let seen = outcome.stdout.replace('\r', "");
+        if program == "gdb" && seen.contains("Operation not permitted") {
+            eprintln!("skipped: this machine lets nobody debug ({place})");
+            return;
+        }
         let seen: Vec<&str> = seen.lines().collect();
         assert!(
             matches(expected, &seen),
