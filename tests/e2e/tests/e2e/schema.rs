@@ -37,13 +37,15 @@ pub fn checked(config: &Value) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
-/// JSON files below `folder` that are configurations.
+/// Files below `folder` that are configurations.
 fn configurations(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             configurations(&path, found);
-        } else if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("config.json")) {
+        } else if path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("config"))
+            && path.extension().is_some_and(|kind| kind == "json" || kind == "yaml")
+        {
             found.push(path);
         }
     }
@@ -62,7 +64,8 @@ fn every_example_is_valid_where_the_check_takes_it() {
     }
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
-        let config: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let config = parse(&text, Format::of(&file, &text)).unwrap().to_json();
         let problems = problems(&validator, &config);
         match checked(&config) {
             Ok(()) => assert!(problems.is_empty(), "{}: {problems:#?}", file.display()),
