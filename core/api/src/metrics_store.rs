@@ -48,6 +48,9 @@ struct Chunk([AtomicU64; CHUNK]);
 struct Definitions {
     list: Vec<Definition>,
     by_key: HashMap<(String, Vec<(String, String)>), usize>,
+    /// Every name with its kind, once: a process with many hosts defines many
+    /// series at its start.
+    names: HashMap<Arc<str>, MetricKind>,
     cells: u32,
 }
 
@@ -130,16 +133,19 @@ impl Store {
             let known = &definitions.list[known];
             return if known.kind == kind { Ok(known.cell) } else { Err(MetricError::KindConflict(name.to_owned())) };
         }
-        if definitions.list.iter().any(|d| &*d.name == name && d.kind != kind) {
-            return Err(MetricError::KindConflict(name.to_owned()));
-        }
+        let shared: Arc<str> = match definitions.names.get_key_value(name) {
+            Some((_, known)) if *known != kind => return Err(MetricError::KindConflict(name.to_owned())),
+            Some((shared, _)) => shared.clone(),
+            None => name.into(),
+        };
         let cell = definitions.cells;
         if (cell + cells) as usize > CHUNK * CHUNKS {
             return Err(MetricError::Limit);
         }
         definitions.cells += cells;
         let index = definitions.list.len();
-        definitions.list.push(Definition { kind, name: name.into(), labels: key.1.clone().into(), cell });
+        definitions.names.insert(shared.clone(), kind);
+        definitions.list.push(Definition { kind, name: shared, labels: key.1.clone().into(), cell });
         definitions.by_key.insert(key, index);
         Ok(cell)
     }
