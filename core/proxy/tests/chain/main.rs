@@ -13,6 +13,7 @@ mod faults;
 mod mirrors;
 mod order;
 mod pending;
+mod replays;
 mod request_bodies;
 mod response_bodies;
 mod retries;
