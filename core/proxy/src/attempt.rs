@@ -157,7 +157,7 @@ impl Stream<'_> {
         })
         .await;
         self.timers.up.set(None);
-        self.retry.spent += pause;
+        self.retry.spend(pause);
         result
     }
 

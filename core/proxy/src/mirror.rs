@@ -9,6 +9,7 @@ use sidegate_api::{MirrorFan, MirrorHosts};
 use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Expect, Upgrade, encode_last_chunk, encode_request_head,
 };
+use sidegate_router::MirrorPolicy;
 use sidegate_upstream::{Choice, Health, TriedHosts};
 
 use crate::copy::RequestCopy;
@@ -50,14 +51,12 @@ impl Drop for CopyInFlight {
 impl Stream<'_> {
     /// Decides whether this request is copied. What is sent of its body is
     /// kept for that from now on.
-    pub(crate) fn begin_mirror(&mut self) {
-        let listener = self.listener.clone();
-        let matched = self.route.and_then(|(id, _)| listener.config.routes.matched(id));
-        let Some(policy) = matched.and_then(|matched| matched.mirror()) else { return };
-        if self.meta.upgrade == Upgrade::Asked || !listener.targets.happens(policy.percent) {
+    pub(crate) fn begin_mirror(&mut self, policy: &MirrorPolicy) {
+        let targets = &self.listener.targets;
+        if self.meta.upgrade == Upgrade::Asked || !targets.happens(policy.percent) {
             return;
         }
-        self.mirror = listener.targets.named(&policy.cluster);
+        self.mirror = targets.named(&policy.cluster);
         if self.mirror.is_some() && self.has_request_body() && matches!(self.retry.kept, Kept::Nothing) {
             self.retry.kept = Kept::All(Vec::new());
         }
@@ -105,7 +104,7 @@ impl Stream<'_> {
             request: request.clone(),
             method: self.state.request.method.clone(),
             limits: self.listener.response_limits.clone(),
-            timeout: self.response_timeout().unwrap_or(LONGEST),
+            timeout: self.retry.response.unwrap_or(LONGEST),
             buffers: self.worker.buffers.clone(),
             deadline: self.worker.deadlines.register(),
             _in_flight: in_flight,

@@ -26,8 +26,9 @@ impl Stream<'_> {
     /// The request goes to an upstream connection now.
     pub(crate) fn note_attempt(&mut self, attempt: &mut Attempt) {
         self.state.info.forwarded_us = self.state.info.micros_until(attempt.started());
-        if !self.retry.spent.is_zero() {
-            self.state.info.lost_us = u64::try_from(self.retry.spent.as_micros()).unwrap_or(u64::MAX);
+        let spent = self.retry.spent();
+        if !spent.is_zero() {
+            self.state.info.lost_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
         }
         if self.listener.log_needs.upstream_local {
             self.state.info.upstream_local = attempt.connection.local_address();

@@ -319,11 +319,11 @@ impl Stream<'_> {
     /// How long the upstream may let us wait, now.
     fn time_left(&self, attempt: &mut Attempt) -> Option<Duration> {
         attempt.bound = Bound::Request;
-        let whole = self.response_timeout();
+        let whole = self.retry.response;
         if attempt.download != Download::Head {
             return whole;
         }
-        let whole = whole.map(|whole| whole.saturating_sub(self.retry.spent));
+        let whole = whole.map(|whole| whole.saturating_sub(self.retry.spent()));
         match self.retry.per_try {
             Some(per_try) if whole.is_none_or(|whole| per_try < whole) => {
                 attempt.bound = Bound::Attempt;

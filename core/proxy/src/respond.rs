@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Duration;
 
 use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, HeadState, LocalReply, Method, ResetBy, ResponseFlags};
 use sidegate_protocol::http1::{
@@ -169,18 +168,6 @@ impl Stream<'_> {
         });
         self.sent_status = head.status;
         self.state.response.state = HeadState::Sent;
-    }
-
-    /// The route's timeout, or else the listener's; less if the client asked
-    /// for less.
-    pub(crate) fn response_timeout(&self) -> Option<Duration> {
-        let matched = self.route.and_then(|(id, _)| self.listener.config.routes.matched(id));
-        let of_route = matched.and_then(|matched| matched.timeout());
-        let configured = of_route.or(self.listener.config.timeouts.response);
-        match self.retry.asked {
-            None => configured,
-            asked => configured.into_iter().chain(asked).min(),
-        }
     }
 
     /// Writes out what waits for the client.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sidegate_api::{HeadState, Headers};
+use sidegate_api::HeadState;
 use sidegate_protocol::http1::{BodyLength, Expect};
 use sidegate_upstream::{Cluster, Permit};
 
@@ -16,27 +16,53 @@ use crate::stream::Stream;
 pub(crate) struct Retry {
     /// Attempts that the route's policy still allows.
     pub(crate) left: u32,
+    /// How long the upstream may be silent; for heads, over all attempts.
+    pub(crate) response: Option<Duration>,
     /// How long one attempt may wait for its response.
     pub(crate) per_try: Option<Duration>,
-    /// What the client asked for by `x-mosn-global-timeout`.
-    pub(crate) asked: Option<Duration>,
-    /// How long former attempts took in vain.
-    pub(crate) spent: Duration,
     /// How the body was announced at first.
     pub(crate) framing: Option<BodyLength>,
-    /// What former attempts sent of it.
+    /// What was sent of it.
     pub(crate) kept: Kept,
-    /// Where the body goes on behind that; there if there was an attempt.
-    pub(crate) rest: Option<Upload>,
-    /// Held by an attempt that is not the first.
+    /// What former attempts left; apart, since most streams have none.
+    former: Option<Box<Former>>,
+}
+
+/// What there is after a first attempt.
+#[derive(Debug, Default)]
+struct Former {
+    /// How long attempts took in vain.
+    spent: Duration,
+    /// Where the body goes on behind what was kept.
+    rest: Option<Upload>,
+    /// For an attempt that is not the first.
     permit: Option<Permit>,
 }
 
+impl Retry {
+    /// How long former attempts took in vain.
+    pub(crate) fn spent(&self) -> Duration {
+        self.former.as_ref().map_or(Duration::ZERO, |former| former.spent)
+    }
+
+    /// Time passed that no attempt can use.
+    pub(crate) fn spend(&mut self, time: Duration) {
+        self.former.get_or_insert_default().spent += time;
+    }
+
+    /// Where the body goes on, if there was an attempt before.
+    pub(crate) fn take_rest(&mut self) -> Option<Upload> {
+        self.former.as_mut()?.rest.take()
+    }
+}
+
 impl Stream<'_> {
-    /// Takes over what the route, and the client, say of attempts.
+    /// Takes over what the route, and the client, say of attempts and copies.
     pub(crate) fn begin_attempts(&mut self) {
-        self.retry = Retry::default();
-        let matched = self.route.and_then(|(id, _)| self.listener.config.routes.matched(id));
+        let listener = self.listener.clone();
+        let matched = self.route.and_then(|(id, _)| listener.config.routes.matched(id));
+        let of_route = matched.and_then(|matched| matched.timeout());
+        self.retry = Retry { response: of_route.or(listener.config.timeouts.response), ..Retry::default() };
         if let Some(policy) = matched.and_then(|matched| matched.retry()) {
             self.retry.per_try = policy.per_try_timeout;
             if self.state.request.method.is_idempotent() {
@@ -46,21 +72,19 @@ impl Stream<'_> {
                 }
             }
         }
-        self.read_timeouts();
-    }
-
-    /// `x-mosn-global-timeout` and `x-mosn-try-timeout`, in milliseconds.
-    fn read_timeouts(&mut self) {
-        let headers = &self.state.request.headers;
-        // One walk over the names for the usual request, which has neither.
-        if !headers.iter().any(|(name, _)| name.starts_with(b"x-mosn-")) {
-            return;
-        }
-        self.retry.asked = milliseconds(headers, b"x-mosn-global-timeout");
         // A client may be less patient than the route, not more: whoever
         // bounded the route meant it.
-        let per_try = milliseconds(headers, b"x-mosn-try-timeout");
-        self.retry.per_try = self.retry.per_try.into_iter().chain(per_try).min();
+        let headers = &self.state.request.headers;
+        if let Some(asked) = headers.get(b"x-mosn-global-timeout").and_then(milliseconds) {
+            self.retry.response = Some(self.retry.response.map_or(asked, |configured| configured.min(asked)));
+        }
+        if let Some(asked) = headers.get(b"x-mosn-try-timeout").and_then(milliseconds) {
+            self.retry.per_try = Some(self.retry.per_try.map_or(asked, |configured| configured.min(asked)));
+        }
+        self.mirror = None;
+        if let Some(policy) = matched.and_then(|matched| matched.mirror()) {
+            self.begin_mirror(policy);
+        }
     }
 
     /// Whether this status is one that the route wants tried again.
@@ -74,17 +98,18 @@ impl Stream<'_> {
     /// nothing, there is time, and the cluster has room for a retry.
     pub(crate) fn may_try_again(&mut self, cluster: &Cluster, attempt: &Attempt) -> bool {
         let lost = matches!(self.retry.kept, Kept::TooMuch);
-        let spent = self.retry.spent + attempt.started().elapsed();
-        let late = self.response_timeout().is_some_and(|timeout| spent >= timeout);
+        let spent = self.retry.spent() + attempt.started().elapsed();
+        let late = self.retry.response.is_some_and(|timeout| spent >= timeout);
         if self.retry.left == 0 || lost || late || self.sent_status != 0 {
             return false;
         }
-        self.retry.permit = None;
+        let former = self.retry.former.get_or_insert_default();
+        former.permit = None;
         match cluster.breakers().retry() {
             Ok(permit) => {
-                self.retry.permit = Some(permit);
+                former.permit = Some(permit);
+                former.spent = spent;
                 self.retry.left -= 1;
-                self.retry.spent = spent;
                 true
             }
             Err(overflow) => {
@@ -109,7 +134,7 @@ impl Stream<'_> {
             // The client does not wait for a go-ahead any more.
             self.meta.expect = Expect::None;
         }
-        self.retry.rest = Some(rest);
+        self.retry.former.get_or_insert_default().rest = Some(rest);
         self.state.request.state = HeadState::Open;
         self.state.response.status = 0;
         self.state.response.headers.clear();
@@ -118,7 +143,7 @@ impl Stream<'_> {
     }
 }
 
-fn milliseconds(headers: &Headers, name: &[u8]) -> Option<Duration> {
-    let text = std::str::from_utf8(headers.get(name)?).ok()?;
+fn milliseconds(value: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?;
     text.parse().ok().filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
 }

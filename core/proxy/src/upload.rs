@@ -32,16 +32,13 @@ impl Stream<'_> {
         } else {
             self.meta.body
         };
-        if self.retry.framing.is_none() {
-            self.begin_mirror();
-        }
         self.retry.framing = Some(framing);
         let output = &mut attempt.connection.wire.output;
         encode_request_head(output.head(), &self.state.request, framing, self.meta.expect, self.meta.upgrade);
         output.start_body(framing);
         attempt.connection.offer(self.meta.upgrade);
         self.state.request.state = HeadState::Sent;
-        attempt.upload = if let Some(rest) = self.retry.rest.take() {
+        attempt.upload = if let Some(rest) = self.retry.take_rest() {
             attempt.rest = rest;
             Upload::Again(0)
         } else if held {
