@@ -9,7 +9,7 @@ use sidegate_api::{Address, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_router::ApplyError;
 use sidegate_upstream::TriedHosts;
 
-use crate::connect::{Freshness, Unreachable};
+use crate::connect::Unreachable;
 use crate::forwarding;
 use crate::halt::Halt;
 use crate::hooks::Flow;
@@ -33,6 +33,14 @@ const SAVED_BYTES: usize = 16 * 1024;
 enum RouteApplied {
     No,
     Yes,
+}
+
+/// Whether a connection that waits in the pool will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Any,
+    /// One from the pool was just found closed.
+    Fresh,
 }
 
 /// What came of an attempt at one host.
@@ -81,7 +89,11 @@ impl Stream<'_> {
         let mut rechosen = 0;
         let edited_per_host = self.keep_head(cluster);
         loop {
-            let Some(position) = self.next_host(cluster, &mut hosts).await? else {
+            let picked = match self.pick(cluster, &hosts.tried) {
+                None => self.failed_host(cluster, &mut hosts).await?,
+                picked => picked,
+            };
+            let Some(position) = picked else {
                 return Err(
                     failure.unwrap_or_else(|| Halt::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM))
                 );
@@ -132,12 +144,8 @@ impl Stream<'_> {
         keeps
     }
 
-    /// A host that was not tried; if there is none, one that failed before,
-    /// after a pause.
-    async fn next_host(&mut self, cluster: &ClusterView, hosts: &mut Hosts) -> Result<Option<usize>, Halt> {
-        if let Some(position) = self.pick(cluster, &hosts.tried) {
-            return Ok(Some(position));
-        }
+    /// A host that failed before, after a pause: there is no other.
+    async fn failed_host(&mut self, cluster: &ClusterView, hosts: &mut Hosts) -> Result<Option<usize>, Halt> {
         if hosts.tried == hosts.out {
             return Ok(None);
         }
@@ -203,9 +211,16 @@ impl Stream<'_> {
     ) -> Result<Tried, Halt> {
         let mut freshness = Freshness::Any;
         loop {
-            let mut connection = match self.connection(cluster, position, freshness).await? {
-                Ok(connection) => connection,
-                Err(reason) => return Ok(Tried::Unreachable(reason)),
+            let pooled = match freshness {
+                Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
+                Freshness::Fresh => None,
+            };
+            let mut connection = match pooled {
+                Some(connection) => connection,
+                None => match self.connect(cluster, position).await? {
+                    Ok(connection) => connection,
+                    Err(reason) => return Ok(Tried::Unreachable(reason)),
+                },
             };
             if freshness == Freshness::Any {
                 self.prepare(cluster, position, applied)?;

@@ -1,4 +1,4 @@
-//! A connection to a host: one that waits in the pool, or a fresh one.
+//! Fresh connections to hosts.
 
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
@@ -59,14 +59,6 @@ impl From<Unreachable> for Halt {
     }
 }
 
-/// Whether a connection that waits in the pool will do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    Any,
-    /// One from the pool was just found closed.
-    Fresh,
-}
-
 impl ClusterView {
     /// Refuses what is too much.
     pub(crate) fn overflow(&self, overflow: Overflow) -> Halt {
@@ -91,26 +83,10 @@ impl ClusterView {
 }
 
 impl Stream<'_> {
-    /// A connection to the host at `position`, or why it cannot be reached.
-    pub(crate) async fn connection(
-        &mut self,
-        cluster: &ClusterView,
-        position: usize,
-        freshness: Freshness,
-    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
-        if freshness == Freshness::Any {
-            let pool = &cluster.pools[position];
-            let pooled = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
-            if let (Some(connection), _) = pooled {
-                return Ok(Ok(connection));
-            }
-        }
-        self.connect(cluster, position).await
-    }
-
-    /// A fresh connection within the cluster's `connect_timeout`. Also ends
+    /// A fresh connection to the host at `position`, or why it cannot be
+    /// reached, within the cluster's `connect_timeout`. Also ends
     /// when the client goes away meanwhile.
-    async fn connect(
+    pub(crate) async fn connect(
         &mut self,
         cluster: &ClusterView,
         position: usize,

@@ -151,6 +151,13 @@ pub(crate) enum Relayed {
 }
 
 impl Upload {
+    /// Whether there is anything left to do. Asked before a call that would
+    /// find out the same.
+    #[inline]
+    pub(crate) fn goes_on(self) -> bool {
+        !matches!(self, Upload::Done | Upload::Broken)
+    }
+
     /// What is left, without what was sent; `rest` where that is for the
     /// attempt to say.
     pub(crate) fn left(self, rest: Upload) -> Upload {
@@ -251,7 +258,9 @@ impl Stream<'_> {
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
-        if let Poll::Ready(event) = self.poll_upload(cx, attempt) {
+        if attempt.upload.goes_on()
+            && let Poll::Ready(event) = self.poll_upload(cx, attempt)
+        {
             return Poll::Ready(event);
         }
         if let Poll::Ready(event) = self.poll_download(cx, attempt) {
