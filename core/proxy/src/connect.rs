@@ -90,7 +90,7 @@ impl Stream<'_> {
         &mut self,
         cluster: &ClusterView,
         position: usize,
-    ) -> Result<Result<ClientConnection, Unreachable>, Halt> {
+    ) -> Result<Result<Box<ClientConnection>, Unreachable>, Halt> {
         let permit = cluster.permit_connection().map_err(|overflow| cluster.overflow(overflow))?;
         let pending = cluster.cluster.breakers().pending().map_err(|overflow| cluster.overflow(overflow))?;
         let host = &cluster.cluster.members()[position].host;
@@ -112,7 +112,8 @@ impl Stream<'_> {
         match socket? {
             Ok(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                let mut connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
+                let connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
+                let mut connection = Box::new(connection);
                 if let Some(limit) = cluster.cluster.config().conn_buffer_limit_bytes {
                     connection.wire.limit_reads(limit);
                 }

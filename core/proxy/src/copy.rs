@@ -56,7 +56,7 @@ impl RequestCopy {
         }
     }
 
-    async fn connect(&self) -> Option<ClientConnection> {
+    async fn connect(&self) -> Option<Box<ClientConnection>> {
         let cluster = &self.cluster.cluster;
         let permit = self.cluster.permit_connection().ok()?;
         let _pending = cluster.breakers().pending().ok()?;
@@ -71,7 +71,7 @@ impl RequestCopy {
         match connected.await {
             Some(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                Some(ClientConnection::new(socket, self.buffers.clone(), Some(guard)))
+                Some(Box::new(ClientConnection::new(socket, self.buffers.clone(), Some(guard))))
             }
             None => {
                 host.count(|m| m.connection_con_fail.inc());
@@ -81,7 +81,7 @@ impl RequestCopy {
         }
     }
 
-    async fn exchange(&self, mut connection: ClientConnection) -> Ended {
+    async fn exchange(&self, mut connection: Box<ClientConnection>) -> Ended {
         let mut count = RequestCount::new(self.cluster.clone(), self.position);
         connection.requests += 1;
         connection.offer(Upgrade::None);

@@ -24,7 +24,7 @@ use crate::view::ClusterView;
 
 /// One request on one upstream connection.
 pub(crate) struct Attempt {
-    pub(crate) connection: ClientConnection,
+    pub(crate) connection: Box<ClientConnection>,
     pub(crate) count: RequestCount,
     pub(crate) upload: Upload,
     pub(crate) download: Download,
@@ -171,7 +171,7 @@ impl Upload {
 
 impl Attempt {
     /// An attempt at the member at `position` of `cluster`.
-    pub(crate) fn new(connection: ClientConnection, cluster: Rc<ClusterView>, position: usize) -> Self {
+    pub(crate) fn new(connection: Box<ClientConnection>, cluster: Rc<ClusterView>, position: usize) -> Self {
         let count = RequestCount::new(cluster, position);
         Attempt {
             connection,
@@ -196,7 +196,7 @@ impl Attempt {
     }
 
     /// The connection, if it can carry another request.
-    pub(crate) fn into_reusable(self) -> Option<ClientConnection> {
+    pub(crate) fn into_reusable(self) -> Option<Box<ClientConnection>> {
         let persists = self.meta.is_some_and(|meta| meta.persistence == Persistence::KeepAlive);
         (self.upload == Upload::Done && persists && self.connection.is_clean()).then_some(self.connection)
     }

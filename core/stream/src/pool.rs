@@ -28,7 +28,8 @@ pub struct HostPool {
 
 #[derive(Debug)]
 struct Idle {
-    connection: ClientConnection,
+    /// Boxed once for its life: it changes hands several times per request.
+    connection: Box<ClientConnection>,
     since: Instant,
 }
 
@@ -50,7 +51,7 @@ impl HostPool {
 
     /// The most recently used connection that the host has not closed
     /// meanwhile, and how many were found closed.
-    pub fn take(&self, cx: &mut Context<'_>) -> (Option<ClientConnection>, usize) {
+    pub fn take(&self, cx: &mut Context<'_>) -> (Option<Box<ClientConnection>>, usize) {
         let mut dropped = 0;
         loop {
             let Some(idle) = self.idle.borrow_mut().pop_back() else { return (None, dropped) };
@@ -63,7 +64,7 @@ impl HostPool {
 
     /// Keeps `connection` for later, or closes it if its time or count is up
     /// or it is not clean; says which.
-    pub fn give(&self, mut connection: ClientConnection) -> bool {
+    pub fn give(&self, mut connection: Box<ClientConnection>) -> bool {
         let limits = self.limits.get();
         let spent = limits.max_requests.is_some_and(|max| connection.requests >= max.get());
         if self.closed.get() || spent || !connection.is_clean() {
