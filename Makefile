@@ -16,7 +16,7 @@ C_MODULES := $(foreach example,$(C_EXAMPLES),$(RELEASE)/lib$(subst -,_,$(example
 c_sources = $(filter-out %_test.c,$(wildcard so-examples/$(1)/*.c))
 
 .DEFAULT_GOAL := help
-.PHONY: help build modules demo test test-slow test-compilers fmt clippy test-rust test-c clean
+.PHONY: help build modules demo test test-slow test-compilers fmt clippy test-rust test-c doc book clean
 
 help:
 	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
@@ -25,6 +25,8 @@ help:
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
+	@echo "make doc        rustdoc of all crates"
+	@echo "make book       the book in docs/, as HTML (needs mdbook)"
 	@echo "make clean      remove build output"
 
 build:
@@ -70,6 +72,14 @@ test-slow: build test-compilers
 # Installs compilers that are missing; see tests/abi/README.md.
 test-compilers: build
 	SIDEGATE_BIN=$(RELEASE)/sidegate tests/abi/compilers.sh
+
+# rustdoc of the SDK and of the crates, without warnings.
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+book:
+	@command -v mdbook >/dev/null || { echo "mdbook is missing: cargo install mdbook"; exit 1; }
+	mdbook build docs
 
 clean:
 	$(CARGO) clean
