@@ -1,7 +1,10 @@
 //! The example modules run with the configurations beside them.
 
+mod access_log;
+mod async_check;
 mod body_rewrite;
 mod headers;
+mod jwt;
 mod multi;
 mod rate_limit;
 
