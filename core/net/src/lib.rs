@@ -23,6 +23,6 @@ pub use buffer::{BufferPool, ReadBuffer};
 pub use config::{AcceptMode, ListenerConfig};
 pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, BoundListener, bind};
-pub use socket::{Socket, connect};
+pub use socket::{Socket, Traffic, connect};
 pub use worker::{Accepted, ConnectionGuard, RunPhase, Service, WorkerContext};
 pub use workers::{WorkerError, Workers};

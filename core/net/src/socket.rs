@@ -1,5 +1,6 @@
 //! A connected stream socket: what TLS will later wrap.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -14,7 +15,24 @@ use crate::ReadBuffer;
 
 /// A connected socket on this worker's reactor.
 #[derive(Debug)]
-pub enum Socket {
+pub struct Socket {
+    stream: Stream,
+    traffic: Traffic,
+    /// The peer was seen to have ended its side, or to have failed.
+    ended: Cell<bool>,
+}
+
+/// Bytes that went over a socket so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// From the peer.
+    pub read: u64,
+    /// To the peer.
+    pub written: u64,
+}
+
+#[derive(Debug)]
+enum Stream {
     /// TCP, without delay.
     Tcp(TcpStream),
     /// Unix stream.
@@ -22,23 +40,39 @@ pub enum Socket {
 }
 
 impl Socket {
+    fn new(stream: Stream) -> Socket {
+        Socket { stream, traffic: Traffic::default(), ended: Cell::new(false) }
+    }
+
+    /// Bytes that went over it so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Whether a read has shown that the peer ended its side or failed.
+    pub fn peer_has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
     /// Takes over an accepted, non-blocking descriptor.
     pub fn from_fd(fd: OwnedFd, address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(_) => {
                 let stream = std::net::TcpStream::from(fd);
                 stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(TcpStream::from_std(stream)?))
+                Ok(Socket::new(Stream::Tcp(TcpStream::from_std(stream)?)))
             }
-            Address::Unix(_) => Ok(Socket::Unix(UnixStream::from_std(std::os::unix::net::UnixStream::from(fd))?)),
+            Address::Unix(_) => {
+                Ok(Socket::new(Stream::Unix(UnixStream::from_std(std::os::unix::net::UnixStream::from(fd))?)))
+            }
         }
     }
 
     /// Our address.
     pub fn local_address(&self) -> io::Result<Address> {
-        match self {
-            Socket::Tcp(stream) => stream.local_addr().map(Address::Tcp),
-            Socket::Unix(stream) => {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().map(Address::Tcp),
+            Stream::Unix(stream) => {
                 Ok(Address::Unix(stream.local_addr()?.as_pathname().map(Into::into).unwrap_or_default()))
             }
         }
@@ -47,9 +81,9 @@ impl Socket {
     /// Ready when there are bytes, an end or an error to read. Needs no
     /// buffer, so an idle connection holds none.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Tcp(stream) => stream.poll_read_ready(cx),
-            Socket::Unix(stream) => stream.poll_read_ready(cx),
+        match &self.stream {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Unix(stream) => stream.poll_read_ready(cx),
         }
     }
 
@@ -62,40 +96,48 @@ impl Socket {
             ready!(self.poll_readable(cx))?;
         }
         let mut room = ReadBuf::new(buffer.room(max));
-        let result = match self {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut room),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, &mut room),
+        let result = match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut room),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, &mut room),
         };
-        ready!(result)?;
+        if let Err(error) = ready!(result) {
+            self.ended.set(true);
+            return Poll::Ready(Err(error));
+        }
         let count = room.filled().len();
+        if count == 0 {
+            self.ended.set(true);
+        }
         buffer.advance(count);
+        self.traffic.read += count as u64;
         Poll::Ready(Ok(count))
     }
 
     /// Writes some of `slices`; the count is never 0 for non-empty slices.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let count = match self {
-            Socket::Tcp(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, slices))?,
-            Socket::Unix(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, slices))?,
+        let count = match &mut self.stream {
+            Stream::Tcp(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, slices))?,
+            Stream::Unix(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, slices))?,
         };
         if count == 0 && slices.iter().any(|s| !s.is_empty()) {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
+        self.traffic.written += count as u64;
         Poll::Ready(Ok(count))
     }
 
     /// Sends our end of stream.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
     /// Makes the coming close a reset instead of a regular end, so that the
     /// peer cannot mistake a cut message for a whole one.
     pub fn reset_on_close(&self) {
-        if let Socket::Tcp(stream) = self {
+        if let Stream::Tcp(stream) = &self.stream {
             // Best effort: without it the close is a regular one.
             let _ = rustix::net::sockopt::set_socket_linger(stream, Some(std::time::Duration::ZERO));
         }
@@ -109,13 +151,17 @@ impl Socket {
             return true;
         }
         let mut byte = [0_u8; 1];
-        let peeked = match self {
-            Socket::Tcp(stream) => stream
+        let peeked = match &self.stream {
+            Stream::Tcp(stream) => stream
                 .try_io(tokio::io::Interest::READABLE, || Ok(rustix::net::recv(stream, &mut byte, RecvFlags::PEEK)?.0)),
-            Socket::Unix(stream) => stream
+            Stream::Unix(stream) => stream
                 .try_io(tokio::io::Interest::READABLE, || Ok(rustix::net::recv(stream, &mut byte, RecvFlags::PEEK)?.0)),
         };
-        matches!(peeked, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+        let quiet = matches!(&peeked, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        if !quiet && !matches!(peeked, Ok(1..)) {
+            self.ended.set(true);
+        }
+        quiet
     }
 }
 
@@ -125,8 +171,8 @@ pub async fn connect(address: &Address) -> io::Result<Socket> {
         Address::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Socket::Tcp(stream))
+            Ok(Socket::new(Stream::Tcp(stream)))
         }
-        Address::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+        Address::Unix(path) => UnixStream::connect(path).await.map(|stream| Socket::new(Stream::Unix(stream))),
     }
 }

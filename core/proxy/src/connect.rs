@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use sidegate_api::{ResetBy, ResponseFlags};
 use sidegate_net::connect;
-use sidegate_stream::ClientConnection;
+use sidegate_stream::{ClientConnection, ClosedBy, OnClose};
 use sidegate_upstream::{Host, Outcome, Overflow, Permit, Resource};
 
 use crate::halt::Halt;
@@ -17,6 +17,7 @@ use crate::stream::Stream;
 use crate::view::ClusterView;
 
 /// Counts one upstream connection for as long as it lives.
+#[derive(Debug)]
 pub(crate) struct ConnectionCount {
     host: Arc<Host>,
     _permit: Permit,
@@ -32,11 +33,15 @@ impl ConnectionCount {
     }
 }
 
-impl Drop for ConnectionCount {
-    fn drop(&mut self) {
+impl OnClose for ConnectionCount {
+    fn closed(&self, by: ClosedBy) {
         self.host.count(|m| {
             m.connection_active.dec();
             m.connection_close.inc();
+            match by {
+                ClosedBy::Us => m.connection_local_close.inc(),
+                ClosedBy::Peer => m.connection_remote_close.inc(),
+            }
         });
     }
 }

@@ -14,7 +14,7 @@ use sidegate_upstream::{Outcome, Permit};
 
 use crate::connect::ConnectionCount;
 use crate::mirror::CopyInFlight;
-use crate::relay::RequestCount;
+use crate::relay::{RequestCount, RequestEnd};
 use crate::view::ClusterView;
 
 /// A request that is sent for its effect alone.
@@ -83,6 +83,7 @@ impl RequestCopy {
 
     async fn exchange(&self, mut connection: Box<ClientConnection>) -> Ended {
         let mut count = RequestCount::new(self.cluster.clone(), self.position);
+        let before = connection.wire.socket.traffic();
         connection.requests += 1;
         connection.offer(Upgrade::None);
         connection.wire.output.head().extend_from_slice(&self.request);
@@ -96,15 +97,18 @@ impl RequestCopy {
             {
                 return Poll::Ready(ended);
             }
-            self.deadline.poll(cx).map(|()| {
-                count.host().count(|m| m.request_timeout.inc());
-                Ended::Failed
-            })
+            self.deadline.poll(cx).map(|()| Ended::Failed)
         })
         .await;
         if persistence.is_some() {
             count.status = response.status;
         }
+        count.traffic(before, connection.wire.socket.traffic());
+        count.end = match &ended {
+            Ended::Whole(_) => RequestEnd::Whole,
+            _ if self.deadline.is_due() => RequestEnd::TimedOut,
+            Ended::Failed | Ended::Stale => RequestEnd::ByHost,
+        };
         match (&ended, persistence) {
             (Ended::Stale, _) => {}
             (_, Some(_)) => count.report(Outcome::Status(response.status)),

@@ -8,7 +8,7 @@ use sidegate_stream::{BodyEvent, ClientError};
 use sidegate_upstream::Outcome;
 
 use crate::halt::Halt;
-use crate::relay::{Attempt, Download, Event};
+use crate::relay::{Attempt, Download, Event, RequestEnd};
 use crate::stream::Stream;
 
 impl Stream<'_> {
@@ -35,7 +35,10 @@ impl Stream<'_> {
                         attempt.download = Download::Flushing;
                         continue;
                     }
-                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::response_body(fault))),
+                    Poll::Ready(Err(fault)) => {
+                        attempt.count.end = RequestEnd::ByHost;
+                        return Poll::Ready(Err(Halt::response_body(fault)));
+                    }
                     Poll::Pending => self.down.wire.poll_flush(cx).map_ok(|()| None),
                 },
                 Download::Direct(left) => {
@@ -117,8 +120,8 @@ impl Stream<'_> {
         }
     }
 
-    fn upstream_failed(&self, attempt: &Attempt, error: ClientError) -> Result<Event, Halt> {
-        attempt.count.host().count(|m| m.request_remote_reset.inc());
+    fn upstream_failed(&self, attempt: &mut Attempt, error: ClientError) -> Result<Event, Halt> {
+        attempt.count.end = RequestEnd::ByHost;
         let begun = !attempt.connection.wire.input.is_empty();
         let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_)) && !begun;
         if silent && attempt.connection.is_reused() && self.can_repeat() {

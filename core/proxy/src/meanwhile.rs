@@ -10,7 +10,7 @@ use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
 use crate::halt::Halt;
-use crate::relay::{Attempt, Download, Event, Upload};
+use crate::relay::{Attempt, Download, Event, RequestEnd, Upload};
 use crate::stream::{ClientSide, Stream};
 
 /// How long a client that ended its side is worked for without progress.
@@ -115,7 +115,10 @@ impl Stream<'_> {
         match attempt.connection.wire.poll_body(cx, &mut self.state.response_trailers) {
             Poll::Ready(Ok(BodyEvent::Data(count))) => Poll::Ready(Ok(Event::ResponseData(count))),
             Poll::Ready(Ok(BodyEvent::End)) => Poll::Ready(Ok(Event::ResponseEnd)),
-            Poll::Ready(Err(fault)) => Poll::Ready(Err(Halt::response_body(fault))),
+            Poll::Ready(Err(fault)) => {
+                attempt.count.end = RequestEnd::ByHost;
+                Poll::Ready(Err(Halt::response_body(fault)))
+            }
             Poll::Pending => self.poll_waiting(cx, attempt),
         }
     }

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sidegate_api::EndOfStream;
+use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Persistence, ResponseMeta};
 use sidegate_stream::ClientConnection;
 use sidegate_upstream::{Host, Outcome};
@@ -54,11 +55,25 @@ pub(crate) struct RequestCount {
     position: usize,
     started: Instant,
     pub(crate) status: u16,
+    pub(crate) end: RequestEnd,
+}
+
+/// How a request to a host ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestEnd {
+    /// It did not: we gave it up.
+    GivenUp,
+    /// With its whole response.
+    Whole,
+    /// The host broke it off, or answered what is no HTTP.
+    ByHost,
+    /// Its time was up.
+    TimedOut,
 }
 
 impl RequestCount {
     pub(crate) fn new(cluster: Rc<ClusterView>, position: usize) -> Self {
-        let count = RequestCount { cluster, position, started: Instant::now(), status: 0 };
+        let count = RequestCount { cluster, position, started: Instant::now(), status: 0, end: RequestEnd::GivenUp };
         count.host().count(|m| {
             m.request_total.inc();
             m.request_active.inc();
@@ -68,6 +83,14 @@ impl RequestCount {
 
     pub(crate) fn host(&self) -> &Host {
         &self.cluster.cluster.members()[self.position].host
+    }
+
+    /// Counts what went over the connection since it stood at `before`.
+    pub(crate) fn traffic(&self, before: Traffic, now: Traffic) {
+        self.host().count(|m| {
+            m.connection_bytes_read_total.add(now.read - before.read);
+            m.connection_bytes_write.add(now.written - before.written);
+        });
     }
 
     /// Tells the cluster what came of the attempt: once, before it ends. An
@@ -85,7 +108,17 @@ impl Drop for RequestCount {
             m.request_active.dec();
             m.request_duration_time.observe(elapsed.as_secs_f64() * 1000.0);
             m.request_duration_time_total.add(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-            if failed { m.response_failed.inc() } else { m.response_success.inc() }
+            if failed {
+                m.response_failed.inc()
+            } else {
+                m.response_success.inc()
+            }
+            match self.end {
+                RequestEnd::Whole => {}
+                RequestEnd::GivenUp => m.request_local_reset.inc(),
+                RequestEnd::ByHost => m.request_remote_reset.inc(),
+                RequestEnd::TimedOut => m.request_timeout.inc(),
+            }
         });
     }
 }
@@ -205,7 +238,9 @@ impl Attempt {
 impl Stream<'_> {
     /// Sends the request and brings the response to the client.
     pub(crate) async fn relay(&mut self, attempt: &mut Attempt) -> Result<Relayed, Halt> {
+        let before = attempt.connection.wire.socket.traffic();
         let result = self.relay_to_end(attempt).await;
+        attempt.count.traffic(before, attempt.connection.wire.socket.traffic());
         self.timers.up.set(None);
         self.timers.down.set(None);
         result
@@ -233,7 +268,10 @@ impl Stream<'_> {
                 }
                 Event::ResponseData(count) => self.filter_response_chunk(attempt, count).await?,
                 Event::ResponseEnd => self.filter_response_end(attempt).await?,
-                Event::Finished => return Ok(Relayed::Done(self.after(attempt))),
+                Event::Finished => {
+                    attempt.count.end = RequestEnd::Whole;
+                    return Ok(Relayed::Done(self.after(attempt)));
+                }
                 Event::Stale => return Ok(Relayed::StaleConnection),
                 Event::Lost(halt) => {
                     return match self.may_try_again(&attempt.count.cluster.cluster, attempt) {
@@ -285,7 +323,7 @@ impl Stream<'_> {
             }));
         }
         if self.timers.up.poll(cx).is_ready() {
-            attempt.count.host().count(|m| m.request_timeout.inc());
+            attempt.count.end = RequestEnd::TimedOut;
             if attempt.count.status == 0 {
                 attempt.count.report(Outcome::Timeout);
             }

@@ -8,7 +8,7 @@ use sidegate_protocol::http1::{Persistence, ResponseFraming, Upgrade, encode_res
 use sidegate_stream::{TunnelFault, TunnelWay};
 
 use crate::halt::Halt;
-use crate::relay::Attempt;
+use crate::relay::{Attempt, RequestEnd};
 use crate::stream::{After, Stream};
 
 /// Why a tunnel that broke off did so.
@@ -49,7 +49,10 @@ impl Stream<'_> {
         self.sent_persistence = Persistence::Close;
         self.state.response.state = HeadState::Sent;
         self.timers.up.set(None);
-        let Err(broken) = self.carry(attempt).await else { return Ok(After::Close) };
+        let Err(broken) = self.carry(attempt).await else {
+            attempt.count.end = RequestEnd::Whole;
+            return Ok(After::Close);
+        };
         match broken {
             Broken::Idle => {
                 // Both get a regular end: whether a message was cut is for
@@ -63,7 +66,7 @@ impl Stream<'_> {
                 Err(Halt::client_gone())
             }
             Broken::Upstream => {
-                attempt.count.host().count(|m| m.request_remote_reset.inc());
+                attempt.count.end = RequestEnd::ByHost;
                 Err(Halt::Cut(ResetBy::Upstream, ResponseFlags::UPSTREAM_CLOSED, "upstream_reset"))
             }
         }

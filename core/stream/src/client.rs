@@ -1,6 +1,6 @@
 //! The client's side: requests to an upstream host.
 
-use std::any::Any;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,8 +21,23 @@ pub struct ClientConnection {
     decoder: ResponseDecoder,
     /// Made when first asked for.
     local: Option<Arc<PeerText>>,
-    /// Dropped with the connection; statistics hang here.
-    _guard: Option<Box<dyn Any>>,
+    /// Statistics hang here.
+    guard: Option<Box<dyn OnClose>>,
+}
+
+/// Told when a connection closes.
+pub trait OnClose: fmt::Debug {
+    /// Who closed it. Called once, before this is dropped.
+    fn closed(&self, by: ClosedBy);
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// We did.
+    Us,
+    /// The peer did, or it failed.
+    Peer,
 }
 
 /// Why no response came.
@@ -43,10 +58,10 @@ pub enum ClientError {
 }
 
 impl ClientConnection {
-    /// A fresh connection. `guard` is dropped with it.
-    pub fn new(socket: Socket, pool: BufferPool, guard: Option<Box<dyn Any>>) -> Self {
+    /// A fresh connection. `guard` is told of its end and dropped with it.
+    pub fn new(socket: Socket, pool: BufferPool, guard: Option<Box<dyn OnClose>>) -> Self {
         let decoder = ResponseDecoder::new();
-        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, local: None, _guard: guard }
+        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, local: None, guard }
     }
 
     /// Whether the connection carried a request before the current one: then a
@@ -100,5 +115,13 @@ impl ClientConnection {
     /// Whether it can wait in a pool: everything sent, nothing left over.
     pub fn is_clean(&self) -> bool {
         self.wire.output.is_flushed() && self.wire.input.is_empty() && self.wire.is_body_done()
+    }
+}
+
+impl Drop for ClientConnection {
+    fn drop(&mut self) {
+        if let Some(guard) = &self.guard {
+            guard.closed(if self.wire.socket.peer_has_ended() { ClosedBy::Peer } else { ClosedBy::Us });
+        }
     }
 }

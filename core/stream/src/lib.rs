@@ -14,7 +14,7 @@ mod server;
 mod tunnel;
 mod wire;
 
-pub use client::{ClientConnection, ClientError};
+pub use client::{ClientConnection, ClientError, ClosedBy, OnClose};
 pub use output::Output;
 pub use pool::{HostPool, PoolLimits};
 pub use server::{ServerConnection, ServerError};

@@ -7,6 +7,7 @@ mod kit;
 
 mod choices;
 mod connections;
+mod counts;
 mod early;
 mod endings;
 mod faults;
