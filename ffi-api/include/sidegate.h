@@ -311,8 +311,8 @@ typedef struct sidegate_host_v1 {
     uint32_t (*header_get_all)(sidegate_stream *stream, uint32_t map, sidegate_slice name,
                                sidegate_slice *values, uint64_t capacity, uint64_t *count);
 
-    /* Calls `visitor` for every field in order, before it returns. In hooks.
-     * UNSUPPORTED. */
+    /* Calls `visitor` for every field in order, before it returns; `host` comes
+     * first. In hooks. UNSUPPORTED. */
     uint32_t (*headers_visit)(sidegate_stream *stream, uint32_t map, sidegate_header_visitor visitor, void *user);
 
     /* Replaces all fields `name` by one. In hooks. NOT_NOW, BAD_NAME,
