@@ -50,7 +50,8 @@ static void enter(struct filter *self, const sidegate_hook_v1 *hook, int resumes
     WATCH(resumes ? self->state == WAITING : self->state == RUNNING);
     WATCH(hook->size == sizeof *hook && hook->worker_state == self->worker && self->worker->magic == WORKER_MAGIC);
     WATCH(pthread_equal(self->worker->thread, pthread_self()));
-    WATCH(hook->phase >= SIDEGATE_PHASE_BEFORE_ROUTE && hook->phase <= SIDEGATE_PHASE_SEND && hook->flags <= 1);
+    WATCH(hook->phase >= SIDEGATE_PHASE_BEFORE_ROUTE && hook->phase <= SIDEGATE_PHASE_SEND);
+    WATCH(hook->flags <= (SIDEGATE_HOOK_END | SIDEGATE_HOOK_BODY_END));
     self->inside = 1;
 }
 
