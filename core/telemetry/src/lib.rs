@@ -11,7 +11,6 @@ mod access_log;
 mod downstream;
 mod escape;
 mod log;
-mod nearest;
 mod render;
 mod rotation;
 mod sink;

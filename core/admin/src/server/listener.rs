@@ -37,8 +37,11 @@ enum Socket {
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
-    /// The file goes when the listener goes.
-    Unix(UnixListener, #[allow(dead_code)] Option<SocketFile>),
+    Unix {
+        listener: UnixListener,
+        /// Removed when the listener goes.
+        _file: Option<SocketFile>,
+    },
 }
 
 /// A connection.
@@ -64,7 +67,7 @@ impl BoundListener {
     pub(super) fn into_tokio(self) -> io::Result<Listener> {
         Ok(match self.socket {
             Socket::Tcp(socket) => Listener::Tcp(TcpListener::from_std(socket)?),
-            Socket::Unix(socket) => Listener::Unix(UnixListener::from_std(socket)?, self.file),
+            Socket::Unix(socket) => Listener::Unix { listener: UnixListener::from_std(socket)?, _file: self.file },
         })
     }
 }
@@ -73,7 +76,7 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Listener::Tcp(socket) => socket.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer.ip())),
-            Listener::Unix(socket, _) => socket.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            Listener::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
         }
     }
 }

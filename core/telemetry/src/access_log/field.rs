@@ -5,7 +5,7 @@ use sidegate_api::{Completion, StreamState};
 use super::fact::Fact;
 use super::needs::LogNeeds;
 use super::value::Value;
-use crate::nearest::nearest;
+use sidegate_api::nearest::nearest;
 
 /// A variable of a format.
 #[derive(Debug, Clone, PartialEq, Eq)]
