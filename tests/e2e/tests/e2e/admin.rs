@@ -130,11 +130,13 @@ fn prometheus_counts_under_mosns_names() {
         client.response();
     }
     assert_eq!(proxy.exchange("GET / HTTP/1.1\r\n\r\n").status(), 400);
-    until("the counters", || {
-        (sample(&samples(&proxy), "downstream_request_total", &["listener=\"main\""]) >= 4.0).then_some(())
-    });
-    let samples = samples(&proxy);
     let listener = &["listener=\"main\""][..];
+    // The refused connection ends after its request was counted.
+    let samples = until("the counters and the end of the refused connection", || {
+        let samples = samples(&proxy);
+        let counted = sample(&samples, "downstream_request_total", listener) >= 4.0;
+        (counted && sample(&samples, "downstream_connection_active", listener) <= 1.0).then_some(samples)
+    });
     assert_eq!(sample(&samples, "downstream_request_total", listener), 4.0);
     assert_eq!(sample(&samples, "downstream_request_total", &["proxy=\"global\""]), 4.0);
     assert_eq!(sample(&samples, "downstream_connection_total", listener), 2.0);
