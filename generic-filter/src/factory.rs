@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use sidegate_abi::{FactoryTable, FilterTable, OK};
@@ -142,7 +142,10 @@ impl Drop for FactoryCore {
 pub(crate) struct WorkerHandle {
     pub(crate) core: Arc<FactoryCore>,
     worker: usize,
-    attached: AtomicBool,
+    /// Views that use the factory here: the state goes with the last. A new
+    /// view attaches before the old one detaches, and listeners may share a
+    /// factory. Only its own worker writes.
+    attached: AtomicUsize,
     state: AtomicPtr<c_void>,
 }
 
@@ -185,7 +188,7 @@ impl ModuleFactory {
             Arc::new(WorkerHandle {
                 core: core.clone(),
                 worker,
-                attached: AtomicBool::new(false),
+                attached: AtomicUsize::new(0),
                 state: AtomicPtr::default(),
             })
         };
@@ -208,7 +211,7 @@ impl StreamFilterFactory for ModuleFactory {
             return Ok(stand_in);
         }
         let handle = self.worker(worker)?;
-        if self.core.table.worker_attach.is_some() && !handle.attached.load(Ordering::Relaxed) {
+        if self.core.table.worker_attach.is_some() && handle.attached.load(Ordering::Relaxed) == 0 {
             return Err(self.core.fault(format!("worker {} has no state of the module", worker.0)));
         }
         let Some(create) = self.core.table.create_filter else {
@@ -232,17 +235,17 @@ impl StreamFilterFactory for ModuleFactory {
         let Some(attach) = self.core.table.worker_attach else {
             return Ok(());
         };
-        if handle.attached.swap(true, Ordering::Relaxed) {
-            return Ok(());
+        let before = handle.attached.load(Ordering::Relaxed);
+        if before == 0 {
+            let mut state = std::ptr::null_mut();
+            // SAFETY: the module's function and object, on the worker's thread.
+            let result = unsafe { attach(self.core.object.get(), handle.number(), &mut state) };
+            if result != OK {
+                return Err(self.core.fault(format!("worker_attach answered {result}")));
+            }
+            handle.state.store(state, Ordering::Relaxed);
         }
-        let mut state = std::ptr::null_mut();
-        // SAFETY: the module's function and object, on the worker's thread.
-        let result = unsafe { attach(self.core.object.get(), handle.number(), &mut state) };
-        if result != OK {
-            handle.attached.store(false, Ordering::Relaxed);
-            return Err(self.core.fault(format!("worker_attach answered {result}")));
-        }
-        handle.state.store(state, Ordering::Relaxed);
+        handle.attached.store(before + 1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -250,7 +253,9 @@ impl StreamFilterFactory for ModuleFactory {
         let Ok(handle) = self.worker(worker) else {
             return;
         };
-        if !handle.attached.swap(false, Ordering::Relaxed) {
+        let before = handle.attached.load(Ordering::Relaxed);
+        handle.attached.store(before.saturating_sub(1), Ordering::Relaxed);
+        if before != 1 {
             return;
         }
         let state = handle.state.swap(std::ptr::null_mut(), Ordering::Relaxed);

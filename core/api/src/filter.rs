@@ -263,13 +263,17 @@ pub trait StreamFilterFactory: Send + Sync + fmt::Debug {
         Err(FilterConfigError::new("", "no per_filter_config: this filter has no settings per route"))
     }
 
-    /// Called on a worker's thread before its first stream uses the factory.
+    /// Called on a worker's thread before a listener's streams use the factory
+    /// there. Once for each use: a new configuration attaches before the old
+    /// one detaches, and listeners may share a factory. What was refused is
+    /// not detached.
     fn attach_worker(&self, worker: WorkerIndex) -> Result<(), FilterFault> {
         let _ = worker;
         Ok(())
     }
 
-    /// Called on the worker's thread after its last stream was dropped.
+    /// Called on the worker's thread after the last stream of such a use was
+    /// dropped; others may go on.
     fn detach_worker(&self, worker: WorkerIndex) {
         let _ = worker;
     }

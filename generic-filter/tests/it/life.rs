@@ -67,6 +67,11 @@ fn everything_is_destroyed_exactly_once_and_in_order() {
     drop(filter);
     assert_eq!(factory.module().unwrap().streams, 0);
     factory.detach_worker(WorkerIndex(0));
+    assert_eq!(count("detached"), 0, "another use goes on");
+    let state_of_the_other = factory.create_filter(WorkerIndex(0));
+    drop(state_of_the_other.unwrap());
+    factory.detach_worker(WorkerIndex(0));
+    assert_eq!(count("detached"), 1);
     factory.detach_worker(WorkerIndex(0));
     let late = factory.create_filter(WorkerIndex(0)).err().unwrap();
     assert!(late.message.contains("has no state"));
@@ -77,8 +82,8 @@ fn everything_is_destroyed_exactly_once_and_in_order() {
     drop(routes);
     builder.settle();
     for (name, expected) in [
-        ("filters_made", 1),
-        ("filters_destroyed", 1),
+        ("filters_made", 2),
+        ("filters_destroyed", 2),
         ("completed", 1),
         ("attached", 1),
         ("detached", 1),
@@ -88,6 +93,43 @@ fn everything_is_destroyed_exactly_once_and_in_order() {
     ] {
         assert_eq!(count(name), expected, "{name}");
     }
+}
+
+/// A new view attaches before the old one detaches, as often as it likes.
+#[test]
+fn worker_states_are_counted_per_worker() {
+    let module = compile("hostile", &["-lpthread"]);
+    let (builder, env) = (generic_filter(), env(2));
+    let factory = builder.build(&spec(&module, "life"), &env).unwrap();
+    let counts = || (counted(&env, "attached"), counted(&env, "detached"));
+    let usable = |worker| factory.create_filter(WorkerIndex(worker)).is_ok();
+    for worker in [0, 1] {
+        factory.attach_worker(WorkerIndex(worker)).unwrap();
+    }
+    assert_eq!(counts(), (2, 0));
+    for _ in 0..3 {
+        factory.attach_worker(WorkerIndex(0)).unwrap();
+        factory.detach_worker(WorkerIndex(0));
+        assert!(usable(0));
+    }
+    assert_eq!(counts(), (2, 0));
+    factory.detach_worker(WorkerIndex(1));
+    assert_eq!((counts(), usable(0), usable(1)), ((2, 1), true, false));
+    factory.detach_worker(WorkerIndex(0));
+    assert_eq!((counts(), usable(0)), ((2, 2), false));
+    factory.attach_worker(WorkerIndex(0)).unwrap();
+    assert_eq!((counts(), usable(0)), ((3, 2), true));
+    factory.detach_worker(WorkerIndex(0));
+
+    // What was refused does not count, and may be asked for again.
+    let refused = builder.build(&spec(&module, "no-attach"), &env).unwrap();
+    for _ in 0..2 {
+        assert!(refused.attach_worker(WorkerIndex(0)).is_err());
+        assert!(refused.create_filter(WorkerIndex(0)).is_err());
+    }
+    refused.detach_worker(WorkerIndex(0));
+    assert!(refused.create_filter(WorkerIndex(0)).is_err());
+    assert_eq!(counts(), (3, 3));
 }
 
 #[test]

@@ -126,6 +126,28 @@ fn a_worker_that_did_not_attach_does_not_detach() {
     assert_eq!(log.with("detached"), ["other detached"]);
 }
 
+/// A factory that two configurations share is attached for each of them, the
+/// new one first: it must not lose what it has on the worker in between.
+#[test]
+fn a_shared_factory_is_attached_throughout() {
+    let (origin, reached, go) = slow_origin();
+    let setup = Setup::new(&[origin.address], vec![marked("shared")]);
+    let scripts = setup.scripts.clone();
+    let mut rig = setup.start();
+    let log = rig.log.clone();
+    let (mut busy, mut idle) = (rig.connect(), rig.connect());
+    busy.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
+    reached.recv_timeout(PATIENCE).unwrap();
+    rig.publish(Setup { scripts, ..Setup::logged(&log, &[origin.address], vec![]) });
+    log.wait_for("shared attached", 2);
+    assert_eq!(idle.get("/").header("x-generation"), Some("shared"));
+    assert_eq!(log.with("shared detached"), Vec::<String>::new());
+    go.send(()).unwrap();
+    assert_eq!(busy.response().header("x-generation"), Some("shared"));
+    log.wait_for("shared detached", 1);
+    assert_eq!(busy.get("/").header("x-generation"), Some("shared"));
+}
+
 #[test]
 fn every_worker_attaches_and_detaches_once() {
     let origin = Origin::hello();

@@ -168,20 +168,17 @@ impl StreamFilterFactory for Factory {
         if self.0.refuses_workers {
             return Err(FilterFault::new("no"));
         }
-        let mut attached = self.0.attached.lock().unwrap();
-        if attached.contains(&worker.0) {
-            self.0.log.push(format!("VIOLATION {} attached twice", self.0.name));
-        }
-        attached.push(worker.0);
+        self.0.attached.lock().unwrap().push(worker.0);
+        self.0.log.push(format!("{} attached", self.0.name));
         Ok(())
     }
 
     fn detach_worker(&self, worker: WorkerIndex) {
         let mut attached = self.0.attached.lock().unwrap();
-        let before = attached.len();
-        attached.retain(|&index| index != worker.0);
+        let place = attached.iter().position(|&index| index == worker.0);
+        place.map(|place| attached.swap_remove(place));
         // Only meaningful where a rig has one worker, as all but a few have.
-        if attached.len() + 1 != before || (attached.is_empty() && self.0.live() > 0) {
+        if place.is_none() || (attached.is_empty() && self.0.live() > 0) {
             self.0.log.push(format!("VIOLATION {} detached out of turn", self.0.name));
         }
         drop(attached);
