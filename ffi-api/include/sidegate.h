@@ -444,7 +444,9 @@ typedef struct sidegate_filter_table_v1 {
     /* The response trailers, if there are any. */
     sidegate_hook_fn on_response_trailers;
 
-    /* After a resume, in place of the hook that returned STATUS_PENDING. */
+    /* After a resume, in place of the hook that returned STATUS_PENDING. It may
+     * be returned again, for a new handle: the time for a resume counts from
+     * the first, and 10,000 resumes of one hook are the most. */
     sidegate_hook_fn on_resume;
 
     /* The stream has ended: once, before destroy, also while pending; not

@@ -7,6 +7,9 @@
  *   reply    as later; on_resume replies 202 "resumed"
  *   again    as later; on_resume waits a second time
  *   stale    resumed by the thread only after the stream's end
+ *   self     each hook resumes itself and waits, x-times times; without end if
+ *            there is no such header
+ *   poll     resumed by the thread every 0.3 s, and waits again without end
  *
  * What went on gets x-resumed: <times> on its way upstream. Counters
  * `resume_ok`, `resume_already` and `resume_gone` tell what the host answered.
@@ -15,18 +18,20 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include "sidegate.h"
 
 SIDEGATE_MODULE_RECORD("resume", "1.0.0")
 
 #define S(text) sidegate_str(text)
 
-enum mode { PASS, LATER, EARLY, TWICE, REPLY, AGAIN, STALE };
+enum mode { PASS, LATER, EARLY, TWICE, REPLY, AGAIN, STALE, SELF, POLL };
 
 struct job {
     struct job *next;
     sidegate_resume *resume;
     int times;
+    long pause_ns;
 };
 
 struct factory {
@@ -41,6 +46,7 @@ struct filter {
     struct factory *factory;
     enum mode mode;
     int resumed;
+    int wanted;
     /* Handed to the thread at the stream's end. */
     struct job *stale;
 };
@@ -67,6 +73,10 @@ static void *work(void *object) {
         }
         factory->jobs = job->next;
         pthread_mutex_unlock(&factory->lock);
+        if (job->pause_ns) {
+            struct timespec pause = {0, job->pause_ns};
+            nanosleep(&pause, NULL);
+        }
         while (job->times-- > 0) resume(job->resume);
         host->resume_release(job->resume);
         free(job);
@@ -85,7 +95,8 @@ static void give(struct factory *factory, struct job *job) {
 }
 
 static enum mode wanted(sidegate_stream *stream) {
-    static const char *const names[] = {"", "later", "early", "twice", "reply", "again", "stale"};
+    static const char *const names[] = {"",      "later", "early", "twice", "reply",
+                                        "again", "stale", "self",  "poll"};
     sidegate_slice value;
     size_t i;
     if (host->header_get(stream, SIDEGATE_MAP_REQUEST, S("x-wait"), &value) != SIDEGATE_OK) return PASS;
@@ -94,17 +105,26 @@ static enum mode wanted(sidegate_stream *stream) {
     return PASS;
 }
 
+static int times(sidegate_stream *stream) {
+    sidegate_slice value;
+    char text[12] = "";
+    if (host->header_get(stream, SIDEGATE_MAP_REQUEST, S("x-times"), &value) != SIDEGATE_OK) return -1;
+    memcpy(text, value.ptr, value.len < sizeof text ? value.len : sizeof text - 1);
+    return atoi(text);
+}
+
 static uint32_t wait_for_thread(struct filter *filter, sidegate_stream *stream) {
     struct job *job = malloc(sizeof *job);
     if (!job) return SIDEGATE_STATUS_FAULT;
     job->times = filter->mode == TWICE ? 2 : 1;
+    job->pause_ns = filter->mode == POLL ? 300 * 1000 * 1000L : 0;
     if (host->resume_handle(stream, &job->resume) != SIDEGATE_OK) {
         free(job);
         return SIDEGATE_STATUS_FAULT;
     }
     if (filter->mode == STALE) {
         filter->stale = job;
-    } else if (filter->mode == EARLY) {
+    } else if (filter->mode == EARLY || filter->mode == SELF) {
         resume(job->resume);
         host->resume_release(job->resume);
         free(job);
@@ -117,6 +137,7 @@ static uint32_t wait_for_thread(struct filter *filter, sidegate_stream *stream) 
 static uint32_t on_request_headers(void *object, const sidegate_hook_v1 *hook) {
     struct filter *filter = object;
     filter->mode = wanted(hook->stream);
+    filter->wanted = times(hook->stream);
     return filter->mode == PASS ? SIDEGATE_STATUS_CONTINUE : wait_for_thread(filter, hook->stream);
 }
 
@@ -124,6 +145,8 @@ static uint32_t on_resume(void *object, const sidegate_hook_v1 *hook) {
     struct filter *filter = object;
     char times[12];
     filter->resumed++;
+    if (filter->mode == POLL) return wait_for_thread(filter, hook->stream);
+    if (filter->mode == SELF && filter->resumed != filter->wanted) return wait_for_thread(filter, hook->stream);
     if (filter->mode == REPLY) return sidegate_reply_text(host, hook->stream, 202, "resumed");
     if (filter->mode == AGAIN && filter->resumed == 1) return wait_for_thread(filter, hook->stream);
     snprintf(times, sizeof times, "%d", filter->resumed);

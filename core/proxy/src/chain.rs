@@ -163,9 +163,9 @@ impl FilterChain {
     }
 
     /// A filter that stayed `Pending` for too long: a fault.
-    pub(crate) fn expire(&mut self, index: usize, env: &CallEnv<'_>) -> FaultPolicy {
+    pub(crate) fn expire(&mut self, index: usize, fault: FilterFault, env: &CallEnv<'_>) -> FaultPolicy {
         let Some(entry) = env.listener.config.filters.get(index) else { return FaultPolicy::Reply500 };
-        report(entry, &FilterFault::new("was pending for longer than filter_pending allows"));
+        report(entry, &fault);
         let Some(slot) = self.slots.get_mut(index) else { return entry.on_fault };
         discard(slot.filter.take(), entry);
         if slot.changed_body && entry.on_fault == FaultPolicy::Pass { FaultPolicy::Reset } else { entry.on_fault }

@@ -120,7 +120,8 @@ pub struct Timeouts {
     pub response: Option<Duration>,
     /// Between two bytes of a tunnel, in whichever direction.
     pub tunnel_idle: Option<Duration>,
-    /// How long a filter may stay `Pending` before that is a fault.
+    /// How long a hook may be `Pending`, however often it is resumed, before
+    /// that is a fault.
     pub filter_pending: Duration,
 }
 

@@ -11,6 +11,7 @@ use crate::body_pass::Hold;
 use crate::chain::{CallEnv, Hook, Verdict};
 use crate::halt::Halt;
 use crate::stream::Stream;
+use crate::wait::Wait;
 
 /// Where a request goes on after a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,6 +241,7 @@ impl Stream<'_> {
     /// Calls one hook and waits for as long as it is pending.
     pub(crate) async fn hook(&mut self, index: usize, hook: Hook) -> Result<Step, Halt> {
         let mut hook = hook;
+        let mut wait = Wait::default();
         loop {
             let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
             match self.chain.call(index, hook, self.state, &env) {
@@ -252,15 +254,14 @@ impl Stream<'_> {
                     return Err(Halt::Cut(ResetBy::Filter, ResponseFlags::FILTER_TERMINATED, "filter_terminated"));
                 }
                 Verdict::Fault(policy) => return self.fault(policy),
-                Verdict::Pending => {
-                    if self.resumed().await? {
-                        hook = hook.resumed();
-                        continue;
+                Verdict::Pending => match self.wait(&mut wait).await? {
+                    Ok(()) => hook = hook.resumed(),
+                    Err(overdue) => {
+                        let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
+                        let policy = self.chain.expire(index, overdue.into(), &env);
+                        return self.fault(policy);
                     }
-                    let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
-                    let policy = self.chain.expire(index, &env);
-                    return self.fault(policy);
-                }
+                },
             }
         }
     }
@@ -275,35 +276,5 @@ impl Stream<'_> {
             }
             FaultPolicy::Reset => Err(Halt::Cut(ResetBy::Filter, ResponseFlags::FILTER_FAULT, "filter_fault")),
         }
-    }
-
-    /// Waits for a resume or for the time that the filter named; false if the
-    /// time for a resume is up. Ends when the client goes
-    /// away: nobody needs to wait for it then.
-    async fn resumed(&mut self) -> Result<bool, Halt> {
-        let wake_after = self.state.wake_after.take();
-        let of_listener = self.listener.config.timeouts.filter_pending;
-        self.timers.filter.set(Some(wake_after.unwrap_or(of_listener)));
-        let mut by_handle = false;
-        let resumed = poll_fn(|cx| {
-            if self.state.resume.as_ref().is_some_and(|slot| slot.poll_resumed(cx)) {
-                by_handle = true;
-                return Poll::Ready(Ok(true));
-            }
-            if let Poll::Ready(gone) = self.poll_client_gone(cx) {
-                return Poll::Ready(Err(gone));
-            }
-            self.timers.filter.poll(cx).map(|()| Ok(wake_after.is_some()))
-        })
-        .await;
-        self.timers.filter.set(None);
-        if !by_handle
-            && let Some(slot) = &self.state.resume
-            && slot.disarm()
-        {
-            // It came at the last moment and was told that the stream goes on.
-            return resumed.map(|_| true);
-        }
-        resumed
     }
 }

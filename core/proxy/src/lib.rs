@@ -41,6 +41,7 @@ mod target;
 mod tunnel;
 mod upload;
 mod view;
+mod wait;
 
 pub use config::{
     FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,

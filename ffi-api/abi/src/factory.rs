@@ -155,7 +155,9 @@ pub struct FilterTable {
     pub on_response_body: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Response trailers.
     pub on_response_trailers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
-    /// After a resume, in place of the hook that returned `PENDING`.
+    /// After a resume, in place of the hook that returned `PENDING`. It may be
+    /// returned again, for a new handle: the time for a resume counts from the
+    /// first, and 10,000 resumes of one hook are the most.
     pub on_resume: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// The stream has ended; once, before `destroy`; not after a fault.
     pub on_complete:

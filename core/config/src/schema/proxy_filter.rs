@@ -113,7 +113,7 @@ pub(crate) static TIMEOUTS: Object = Object::new(
             "filter_pending",
             Shape::PositiveDuration,
             "15s",
-            "How long a filter may stay pending; then a fault. Above zero.",
+            "How long a hook may be pending, however often it is resumed; then a fault. Above zero.",
         ),
     ],
 );

@@ -1,8 +1,8 @@
 //! Filters that wait, and who wakes them.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sidegate_api::{
@@ -219,6 +219,112 @@ fn a_filter_may_wait_again_and_old_handles_are_stale() {
     }
     assert_eq!(client.response().body, "hello");
     assert_eq!(rig.log.with("a resume").len(), 3);
+}
+
+/// A filter that resumes itself in each hook, and says when it has enough.
+fn restless(enough: impl Fn(u32) -> bool + Send + Sync + 'static) -> Script {
+    let resumes = AtomicU32::new(0);
+    Script::new("a").phases(&[ReceiverPhase::BeforeRoute]).hook(move |at, cx| {
+        if at == At::Resume && enough(resumes.fetch_add(1, Ordering::SeqCst) + 1) {
+            return Status::Continue;
+        }
+        assert_eq!(cx.resume_handle().resume(), ResumeOutcome::Resumed);
+        Status::Pending
+    })
+}
+
+#[test]
+fn a_wait_has_so_many_resumes() {
+    let origin = Origin::hello();
+    for (resumes, status) in [(10_000, 200), (10_001, 500)] {
+        let rig = Rig::new(&[origin.address], vec![restless(move |count| count == resumes)]);
+        assert_eq!(rig.connect().get("/").status(), status, "{resumes}");
+        rig.log.wait_for("a drop", 1);
+        assert_eq!((rig.log.with("a resume").len(), rig.faults("a")), (10_000, u64::from(status == 500)));
+    }
+}
+
+/// The resumed one is asked again only after others had their turn.
+#[test]
+fn a_filter_that_resumes_itself_lets_others_on() {
+    let origin = Origin::hello();
+    let served = Arc::new(AtomicBool::new(false));
+    let (sent, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let other = served.clone();
+    let neighbour = Script::new("b").phases(&[ReceiverPhase::BeforeRoute]).hook(move |_, cx| {
+        match cx.stream().request.path() {
+            "/first" => {}
+            "/neighbour" => other.store(true, Ordering::SeqCst),
+            // The neighbour's request waits in its socket from here on.
+            _ => gate.lock().unwrap().recv().unwrap(),
+        }
+        Status::Continue
+    });
+    let script = Script::new("a").phases(&[ReceiverPhase::BeforeRoute]).hook(move |_, cx| {
+        if cx.stream().request.path() != "/" || served.load(Ordering::SeqCst) {
+            return Status::Continue;
+        }
+        assert_eq!(cx.resume_handle().resume(), ResumeOutcome::Resumed);
+        Status::Pending
+    });
+    let rig = Rig::new(&[origin.address], vec![neighbour, script]);
+    let (mut busy, mut idle) = (rig.connect(), rig.connect());
+    assert_eq!(idle.get("/first").status(), 200);
+    rig.log.wait_for("a complete", 1);
+    busy.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    idle.send("GET /neighbour HTTP/1.1\r\nhost: a\r\n\r\n");
+    sent.send(()).unwrap();
+    assert_eq!(busy.response().status(), 200);
+    assert_eq!(idle.response().status(), 200);
+    assert_eq!(rig.faults("a"), 0);
+}
+
+#[test]
+fn resumes_do_not_begin_the_pending_time_anew() {
+    let origin = Origin::hello();
+    let (sender, handles) = channel();
+    let sender = Mutex::new(sender);
+    let script = Script::new("a").phases(&[ReceiverPhase::BeforeRoute]).hook(move |_, cx| {
+        sender.lock().unwrap().send(cx.resume_handle()).unwrap();
+        Status::Pending
+    });
+    let mut setup = Setup::new(&[origin.address], vec![script]);
+    setup.timeouts.filter_pending = Duration::from_millis(300);
+    let rig = setup.start();
+    let mut client = rig.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let poll = std::thread::spawn(move || {
+        // Ends with the filter, which holds the other end.
+        while let Ok(handle) = handles.recv_timeout(PATIENCE) {
+            std::thread::sleep(Duration::from_millis(60));
+            if handle.resume() == ResumeOutcome::Gone {
+                return;
+            }
+        }
+    });
+    assert_eq!(client.response().status(), 500);
+    assert_eq!(rig.faults("a"), 1);
+    poll.join().unwrap();
+}
+
+/// A delay that the filter asks for is no part of that time.
+#[test]
+fn delays_of_a_filters_own_do_not_count_as_pending() {
+    let origin = Origin::hello();
+    let left = AtomicU32::new(5);
+    let script = Script::new("a").phases(&[ReceiverPhase::BeforeRoute]).hook(move |_, cx| {
+        if left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Status::Continue;
+        }
+        cx.wake_after(Duration::from_millis(60));
+        Status::Pending
+    });
+    let mut setup = Setup::new(&[origin.address], vec![script]);
+    setup.timeouts.filter_pending = Duration::from_millis(100);
+    let rig = setup.start();
+    assert_eq!(rig.connect().get("/").body, "hello");
+    assert_eq!(rig.log.with("a resume").len(), 5);
 }
 
 #[test]

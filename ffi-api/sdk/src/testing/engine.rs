@@ -3,18 +3,20 @@
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sidegate_abi as abi;
 
 use super::outcome::{Call, Outcome, Request, Response, Source};
-use super::state::{fields, open, texts, Access, StreamState};
+use super::state::{fields, open, texts, Access, NotResumed, StreamState};
 use super::stream::TestStream;
 use super::TestHost;
 use crate::Phase;
 
 const PHASES: [u32; 3] = [abi::PHASE_BEFORE_ROUTE, abi::PHASE_AFTER_ROUTE, abi::PHASE_AFTER_CHOOSE_HOST];
 const MAX_PASSES: usize = 10;
+/// Resumes of one hook, as the proxy has it.
+const MAX_RESUMES: u32 = 10_000;
 
 /// Why a stream does not go on.
 enum End {
@@ -320,6 +322,8 @@ impl Engine<'_> {
     /// Calls a hook, and `on_resume` as long as it is pending.
     fn call(&mut self, name: &'static str, hook: Option<abi::HookFn>, phase: u32, flags: u32) -> Result<u32, End> {
         let mut status = self.call_once(name, hook, phase, flags);
+        let first = Instant::now();
+        let mut resumes = 0;
         while status == abi::STATUS_PENDING {
             let Some(slot) = self.state().resume.take() else {
                 return Err(self.fault("pending without a resume handle"));
@@ -328,10 +332,20 @@ impl Engine<'_> {
                 slot.close();
                 return Err(End::Closed(abi::RESET_DOWNSTREAM));
             }
-            if let Err(reason) = slot.wait(self.pending_timeout) {
+            if resumes == MAX_RESUMES {
                 slot.close();
+                return Err(self.fault(&format!("still pending after {MAX_RESUMES} resumes")));
+            }
+            let left = self.pending_timeout.saturating_sub(first.elapsed());
+            if let Err(reason) = slot.wait(left) {
+                slot.close();
+                let reason = match reason {
+                    NotResumed::TimeIsUp => format!("pending for longer than {:?}", self.pending_timeout),
+                    NotResumed::NobodyCan => "pending, but no resume handle is left".to_owned(),
+                };
                 return Err(self.fault(&reason));
             }
+            resumes += 1;
             // SAFETY: the SDK's table.
             let on_resume = unsafe { (*self.host.filter_table).on_resume };
             status = self.call_once("on_resume", on_resume, phase, flags);

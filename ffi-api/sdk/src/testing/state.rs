@@ -189,6 +189,13 @@ enum Wait {
     Over,
 }
 
+/// Why a wait did not end.
+pub(super) enum NotResumed {
+    /// No handle is left.
+    NobodyCan,
+    TimeIsUp,
+}
+
 impl ResumeSlot {
     pub(super) fn resume(&self) -> u32 {
         let mut state = lock(&self.state);
@@ -221,7 +228,7 @@ impl ResumeSlot {
     }
 
     /// Waits for a resume and takes it.
-    pub(super) fn wait(&self, at_most: Duration) -> Result<(), String> {
+    pub(super) fn wait(&self, at_most: Duration) -> Result<(), NotResumed> {
         let until = Instant::now() + at_most;
         let mut state = lock(&self.state);
         loop {
@@ -230,11 +237,11 @@ impl ResumeSlot {
                 return Ok(());
             }
             if state.handles == 0 {
-                return Err("pending, but no resume handle is left".to_owned());
+                return Err(NotResumed::NobodyCan);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(format!("pending for longer than {at_most:?}"));
+                return Err(NotResumed::TimeIsUp);
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }

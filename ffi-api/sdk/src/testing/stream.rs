@@ -133,8 +133,8 @@ impl<'h> TestStream<'h> {
         self
     }
 
-    /// How long a pending hook may wait to be resumed; 15 s by default, as in
-    /// the proxy.
+    /// How long a hook may be pending in all, however often it is resumed;
+    /// 15 s by default, as in the proxy.
     pub fn pending_timeout(mut self, timeout: Duration) -> Self {
         self.pending_timeout = timeout;
         self

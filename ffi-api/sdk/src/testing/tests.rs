@@ -117,7 +117,7 @@ impl Filter for ProbeFilter<'_> {
             ("rechoose", Phase::AfterChooseHost) if self.passes < 4 => Ok(Status::RechooseHost),
             ("rechoose for ever", Phase::AfterChooseHost) => Ok(Status::RechooseHost),
             ("rechoose early", _) => Ok(Status::RechooseHost),
-            ("resume early", Phase::BeforeRoute) => {
+            ("resume early" | "resume again at once" | "resume again later", Phase::BeforeRoute) => {
                 let handle = cx.resume_handle()?;
                 assert_eq!(handle.resume(), Ok(()));
                 assert_eq!(handle.clone().resume(), Err(HostError::Already));
@@ -179,6 +179,19 @@ impl Filter for ProbeFilter<'_> {
     }
 
     fn on_resume(&mut self, cx: &mut Resumed<'_>) -> HookResult {
+        if self.factory.config.act.starts_with("resume again") {
+            let handle = cx.resume_handle()?;
+            match self.factory.config.act.as_str() {
+                "resume again at once" => assert_eq!(handle.resume(), Ok(())),
+                _ => {
+                    std::thread::spawn(move || {
+                        std::thread::sleep(std::time::Duration::from_millis(20));
+                        handle.resume()
+                    });
+                }
+            }
+            return Ok(Status::Pending);
+        }
         cx.request_mut().set("x-resumed", "1")?;
         Ok(Status::Continue)
     }
@@ -281,6 +294,17 @@ fn pending_waits_for_a_resume() {
     }
     let forgotten = probe("forget").request("GET", "/", &[]).run();
     assert_eq!(forgotten.fault.as_deref(), Some("pending, but no resume handle is left"));
+}
+
+#[test]
+fn a_wait_has_an_end_however_often_it_is_resumed() {
+    let host = probe("resume again at once");
+    let outcome = host.request("GET", "/", &[]).run();
+    assert_eq!(outcome.fault.as_deref(), Some("still pending after 10000 resumes"));
+    assert_eq!(outcome.hooks().iter().filter(|hook| **hook == "on_resume").count(), 10_000);
+    let host = probe("resume again later");
+    let outcome = host.request("GET", "/", &[]).pending_timeout(std::time::Duration::from_millis(200)).run();
+    assert_eq!(outcome.fault.as_deref(), Some("pending for longer than 200ms"));
 }
 
 #[test]

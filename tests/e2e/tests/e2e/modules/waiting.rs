@@ -1,7 +1,7 @@
 //! Filters that wait and are resumed from a thread of the module.
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Signal, until};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, ProxyOptions, Signal, until};
 
 use super::{Module, counter};
 
@@ -75,6 +75,48 @@ fn many_streams_wait_at_once() {
         }
         for (index, client) in clients.iter_mut().enumerate() {
             assert_eq!(client.response().json()["target"], format!("/{index}"));
+        }
+    }
+}
+
+/// 10,000 resumes of one wait are borne; after that, and after the pending
+/// time, however often it was resumed meanwhile, the filter has a fault.
+#[test]
+fn a_filter_cannot_wait_for_ever_by_being_resumed() {
+    let module = Module::compile("resume");
+    let origin = Origin::echo();
+    let proxy = proxy(&origin, &module);
+    assert_eq!(proxy.get_with("/", "X-Wait: self\r\nX-Times: 10000\r\n").status(), 200);
+    assert_eq!(origin.last().head.get("x-resumed"), Some("10000"));
+    for wait in ["self", "poll"] {
+        assert_eq!(proxy.get_with("/", &format!("X-Wait: {wait}\r\n")).status(), 500, "{wait}");
+    }
+    assert_eq!((proxy.get("/").status(), origin.count()), (200, 2));
+    let log = proxy.logs();
+    assert!(log.contains("was still pending after 10000 resumes"), "{log}");
+    assert!(log.contains("was pending for longer than filter_pending allows"), "{log}");
+}
+
+#[test]
+fn filters_that_resume_themselves_do_not_take_the_worker() {
+    let module = Module::compile("resume");
+    let origin = Origin::echo();
+    let config = ConfigBuilder::to(origin.address()).filter(module.entry("", &json!({})));
+    let proxy = Proxy::start_with(&config, &ProxyOptions { workers: Some(1), ..ProxyOptions::default() });
+    let mut restless: Vec<_> = (0..8).map(|_| proxy.connect()).collect();
+    let mut neighbour = proxy.connect();
+    for round in 0..5 {
+        for client in &mut restless {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Wait: self\r\n\r\n");
+        }
+        for request in 0..20 {
+            assert_eq!(
+                neighbour.send(format!("GET /{round}/{request} HTTP/1.1\r\nHost: a\r\n\r\n")).response().status(),
+                200
+            );
+        }
+        for client in &mut restless {
+            assert_eq!(client.response().status(), 500);
         }
     }
 }
