@@ -32,6 +32,8 @@ pub struct Inspection {
     pub optional_symbols: Vec<&'static str>,
     /// Why it could not be unloaded; empty if it could.
     pub not_reloadable: Vec<String>,
+    /// Functions it imports that make, replace or end processes.
+    pub process_calls: Vec<String>,
     /// Whether it would be loaded.
     pub verdict: Verdict,
 }
@@ -85,6 +87,7 @@ pub fn inspect_with(path: &Path, policy: &Policy) -> Inspection {
         run_paths: facts.run_paths,
         optional_symbols: facts.optional_symbols,
         not_reloadable: facts.not_reloadable,
+        process_calls: facts.process_calls,
         verdict,
     }
 }
@@ -122,6 +125,9 @@ impl fmt::Display for Inspection {
         if !self.sha256.is_empty() {
             writeln!(f, "needs           {}", list(&self.needed))?;
             writeln!(f, "versions        {}", list(&self.versions))?;
+        }
+        if !self.process_calls.is_empty() {
+            writeln!(f, "process calls   {}", list(&self.process_calls))?;
         }
         if !self.run_paths.is_empty() {
             writeln!(f, "run path        {}", list(&self.run_paths))?;

@@ -1,5 +1,7 @@
 //! What an operator permits modules.
 
+use crate::refusal::Reason;
+
 /// Whether something that is refused by default is permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rule {
@@ -22,6 +24,17 @@ pub struct Policy {
     pub foreign_libraries: Rule,
     /// `DT_RPATH` and `DT_RUNPATH`.
     pub run_path: Rule,
+    /// `PT_GNU_STACK` that is executable or not there: with glibc, loading the
+    /// module makes the stacks of the whole process executable.
+    pub executable_stack: Rule,
+    /// Segments that are writable and executable.
+    pub writable_code: Rule,
+    /// Segments of which one is mapped over another.
+    pub overlapping_segments: Rule,
+    /// `DT_TEXTREL`: code that the loader writes to.
+    pub text_relocations: Rule,
+    /// Modules without a pinned digest in folders that everybody may write to.
+    pub writable_directory: Rule,
 }
 
 impl Default for Policy {
@@ -31,6 +44,25 @@ impl Default for Policy {
             panic_abort: Rule::Refuse,
             foreign_libraries: Rule::Refuse,
             run_path: Rule::Refuse,
+            executable_stack: Rule::Refuse,
+            writable_code: Rule::Refuse,
+            overlapping_segments: Rule::Refuse,
+            text_relocations: Rule::Refuse,
+            writable_directory: Rule::Refuse,
         }
+    }
+}
+
+impl Policy {
+    /// Whether a file with this peculiarity may be loaded all the same.
+    pub(crate) fn permits(&self, hazard: &Reason) -> bool {
+        let rule = match hazard {
+            Reason::ExecutableStack { .. } => self.executable_stack,
+            Reason::WritableCode { .. } => self.writable_code,
+            Reason::OverlappingSegments { .. } => self.overlapping_segments,
+            Reason::TextRelocations => self.text_relocations,
+            _ => Rule::Refuse,
+        };
+        rule == Rule::Permit
     }
 }

@@ -42,6 +42,11 @@ pub enum Reason {
     BadOwner { owner: u32, process: u32 },
     #[error("expected a file that only its owner and group can write, found mode {mode:04o} (world-writable)")]
     WorldWritable { mode: u32 },
+    #[error(
+        "expected a module that is pinned by sha256, or folders that are sticky, mounted read-only or not writable by \
+         everybody, found {folder} with mode {mode:04o}"
+    )]
+    WritableDirectory { folder: String, mode: u32 },
     #[error("expected at most {limit} bytes, found {found}")]
     TooLarge { limit: u64, found: u64 },
     #[error("it could not be copied into memory: {error}")]
@@ -61,6 +66,21 @@ pub enum Reason {
     Truncated { what: &'static str, needs: u64, has: u64 },
     #[error("expected a well-formed ELF file, but {what}")]
     Malformed { what: &'static str },
+    #[error("expected a file that can be read in one way only, but {what}")]
+    Ambiguous { what: String },
+    #[error("expected a stack that is not executable, found {found}")]
+    ExecutableStack { found: &'static str },
+    #[error("expected no memory that is both writable and executable, found a segment at {address:#x} that is")]
+    WritableCode { address: u64 },
+    #[error("expected segments on pages of their own, found those at {first:#x} and {second:#x} on one page")]
+    OverlappingSegments { first: u64, second: u64 },
+    #[error("expected code that the loader need not change, found text relocations (DT_TEXTREL; build with -fPIC)")]
+    TextRelocations,
+    #[error(
+        "expected a module that speaks the module ABI, found a Go plugin (-buildmode=plugin), which only a Go program \
+         of the same build can load: rewrite the filter against the module ABI"
+    )]
+    GoPlugin,
 
     #[error("expected the exported {expected} `{symbol}`, found {found}")]
     SymbolMissing { symbol: &'static str, expected: &'static str, found: &'static str },
@@ -121,6 +141,7 @@ impl Reason {
             Reason::NotRegularFile { .. } => "not_regular_file",
             Reason::BadOwner { .. } => "bad_owner",
             Reason::WorldWritable { .. } => "world_writable",
+            Reason::WritableDirectory { .. } => "writable_directory",
             Reason::TooLarge { .. } => "too_large",
             Reason::CopyFailed { .. } => "copy_failed",
             Reason::HashMismatch { .. } => "hash_mismatch",
@@ -130,6 +151,12 @@ impl Reason {
             Reason::WrongType { .. } => "wrong_type",
             Reason::Truncated { .. } => "truncated",
             Reason::Malformed { .. } => "malformed",
+            Reason::Ambiguous { .. } => "ambiguous",
+            Reason::ExecutableStack { .. } => "executable_stack",
+            Reason::WritableCode { .. } => "writable_code",
+            Reason::OverlappingSegments { .. } => "overlapping_segments",
+            Reason::TextRelocations => "text_relocations",
+            Reason::GoPlugin => "go_plugin",
             Reason::SymbolMissing { .. } => "symbol_missing",
             Reason::RecordNotInFile { .. } => "record_not_in_file",
             Reason::RecordTooSmall { .. } => "record_too_small",

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sidegate_api::{MetricError, Metrics, Registry};
-use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode};
-use sidegate_generic_filter::{GenericFilter, Policy};
+use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance};
+use sidegate_generic_filter::{GenericFilter, Policy, Rule};
 use sidegate_net::ListenerConfig;
 use sidegate_proxy::ProxySnapshot;
 use sidegate_telemetry::{DownstreamStats, LogError, LogSinks};
@@ -44,7 +44,7 @@ pub(crate) fn load(path: &Path, workers: Option<NonZeroUsize>, mode: LoadMode) -
     let file = ConfigFile::read(path).map_err(ComposeError::Config)?;
     let workers = workers.or_else(|| file.workers()).map_or_else(cores, NonZeroUsize::get);
     let metrics = Metrics::new(workers);
-    let modules = Arc::new(GenericFilter::new(Policy::default()).map_err(ComposeError::ModuleControl)?);
+    let modules = Arc::new(GenericFilter::new(policy(&file.module_allowances())).map_err(ComposeError::ModuleControl)?);
     let mut registry = built_in_filters();
     registry.modules(modules.clone());
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
@@ -80,6 +80,25 @@ pub(crate) fn snapshot(
     let clusters = clusters.into_iter().map(|cluster| Cluster::new(cluster, hosts).map(Arc::new));
     let clusters = clusters.collect::<Result<_, ClusterError>>()?;
     Ok((configs, Arc::new(ProxySnapshot { listeners: proxies, clusters })))
+}
+
+/// What modules are permitted.
+fn policy(allowances: &[ModuleAllowance]) -> Policy {
+    let mut policy = Policy::default();
+    for allowance in allowances {
+        let rule = match allowance {
+            ModuleAllowance::ExecutableStack => &mut policy.executable_stack,
+            ModuleAllowance::ForeignLibraries => &mut policy.foreign_libraries,
+            ModuleAllowance::OverlappingSegments => &mut policy.overlapping_segments,
+            ModuleAllowance::PanicAbort => &mut policy.panic_abort,
+            ModuleAllowance::RunPath => &mut policy.run_path,
+            ModuleAllowance::TextRelocations => &mut policy.text_relocations,
+            ModuleAllowance::WritableCode => &mut policy.writable_code,
+            ModuleAllowance::WritableDirectory => &mut policy.writable_directory,
+        };
+        *rule = Rule::Permit;
+    }
+    policy
 }
 
 /// Cores this process may use: the smaller of affinity mask and cgroup quota.

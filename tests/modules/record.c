@@ -45,6 +45,11 @@ void nobody_defines_that(void);
 #include <math.h>
 volatile double input = 2.0;
 #endif
+#ifdef CALL_PROCESSES
+#include <spawn.h>
+#include <stdlib.h>
+#include <unistd.h>
+#endif
 #ifdef STATIC_TLS
 __thread int here __attribute__((tls_model("initial-exec")));
 #endif
@@ -76,6 +81,12 @@ static uint32_t go_on(void *filter, const sidegate_hook_v1 *hook) {
 #endif
 #ifdef STATIC_TLS
     here++;
+#endif
+#ifdef CALL_PROCESSES
+    char *const none[] = {0};
+    if (fork() == 0) execv("", none);
+    if (posix_spawn(0, "", 0, 0, none, none) || system("")) _exit(1);
+    exit(1);
 #endif
     return SIDEGATE_STATUS_CONTINUE;
 }

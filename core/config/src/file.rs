@@ -11,7 +11,7 @@ use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
 use crate::include::{Files, include};
 use crate::reader::Cursor;
-use crate::resolve::{Config, LoadMode, resolve};
+use crate::resolve::{Config, LoadMode, ModuleAllowance, allowances, resolve};
 use crate::schema;
 
 /// What loading needs besides the file.
@@ -84,6 +84,13 @@ impl ConfigFile {
         let mut top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP)?;
         let server = top.get("servers")?.array()?.into_iter().next()?;
         crate::resolve::processor(&server.object(&schema::SERVER)?.get("processor")?)
+    }
+
+    /// `modules.allow`; mistakes in it are left for [`resolve`](Self::resolve).
+    pub fn module_allowances(&self) -> Vec<ModuleAllowance> {
+        let report = Report::new("");
+        let modules = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP);
+        modules.and_then(|mut top| top.get("modules")).map(|cursor| allowances(&cursor)).unwrap_or_default()
     }
 
     /// Checks everything and builds what `mode` says.

@@ -33,7 +33,9 @@ mod schema;
 pub use diagnostic::{ConfigErrors, Diagnostic, kind};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
-pub use resolve::{AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink};
+pub use resolve::{
+    AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance,
+};
 pub use schema::{json_schema, reference};
 pub use sidegate_api::duration::{DurationError, parse_duration};
 

@@ -3,40 +3,34 @@
 //! the same facts. Any bytes are safe input.
 
 mod dynamic;
+mod relocations;
+mod segments;
 mod symbols;
 mod view;
 
 pub(crate) use dynamic::Dynamic;
-pub(crate) use symbols::{Binding, Kind, Requirement, Symbol, requirements, symbols};
+pub(crate) use relocations::Relocations;
+pub(crate) use symbols::{Binding, Kind, Requirement, Symbol, SymbolTable, requirements};
 pub(crate) use view::View;
 
 use crate::refusal::Reason;
+use segments::Segments;
 
 /// `e_machine` of this host.
 pub(crate) const HOST_MACHINE: u16 = if cfg!(target_arch = "aarch64") { EM_AARCH64 } else { EM_X86_64 };
 const EM_X86_64: u16 = 62;
 const EM_AARCH64: u16 = 183;
 const HEADER_LEN: u64 = 64;
-const PROGRAM_HEADER_LEN: u64 = 56;
 const SECTION_HEADER_LEN: u64 = 64;
-const PT_LOAD: u32 = 1;
-const PT_DYNAMIC: u32 = 2;
 const SHT_NOBITS: u32 = 8;
 
-/// A shared object whose parts all lie inside the file.
+/// A shared object whose parts all lie inside the file, and that offers one
+/// view of itself only.
 #[derive(Debug)]
 pub(crate) struct Elf<'a> {
-    pub(crate) view: View<'a>,
-    segments: Vec<Segment>,
+    view: View<'a>,
+    segments: Segments,
     pub(crate) dynamic: Dynamic,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    kind: u32,
-    offset: u64,
-    address: u64,
-    file_len: u64,
 }
 
 impl<'a> Elf<'a> {
@@ -53,40 +47,44 @@ impl<'a> Elf<'a> {
             Some(3) => {}
             other => return Err(Reason::WrongType { found: type_name(other.unwrap_or_default()) }),
         }
-        let segments = read_segments(view)?;
+        let segments = Segments::read(view)?;
         check_sections(view)?;
         let mut elf = Elf { view, segments, dynamic: Dynamic::default() };
-        elf.dynamic = elf.read_dynamic()?;
+        let at = elf.segments.dynamic;
+        let entries = elf.bytes(at.address, at.file_len);
+        elf.dynamic =
+            Dynamic::read(entries.ok_or(Reason::Malformed { what: "its dynamic segment is outside the file" })?)?;
         Ok(elf)
     }
 
-    fn read_dynamic(&self) -> Result<Dynamic, Reason> {
-        let segment = self.segments.iter().find(|s| s.kind == PT_DYNAMIC);
-        let segment = segment.ok_or(Reason::Malformed { what: "it has no dynamic segment" })?;
-        let entries = self.view.view(segment.offset, segment.file_len);
-        Dynamic::read(entries.ok_or(Reason::Malformed { what: "its dynamic segment is outside the file" })?)
-    }
-
-    /// Where the loader's `address` lies in the file, if `len` bytes of it do.
-    pub(crate) fn offset(&self, address: u64, len: u64) -> Option<u64> {
-        self.segments.iter().filter(|s| s.kind == PT_LOAD).find_map(|s| {
-            let into = address.checked_sub(s.address)?;
-            let end = into.checked_add(len)?;
-            (end <= s.file_len).then(|| s.offset.checked_add(into)).flatten()
-        })
+    /// `len` bytes at the loader's `address`, if the file has them.
+    pub(crate) fn bytes(&self, address: u64, len: u64) -> Option<View<'a>> {
+        self.view.view(self.segments.offset(address, len)?, len)
     }
 
     /// The bytes from `address` to the end of its segment's part in the file.
     pub(crate) fn at_address(&self, address: u64) -> Option<View<'a>> {
-        self.segments.iter().filter(|s| s.kind == PT_LOAD).find_map(|s| {
-            let into = address.checked_sub(s.address).filter(|&into| into < s.file_len)?;
-            self.view.view(s.offset.checked_add(into)?, s.file_len - into)
-        })
+        self.bytes(address, self.segments.rest(address)?)
+    }
+
+    /// What is legal but opens a door to attacks, each as its refusal.
+    pub(crate) fn hazards(&self) -> Vec<Reason> {
+        let stack = self.segments.executable_stack().map(|found| Reason::ExecutableStack { found });
+        let code = self.segments.writable_code().map(|address| Reason::WritableCode { address });
+        let overlap = self.segments.overlap().map(|(first, second)| Reason::OverlappingSegments { first, second });
+        let text = self.dynamic.text_relocations().then_some(Reason::TextRelocations);
+        stack.into_iter().chain(code).chain(overlap).chain(text).collect()
+    }
+
+    /// The range of addresses of the dynamic segment.
+    fn dynamic_range(&self) -> std::ops::Range<u64> {
+        let at = self.segments.dynamic;
+        at.address..at.address.saturating_add(at.file_len)
     }
 
     /// The dynamic string table.
     pub(crate) fn strings(&self) -> Result<View<'a>, Reason> {
-        let strings = self.at_address(self.dynamic.strtab).and_then(|v| v.view(0, self.dynamic.strsz));
+        let strings = self.bytes(self.dynamic.strtab, self.dynamic.strsz);
         strings.ok_or(Reason::Malformed { what: "its dynamic string table is outside the file" })
     }
 
@@ -117,34 +115,6 @@ fn check_identity(view: View<'_>) -> Result<(), Reason> {
         Some(2) => Err(Reason::WrongClass { found: "a big-endian file".to_owned() }),
         other => Err(Reason::WrongClass { found: format!("byte order {}", other.unwrap_or_default()) }),
     }
-}
-
-fn read_segments(view: View<'_>) -> Result<Vec<Segment>, Reason> {
-    let (at, size, count) = (view.u64(32), view.u16(54), view.u16(56));
-    let (at, size, count) = (at.unwrap_or_default(), size.unwrap_or_default(), count.unwrap_or_default());
-    if u64::from(size) != PROGRAM_HEADER_LEN || count == 0 {
-        return Err(Reason::Malformed { what: "it has no program headers of the expected size" });
-    }
-    let needs = at.saturating_add(u64::from(count) * PROGRAM_HEADER_LEN);
-    let table = view.view(at, u64::from(count) * PROGRAM_HEADER_LEN);
-    let table = table.ok_or(Reason::Truncated { what: "the program headers", needs, has: view.len() })?;
-    let mut segments = Vec::with_capacity(count.into());
-    for index in 0..u64::from(count) {
-        let entry = index * PROGRAM_HEADER_LEN;
-        let number = |at: u64| table.u64(entry + at).unwrap_or_default();
-        let segment = Segment {
-            kind: table.u32(entry).unwrap_or_default(),
-            offset: number(8),
-            address: number(16),
-            file_len: number(32),
-        };
-        let needs = segment.offset.saturating_add(segment.file_len);
-        if matches!(segment.kind, PT_LOAD | PT_DYNAMIC) && needs > view.len() {
-            return Err(Reason::Truncated { what: "a segment", needs, has: view.len() });
-        }
-        segments.push(segment);
-    }
-    Ok(segments)
 }
 
 /// Nothing of the section headers is used, but they stand at the end of a

@@ -1,6 +1,9 @@
 //! Dynamic symbols and the versions they want.
 
-use super::{Elf, View};
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::{Elf, Relocations, View};
 use crate::refusal::Reason;
 
 /// Who sees a symbol, and how it is bound.
@@ -46,48 +49,79 @@ const SYMBOL_LEN: u64 = 24;
 /// More than any real file has; bounds the work on a hostile one.
 const MAX_REQUIREMENTS: usize = 4096;
 
-/// All dynamic symbols but the empty first.
-pub(crate) fn symbols<'a>(elf: &Elf<'a>) -> Result<Vec<Symbol<'a>>, Reason> {
-    let outside = Reason::Malformed { what: "its dynamic symbol table is outside the file" };
-    let count = symbol_count(elf)?;
-    let table = count.checked_mul(SYMBOL_LEN).and_then(|len| {
-        let at = elf.offset(elf.dynamic.symtab, len)?;
-        elf.view.view(at, len)
-    });
-    let table = table.ok_or(outside)?;
-    let strings = elf.strings()?;
-    let requirements = requirements(elf)?;
-    let versions = if elf.dynamic.versym == 0 { None } else { elf.at_address(elf.dynamic.versym) };
-    let mut found = Vec::new();
-    for index in 1..count {
-        let at = index * SYMBOL_LEN;
-        let (Some(name), Some(info), Some(section)) = (table.u32(at), table.u8(at + 4), table.u16(at + 6)) else {
-            break;
+/// The dynamic symbols, and where what was read of them lies.
+#[derive(Debug)]
+pub(crate) struct SymbolTable<'a> {
+    /// All but the empty first.
+    pub(crate) symbols: Vec<Symbol<'a>>,
+    ranges: Vec<Range<u64>>,
+}
+
+impl<'a> SymbolTable<'a> {
+    /// Reads every symbol that hash tables or relocations can lead to.
+    pub(crate) fn read(elf: &Elf<'a>, relocations: &Relocations<'a>) -> Result<Self, Reason> {
+        let (hashed, mut ranges) = hashed_symbols(elf)?;
+        let count = hashed.max(relocations.symbols());
+        let len = count.checked_mul(SYMBOL_LEN);
+        let table = len.and_then(|len| elf.bytes(elf.dynamic.symtab, len));
+        let table = table.ok_or(Reason::Malformed { what: "its dynamic symbol table is outside the file" })?;
+        let strings = elf.strings()?;
+        let mut versions = HashMap::new();
+        for requirement in requirements(elf)? {
+            versions.entry(requirement.index).or_insert(requirement.version);
+        }
+        let indices = match elf.dynamic.versym {
+            0 => None,
+            at => Some(
+                elf.bytes(at, count * 2)
+                    .ok_or(Reason::Malformed { what: "its symbols' versions are outside the file" })?,
+            ),
         };
-        let name = strings.text(name.into());
-        let name = name.ok_or(Reason::Malformed { what: "a symbol's name is outside its string table" })?;
-        let wanted = versions.and_then(|v| v.u16(index * 2)).unwrap_or_default() & 0x7fff;
-        let version = requirements.iter().find(|r| wanted > 1 && r.index == wanted).map(|r| r.version);
-        found.push(Symbol {
-            name,
-            binding: match info >> 4 {
-                0 => Binding::Local,
-                2 => Binding::Weak,
-                10 => Binding::Unique,
-                _ => Binding::Global,
-            },
-            kind: match info & 0xf {
-                1 => Kind::Data,
-                2 | 10 => Kind::Function,
-                _ => Kind::Other,
-            },
-            defined: section != 0,
-            address: table.u64(at + 8).unwrap_or_default(),
-            size: table.u64(at + 16).unwrap_or_default(),
-            version,
-        });
+        let mut symbols = Vec::new();
+        // Names may share their ends; more than this is no linker's work and
+        // would keep us busy.
+        let mut names_left = strings.len().saturating_mul(16).saturating_add(1 << 20);
+        for index in 1..count {
+            let at = index * SYMBOL_LEN;
+            let (Some(name), Some(info), Some(section)) = (table.u32(at), table.u8(at + 4), table.u16(at + 6)) else {
+                break;
+            };
+            let name = strings.text(name.into());
+            let name = name.ok_or(Reason::Malformed { what: "a symbol's name is outside its string table" })?;
+            let left = names_left.checked_sub(name.len() as u64);
+            names_left = left.ok_or(Reason::Malformed { what: "its symbols' names repeat too much" })?;
+            let wanted = indices.and_then(|v| v.u16(index * 2)).unwrap_or_default() & 0x7fff;
+            symbols.push(Symbol {
+                name,
+                binding: match info >> 4 {
+                    0 => Binding::Local,
+                    2 => Binding::Weak,
+                    10 => Binding::Unique,
+                    _ => Binding::Global,
+                },
+                kind: match info & 0xf {
+                    1 => Kind::Data,
+                    2 | 10 => Kind::Function,
+                    _ => Kind::Other,
+                },
+                defined: section != 0,
+                address: table.u64(at + 8).unwrap_or_default(),
+                size: table.u64(at + 16).unwrap_or_default(),
+                version: if wanted > 1 { versions.get(&wanted).copied() } else { None },
+            });
+        }
+        let mut range = |address: u64, len: u64| ranges.push(address..address.saturating_add(len));
+        range(elf.dynamic.symtab, table.len());
+        range(elf.dynamic.strtab, strings.len());
+        range(elf.dynamic.versym, indices.map_or(0, View::len));
+        ranges.push(elf.dynamic_range());
+        Ok(SymbolTable { symbols, ranges })
     }
-    Ok(found)
+
+    /// Addresses of all that was read.
+    pub(crate) fn ranges(&self) -> &[Range<u64>] {
+        &self.ranges
+    }
 }
 
 /// The versions the file wants, over all libraries.
@@ -128,17 +162,33 @@ pub(crate) fn requirements<'a>(elf: &Elf<'a>) -> Result<Vec<Requirement<'a>>, Re
 }
 
 /// The file does not say how many symbols there are; the hash tables imply it.
-fn symbol_count(elf: &Elf<'_>) -> Result<u64, Reason> {
+/// Also gives where these tables lie.
+fn hashed_symbols(elf: &Elf<'_>) -> Result<(u64, Vec<Range<u64>>), Reason> {
+    let outside = Reason::Malformed { what: "its hash table is outside the file" };
+    let mut ranges = Vec::new();
+    let mut count = 0;
     if elf.dynamic.hash != 0 {
-        let chains = elf.at_address(elf.dynamic.hash).and_then(|table| table.u32(4));
-        return chains.map(u64::from).ok_or(Reason::Malformed { what: "its hash table is outside the file" });
+        let table = elf.bytes(elf.dynamic.hash, 8).and_then(|table| Some((table.u32(0)?, table.u32(4)?)));
+        let (buckets, chains) = table.ok_or_else(|| outside.clone())?;
+        let len = 8 + (u64::from(buckets) + u64::from(chains)) * 4;
+        elf.bytes(elf.dynamic.hash, len).ok_or_else(|| outside.clone())?;
+        ranges.push(elf.dynamic.hash..elf.dynamic.hash.saturating_add(len));
+        count = u64::from(chains);
     }
-    let table = (elf.dynamic.gnu_hash != 0).then(|| elf.at_address(elf.dynamic.gnu_hash)).flatten();
-    let count = table.and_then(gnu_symbol_count);
-    count.ok_or(Reason::Malformed { what: "it has no readable symbol hash table" })
+    if elf.dynamic.gnu_hash != 0 {
+        let table = elf.at_address(elf.dynamic.gnu_hash).and_then(gnu_hash);
+        let (symbols, len) = table.ok_or(outside)?;
+        ranges.push(elf.dynamic.gnu_hash..elf.dynamic.gnu_hash.saturating_add(len));
+        count = count.max(symbols);
+    }
+    if ranges.is_empty() {
+        return Err(Reason::Malformed { what: "it has no symbol hash table" });
+    }
+    Ok((count, ranges))
 }
 
-fn gnu_symbol_count(table: View<'_>) -> Option<u64> {
+/// How many symbols a GNU hash table leads to, and its length.
+fn gnu_hash(table: View<'_>) -> Option<(u64, u64)> {
     let (buckets, first, bloom) = (table.u32(0)?, table.u32(4)?, table.u32(8)?);
     let buckets_at = 16 + u64::from(bloom) * 8;
     let chains_at = buckets_at + u64::from(buckets) * 4;
@@ -147,11 +197,12 @@ fn gnu_symbol_count(table: View<'_>) -> Option<u64> {
         last = last.max(table.u32(buckets_at + bucket * 4)?);
     }
     if last < first {
-        return Some(first.into());
+        return Some((first.into(), chains_at));
     }
     let mut symbol = u64::from(last);
-    while table.u32(chains_at + (symbol - u64::from(first)) * 4)? & 1 == 0 {
+    let chain = |symbol: u64| chains_at + (symbol - u64::from(first)) * 4;
+    while table.u32(chain(symbol))? & 1 == 0 {
         symbol += 1;
     }
-    Some(symbol + 1)
+    Some((symbol + 1, chain(symbol + 1)))
 }

@@ -1,6 +1,8 @@
 //! Everything that is checked of a module before any code of it runs.
 
+mod folders;
 mod host_symbols;
+mod process_calls;
 mod record;
 mod sealed;
 
@@ -11,10 +13,11 @@ use sidegate_abi::{SYMBOL_CREATE, SYMBOL_LAYOUT, SYMBOL_RECORD, SYMBOL_THREAD_DE
 
 pub use record::RecordFacts;
 
-use crate::elf::{self, Binding, Elf, Kind, Symbol};
+use crate::elf::{self, Binding, Elf, Kind, Relocations, Symbol, SymbolTable};
 use crate::policy::{Policy, Rule};
 use crate::refusal::{Reason, Refusal};
 use crate::text;
+use process_calls::process_calls;
 use sealed::SealedCopy;
 
 /// A module that passed every check; its bytes cannot change any more.
@@ -49,6 +52,8 @@ pub struct Facts {
     pub optional_symbols: Vec<&'static str>,
     /// Why it could not be unloaded; empty if it could.
     pub not_reloadable: Vec<String>,
+    /// Functions it imports that make, replace or end processes.
+    pub process_calls: Vec<String>,
 }
 
 /// Checks files.
@@ -85,6 +90,11 @@ pub(crate) fn run(
         return Err(vec![reason]);
     }
     let mut problems = Vec::new();
+    // Who writes to a folder can put another file in its place, but not one
+    // with the pinned digest.
+    if pinned.is_none() && policy.writable_directory == Rule::Refuse {
+        problems.extend(folders::writable_by_all(path));
+    }
     if let Err(reason) = check_bytes(copy.bytes(), policy, facts, &mut problems) {
         problems.push(reason);
     }
@@ -106,14 +116,24 @@ pub(crate) fn check_bytes(
     for &path in &elf.dynamic.run_paths {
         facts.run_paths.push(elf.string(path)?);
     }
-    let symbols = elf::symbols(&elf)?;
+    let relocations = Relocations::of(&elf)?;
+    let table = SymbolTable::read(&elf, &relocations)?;
+    let symbols = &table.symbols;
+    let record = symbols.iter().find(|s| s.defined && s.name == SYMBOL_RECORD.as_bytes());
+    let record = record.map(|s| s.address..s.address.saturating_add(s.size));
+    relocations.keep_away(table.ranges().iter().cloned().chain(record).collect())?;
     let wanted = elf::requirements(&elf)?;
     facts.versions = wanted.iter().map(|r| String::from_utf8_lossy(r.version).into_owned()).collect();
     facts.versions.sort_unstable();
     facts.versions.dedup();
-    facts.not_reloadable = not_reloadable(&elf, &symbols);
+    facts.not_reloadable = not_reloadable(&elf, symbols);
+    facts.process_calls = process_calls(symbols);
 
-    check_exports(&elf, &symbols, policy, facts, problems);
+    if is_go_plugin(symbols) {
+        return Err(Reason::GoPlugin);
+    }
+    check_exports(&elf, symbols, policy, facts, problems);
+    problems.extend(elf.hazards().into_iter().filter(|hazard| !policy.permits(hazard)));
     let foreign: Vec<String> = facts.needed.iter().filter(|n| !host_symbols::is_system(n)).cloned().collect();
     let judged = foreign.is_empty();
     if !judged && policy.foreign_libraries == Rule::Refuse {
@@ -127,7 +147,7 @@ pub(crate) fn check_bytes(
         // What a foreign library defines cannot be known without opening it,
         // and a file refused already is not worth opening libraries for.
         Ok(()) if judged && problems.is_empty() => {
-            problems.extend(host_symbols::check_undefined(&symbols, &facts.needed));
+            problems.extend(host_symbols::check_undefined(symbols, &facts.needed));
         }
         Ok(()) => {}
     }
@@ -167,6 +187,9 @@ fn export<'s, 'a>(
     let missing = |found| Reason::SymbolMissing { symbol: name, expected, found };
     let mut named = symbols.iter().filter(|s| s.name == name.as_bytes());
     let symbol = named.next().ok_or_else(|| missing("no such symbol"))?;
+    if named.next().is_some() {
+        return Err(Reason::Ambiguous { what: format!("it has two symbols `{name}`") });
+    }
     if !symbol.defined {
         return Err(missing("it undefined"));
     }
@@ -192,6 +215,13 @@ fn not_reloadable(elf: &Elf<'_>, symbols: &[Symbol<'_>]) -> Vec<String> {
         why.push("it takes static thread-local storage, which is scarce (DF_STATIC_TLS)".to_owned());
     }
     why
+}
+
+/// Every Go plugin brings tables of the packages it was built from, which the
+/// runtime of a Go program compares with its own.
+fn is_go_plugin(symbols: &[Symbol<'_>]) -> bool {
+    let marks: [&[u8]; 4] = [b"go:link.pkghash", b"go.link.pkghash", b"go:plugin.tabs", b"go.plugin.tabs"];
+    symbols.iter().any(|s| s.defined && marks.iter().any(|mark| s.name.starts_with(mark)))
 }
 
 #[cfg(test)]

@@ -51,8 +51,8 @@ pub(super) fn read(
     if symbol.size < PREFIX {
         return Err(Reason::RecordTooSmall { expected: FULL, found: symbol.size });
     }
-    let at = elf.offset(symbol.address, symbol.size).ok_or(Reason::RecordNotInFile { symbol: SYMBOL_RECORD })?;
-    let record = elf.view.view(at, symbol.size).ok_or(Reason::RecordNotInFile { symbol: SYMBOL_RECORD })?;
+    let record = elf.bytes(symbol.address, symbol.size);
+    let record = record.ok_or(Reason::RecordNotInFile { symbol: SYMBOL_RECORD })?;
     let magic = record.bytes(0, 8).unwrap_or_default();
     if magic != RECORD_MAGIC {
         return Err(Reason::BadMagic { found: magic.escape_ascii().to_string() });

@@ -6,6 +6,7 @@ mod hooks;
 #[cfg(feature = "abi_stable")]
 mod layouts;
 mod life;
+mod lying;
 mod modules;
 mod preflight;
 mod support;

@@ -15,6 +15,7 @@ mod header_ops;
 mod listener;
 mod metadata;
 mod metrics;
+mod module_policy;
 mod modules;
 mod names;
 mod proxy_filter;
@@ -44,6 +45,8 @@ use sidegate_upstream::ClusterConfig;
 pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
 pub use metrics::{MetricsConfig, MetricsSink};
+pub use module_policy::ModuleAllowance;
+pub(crate) use module_policy::allowances;
 pub(crate) use server::processor;
 
 use crate::diagnostic::{ConfigErrors, Diagnostic, Report};
@@ -178,6 +181,8 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
         taken.check_address(at, &admin.address);
     }
     let metrics = top.get("metrics").map(|cursor| metrics::metrics(&cursor, &mut taken));
+    // Its value was needed earlier, by who checks modules.
+    top.get("modules").iter().for_each(|cursor| drop(allowances(cursor)));
     top.finish();
     let server = server?;
     check_references(&server, registry, env);

@@ -1,6 +1,8 @@
 //! The top of the file and its only server.
 
-use super::{ADMIN, CLUSTER_MANAGER, Key, LISTENER, METRICS, Object, ROUTER, Shape, key, refused, required, warned};
+use super::{
+    ADMIN, CLUSTER_MANAGER, Key, LISTENER, METRICS, MODULES, Object, ROUTER, Shape, key, own, refused, required, warned,
+};
 
 pub(crate) static TOP: Object = Object::new(
     "top",
@@ -20,6 +22,7 @@ pub(crate) static TOP: Object = Object::new(
             "metrics are on the admin interface alone",
             "What is shown of statistics, and where.",
         ),
+        own("modules", Shape::Object(&MODULES), "nothing is permitted", "What is permitted to modules."),
         refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
         refused("static_resources", "clusters are read from `cluster_manager` alone"),
         warned("disable_upgrade", "there is no live upgrade to switch off"),
