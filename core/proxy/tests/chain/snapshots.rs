@@ -138,8 +138,10 @@ fn a_shared_factory_is_attached_throughout() {
     let (mut busy, mut idle) = (rig.connect(), rig.connect());
     busy.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
     reached.recv_timeout(PATIENCE).unwrap();
-    rig.publish(Setup { scripts, ..Setup::logged(&log, &[origin.address], vec![]) });
-    log.wait_for("shared attached", 2);
+    rig.publish(Setup { scripts: scripts.clone(), ..Setup::logged(&log, &[origin.address], vec![]) });
+    // The worker has taken the configuration before it takes the connection.
+    assert_eq!(rig.connect().get("/").header("x-generation"), Some("shared"));
+    assert_eq!(scripts[0].attached(), [0, 0]);
     assert_eq!(idle.get("/").header("x-generation"), Some("shared"));
     assert_eq!(log.with("shared detached"), Vec::<String>::new());
     go.send(()).unwrap();

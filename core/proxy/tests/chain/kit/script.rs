@@ -169,7 +169,6 @@ impl StreamFilterFactory for Factory {
             return Err(FilterFault::new("no"));
         }
         self.0.attached.lock().unwrap().push(worker.0);
-        self.0.log.push(format!("{} attached", self.0.name));
         Ok(())
     }
 
