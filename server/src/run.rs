@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_admin::{AdminServer, AdminToken, MetricsPage, MetricsServer, RunState};
+use sidegate_admin::{AdminAccess, AdminServer, AdminToken, MetricsPage, MetricsServer, RunState, SocketMode};
 use sidegate_api::Address;
 use sidegate_config::{Config, LoadMode, MetricsSink};
 use sidegate_net::{AcceptHandle, BoundListener, RunPhase, Workers, bind, start_accepting};
@@ -76,8 +76,12 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
         Some(token) => Some(token.map_err(|e| Box::new(e) as Failure)?),
         None => None,
     };
+    let access = AdminAccess { token, hosts: admin.as_ref().map_or_else(Vec::new, |admin| admin.hosts.clone()) };
     let admin = match &admin {
-        Some(admin) => Some(AdminServer::bind(&admin.address).map_err(|e| Box::new(e) as Failure)?),
+        Some(admin) => {
+            let mode = admin.socket_mode.map_or_else(SocketMode::default, SocketMode);
+            Some(AdminServer::bind(&admin.address, mode).map_err(|e| Box::new(e) as Failure)?)
+        }
         None => None,
     };
     let pages = bind_pages(shown.sinks)?;
@@ -105,7 +109,7 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
     let (stop_admin, stopped) = watch::channel(false);
     let pages: Vec<_> =
         pages.into_iter().map(|page| control.spawn(run_page(page, process.clone(), stopped.clone()))).collect();
-    let admin = control.spawn(run_admin(admin, process.clone(), token, stopped));
+    let admin = control.spawn(run_admin(admin, process.clone(), access, stopped));
     if let Some(path) = &args.ready_file {
         ready::write(path, &addresses, admin_address.as_ref(), &page_addresses)
             .map_err(|e| Box::new(format!("cannot write {}: {e}", path.display())) as Failure)?;
@@ -136,14 +140,14 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
 async fn run_admin(
     admin: Option<AdminServer>,
     process: Arc<Process>,
-    token: Option<AdminToken>,
+    access: AdminAccess,
     mut stopped: watch::Receiver<bool>,
 ) {
     let Some(admin) = admin else { return };
     let shutdown = async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = admin.run(process, token, shutdown).await {
+    if let Err(error) = admin.run(process, access, shutdown).await {
         tracing::error!(%error, "the admin interface ended");
     }
 }

@@ -1,8 +1,8 @@
-//! Who may change something.
+//! Who may see something, and who may change something.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use sidegate_api::RequestHead;
 
 use crate::AdminToken;
 
@@ -15,7 +15,16 @@ pub(crate) enum Peer {
     Ip(IpAddr),
 }
 
-/// Why a caller may not change something.
+/// What callers need.
+#[derive(Debug, Clone, Default)]
+pub struct AdminAccess {
+    /// Opens everything to whoever sends it.
+    pub token: Option<AdminToken>,
+    /// Names of this interface, beside `localhost` and IP addresses.
+    pub hosts: Vec<String>,
+}
+
+/// Why a caller may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("the token is wrong")]
@@ -24,31 +33,64 @@ pub(crate) enum Refusal {
     NotLocal,
     #[error("changes are not accepted from web pages (the request has an Origin)")]
     FromWebPage,
-    #[error("changes need a Host that is an IP address or localhost")]
+    #[error("the Host is neither an IP address nor localhost; admin.hosts lists further names")]
     ForeignHost,
 }
 
-/// Whether a request with `headers` from `peer` may change something: with the
-/// token from anywhere, without one from this machine alone.
-///
-/// A browser on this machine is not this machine's user: pages from elsewhere
-/// can send requests to loopback, directly (they carry Origin) or by making
-/// their own name point to it (Host is that name).
-pub(crate) fn authorize(peer: Peer, headers: &HeaderMap, token: Option<&AdminToken>) -> Result<(), Refusal> {
-    if let (Some(token), Some(sent)) = (token, headers.get(AUTHORIZATION)) {
-        let is_right = bearer(sent.as_bytes()).is_some_and(|sent| token.matches(sent));
-        return if is_right { Ok(()) } else { Err(Refusal::WrongToken) };
+impl AdminAccess {
+    /// Whether a request may see what is not for everybody's eyes.
+    ///
+    /// A browser on this machine, or on one that reaches this address, is not
+    /// its user: pages from elsewhere read answers as their own once they make
+    /// their own name point here. Host is then that name.
+    pub(crate) fn check_read(&self, peer: Peer, head: &RequestHead) -> Result<(), Refusal> {
+        if self.token_of(head) == Some(true) { Ok(()) } else { self.check_host(peer, head) }
     }
-    if let Peer::Ip(ip) = peer {
-        if !ip.to_canonical().is_loopback() {
+
+    /// Whether a request may change something: with the token from anywhere,
+    /// without one from this machine alone, and there not from web pages, which
+    /// can send requests without a name of their own too (those carry Origin).
+    pub(crate) fn check_change(&self, peer: Peer, head: &RequestHead) -> Result<(), Refusal> {
+        match self.token_of(head) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(Refusal::WrongToken),
+            None => {}
+        }
+        if let Peer::Ip(ip) = peer
+            && !ip.to_canonical().is_loopback()
+        {
             return Err(Refusal::NotLocal);
         }
-        let mut hosts = headers.get_all(HOST).iter();
-        if !hosts.next().is_none_or(|host| is_local_name(host.as_bytes())) || hosts.next().is_some() {
-            return Err(Refusal::ForeignHost);
+        self.check_host(peer, head)?;
+        if head.headers.contains(b"origin") { Err(Refusal::FromWebPage) } else { Ok(()) }
+    }
+
+    /// Whether the token that was sent is right; `None` without one on either
+    /// side.
+    fn token_of(&self, head: &RequestHead) -> Option<bool> {
+        let token = self.token.as_ref()?;
+        let mut sent = head.headers.get_all(b"authorization");
+        let first = sent.next()?;
+        Some(sent.next().is_none() && bearer(first).is_some_and(|sent| token.matches(sent)))
+    }
+
+    /// Browsers do not connect to Unix sockets, and whoever sends no Host (with
+    /// HTTP/1.0) is none.
+    fn check_host(&self, peer: Peer, head: &RequestHead) -> Result<(), Refusal> {
+        let is_known = peer == Peer::Unix || head.authority.is_empty() || self.is_own_name(&head.authority);
+        if is_known { Ok(()) } else { Err(Refusal::ForeignHost) }
+    }
+
+    fn is_own_name(&self, authority: &str) -> bool {
+        match host_of(authority) {
+            Some(Host::Address) => true,
+            Some(Host::Name(name)) => {
+                let is = |known: &str| name.eq_ignore_ascii_case(known.strip_suffix('.').unwrap_or(known));
+                is("localhost") || self.hosts.iter().any(|known| is(known))
+            }
+            None => false,
         }
     }
-    if headers.contains_key(ORIGIN) { Err(Refusal::FromWebPage) } else { Ok(()) }
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -56,69 +98,138 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
 }
 
-fn is_local_name(host: &[u8]) -> bool {
-    let Ok(host) = std::str::from_utf8(host) else { return false };
-    if let Some(v6) = host.strip_prefix('[') {
-        return v6.split_once(']').is_some_and(|(ip, _)| ip.parse::<IpAddr>().is_ok());
-    }
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+#[derive(Debug, PartialEq, Eq)]
+enum Host<'a> {
+    /// No name, so none that somebody made point here.
+    Address,
+    /// Without the dot of the root.
+    Name(&'a str),
+}
+
+/// The host of `host[:port]`, of which every byte must belong to one of them.
+fn host_of(authority: &str) -> Option<Host<'_>> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            (Host::Address, port)
+        }
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let name = host.strip_suffix('.').unwrap_or(host);
+            let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+            match host.parse::<IpAddr>() {
+                Ok(_) => (Host::Address, port),
+                Err(_) if is_name => (Host::Name(name), port),
+                Err(_) => return None,
+            }
+        }
+    };
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok(),
+        None => port.is_empty(),
+    };
+    is_port.then_some(host)
 }
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::{HeaderName, HeaderValue};
-
     use super::*;
 
-    fn ask(peer: &str, headers: &[(HeaderName, &str)], token: Option<&str>) -> Result<(), Refusal> {
-        let peer = peer.parse().map_or(Peer::Unix, Peer::Ip);
-        let headers: HeaderMap =
-            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect();
-        let token = token.map(|token| AdminToken::new(token).unwrap());
-        authorize(peer, &headers, token.as_ref())
+    fn head(host: &str, fields: &[(&str, &str)]) -> RequestHead {
+        let mut head = RequestHead::default();
+        head.authority.push_str(host);
+        for (name, value) in fields {
+            head.headers.add(name.as_bytes(), value.as_bytes()).unwrap();
+        }
+        head
+    }
+
+    fn access(token: Option<&str>) -> AdminAccess {
+        AdminAccess {
+            token: token.map(|token| AdminToken::new(token).unwrap()),
+            hosts: vec!["sidegate.example".to_owned(), "pod.".to_owned()],
+        }
+    }
+
+    fn peer(text: &str) -> Peer {
+        text.parse().map_or(Peer::Unix, Peer::Ip)
+    }
+
+    fn ask(from: &str, host: &str, fields: &[(&str, &str)], token: Option<&str>) -> Result<(), Refusal> {
+        access(token).check_change(peer(from), &head(host, fields))
     }
 
     #[test]
     fn this_machine_needs_no_token_and_others_do() {
         for local in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "unix"] {
-            assert_eq!(ask(local, &[], None), Ok(()), "{local}");
-            assert_eq!(ask(local, &[], Some("t")), Ok(()), "{local}");
+            assert_eq!(ask(local, "", &[], None), Ok(()), "{local}");
+            assert_eq!(ask(local, "", &[], Some("t")), Ok(()), "{local}");
         }
         for remote in ["10.0.0.1", "0.0.0.0", "2001:db8::1", "::ffff:10.0.0.1"] {
-            assert_eq!(ask(remote, &[], None), Err(Refusal::NotLocal), "{remote}");
-            assert_eq!(ask(remote, &[], Some("t")), Err(Refusal::NotLocal), "{remote}");
+            assert_eq!(ask(remote, "", &[], None), Err(Refusal::NotLocal), "{remote}");
+            assert_eq!(ask(remote, "", &[], Some("t")), Err(Refusal::NotLocal), "{remote}");
             // Without a configured token, any sent one counts for nothing.
-            assert_eq!(ask(remote, &[(AUTHORIZATION, "Bearer t")], None), Err(Refusal::NotLocal), "{remote}");
-            assert_eq!(ask(remote, &[(AUTHORIZATION, "Bearer t")], Some("t")), Ok(()), "{remote}");
-            assert_eq!(ask(remote, &[(AUTHORIZATION, "bearer  t ")], Some("t")), Ok(()), "{remote}");
+            let sent = |text| [("authorization", text)];
+            assert_eq!(ask(remote, "", &sent("Bearer t"), None), Err(Refusal::NotLocal), "{remote}");
+            assert_eq!(ask(remote, "x.example", &sent("Bearer t"), Some("t")), Ok(()), "{remote}");
+            assert_eq!(ask(remote, "", &sent("bearer  t "), Some("t")), Ok(()), "{remote}");
         }
     }
 
     #[test]
-    fn a_wrong_token_is_refused_everywhere() {
+    fn a_wrong_token_changes_nothing_anywhere() {
         for sent in ["Bearer x", "Bearer", "Bearer ", "Basic t", "t", ""] {
-            for peer in ["127.0.0.1", "10.0.0.1"] {
-                assert_eq!(ask(peer, &[(AUTHORIZATION, sent)], Some("t")), Err(Refusal::WrongToken), "{sent}");
+            for from in ["127.0.0.1", "10.0.0.1"] {
+                let asked = ask(from, "", &[("authorization", sent)], Some("t"));
+                assert_eq!(asked, Err(Refusal::WrongToken), "{sent}");
             }
         }
+        let two = [("authorization", "Bearer t"), ("authorization", "Bearer x")];
+        assert_eq!(ask("127.0.0.1", "", &two, Some("t")), Err(Refusal::WrongToken));
     }
+
+    const FOREIGN: [&str; 14] = [
+        "evil.example",
+        "evil.example:80",
+        "localhost.evil.example",
+        "[::1",
+        "[::1]evil",
+        "[::1]:80evil",
+        "[::1]@evil",
+        "127.0.0.1:80@evil",
+        "127.0.0.1:",
+        "127.0.0.1.nip.io",
+        "localhost:99999",
+        "localhost:+1",
+        "sidegate.example.evil",
+        "localhost..",
+    ];
 
     #[test]
     fn web_pages_are_kept_out() {
-        let origin = (ORIGIN, "http://evil.example");
-        assert_eq!(ask("127.0.0.1", std::slice::from_ref(&origin), None), Err(Refusal::FromWebPage));
-        assert_eq!(ask("unix", std::slice::from_ref(&origin), None), Err(Refusal::FromWebPage));
-        assert_eq!(ask("127.0.0.1", &[origin, (AUTHORIZATION, "Bearer t")], Some("t")), Ok(()));
-        for host in ["evil.example", "evil.example:80", "localhost.evil.example", "", "[::1", "127.0.0.1.nip.io"] {
-            assert_eq!(ask("127.0.0.1", &[(HOST, host)], None), Err(Refusal::ForeignHost), "{host}");
+        let origin = [("origin", "http://evil.example")];
+        assert_eq!(ask("127.0.0.1", "", &origin, None), Err(Refusal::FromWebPage));
+        assert_eq!(ask("unix", "", &origin, None), Err(Refusal::FromWebPage));
+        assert_eq!(ask("127.0.0.1", "", &[origin[0], ("authorization", "Bearer t")], Some("t")), Ok(()));
+        for host in FOREIGN {
+            assert_eq!(ask("127.0.0.1", host, &[], None), Err(Refusal::ForeignHost), "{host}");
+            for from in ["127.0.0.1", "10.0.0.1"] {
+                let read = access(Some("t")).check_read(peer(from), &head(host, &[]));
+                assert_eq!(read, Err(Refusal::ForeignHost), "{host}");
+            }
         }
-        for host in ["127.0.0.1:34901", "localhost", "LOCALHOST:1", "[::1]:80", "10.0.0.9"] {
-            assert_eq!(ask("127.0.0.1", &[(HOST, host)], None), Ok(()), "{host}");
+        let own =
+            ["127.0.0.1:34901", "localhost", "localhost.:1", "[::1]:80", "10.0.0.9", "sidegate.example:80", "pod"];
+        for host in own {
+            assert_eq!(ask("127.0.0.1", host, &[], None), Ok(()), "{host}");
+            assert_eq!(access(None).check_read(peer("10.0.0.1"), &head(host, &[])), Ok(()), "{host}");
         }
-        let two = [(HOST, "localhost"), (HOST, "localhost")];
-        assert_eq!(ask("127.0.0.1", &two, None), Err(Refusal::ForeignHost));
         // curl's --unix-socket sends whatever name the URL has.
-        assert_eq!(ask("unix", &[(HOST, "admin")], None), Ok(()));
+        assert_eq!(ask("unix", "admin", &[], None), Ok(()));
+        assert_eq!(access(None).check_read(Peer::Unix, &head("admin", &[])), Ok(()));
+        let bearer = head("x.example", &[("authorization", "Bearer t")]);
+        assert_eq!(access(Some("t")).check_read(peer("10.0.0.1"), &bearer), Ok(()));
+        assert_eq!(access(None).check_read(peer("10.0.0.1"), &bearer), Err(Refusal::ForeignHost));
     }
 }

@@ -1,12 +1,11 @@
 //! The list of endpoints and the way of a request to one of them.
 
-use hyper::header::HeaderMap;
-use hyper::{Method, StatusCode};
+use sidegate_api::{Method, RequestHead};
 
-use crate::access::{Peer, authorize};
+use crate::access::Peer;
 use crate::query::Query;
 use crate::reply::Reply;
-use crate::{AdminSource, AdminToken, handlers};
+use crate::{AdminAccess, AdminSource, handlers};
 
 /// What an endpoint is given.
 pub(crate) struct Call<'a> {
@@ -29,7 +28,10 @@ pub(crate) struct Endpoint {
 /// What calling an endpoint does, which decides method and access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Tells something: GET, for everybody.
+    /// Tells how the process fares, to probes and scrapers that reach it by any
+    /// name: GET, for everybody.
+    Probes,
+    /// Tells something: GET, for everybody but web pages.
     Reads,
     /// Changes something: POST, for those who may.
     Changes,
@@ -39,40 +41,43 @@ impl Effect {
     /// As in an Allow field.
     pub(crate) fn methods(self) -> &'static str {
         match self {
-            Effect::Reads => "GET, HEAD",
+            Effect::Probes | Effect::Reads => "GET, HEAD",
             Effect::Changes => "POST",
         }
     }
 
     fn allows(self, method: &Method) -> bool {
         match self {
-            Effect::Reads => *method == Method::GET || *method == Method::HEAD,
-            Effect::Changes => *method == Method::POST,
+            Effect::Probes | Effect::Reads => matches!(method, Method::Get | Method::Head),
+            Effect::Changes => *method == Method::Post,
         }
     }
 }
 
 impl Endpoint {
+    /// The endpoint at `path`.
+    pub(crate) fn find(path: &str) -> Option<&'static Self> {
+        ENDPOINTS.iter().find(|endpoint| endpoint.path == path)
+    }
+
     /// Finds the endpoint of a request and checks what can be checked before
     /// its body is read.
-    pub(crate) fn admit(
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        peer: Peer,
-        token: Option<&AdminToken>,
-    ) -> Result<&'static Self, Reply> {
-        let Some(endpoint) = ENDPOINTS.iter().find(|endpoint| endpoint.path == path) else {
-            return Err(Reply::text(StatusCode::NOT_FOUND, "not found; / lists what there is"));
+    pub(crate) fn admit(head: &RequestHead, peer: Peer, access: &AdminAccess) -> Result<&'static Self, Reply> {
+        let path = head.path();
+        let Some(endpoint) = Self::find(path) else {
+            return Err(Reply::text(404, "not found; / lists what there is"));
         };
-        if !endpoint.effect.allows(method) {
+        if !endpoint.effect.allows(&head.method) {
             return Err(Reply::method_not_allowed(endpoint.effect.methods()));
         }
-        if endpoint.effect == Effect::Changes
-            && let Err(refusal) = authorize(peer, headers, token)
-        {
-            tracing::warn!(path, ?peer, %refusal, "admin: refused a change");
-            return Err(Reply::text(StatusCode::FORBIDDEN, refusal.to_string()));
+        let checked = match endpoint.effect {
+            Effect::Probes => Ok(()),
+            Effect::Reads => access.check_read(peer, head),
+            Effect::Changes => access.check_change(peer, head),
+        };
+        if let Err(refusal) = checked {
+            tracing::warn!(path, ?peer, %refusal, "admin: refused");
+            return Err(Reply::text(403, refusal.to_string()));
         }
         Ok(endpoint)
     }
@@ -80,6 +85,10 @@ impl Endpoint {
     pub(crate) fn call(&self, call: &Call<'_>) -> Reply {
         (self.handle)(call)
     }
+}
+
+const fn probes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
+    Endpoint { path, effect: Effect::Probes, about, handle }
 }
 
 const fn reads(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
@@ -91,15 +100,16 @@ const fn changes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) 
 }
 
 /// Everything there is.
-pub(crate) static ENDPOINTS: [Endpoint; 17] = [
+pub(crate) static ENDPOINTS: [Endpoint; 18] = [
     reads("/", "this list", handlers::index),
-    reads("/ready", "200 while taking traffic, else 503", handlers::ready),
-    reads(
+    probes("/ready", "200 while taking traffic, else 503", handlers::ready),
+    probes("/live", "200 while the process answers at all", handlers::live),
+    probes(
         "/stats/prometheus",
         "metrics in Prometheus' text format, or OpenMetrics for those who accept it",
         handlers::metrics,
     ),
-    reads("/metrics", "the same", handlers::metrics),
+    probes("/metrics", "the same", handlers::metrics),
     reads("/api/v1/version", "version", handlers::version),
     reads("/api/v1/states", "process id and state (6 = running, 7 = draining)", handlers::states),
     reads(

@@ -1,6 +1,5 @@
 //! The endpoints, one function each.
 
-use hyper::StatusCode;
 use serde_json::{Value, json};
 use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, stats_flat, stats_json};
 
@@ -20,8 +19,14 @@ pub(crate) fn index(_: &Call<'_>) -> Reply {
 pub(crate) fn ready(call: &Call<'_>) -> Reply {
     match call.source.run_state() {
         RunState::Running => Reply::ok("ready"),
-        state => Reply::text(StatusCode::SERVICE_UNAVAILABLE, state.name()),
+        state => Reply::text(503, state.name()),
     }
+}
+
+/// An answer is all it takes: that this thread runs. Whether streams are served
+/// is for [`ready`] to say.
+pub(crate) fn live(_: &Call<'_>) -> Reply {
+    Reply::ok("live")
 }
 
 pub(crate) fn metrics(call: &Call<'_>) -> Reply {

@@ -20,7 +20,8 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-pub use server::BindError;
+pub use access::AdminAccess;
+pub use server::{BindError, SocketMode};
 pub use sites::{AdminServer, MetricsPage, MetricsServer};
 pub use source::{AdminSource, ConfigDumpQuery, RunState, SourceError};
 pub use token::{AdminToken, TokenError};

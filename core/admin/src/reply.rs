@@ -1,10 +1,8 @@
 //! What an endpoint answers.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Response, StatusCode};
 use serde_json::Value;
+use sidegate_api::ResponseHead;
+use sidegate_protocol::http1::ResponseFraming;
 use sidegate_telemetry::PageFormat;
 
 use crate::SourceError;
@@ -12,7 +10,7 @@ use crate::SourceError;
 /// Status, type and body.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    status: StatusCode,
+    status: u16,
     content_type: &'static str,
     body: String,
     /// Set for 405.
@@ -20,7 +18,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Self {
+    pub(crate) fn text(status: u16, text: impl Into<String>) -> Self {
         let mut body = text.into();
         if !body.is_empty() && !body.ends_with('\n') {
             body.push('\n');
@@ -29,46 +27,56 @@ impl Reply {
     }
 
     pub(crate) fn ok(text: impl Into<String>) -> Self {
-        Self::text(StatusCode::OK, text)
+        Self::text(200, text)
     }
 
     pub(crate) fn bad_request(text: impl Into<String>) -> Self {
-        Self::text(StatusCode::BAD_REQUEST, text)
+        Self::text(400, text)
     }
 
     pub(crate) fn json(value: &Value) -> Self {
-        Reply { status: StatusCode::OK, content_type: "application/json", body: format!("{value:#}\n"), allow: None }
+        Reply { status: 200, content_type: "application/json", body: format!("{value:#}\n"), allow: None }
     }
 
     /// A page of metrics.
     pub(crate) fn metrics(text: String, format: PageFormat) -> Self {
-        Reply { status: StatusCode::OK, content_type: format.content_type(), body: text, allow: None }
+        Reply { status: 200, content_type: format.content_type(), body: text, allow: None }
     }
 
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
         let text = format!("method not allowed; use {allow}");
-        Reply { allow: Some(allow), ..Self::text(StatusCode::METHOD_NOT_ALLOWED, text) }
+        Reply { allow: Some(allow), ..Self::text(405, text) }
     }
 
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+    /// What to send; to HEAD without the body that the length speaks of.
+    pub(crate) fn into_parts(self, to_head: bool) -> (ResponseHead, ResponseFraming, String) {
+        let mut head = ResponseHead { status: self.status, ..ResponseHead::default() };
+        let length = self.body.len().to_string();
+        let fields = [
+            ("content-type", Some(self.content_type)),
+            ("cache-control", Some("no-store")),
+            ("x-content-type-options", Some("nosniff")),
+            ("allow", self.allow),
+            ("content-length", Some(&*length)),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                // So few and short ones always fit.
+                let _ = head.headers.add(name.as_bytes(), value.as_bytes());
+            }
         }
-        response
+        match to_head {
+            true => (head, ResponseFraming::NoBody, String::new()),
+            false => (head, ResponseFraming::Length(self.body.len() as u64), self.body),
+        }
     }
 }
 
 impl From<SourceError> for Reply {
     fn from(error: SourceError) -> Self {
         let status = match error {
-            SourceError::NotFound(_) => StatusCode::NOT_FOUND,
-            SourceError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            SourceError::NotFound(_) => 404,
+            SourceError::BadRequest(_) => 400,
         };
         Self::text(status, error.to_string())
     }

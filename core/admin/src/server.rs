@@ -1,42 +1,30 @@
 //! Listening, and one task per connection.
 
+mod connection;
 mod listener;
+mod places;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::HOST;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use sidegate_api::Address;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use sidegate_api::{Address, RequestHead};
+use tokio::sync::watch;
 
-pub use self::listener::BindError;
+use self::connection::Connection;
 use self::listener::{Accepted, BoundListener};
+pub use self::listener::{BindError, SocketMode};
+use self::places::Places;
 use crate::access::Peer;
 use crate::reply::Reply;
 
-/// Connections at a time; more wait in the socket's queue.
-const MAX_CONNECTIONS: usize = 64;
-const MAX_HEADERS: usize = 64;
-const MAX_HEAD: usize = 16 * 1024;
-/// For a request head, waiting on a kept-alive connection included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// After this a connection is closed as soon as its answer is written, so that
-/// no client holds a place for ever.
-const CONNECTION_LIFE: Duration = Duration::from_secs(120);
-/// For the last answer.
-const CLOSING_TIME: Duration = Duration::from_secs(10);
+/// For answers in progress when the server ends; whoever owes a request is
+/// gone at once.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+/// After a failed accept: a client that went away, or no descriptors left.
+/// Trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound address. Binding comes early, so that a start fails before anything
 /// else happens; serving comes when there is something to tell.
@@ -45,16 +33,28 @@ pub(crate) struct HttpServer {
     listener: BoundListener,
 }
 
-/// What a server answers.
+/// What a server answers. Both calls must not block.
 pub(crate) trait Site: Send + Sync + 'static {
-    /// Answers one request.
-    fn reply(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Reply> + Send;
+    /// Looks at a request's head before its body is read.
+    fn admit(&self, head: &RequestHead, peer: Peer) -> Result<Body, Reply>;
+
+    /// Answers an admitted request; `body` is empty if it is not needed.
+    fn reply(&self, head: &RequestHead, body: &[u8]) -> Reply;
+}
+
+/// What a site wants of an admitted request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Nothing.
+    Ignored,
+    /// All of it.
+    Needed,
 }
 
 impl HttpServer {
     /// Binds `address` and nothing else.
-    pub(crate) fn bind(address: &Address) -> Result<Self, BindError> {
-        Ok(HttpServer { listener: BoundListener::bind(address)? })
+    pub(crate) fn bind(address: &Address, mode: SocketMode) -> Result<Self, BindError> {
+        Ok(HttpServer { listener: BoundListener::bind(address, mode)? })
     }
 
     /// The address, with the port that the system chose for port 0.
@@ -63,94 +63,43 @@ impl HttpServer {
     }
 
     /// Serves until `shutdown` is there, then lets answers in progress end for
-    /// a few seconds. Runs on the current tokio runtime.
+    /// a moment. Runs on the current tokio runtime.
     pub(crate) async fn run(self, site: Arc<impl Site>, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let listener = self.listener.into_tokio()?;
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let (closing, on_closing) = watch::channel(());
+        let mut places = Places::new();
+        let (closing, on_closing) = watch::channel(false);
         let mut shutdown = pin!(shutdown);
         loop {
-            let place = tokio::select! {
-                () = &mut shutdown => break,
-                // The semaphore is never closed.
-                place = places.clone().acquire_owned() => place.ok(),
-            };
             let accepted = tokio::select! {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => accepted,
             };
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = places.room() => {}
+            }
             let (site, on_closing) = (site.clone(), on_closing.clone());
             match accepted {
-                Ok(Accepted::Tcp(stream, peer)) => tokio::spawn(async move {
-                    serve_connection(stream, Peer::Ip(peer), site, on_closing).await;
-                    drop(place);
+                Ok(Accepted::Tcp(stream, peer)) => places.take(|activity| async move {
+                    Connection::new(stream, Peer::Ip(peer), activity, on_closing).serve(&*site).await;
                 }),
-                Ok(Accepted::Unix(stream)) => tokio::spawn(async move {
-                    serve_connection(stream, Peer::Unix, site, on_closing).await;
-                    drop(place);
+                Ok(Accepted::Unix(stream)) => places.take(|activity| async move {
+                    Connection::new(stream, Peer::Unix, activity, on_closing).serve(&*site).await;
                 }),
                 Err(error) => {
-                    // A client that went away, or no descriptors left: trying
-                    // again at once would only burn the processor.
                     tracing::warn!(%error, "admin: accept failed");
                     tokio::select! {
                         () = &mut shutdown => break,
-                        () = tokio::time::sleep(Duration::from_millis(100)) => continue,
+                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                     }
                 }
-            };
+            }
+            // The new connection is heard before the next one is taken.
+            tokio::task::yield_now().await;
         }
         drop(listener);
-        drop(on_closing);
-        // Each connection's task holds a receiver and looks for this end.
-        let _ = closing.send(());
-        let _ = timeout(CLOSING_TIME, closing.closed()).await;
+        closing.send_replace(true);
+        places.end(CLOSING_TIME).await;
         Ok(())
     }
-}
-
-async fn serve_connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Peer,
-    site: Arc<impl Site>,
-    mut on_closing: watch::Receiver<()>,
-) {
-    let service = service_fn(|request| respond(request, peer, &*site));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(MAX_HEADERS)
-        .max_header_size(MAX_HEAD)
-        .max_buf_size(2 * MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        _ = on_closing.changed() => None,
-        () = tokio::time::sleep(CONNECTION_LIFE) => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            timeout(CLOSING_TIME, connection).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, ?peer, "admin: connection ended");
-    }
-}
-
-async fn respond(
-    request: Request<Incoming>,
-    peer: Peer,
-    site: &impl Site,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    // RFC 9112 section 3.2; hyper leaves it to its user.
-    let has_host = request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1;
-    let reply = match has_host {
-        true => site.reply(request, peer).await,
-        false => Reply::bad_request("exactly one Host field is needed"),
-    };
-    Ok(reply.into_response())
 }

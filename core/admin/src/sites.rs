@@ -2,26 +2,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderMap};
-use hyper::{Method, Request, StatusCode};
-use sidegate_api::Address;
+use sidegate_api::{Address, Method, RequestHead};
 use sidegate_telemetry::{PageFormat, PageOptions, page};
-use tokio::time::timeout;
 
 use crate::access::Peer;
 use crate::endpoints::{Call, Effect, Endpoint};
 use crate::query::Query;
 use crate::reply::Reply;
-use crate::server::{HttpServer, Site};
-use crate::{AdminSource, AdminToken, BindError};
-
-const MAX_BODY: usize = 64 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::server::{Body, HttpServer, Site};
+use crate::{AdminAccess, AdminSource, BindError, SocketMode};
 
 /// The admin interface on a bound address.
 #[derive(Debug)]
@@ -42,9 +32,9 @@ pub struct MetricsPage {
 }
 
 impl AdminServer {
-    /// Binds `address` and nothing else.
-    pub fn bind(address: &Address) -> Result<Self, BindError> {
-        HttpServer::bind(address).map(AdminServer)
+    /// Binds `address` and nothing else; `mode` is for a Unix socket.
+    pub fn bind(address: &Address, mode: SocketMode) -> Result<Self, BindError> {
+        HttpServer::bind(address, mode).map(AdminServer)
     }
 
     /// The address, with the port that the system chose for port 0.
@@ -53,21 +43,21 @@ impl AdminServer {
     }
 
     /// Serves until `shutdown` is there, then lets answers in progress end for
-    /// a few seconds. Runs on the current tokio runtime.
+    /// a moment. Runs on the current tokio runtime.
     pub async fn run(
         self,
         source: Arc<dyn AdminSource>,
-        token: Option<AdminToken>,
+        access: AdminAccess,
         shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
-        self.0.run(Arc::new(AdminSite { source, token }), shutdown).await
+        self.0.run(Arc::new(AdminSite { source, access }), shutdown).await
     }
 }
 
 impl MetricsServer {
     /// Binds `address` and nothing else.
     pub fn bind(address: &Address) -> Result<Self, BindError> {
-        HttpServer::bind(address).map(MetricsServer)
+        HttpServer::bind(address, SocketMode::default()).map(MetricsServer)
     }
 
     /// The address, with the port that the system chose for port 0.
@@ -88,25 +78,23 @@ impl MetricsServer {
 
 struct AdminSite {
     source: Arc<dyn AdminSource>,
-    token: Option<AdminToken>,
+    access: AdminAccess,
 }
 
 impl Site for AdminSite {
-    async fn reply(&self, request: Request<Incoming>, peer: Peer) -> Reply {
-        let (head, body) = request.into_parts();
-        let endpoint = match Endpoint::admit(&head.method, head.uri.path(), &head.headers, peer, self.token.as_ref()) {
-            Ok(endpoint) => endpoint,
-            Err(reply) => return reply,
-        };
-        let body = match endpoint.effect {
-            Effect::Reads => Bytes::new(),
-            Effect::Changes => match read_body(body).await {
-                Ok(body) => body,
-                Err(reply) => return reply,
-            },
-        };
-        let query = Query::parse(head.uri.query().unwrap_or_default());
-        endpoint.call(&Call { source: &*self.source, query, accept: accept(&head.headers), body: &body })
+    fn admit(&self, head: &RequestHead, peer: Peer) -> Result<Body, Reply> {
+        Endpoint::admit(head, peer, &self.access).map(|endpoint| match endpoint.effect {
+            Effect::Probes | Effect::Reads => Body::Ignored,
+            Effect::Changes => Body::Needed,
+        })
+    }
+
+    fn reply(&self, head: &RequestHead, body: &[u8]) -> Reply {
+        let query = Query::parse(head.query().unwrap_or_default());
+        match Endpoint::find(head.path()) {
+            Some(endpoint) => endpoint.call(&Call { source: &*self.source, query, accept: accept(head), body }),
+            None => Reply::text(404, "not found"),
+        }
     }
 }
 
@@ -116,30 +104,22 @@ struct MetricsSite {
 }
 
 impl Site for MetricsSite {
-    async fn reply(&self, request: Request<Incoming>, _: Peer) -> Reply {
-        if request.uri().path() != self.page.endpoint {
-            let text = format!("not found; metrics are at {}", self.page.endpoint);
-            return Reply::text(StatusCode::NOT_FOUND, text);
+    fn admit(&self, head: &RequestHead, _: Peer) -> Result<Body, Reply> {
+        if head.path() != self.page.endpoint {
+            return Err(Reply::text(404, format!("not found; metrics are at {}", self.page.endpoint)));
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Reply::method_not_allowed(Effect::Reads.methods());
+        if !matches!(head.method, Method::Get | Method::Head) {
+            return Err(Reply::method_not_allowed(Effect::Probes.methods()));
         }
-        let format = PageFormat::negotiate(accept(request.headers()));
+        Ok(Body::Ignored)
+    }
+
+    fn reply(&self, head: &RequestHead, _: &[u8]) -> Reply {
+        let format = PageFormat::negotiate(accept(head));
         Reply::metrics(page(&self.source.stats(), &self.source.version(), &self.page.options, format), format)
     }
 }
 
-fn accept(headers: &HeaderMap) -> Option<&str> {
-    headers.get(ACCEPT)?.to_str().ok()
-}
-
-async fn read_body(body: Incoming) -> Result<Bytes, Reply> {
-    match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Reply::text(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {MAX_BODY} bytes")))
-        }
-        Ok(Err(_)) => Err(Reply::bad_request("the body could not be read")),
-        Err(_) => Err(Reply::text(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
-    }
+fn accept(head: &RequestHead) -> Option<&str> {
+    head.headers.get(b"accept").and_then(|value| std::str::from_utf8(value).ok())
 }

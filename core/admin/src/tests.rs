@@ -32,6 +32,7 @@ fn each_reading_endpoint_answers_as_mosn_does() {
     for (path, status, body) in [
         ("/api/v1/version", 200, "sidegate version: 9.8.7\n"),
         ("/ready", 200, "ready\n"),
+        ("/live", 200, "live\n"),
         ("/api/v1/features", 200, "{}\n"),
         ("/api/v1/features?key=auto_config", 200, "false\n"),
         ("/api/v1/stats_glob", 200, "request_total:3\nrequest_active:1\n"),
@@ -183,8 +184,8 @@ fn bodies_and_heads_are_bounded() {
     let big = "x".repeat(64 * 1024 + 1);
     assert_eq!(post(&server, "/api/v1/enable_log", "", &big).status, 413);
     // Refused by its length alone: nothing of the body is waited for.
-    let head = "POST /api/v1/version HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n";
-    assert_eq!(server.send(head).status, 405);
+    let head = "POST /api/v1/enable_log HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n";
+    assert_eq!(server.send(head).status, 413);
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(40 * 1024));
     assert_eq!(server.send(&long).status, 431);
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a: b\r\n".repeat(100));
@@ -209,14 +210,109 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
-fn an_idle_connection_ends_with_the_server() {
+fn who_owes_a_request_is_closed_when_the_server_ends() {
     let server = Running::start(Fake::new(), None);
-    let mut idle = server.connect();
-    // Served once, so that the connection surely was accepted.
-    idle.write_all(b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    idle.read_exact(&mut [0]).unwrap();
+    let ready = b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut open: Vec<_> = [&b""[..], b"GET /ready HT", b"POST /api/v1/enable_log HTTP/1.1\r\nHost: localhost\r\n"]
+        .into_iter()
+        .map(|unfinished| {
+            let mut stream = server.connect();
+            // Served once, so that the connection surely was accepted.
+            stream.write_all(ready).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            stream.write_all(unfinished).unwrap();
+            stream
+        })
+        .collect();
     server.stop();
-    idle.read_to_end(&mut Vec::new()).unwrap();
+    for stream in &mut open {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert!(rest.ends_with("\r\n\r\nready\n"), "{rest}");
+    }
+}
+
+#[test]
+fn the_silent_make_room_for_those_who_ask() {
+    let server = Running::start(Fake::new(), None);
+    let mut silent: Vec<_> = (0..64)
+        .map(|n| {
+            let mut stream = server.connect();
+            if n % 2 == 1 {
+                stream.write_all(b"GET /re").unwrap();
+            }
+            stream
+        })
+        .collect();
+    for _ in 0..3 {
+        assert_eq!(get(&server, "/ready").status, 200);
+    }
+    assert_eq!(silent[0].read(&mut [0]).unwrap(), 0, "the first one made room");
+    let last = &mut silent[63];
+    last.write_all(b"ady HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "the last one kept its place: {answer}");
+}
+
+#[test]
+fn what_has_two_lengths_or_a_doubtful_host_is_refused() {
+    let server = Running::start(Fake::new(), None);
+    for (fields, status) in [
+        ("Host: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n", 400),
+        ("Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n", 400),
+        ("Host: a\r\nContent-Length: 0\r\nContent-Length: 1\r\n", 400),
+        ("Host: a\r\nTransfer-Encoding: gzip\r\n", 501),
+        ("Host: [::1]evil\r\n", 400),
+        ("Host: 127.0.0.1:80@evil\r\n", 400),
+        ("Host: a\r\nHost: a\r\n", 400),
+        ("", 400),
+    ] {
+        let answer = server.send(&format!("GET /ready HTTP/1.1\r\n{fields}Connection: close\r\n\r\n"));
+        assert_eq!(answer.status, status, "{fields:?}: {}", answer.body);
+    }
+}
+
+#[test]
+fn names_that_are_not_ours_see_probes_alone() {
+    let server = Running::start(Fake::new(), Some("s3cret"));
+    let ask = |path: &str, host: &str, fields: &str| {
+        server.send(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n")).status
+    };
+    for path in ["/ready", "/live", "/metrics", "/stats/prometheus"] {
+        assert_eq!(ask(path, "evil.example", ""), 200, "{path}");
+    }
+    for path in ["/", "/api/v1/config_dump", "/api/v1/stats", "/api/v1/modules", "/api/v1/version", "/api/v1/env?key=A"]
+    {
+        assert_eq!(ask(path, "evil.example:80", ""), 403, "{path}");
+        assert_eq!(ask(path, "evil.example", "Authorization: Bearer wrong\r\n"), 403, "{path}");
+        assert_eq!(ask(path, "evil.example", "Authorization: Bearer s3cret\r\n"), 200, "{path}");
+        for own in ["127.0.0.1:1", "LOCALHOST", "[::1]", "admin.example:34901"] {
+            assert_eq!(ask(path, own, ""), 200, "{path} {own}");
+        }
+    }
+    let old = server.send("GET /api/v1/version HTTP/1.0\r\n\r\n");
+    assert_eq!(old.status, 200, "who sends no Host is no browser");
+}
+
+#[test]
+fn bodies_come_in_pieces_and_after_a_word() {
+    let fake = Fake::new();
+    let server = Running::start(fake.clone(), None);
+    let head = "POST /api/v1/disable_log HTTP/1.1\r\nHost: localhost\r\n";
+    let chunked =
+        format!("{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nstd\r\n3\r\nerr\r\n0\r\n\r\n");
+    assert_eq!(server.send(&chunked).status, 200);
+    let mut stream = server.connect();
+    write!(stream, "{head}Content-Length: 6\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n").unwrap();
+    let mut word = [0; 25];
+    stream.read_exact(&mut word).unwrap();
+    assert_eq!(&word, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"stderr").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(fake.changes().len(), 2);
 }
 
 #[test]
@@ -231,24 +327,28 @@ fn a_unix_socket_is_the_owners_and_is_local() {
     assert_eq!(server.send(request).status, 200);
     assert_eq!(fake.changes().len(), 1);
 
-    let error = AdminServer::bind(&address).unwrap_err();
+    let error = AdminServer::bind(&address, SocketMode::default()).unwrap_err();
     assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
     server.stop();
     assert!(!path.exists(), "the socket's file goes with the server");
 
+    let open = AdminServer::bind(&address, SocketMode(0o660)).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660, "whatever the umask is");
+    drop(open);
+
     // What a killed process leaves behind is no obstacle.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    drop(AdminServer::bind(&address).unwrap());
+    drop(AdminServer::bind(&address, SocketMode::default()).unwrap());
     std::fs::write(&path, "no socket").unwrap();
-    assert!(AdminServer::bind(&address).is_err());
+    assert!(AdminServer::bind(&address, SocketMode::default()).is_err());
     std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
 fn an_address_in_use_is_named() {
     let server = Running::start(Fake::new(), None);
-    let error = AdminServer::bind(server.address()).unwrap_err();
+    let error = AdminServer::bind(server.address(), SocketMode::default()).unwrap_err();
     assert!(
         error
             .to_string()
@@ -256,5 +356,5 @@ fn an_address_in_use_is_named() {
         "{error}"
     );
     let missing = Address::Unix(PathBuf::from("/nonexistent-folder/a.sock"));
-    assert!(AdminServer::bind(&missing).is_err());
+    assert!(AdminServer::bind(&missing, SocketMode::default()).is_err());
 }

@@ -8,6 +8,7 @@ use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
 
 use sidegate_api::Address;
+use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// An address of the admin interface or of metrics cannot be listened on.
@@ -19,6 +20,20 @@ pub struct BindError {
     /// Why.
     pub source: io::Error,
 }
+
+/// Who may connect to a Unix socket: permission bits of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketMode(pub u32);
+
+impl Default for SocketMode {
+    /// Whoever may connect may change log levels: the owner alone.
+    fn default() -> Self {
+        SocketMode(0o600)
+    }
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 #[derive(Debug)]
 pub(super) struct BoundListener {
@@ -51,10 +66,10 @@ pub(super) enum Accepted {
 }
 
 impl BoundListener {
-    pub(super) fn bind(address: &Address) -> Result<Self, BindError> {
+    pub(super) fn bind(address: &Address, mode: SocketMode) -> Result<Self, BindError> {
         let bound = match address {
             Address::Tcp(socket) => bind_tcp(*socket),
-            Address::Unix(path) => bind_unix(path),
+            Address::Unix(path) => bind_unix(path, mode),
         };
         bound.map_err(|source| BindError { address: address.clone(), source })
     }
@@ -88,14 +103,19 @@ fn bind_tcp(address: net::SocketAddr) -> io::Result<BoundListener> {
     Ok(BoundListener { socket: Socket::Tcp(socket), local, file: None })
 }
 
-fn bind_unix(path: &Path) -> io::Result<BoundListener> {
+fn bind_unix(path: &Path, mode: SocketMode) -> io::Result<BoundListener> {
     remove_stale(path)?;
-    let socket = unix::UnixListener::bind(path)?;
-    // Whoever may connect may change log levels: the owner alone.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    socket.set_nonblocking(true)?;
+    let socket = RawSocket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile::of(path)?;
-    Ok(BoundListener { socket: Socket::Unix(socket), local: Address::Unix(path.to_path_buf()), file: Some(file) })
+    // Before it listens nobody can connect, whatever the mode is until here.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode.0))?;
+    socket.listen(BACKLOG)?;
+    Ok(BoundListener {
+        socket: Socket::Unix(socket.into()),
+        local: Address::Unix(path.to_path_buf()),
+        file: Some(file),
+    })
 }
 
 /// Removes a socket's file that a process left behind. One that somebody

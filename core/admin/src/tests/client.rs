@@ -11,7 +11,7 @@ use sidegate_api::Address;
 use tokio::sync::oneshot;
 
 use super::fake::Fake;
-use crate::{AdminServer, AdminToken};
+use crate::{AdminAccess, AdminServer, AdminToken, SocketMode};
 
 pub(super) struct Running {
     address: Address,
@@ -43,14 +43,15 @@ impl Running {
     }
 
     pub(super) fn start_on(address: &Address, source: Arc<Fake>, token: Option<&str>) -> Self {
-        let server = AdminServer::bind(address).unwrap();
+        let server = AdminServer::bind(address, SocketMode::default()).unwrap();
         let address = server.local_address().clone();
         let token = token.map(|token| AdminToken::new(token).unwrap());
+        let access = AdminAccess { token, hosts: vec!["admin.example".to_owned()] };
         let (shutdown, on_shutdown) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let shutdown = async { on_shutdown.await.unwrap_or(()) };
-            runtime.block_on(server.run(source, token, shutdown)).unwrap();
+            runtime.block_on(server.run(source, access, shutdown)).unwrap();
         });
         Running { address, shutdown: Some(shutdown), thread: Some(thread) }
     }

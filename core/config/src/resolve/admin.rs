@@ -15,37 +15,58 @@ pub struct AdminConfig {
     /// What calls that change something must carry, if they may come from
     /// elsewhere than loopback.
     pub token: Option<String>,
+    /// Names under which it is called.
+    pub hosts: Vec<String>,
+    /// Permission bits of a Unix socket; `None`: the owner alone.
+    pub socket_mode: Option<u32>,
 }
 
 /// Without the token.
 impl std::fmt::Debug for AdminConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AdminConfig").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("AdminConfig")
+            .field("address", &self.address)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
     }
 }
 
 pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)> {
     let mut object = cursor.object(&schema::ADMIN)?;
     let token = object.get("token").map(|cursor| token(&cursor));
+    let hosts = object.get("hosts").and_then(|cursor| cursor.array()).unwrap_or_default();
+    let hosts: Vec<_> = hosts.iter().map(host_name).collect();
     let address = object.required("address");
     object.finish();
     let at = address?;
-    let address = address_of(at.object(&schema::ADMIN_ADDRESS)?)?;
+    let (address, socket_mode) = address_of(at.object(&schema::ADMIN_ADDRESS)?)?;
     let token = match token {
         Some(token) => Some(token?),
         None => None,
     };
-    Some((AdminConfig { address, token }, at))
+    Some((AdminConfig { address, token, hosts: hosts.into_iter().collect::<Option<_>>()?, socket_mode }, at))
 }
 
-fn address_of(mut object: ObjectReader<'_>) -> Option<Address> {
+fn address_of(mut object: ObjectReader<'_>) -> Option<(Address, Option<u32>)> {
     let unix = object.get("unix");
     let socket = object.get("socket_address");
+    let mode = object.get("mode");
     let cursor = object.cursor().clone();
     object.finish();
     match (socket, unix) {
-        (Some(socket), None) => socket_address(socket.object(&schema::SOCKET_ADDRESS)?),
-        (None, Some(unix)) => checked(&unix, Address::Unix(unix.name()?.into())),
+        (Some(socket), None) => {
+            if let Some(mode) = mode {
+                mode.inert("there is no Unix socket whose mode it could be");
+            }
+            Some((socket_address(socket.object(&schema::SOCKET_ADDRESS)?)?, None))
+        }
+        (None, Some(unix)) => {
+            let mode = match mode {
+                Some(mode) => Some(socket_mode(&mode)?),
+                None => None,
+            };
+            Some((checked(&unix, Address::Unix(unix.name()?.into()))?, mode))
+        }
         (None, None) => {
             cursor.error(Finding::mismatch(kind::MISSING_KEY, "`socket_address` or `unix`", "neither"));
             None
@@ -55,6 +76,26 @@ fn address_of(mut object: ObjectReader<'_>) -> Option<Address> {
             None
         }
     }
+}
+
+/// A string, because YAML's 0660 is not the number that people mean by it.
+fn socket_mode(cursor: &Cursor<'_>) -> Option<u32> {
+    let text = cursor.string()?;
+    let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+    let mode = u32::from_str_radix(digits, 8).ok().filter(|_| digits.len() == 3 && !digits.starts_with('+'));
+    if mode.is_none() {
+        cursor.mismatch(kind::BAD_VALUE, "three octal digits such as \"0660\"");
+    }
+    mode
+}
+
+fn host_name(cursor: &Cursor<'_>) -> Option<String> {
+    let text = cursor.string()?;
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) {
+        cursor.mismatch(kind::BAD_VALUE, "a host name without port");
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn socket_address(mut object: ObjectReader<'_>) -> Option<Address> {

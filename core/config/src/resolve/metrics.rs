@@ -52,8 +52,8 @@ fn sink(cursor: &Cursor<'_>, taken: &mut ListenerNames) -> Option<MetricsSink> {
 fn prometheus(mut object: ObjectReader<'_>) -> Option<MetricsSink> {
     let host = object.get("address");
     let port = object.required("port").and_then(|c| c.integer());
-    let endpoint = match object.get("endpoint").filter(|c| !c.says_nothing()) {
-        Some(cursor) => endpoint(&cursor),
+    let endpoint = match object.text("endpoint") {
+        Some((cursor, _)) => endpoint(&cursor),
         None => Some("/metrics".to_owned()),
     };
     let percentiles = object.get("percentiles").and_then(|c| c.array()).unwrap_or_default();

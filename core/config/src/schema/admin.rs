@@ -2,6 +2,11 @@
 
 use super::{Object, Rule, Shape, key, own, required, warned};
 
+/// The host part of a URL, if it is a name.
+const HOST_NAME: &str = "^[A-Za-z0-9._-]+$";
+
+const SOCKET_MODE: &str = "^0?[0-7]{3}$";
+
 pub(crate) static ADMIN: Object = Object::new(
     "admin",
     "`admin`: where the admin interface listens.",
@@ -18,6 +23,13 @@ pub(crate) static ADMIN: Object = Object::new(
             "changing calls from loopback alone",
             "Opens changing calls from elsewhere, which then must carry it. Visible ASCII without blanks.",
         ),
+        own(
+            "hosts",
+            Shape::Array(&Shape::Pattern(HOST_NAME)),
+            "`localhost` and IP addresses alone",
+            "Further names, without port, under which others than probes and scrapers may call it. Web pages that make \
+             a name of their own point here are told apart by it.",
+        ),
         warned("access_log_path", "MOSN ignores it too"),
         warned("profile_path", "MOSN ignores it too"),
     ],
@@ -28,7 +40,14 @@ pub(crate) static ADMIN_ADDRESS: Object = Object::new(
     "`admin.address`.",
     &[
         key("socket_address", Shape::Object(&SOCKET_ADDRESS), "", "IP address and port."),
-        own("unix", Shape::Name, "", "Path of a Unix socket; only the process's user can connect."),
+        own("unix", Shape::Name, "", "Path of a Unix socket."),
+        own(
+            "mode",
+            Shape::Pattern(SOCKET_MODE),
+            "`\"0600\"`: the process's user alone",
+            "Permission bits of the Unix socket, octal, as a string: whoever may write to it may connect, and change \
+             things.",
+        ),
     ],
 )
 .rules(&[Rule::ExactlyOne(&["socket_address", "unix"])]);

@@ -1,9 +1,10 @@
 //! Who may change something through the admin server.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Wire};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Signal, Wire};
 
 const CHANGE: &str = r#"{"log_path":"stdout","log_level":"DEBUG"}"#;
 
@@ -60,6 +61,82 @@ fn web_pages_may_not_change_anything() {
 }
 
 #[test]
+fn pages_under_foreign_names_see_probes_alone() {
+    let origin = Origin::echo();
+    let admin = json!({
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "hosts": ["sidegate.example"],
+    });
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).top("admin", admin));
+    let ask = |path: &str, host: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        Wire::connect(proxy.admin()).send(request).response().status()
+    };
+    for path in ["/ready", "/live", "/metrics", "/stats/prometheus"] {
+        assert_eq!(ask(path, "rebound.test"), 200, "{path}");
+    }
+    for path in ["/", "/api/v1/config_dump", "/api/v1/stats", "/api/v1/modules", "/api/v1/version"] {
+        assert_eq!(ask(path, "rebound.test:80"), 403, "{path}");
+        for own in [&*proxy.admin().to_string(), "localhost:1", "[::1]:80", "sidegate.example", "SIDEGATE.example.:80"]
+        {
+            assert_eq!(ask(path, own), 200, "{path} for {own}");
+        }
+        for doubtful in ["[::1]evil", "127.0.0.1:80@evil", "127.0.0.1:", "localhost:+80", "a b", ""] {
+            assert_eq!(ask(path, doubtful), 400, "{path} for {doubtful:?}");
+        }
+    }
+}
+
+#[test]
+fn requests_with_two_lengths_are_refused() {
+    let (_origin, proxy) = with_admin("127.0.0.1", None);
+    for lengths in
+        ["Content-Length: 9\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 9\r\n"]
+    {
+        let request =
+            format!("POST /api/v1/enable_log HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n6\r\nstdout\r\n0\r\n\r\n");
+        let mut wire = Wire::connect(proxy.admin());
+        assert_eq!(wire.send(request).response().status(), 400, "{lengths:?}");
+        wire.expect_close();
+    }
+}
+
+#[test]
+fn the_silent_do_not_keep_probes_waiting() {
+    let (_origin, proxy) = with_admin("127.0.0.1", None);
+    let mut silent: Vec<Wire> = (0..64).map(|_| Wire::connect(proxy.admin())).collect();
+    for half in silent.iter_mut().skip(1).step_by(2) {
+        half.send("GET /ready HT");
+    }
+    assert_eq!(proxy.admin_get("/ready").status(), 200);
+    silent[0].expect_close();
+    let last = &mut silent[63];
+    last.send("TP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(last.response().status(), 200, "one had to go, and not the last");
+}
+
+#[test]
+fn half_a_head_does_not_keep_the_process() {
+    let (_origin, mut proxy) = with_admin("127.0.0.1", None);
+    let mut open: Vec<Wire> = ["", "GET /ready HTTP/1.1\r\nHo", "GET /ready HTTP/1.1\r\nHost: a\r\n"]
+        .iter()
+        .map(|half| {
+            let mut wire = Wire::connect(proxy.admin());
+            wire.send("GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(wire.response().status(), 200);
+            wire.send(half);
+            wire
+        })
+        .collect();
+    proxy.signal(Signal::TERM);
+    for wire in &mut open {
+        // Had it been waited for, the answer would be 408.
+        wire.expect_close();
+    }
+    assert!(proxy.wait_exit().success());
+}
+
+#[test]
 fn other_machines_may_only_read_unless_they_send_the_token() {
     let Some(address) = address_beyond_loopback() else {
         eprintln!("skipped: this machine has no address beyond loopback");
@@ -91,8 +168,14 @@ fn a_unix_socket_may_change() {
     let origin = Origin::echo();
     let dir = sidegate_harness::TempDir::new();
     let path = dir.join("admin.sock");
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    let shared = json!({"address": {"unix": path, "mode": "0666"}});
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).top("admin", shared));
+    assert_eq!(mode(), 0o666, "as configured, whatever the umask is");
+    drop(proxy);
     let config = ConfigBuilder::to(origin.address()).top("admin", json!({"address": {"unix": path}}));
     let proxy = Proxy::start(&config);
+    assert_eq!(mode(), 0o600);
     assert_eq!(proxy.admin_text(), format!("unix:{}", path.display()));
     let body = sidegate_harness::run(
         std::process::Command::new("curl").args(["-q", "-sS", "--unix-socket"]).arg(&path).args([

@@ -96,6 +96,21 @@ fn everything_is_reported_at_once_and_nothing_is_built_then() {
 }
 
 #[test]
+fn admin_names_and_modes_are_checked() {
+    let admin = "address: {socket_address: {address: 0.0.0.0, port_value: 34901}}";
+    for (text, expected) in [
+        ("address: {unix: /tmp/a, mode: '0999'}", "mode: expected three octal digits such as \"0660\""),
+        ("address: {unix: /tmp/a, mode: '+66'}", "mode: expected three octal digits such as \"0660\""),
+        ("address: {unix: /tmp/a, mode: 0660}", "mode: expected a string"),
+        ("address: {unix: /tmp/a}\n  hosts: ['a:80']", "hosts[0]: expected a host name without port"),
+        ("address: {unix: /tmp/a}\n  hosts: ['']", "hosts[0]: expected a host name without port"),
+    ] {
+        let errors = errors(&BASE.replace(admin, text));
+        assert!(errors[0].contains(expected), "{text}: {errors:?}");
+    }
+}
+
+#[test]
 fn errors_for_machines() {
     let errors = load(&varied("cluster_name: c", "cluster_name: d")).unwrap_err();
     assert_eq!(

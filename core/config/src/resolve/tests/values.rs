@@ -95,8 +95,9 @@ cluster_manager:
     circuit_breakers: [{max_connections: 0}]
   - name: d
 admin:
-  address: {unix: /tmp/admin.sock}
+  address: {unix: /tmp/admin.sock, mode: '0660'}
   token: hush
+  hosts: [sidegate.example, pod-1]
 tracing: {enable: true, driver: SOFATracer}
 ";
 
@@ -143,6 +144,11 @@ fn everything_set() {
     assert_eq!(filters, [("demo", FaultPolicy::Pass), ("libauth", FaultPolicy::Reset)]);
     assert_eq!(config.admin.as_ref().unwrap().address, Address::Unix("/tmp/admin.sock".into()));
     assert_eq!(config.admin.as_ref().unwrap().token.as_deref(), Some("hush"));
+    let admin = config.admin.as_ref().unwrap();
+    assert_eq!(
+        (admin.socket_mode, &*admin.hosts),
+        (Some(0o660), &["sidegate.example", "pod-1"].map(str::to_owned)[..])
+    );
     assert!(!format!("{:?}", config.admin).contains("hush"));
     assert!(!Path::new("/tmp/sidegate-test-never-opened.log").exists());
     assert!(!Path::new("/tmp/sidegate-test-access.log").exists());
@@ -244,7 +250,7 @@ fn warnings_have_paths() {
             "c.yaml:71:19: cluster_manager.clusters[0].health_check: \
              health checks are off here: `service_name` is empty",
             "c.yaml:72:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
-            "c.yaml:77:10: tracing: known MOSN key that does nothing here: there are no traces",
+            "c.yaml:78:10: tracing: known MOSN key that does nothing here: there are no traces",
         ]
     );
 }
