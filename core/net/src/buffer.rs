@@ -55,6 +55,21 @@ impl ReadBuffer {
         &self.bytes[self.start..self.end]
     }
 
+    /// The same, to be changed in place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Takes the bytes from `from` up to `to` out of them; those behind move
+    /// up.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        let (from, to) = ((self.start + from).min(self.end), (self.start + to).min(self.end));
+        if from < to {
+            self.bytes.copy_within(to..self.end, from);
+            self.end -= to - from;
+        }
+    }
+
     /// Number of such bytes.
     pub fn len(&self) -> usize {
         self.end - self.start
@@ -151,6 +166,20 @@ mod tests {
         buffer.release();
         assert_eq!(pool.0.free.borrow().len(), 1);
         assert_eq!(buffer.filled(), b"");
+    }
+
+    #[test]
+    fn bytes_are_cut_out_of_the_middle() {
+        let mut buffer = ReadBuffer::new(BufferPool::new(8, 1));
+        buffer.room(8)[..6].copy_from_slice(b"abcdef");
+        buffer.advance(6);
+        buffer.consume(1);
+        buffer.cut(1, 3);
+        assert_eq!(buffer.filled(), b"bef");
+        buffer.cut(2, 9);
+        assert_eq!(buffer.filled(), b"be");
+        buffer.cut(2, 1);
+        assert_eq!(buffer.filled(), b"be");
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl Stream<'_> {
                 Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
                 Freshness::Fresh => None,
             };
-            let mut connection = match pooled {
+            let connection = match pooled {
                 Some(connection) => connection,
                 None => match self.connect(cluster, position).await? {
                     Ok(connection) => connection,
@@ -225,7 +225,6 @@ impl Stream<'_> {
             if freshness == Freshness::Any {
                 self.prepare(cluster, position, applied)?;
             }
-            connection.requests += 1;
             let mut attempt = Attempt::new(connection, cluster.clone(), position);
             let tried = match self.relay(&mut attempt).await? {
                 Relayed::Done(after) => Tried::Done(after),

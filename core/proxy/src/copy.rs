@@ -84,8 +84,7 @@ impl RequestCopy {
     async fn exchange(&self, mut connection: Box<ClientConnection>) -> Ended {
         let mut count = RequestCount::new(self.cluster.clone(), self.position);
         let before = connection.wire.socket.traffic();
-        connection.requests += 1;
-        connection.offer(Upgrade::None);
+        connection.begin_request(Upgrade::None);
         connection.wire.output.head().extend_from_slice(&self.request);
         self.deadline.set(Some(self.timeout));
         let mut response = ResponseHead::default();
@@ -143,7 +142,7 @@ impl RequestCopy {
         }
         loop {
             match ready!(connection.wire.poll_body(cx, trailers)) {
-                Ok(BodyEvent::Data(count)) => connection.wire.input.consume(count),
+                Ok(BodyEvent::Data(count)) => connection.wire.take_body(count),
                 Ok(BodyEvent::End) => break,
                 Err(_) => return Poll::Ready(Ended::Failed),
             }

@@ -1,6 +1,6 @@
 //! The response's way to the client.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use sidegate_api::{BodyDirection, EndOfStream, Protocol, ResponseFlags};
 use sidegate_protocol::http1::{Persistence, ResponseFraming, encode_response_head};
@@ -15,10 +15,7 @@ impl Stream<'_> {
     pub(crate) fn poll_download(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
         loop {
             let step = match attempt.download {
-                Download::Head => match self.poll_response_head(cx, attempt) {
-                    Poll::Ready(event) => return Poll::Ready(event),
-                    Poll::Pending => return self.poll_interim(cx),
-                },
+                Download::Head | Download::Interim => return self.poll_response_head(cx, attempt),
                 Download::Reading => match attempt.connection.wire.poll_body(cx, &mut self.state.response_trailers) {
                     Poll::Ready(Ok(BodyEvent::Data(count))) => {
                         if self.watches(BodyDirection::Response) {
@@ -45,7 +42,7 @@ impl Stream<'_> {
                     let down = &mut self.down.wire;
                     let data = &attempt.connection.wire.input.filled()[..left];
                     down.output.poll_data(cx, &mut down.socket, data).map_ok(|count| {
-                        attempt.connection.wire.input.consume(count);
+                        attempt.connection.wire.take_body(count);
                         self.state.info.bytes_sent += count as u64;
                         Some(if count == left { Download::Reading } else { Download::Direct(left - count) })
                     })
@@ -82,17 +79,23 @@ impl Stream<'_> {
         }
     }
 
-    /// Informational responses go to the client as they come; the final head
-    /// comes out.
+    /// Informational responses go to the client as they come, each before
+    /// the next is read: a client that takes none stops the upstream. The
+    /// final head comes out.
     fn poll_response_head(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
         loop {
+            if !self.down.wire.output.is_flushed() {
+                attempt.download = Download::Interim;
+                if ready!(self.down.wire.poll_flush(cx)).is_err() {
+                    return Poll::Ready(Err(Halt::client_gone()));
+                }
+            }
+            attempt.download = Download::Head;
             let limits = &self.listener.response_limits;
             let (request, response) = (&self.state.request, &mut self.state.response);
-            let polled = attempt.connection.poll_head(cx, limits, &request.method, response);
-            let meta = match polled {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(meta)) => meta,
-                Poll::Ready(Err(error)) => {
+            let meta = match ready!(attempt.connection.poll_head(cx, limits, &request.method, response)) {
+                Ok(meta) => meta,
+                Err(error) => {
                     self.state.response.status = 0;
                     self.state.response.headers.clear();
                     return Poll::Ready(self.upstream_failed(attempt, error));
@@ -112,18 +115,10 @@ impl Stream<'_> {
         }
     }
 
-    /// Writes out informational responses.
-    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Halt>> {
-        match self.down.wire.poll_flush(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(Err(Halt::client_gone())),
-            _ => Poll::Pending,
-        }
-    }
-
     fn upstream_failed(&self, attempt: &mut Attempt, error: ClientError) -> Result<Event, Halt> {
         attempt.count.end = RequestEnd::ByHost;
-        let begun = !attempt.connection.wire.input.is_empty();
-        let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_)) && !begun;
+        let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::Io(_))
+            && !attempt.connection.is_answered();
         if silent && attempt.connection.is_reused() && self.can_repeat() {
             return Ok(Event::Stale);
         }

@@ -89,7 +89,7 @@ impl Stream<'_> {
                 BodyEvent::Data(count) => {
                     self.state.info.bytes_received += count as u64;
                     self.state.request_body.replace(&self.down.wire.input.filled()[..count]);
-                    self.down.wire.input.consume(count);
+                    self.down.wire.take_body(count);
                     self.chunk(BodyDirection::Request, before, EndOfStream::More).await?;
                 }
                 BodyEvent::End => {

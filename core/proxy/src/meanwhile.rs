@@ -20,7 +20,7 @@ impl Stream<'_> {
     pub(crate) async fn filter_request_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
         let wire = &mut self.down.wire;
         self.state.request_body.replace(&wire.input.filled()[..count]);
-        wire.input.consume(count);
+        wire.take_body(count);
         let listener = self.listener.clone();
         self.chunk(BodyDirection::Request, &listener.plan.request_body, EndOfStream::More).await?;
         attempt.upload = Upload::Buffered(EndOfStream::More);
@@ -40,7 +40,7 @@ impl Stream<'_> {
     pub(crate) async fn filter_response_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
         let wire = &mut attempt.connection.wire;
         self.state.response_body.replace(&wire.input.filled()[..count]);
-        wire.input.consume(count);
+        wire.take_body(count);
         let listener = self.listener.clone();
         self.chunk(BodyDirection::Response, &listener.plan.response_body, EndOfStream::More).await?;
         attempt.download = Download::Buffered(EndOfStream::More);
@@ -71,7 +71,7 @@ impl Stream<'_> {
                 Event::ResponseData(count) => {
                     let wire = &mut attempt.connection.wire;
                     self.state.response_body.replace(&wire.input.filled()[..count]);
-                    wire.input.consume(count);
+                    wire.take_body(count);
                     self.chunk(BodyDirection::Response, before, EndOfStream::More).await?;
                     self.keep_response_chunk()?;
                 }

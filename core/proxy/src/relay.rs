@@ -147,6 +147,8 @@ pub(crate) enum Upload {
 pub(crate) enum Download {
     /// The head is wanted.
     Head,
+    /// As that, once the client has taken an informational response.
+    Interim,
     /// The next part of the body is wanted.
     Reading,
     /// So many bytes of the upstream's buffer are on their way.
@@ -319,10 +321,11 @@ impl Stream<'_> {
         if self.timers.down.poll(cx).is_ready() {
             return Poll::Ready(Err(match attempt.download {
                 Download::Head | Download::Reading => Halt::client_stalled(),
-                Download::Direct(_) | Download::Buffered(_) | Download::Flushing => Halt::client_takes_nothing(),
+                _ => Halt::client_takes_nothing(),
             }));
         }
-        if self.timers.up.poll(cx).is_ready() {
+        // The upstream is not to blame while nobody listens to it.
+        if attempt.download != Download::Interim && self.timers.up.poll(cx).is_ready() {
             attempt.count.end = RequestEnd::TimedOut;
             if attempt.count.status == 0 {
                 attempt.count.report(Outcome::Timeout);
@@ -344,22 +347,31 @@ impl Stream<'_> {
         if attempt.armed_at == now {
             return;
         }
-        attempt.armed_at = now;
+        let before = std::mem::replace(&mut attempt.armed_at, now);
         let timeouts = &self.listener.config.timeouts;
         let response = self.time_left(attempt);
         let down = match (attempt.upload, attempt.download) {
             (Upload::Reading, Download::Head) => timeouts.request_body_idle,
-            (_, Download::Direct(_) | Download::Buffered(_) | Download::Flushing) => timeouts.response_write_idle,
+            (_, Download::Interim | Download::Direct(_) | Download::Buffered(_) | Download::Flushing) => {
+                timeouts.response_write_idle
+            }
             (Upload::Reading, _) => timeouts.request_body_idle,
             _ => None,
         };
         let up = match (attempt.upload, attempt.download) {
             (Upload::Again(_) | Upload::Direct(_) | Upload::Buffered(_) | Upload::Flushing, _) => response,
-            (Upload::Done | Upload::Broken, Download::Head | Download::Reading) => response,
+            (Upload::Done | Upload::Broken, Download::Head | Download::Interim | Download::Reading) => response,
             _ => None,
         };
         self.timers.down.set(down);
-        self.timers.up.set(up);
+        // Informational responses give the upstream no more time.
+        let interim_only = before.is_some_and(|(upload, download, before)| {
+            (upload, before) == (attempt.upload, moved)
+                && matches!((download, attempt.download), (Download::Interim, _) | (_, Download::Interim))
+        });
+        if !interim_only {
+            self.timers.up.set(up);
+        }
         self.still_reading();
     }
 
@@ -367,7 +379,7 @@ impl Stream<'_> {
     fn time_left(&self, attempt: &mut Attempt) -> Option<Duration> {
         attempt.bound = Bound::Request;
         let whole = self.retry.response;
-        if attempt.download != Download::Head {
+        if !matches!(attempt.download, Download::Head | Download::Interim) {
             return whole;
         }
         let whole = whole.map(|whole| whole.saturating_sub(self.retry.spent()));

@@ -36,7 +36,7 @@ impl Stream<'_> {
         let output = &mut attempt.connection.wire.output;
         encode_request_head(output.head(), &self.state.request, framing, self.meta.expect, self.meta.upgrade);
         output.start_body(framing);
-        attempt.connection.offer(self.meta.upgrade);
+        attempt.connection.begin_request(self.meta.upgrade);
         self.state.request.state = HeadState::Sent;
         attempt.upload = if let Some(rest) = self.retry.take_rest() {
             attempt.rest = rest;
@@ -97,7 +97,7 @@ impl Stream<'_> {
                         self.retry.kept.add(&data[..count]);
                     }
                     step.map_ok(|count| {
-                        self.down.wire.input.consume(count);
+                        self.down.wire.take_body(count);
                         Some(if count == left { Upload::Reading } else { Upload::Direct(left - count) })
                     })
                 }

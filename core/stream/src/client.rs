@@ -11,6 +11,11 @@ use sidegate_protocol::http1::{Decoded, Limits, ResponseDecoder, ResponseError, 
 
 use crate::Wire;
 
+/// Informational responses to one request, far more than any server sends.
+const MAX_INTERIM: u32 = 32;
+/// Bytes of them together; a final head may be as long.
+const MAX_INTERIM_BYTES: usize = 64 * 1024;
+
 /// An upstream connection.
 #[derive(Debug)]
 pub struct ClientConnection {
@@ -19,10 +24,30 @@ pub struct ClientConnection {
     /// Requests sent on it, the current one included.
     pub requests: u32,
     decoder: ResponseDecoder,
+    interim: Interim,
     /// Made when first asked for.
     local: Option<Arc<PeerText>>,
     /// Statistics hang here.
     guard: Option<Box<dyn OnClose>>,
+}
+
+/// Informational responses to the current request.
+#[derive(Debug, Default)]
+struct Interim {
+    count: u32,
+    bytes: usize,
+}
+
+impl Interim {
+    /// Each costs work at both ends, whether or not it travels on.
+    fn add(&mut self, bytes: usize) -> Result<(), ClientError> {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.count > MAX_INTERIM || self.bytes > MAX_INTERIM_BYTES {
+            return Err(ResponseError { details: "too_many_interim_responses" }.into());
+        }
+        Ok(())
+    }
 }
 
 /// Told when a connection closes.
@@ -61,7 +86,8 @@ impl ClientConnection {
     /// A fresh connection. `guard` is told of its end and dropped with it.
     pub fn new(socket: Socket, pool: BufferPool, guard: Option<Box<dyn OnClose>>) -> Self {
         let decoder = ResponseDecoder::new();
-        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, local: None, guard }
+        let interim = Interim::default();
+        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, interim, local: None, guard }
     }
 
     /// Whether the connection carried a request before the current one: then a
@@ -79,13 +105,21 @@ impl ClientConnection {
         self.local.clone()
     }
 
-    /// Says whether the current request asks for another protocol: only then
-    /// may the response be `101`.
-    pub fn offer(&mut self, upgrade: Upgrade) {
+    /// Begins a request; `upgrade` says whether it asks for another protocol:
+    /// only then may the response be `101`.
+    pub fn begin_request(&mut self, upgrade: Upgrade) {
+        self.requests += 1;
+        self.interim = Interim::default();
         self.decoder.offer(upgrade);
     }
 
-    /// Reads and decodes the next response head, informational or final.
+    /// Whether the host has shown that it has the current request.
+    pub fn is_answered(&self) -> bool {
+        self.interim.count > 0 || !self.wire.input.is_empty()
+    }
+
+    /// Reads and decodes the next response head, informational or final. Of
+    /// informational ones there is a bound in number and bytes.
     pub fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -97,6 +131,9 @@ impl ClientConnection {
             match self.decoder.decode(self.wire.input.filled(), limits, method, head)? {
                 Decoded::Complete { consumed, meta } => {
                     self.wire.input.consume(consumed);
+                    if head.status < 200 {
+                        self.interim.add(consumed)?;
+                    }
                     self.wire.expect_body(meta.body, limits);
                     return Poll::Ready(Ok(meta));
                 }

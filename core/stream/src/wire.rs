@@ -19,6 +19,9 @@ pub struct Wire {
     /// The way out.
     pub output: Output,
     body: BodyDecoder,
+    /// Bytes at the front of `input` that are body bytes, decoded and not
+    /// taken yet.
+    lent: usize,
     /// Bytes to read at once: more while a body keeps filling the buffer.
     appetite: Appetite,
     /// How many more.
@@ -66,6 +69,7 @@ impl Wire {
             input: ReadBuffer::new(pool),
             output: Output::default(),
             body: BodyDecoder::new(BodyLength::None, &Limits::default()),
+            lent: 0,
             appetite: Appetite::Usual,
             large_read: LARGE_READ,
         }
@@ -80,16 +84,26 @@ impl Wire {
     /// Says how the body that follows in the input is framed.
     pub fn expect_body(&mut self, length: BodyLength, limits: &Limits) {
         self.body = BodyDecoder::new(length, limits);
+        self.lent = 0;
         self.appetite = Appetite::Usual;
     }
 
-    /// Whether the incoming body is complete.
+    /// Whether the incoming body is complete and all of it was taken, so that
+    /// what is in the input comes after it.
     pub fn is_body_done(&self) -> bool {
-        self.body.is_done()
+        self.lent == 0 && self.body.is_done()
     }
 
-    /// What comes next of the incoming body. After `Data(n)`, `n` bytes must be
-    /// consumed from `input` before the next call.
+    /// Takes `count` of the bytes that [`poll_body`](Self::poll_body) lent.
+    pub fn take_body(&mut self, count: usize) {
+        self.input.consume(count);
+        self.lent = self.lent.saturating_sub(count);
+    }
+
+    /// What comes next of the incoming body: all that one read brought comes
+    /// as one piece, however it was cut into chunks. After `Data(n)`, `n`
+    /// bytes must be taken by [`take_body`](Self::take_body) before the next
+    /// call.
     pub fn poll_body(&mut self, cx: &mut Context<'_>, trailers: &mut Headers) -> Poll<Result<BodyEvent, BodyFault>> {
         loop {
             if self.body.is_done() {
@@ -101,7 +115,13 @@ impl Wire {
             match self.body.decode(self.input.filled(), trailers)? {
                 BodyStep::Data { start, end } => {
                     self.input.consume(start);
-                    return Poll::Ready(Ok(BodyEvent::Data(end - start)));
+                    self.lent = end - start;
+                    if self.body.is_between_chunks() && self.lent < self.input.len() {
+                        let gathered = self.body.gather(self.input.filled_mut(), self.lent);
+                        self.input.cut(gathered.data, gathered.consumed);
+                        self.lent = gathered.data;
+                    }
+                    return Poll::Ready(Ok(BodyEvent::Data(self.lent)));
                 }
                 BodyStep::End { consumed } => {
                     self.input.consume(consumed);

@@ -58,6 +58,16 @@ pub enum BodyStep {
     },
 }
 
+/// What [`BodyDecoder::gather`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gathered {
+    /// One past the last byte of data.
+    pub data: usize,
+    /// Bytes of the input that were used up; those from `data` on are worth
+    /// nothing.
+    pub consumed: usize,
+}
+
 impl BodyDecoder {
     /// A decoder for a body that ends as `length` says.
     pub fn new(length: BodyLength, limits: &Limits) -> Self {
@@ -80,6 +90,41 @@ impl BodyDecoder {
     /// Takes the next step through `input`, which goes on where the last step
     /// stopped consuming. Trailers are added to `trailers`.
     pub fn decode(&mut self, input: &[u8], trailers: &mut Headers) -> Result<BodyStep, BodyError> {
+        self.checked_step(input, Some(trailers))
+    }
+
+    /// After a step that gave data up to `end`, which ended a chunk: moves the
+    /// data of the chunks that follow in `input` to it, over the framing in
+    /// between, so that one piece comes of many. Stops where `input` ends and
+    /// in front of the trailers; a fault is kept for the next step, since the
+    /// data before it is good.
+    pub fn gather(&mut self, input: &mut [u8], end: usize) -> Gathered {
+        let mut gathered = Gathered { data: end, consumed: end };
+        while self.is_between_chunks() {
+            let from = gathered.consumed;
+            match self.checked_step(&input[from..], None) {
+                Ok(BodyStep::Data { start, end }) => {
+                    input.copy_within(from + start..from + end, gathered.data);
+                    gathered.data += end - start;
+                    gathered.consumed += end;
+                }
+                Ok(BodyStep::NeedMore { consumed } | BodyStep::End { consumed }) => {
+                    gathered.consumed += consumed;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        gathered
+    }
+
+    /// Whether the data of a chunk was just given to its end, so that there
+    /// may be something to [`gather`](Self::gather).
+    pub fn is_between_chunks(&self) -> bool {
+        matches!(self.state, State::ChunkDataEnd)
+    }
+
+    fn checked_step(&mut self, input: &[u8], trailers: Option<&mut Headers>) -> Result<BodyStep, BodyError> {
         let step = self.step(input, trailers);
         if let Err(error) = step {
             self.state = State::Failed(error);
@@ -105,7 +150,8 @@ impl BodyDecoder {
         matches!(self.state, State::Done)
     }
 
-    fn step(&mut self, input: &[u8], trailers: &mut Headers) -> Result<BodyStep, BodyError> {
+    /// Without a place for trailers it stops in front of them.
+    fn step(&mut self, input: &[u8], mut trailers: Option<&mut Headers>) -> Result<BodyStep, BodyError> {
         let mut at = 0;
         loop {
             let rest = &input[at..];
@@ -151,14 +197,19 @@ impl BodyDecoder {
                 State::ChunkDataEnd | State::ChunkDataLineFeed => {
                     return Err(BodyError::bad("chunk_end_invalid"));
                 }
-                State::Trailers => match self.trailers.read_line(rest, trailers)? {
-                    None => return Ok(BodyStep::NeedMore { consumed: at }),
-                    Some(2) => {
-                        at += 2;
-                        self.state = State::Done;
+                State::Trailers => {
+                    let Some(trailers) = trailers.as_deref_mut() else {
+                        return Ok(BodyStep::NeedMore { consumed: at });
+                    };
+                    match self.trailers.read_line(rest, trailers)? {
+                        None => return Ok(BodyStep::NeedMore { consumed: at }),
+                        Some(2) => {
+                            at += 2;
+                            self.state = State::Done;
+                        }
+                        Some(len) => at += len,
                     }
-                    Some(len) => at += len,
-                },
+                }
             }
         }
     }

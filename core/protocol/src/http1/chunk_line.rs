@@ -52,6 +52,11 @@ impl ChunkLine {
         input: &[u8],
         max_extension_bytes: usize,
     ) -> Result<(usize, Option<ChunkHead>), BodyError> {
+        if self.digits == 0
+            && let Some((len, size)) = plain(input)
+        {
+            return Ok((len, Some(ChunkHead { size, extension_bytes: 0 })));
+        }
         for (index, &byte) in input.iter().enumerate() {
             if self.at == At::CarriageReturn {
                 if byte != b'\n' {
@@ -113,6 +118,20 @@ impl ChunkLine {
             _ => Err(BAD_SIZE),
         }
     }
+}
+
+/// A line that is there completely and holds a size alone, as nearly all do:
+/// its length and the size.
+fn plain(input: &[u8]) -> Option<(usize, u64)> {
+    let mut size = 0;
+    for (index, &byte) in input.iter().take(9).enumerate() {
+        match char::from(byte).to_digit(16) {
+            Some(digit) => size = size << 4 | u64::from(digit),
+            None if index > 0 && input[index..].starts_with(b"\r\n") => return Some((index + 2, size)),
+            None => return None,
+        }
+    }
+    None
 }
 
 #[cfg(test)]

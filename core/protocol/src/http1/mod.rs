@@ -27,7 +27,7 @@ mod target;
 mod trailers;
 mod upgrade;
 
-pub use body::{BodyDecoder, BodyStep};
+pub use body::{BodyDecoder, BodyStep, Gathered};
 pub use date::{DateCache, http_date};
 pub use encode::{
     CHUNK_END, CONTINUE, ChunkPrefix, ResponseFraming, encode_last_chunk, encode_request_head, encode_response_head,

@@ -325,3 +325,30 @@ fn large_bodies_pass_in_pieces() {
         rig.log.wait_for(&format!("s complete 200 - Nobody 0/{length}"), 1);
     }
 }
+
+#[test]
+fn chunks_of_one_read_are_one_call() {
+    let mut response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    response.extend((0..100).map(|number| format!("1\r\n{}\r\n", number % 10)));
+    response.push_str("0\r\nx-t: end\r\n\r\n");
+    let wanted: String = (0..100).map(|number| char::from(b'0' + number % 10)).collect();
+    for interest in [BodyInterest::Observe, BodyInterest::Stream, BodyInterest::Whole] {
+        let response = response.clone();
+        let origin = Origin::new(move |_| response.clone());
+        let (report, reports) = channel();
+        let report = Mutex::new(report);
+        let script = Script::new("a").response_body(interest).hook(move |at, cx| {
+            if let At::ResponseBody(_) = at {
+                report.lock().unwrap().send(cx.body(Response).unwrap().as_slice().to_vec()).unwrap();
+            }
+            Status::Continue
+        });
+        let rig = Rig::new(&[origin.address], vec![script]);
+        let got = rig.connect().get("/");
+        assert_eq!((got.body.as_str(), got.trailer("x-t")), (wanted.as_str(), Some("end")), "{interest:?}");
+        let pieces: Vec<Vec<u8>> = reports.try_iter().collect();
+        assert_eq!(pieces.concat(), wanted.as_bytes());
+        // One for the data and one for the end, a few more if the segment was cut.
+        assert!(pieces.len() <= 10, "{interest:?}: {} calls", pieces.len());
+    }
+}
