@@ -127,7 +127,8 @@ pub trait StreamFilterBuilder: Send + Sync {
     /// JSON Schema (draft 2020-12) of the filter's `config`, for
     /// `sidegate schema` and the reference page. Self-contained: no `$ref`, as
     /// it becomes part of a larger schema. Whatever it refuses,
-    /// [`check`](Self::check) must refuse too.
+    /// [`check`](Self::check) must refuse too. What it marks `writeOnly` is a
+    /// secret, which no dump of the configuration shows.
     fn schema(&self) -> serde_json::Value {
         serde_json::json!({"type": "object"})
     }

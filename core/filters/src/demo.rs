@@ -31,7 +31,7 @@ impl StreamFilterBuilder for DemoBuilder {
         serde_json::json!({
             "description": "Answers 403 unless a request carries every header that is named here, with that value.",
             "type": "object",
-            "additionalProperties": {"type": "string"},
+            "additionalProperties": {"type": "string", "writeOnly": true},
         })
     }
 

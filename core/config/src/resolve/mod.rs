@@ -156,7 +156,7 @@ pub(crate) fn resolve(
     let resolved = read_all(Cursor::root(root, &report, &schema::DOCUMENT), registry, env, mode);
     let warnings = report.finish()?;
     let mut dump = root.to_json();
-    crate::dump::redact(&mut dump);
+    crate::dump::redact_all(&mut dump, registry);
     match resolved {
         Some(config) => Ok(Config { warnings, dump, ..config }),
         // Whatever gives nothing has reported an error; this says so if not.

@@ -67,6 +67,9 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
     let name = object.get("name");
     let filter = object.get("filter").map_or(Some(""), |c| c.string());
     let sha256 = object.get("sha256").map(|c| sha256(&c));
+    for pointer in object.get("secrets").and_then(|c| c.array()).unwrap_or_default() {
+        check_pointer(&pointer);
+    }
     let on_fault = object.get("on_fault").and_then(|cursor| Some((cursor.choice(FAULT_POLICIES)?, cursor)));
     let quarantine = object.get("quarantine").map(|c| quarantine(&c));
     object.finish();
@@ -78,6 +81,15 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
         Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine })
     })();
     (module, on_fault)
+}
+
+/// Read where the configuration is dumped.
+fn check_pointer(cursor: &Cursor<'_>) {
+    let Some(text) = cursor.string() else { return };
+    let has_bad_escape = text.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
+    if !(text.is_empty() || text.starts_with('/')) || has_bad_escape {
+        cursor.mismatch(kind::BAD_VALUE, "a JSON Pointer such as \"/upstream/pin\"");
+    }
 }
 
 fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules<'_>) -> Option<ModuleSpec> {

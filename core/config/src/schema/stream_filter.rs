@@ -2,6 +2,9 @@
 
 use super::{Object, Rule, Shape, key, own, own_required, required, warned};
 
+/// RFC 6901.
+const POINTER: &str = "^(/([^~]|~[01])*)?$";
+
 /// `on_fault`
 const ON_FAULT: Shape = Shape::Words(&["reply-500", "pass", "reset"]);
 
@@ -54,6 +57,14 @@ pub(crate) static SO_CONFIG: Object = Object::new(
         ),
         own("filter", Shape::Text, "its only one", "Which filter of the module."),
         own("sha256", Shape::Pattern("^[0-9A-Fa-f]{64}$"), "not pinned", "Refuse any other file. Hexadecimal."),
+        own(
+            "secrets",
+            Shape::Array(&Shape::Pattern(POINTER)),
+            "what is told by its name",
+            "What `config_dump` does not show of `config` and of `per_filter_config`: JSON Pointers such as \
+             `/upstream/pin`; `\"\"` is all of it. Everything below a marked place is hidden. Strings are hidden \
+             anyway whose key ends with `token`, `secret`, `password`, `api_key`, `authorization` and the like.",
+        ),
         own("on_fault", ON_FAULT, "", "As beside `so_config`; in one of the two places."),
         own("quarantine", Shape::Object(&QUARANTINE), "none", "What follows when the filter faults too often."),
         warned("watch", "files are not watched yet"),

@@ -51,6 +51,30 @@ fn config_dump_hides_the_token() {
 }
 
 #[test]
+fn config_dump_hides_secrets_by_kind() {
+    let origin = Origin::echo();
+    let filter = json!({"type": "demo", "config": {"X-Door": "hidden-demo"}});
+    let config = ConfigBuilder::to(origin.address()).filter(filter).in_router(
+        "request_headers_to_add",
+        json!([
+            {"header": {"key": "Authorization", "value": "hidden-authorization"}},
+            {"header": {"key": "x-api-key", "value": "hidden-key"}},
+            {"header": {"key": "x-shown", "value": "shown-value"}},
+        ]),
+    );
+    let proxy = Proxy::start(&config);
+    for query in ["", "?mosnconfig", "?allrouters", "?alllisteners", "?router=routes", "?listener=main"] {
+        let text = ok(&proxy.admin_get(&format!("/api/v1/config_dump{query}")));
+        assert!(!text.contains("hidden-"), "{query}: {text}");
+        assert!(text.contains("***REDACTED***"), "{query}: {text}");
+    }
+    let all = ok(&proxy.admin_get("/api/v1/config_dump"));
+    assert!(all.contains("shown-value") && all.contains("X-Door"), "names and other values are shown: {all}");
+    let door = "GET / HTTP/1.1\r\nHost: a\r\nX-Door: hidden-demo\r\n\r\n";
+    assert_eq!(proxy.exchange(door).status(), 200, "what is hidden still holds");
+}
+
+#[test]
 fn log_levels_are_shown_and_changed() {
     let (_origin, proxy) = echo_pair();
     let before = ok(&proxy.admin_get("/api/v1/get_loglevel"));
