@@ -368,15 +368,19 @@ typedef struct sidegate_host_v1 {
      * gets how many. Errors as body_replace. */
     uint32_t (*body_drain)(sidegate_stream *stream, uint32_t direction, uint64_t count, uint64_t *drained);
 
-    /* Sets the reply that goes out when this hook returns STATUS_STOP; a
-     * second call replaces it. Content-Length is the host's. In hooks.
-     * NOT_NOW (a response is on its way), BAD_NAME, BAD_VALUE, RESERVED,
-     * LIMIT. */
+    /* Sets the reply that goes out when this hook returns STATUS_STOP. The
+     * last call in a hook decides, taken or not: after one that was refused,
+     * whatever the hook returns, and after one that was taken and anything but
+     * STOP or TERMINATE, the stream gets 500 (a reset once a head is out),
+     * whatever `on_fault` says, and comes no nearer to a `bypass`.
+     * Content-Length is the host's. In hooks. NOT_NOW (a response is on its
+     * way), BAD_NAME, BAD_VALUE, RESERVED, LIMIT. */
     uint32_t (*reply)(sidegate_stream *stream, const sidegate_reply_v1 *reply);
 
     /* Writes a handle to *resume that ends the wait after this hook returns
      * STATUS_PENDING. The module owns one reference of it; a second call in
-     * the same hook gives one for the same wait. In hooks. LIMIT. */
+     * the same hook gives one for the same wait. In hooks. LIMIT; GONE in
+     * on_complete, where there is nothing left to wait for. */
     uint32_t (*resume_handle)(sidegate_stream *stream, sidegate_resume **resume);
 
     /* Ends the wait: on_resume follows on the worker. A resume that comes
@@ -488,7 +492,7 @@ typedef struct sidegate_factory_table_v1 {
 } sidegate_factory_table_v1;
 
 /* What the filters of a factory want to see: a hook nobody wants costs
- * nothing. Frozen, since it stands inside another struct. */
+ * nothing. With nothing at all the factory is refused. Frozen, since it stands inside another struct. */
 typedef struct sidegate_interests_v1 {
     uint32_t phases;        /* bit 1 << SIDEGATE_PHASE_* for each phase of on_request_headers */
     uint32_t request_body;  /* SIDEGATE_BODY_NONE to SIDEGATE_BODY_WHOLE */
@@ -653,8 +657,8 @@ static inline int sidegate_host_ok(const sidegate_host_v1 *host) {
            host->abi_major == SIDEGATE_ABI_MAJOR;
 }
 
-/* Sets a reply with a plain-text body; return it from a hook. FAULT, with the
- * reason told, if the host does not take the reply. */
+/* Sets a reply with a plain-text body; return it from a hook. FAULT if the host
+ * does not take the reply, which is answered 500. */
 static inline uint32_t sidegate_reply_text(const sidegate_host_v1 *host, sidegate_stream *stream, uint32_t status,
                                            const char *text) {
     sidegate_header type;

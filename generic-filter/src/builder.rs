@@ -129,6 +129,7 @@ fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConfigError {
     let path = match &refusal.reason {
         Reason::HashMismatch { .. } => format!("{key}.sha256"),
         Reason::FilterNotFound { .. } => format!("{key}.filter"),
+        Reason::NoInterest { filter } if !filter.is_empty() => format!("{key}.filter"),
         Reason::FactoryRefused { path, .. } if path.is_empty() => "config".to_owned(),
         Reason::FactoryRefused { path, .. } if path.starts_with('[') => format!("config{path}"),
         Reason::FactoryRefused { path, .. } => format!("config.{path}"),

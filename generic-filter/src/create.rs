@@ -44,7 +44,13 @@ pub(crate) fn create(
     let table = unsafe { tables::read_factory_table(result.factory_table) }?;
     // SAFETY: as above.
     let filters = unsafe { tables::read_filter_table(result.filter_table, &result.interests) };
-    let usable = filters.and_then(|filters| Ok((filters, tables::interests(&result.interests)?)));
+    let usable = filters.and_then(|filters| {
+        let interests = tables::interests(&result.interests)?;
+        match tables::wants_nothing(&result.interests) {
+            true => Err(Reason::NoInterest { filter: filter.to_owned() }),
+            false => Ok((filters, interests)),
+        }
+    });
     match usable {
         Ok((filters, interests)) => Ok(FactoryParts { object, table, filters, interests }),
         Err(reason) => {

@@ -101,17 +101,21 @@ impl FactoryCore {
     }
 
     /// Counts a fault and says what it was for the log.
-    pub(crate) fn fault(&self, message: String) -> FilterFault {
+    pub(crate) fn fault(&self, fault: FilterFault) -> FilterFault {
         self.module.identity.count_fault();
-        if self.quarantine.as_ref().is_some_and(|q| q.count(Instant::now())) {
+        if self.quarantine.as_ref().is_some_and(|q| q.count(fault.kind, Instant::now())) {
             tracing::error!(
                 target: "module",
                 module = self.module.identity.name.as_str(),
-                "filter `{}` is in quarantine: too many faults, the last was: {message}",
+                "filter `{}` is in quarantine: too many faults, the last was: {fault}",
                 self.filter_name
             );
         }
-        FilterFault::new(message)
+        fault
+    }
+
+    fn failed(&self, message: String) -> FilterFault {
+        self.fault(FilterFault::new(message))
     }
 }
 
@@ -212,16 +216,16 @@ impl StreamFilterFactory for ModuleFactory {
         }
         let handle = self.worker(worker)?;
         if self.core.table.worker_attach.is_some() && handle.attached.load(Ordering::Relaxed) == 0 {
-            return Err(self.core.fault(format!("worker {} has no state of the module", worker.0)));
+            return Err(self.core.failed(format!("worker {} has no state of the module", worker.0)));
         }
         let Some(create) = self.core.table.create_filter else {
-            return Err(self.core.fault("the module has no create_filter".to_owned()));
+            return Err(self.core.failed("the module has no create_filter".to_owned()));
         };
         let mut object = std::ptr::null_mut();
         // SAFETY: the module's function with its own objects, on the worker.
         let result = unsafe { create(self.core.object.get(), handle.number(), handle.state(), &mut object) };
         if result != OK {
-            return Err(self.core.fault(format!("create_filter answered {result}")));
+            return Err(self.core.failed(format!("create_filter answered {result}")));
         }
         Ok(Box::new(ModuleFilter::new(handle.clone(), object)))
     }
@@ -241,7 +245,7 @@ impl StreamFilterFactory for ModuleFactory {
             // SAFETY: the module's function and object, on the worker's thread.
             let result = unsafe { attach(self.core.object.get(), handle.number(), &mut state) };
             if result != OK {
-                return Err(self.core.fault(format!("worker_attach answered {result}")));
+                return Err(self.core.failed(format!("worker_attach answered {result}")));
             }
             handle.state.store(state, Ordering::Relaxed);
         }

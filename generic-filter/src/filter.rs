@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use sidegate_abi as abi;
 use sidegate_abi::{Hook, HookFn};
-use sidegate_api::{BodyBuffer, BodyDirection, Completion, EndOfStream, FilterCx, ReceiverPhase, Status, StreamFilter};
+use sidegate_api::{
+    BodyBuffer, BodyDirection, Completion, EndOfStream, FilterCx, FilterFault, ReceiverPhase, Status, StreamFilter,
+};
 
 use crate::factory::WorkerHandle;
 use crate::host;
@@ -49,15 +51,21 @@ impl ModuleFilter {
             let status = unsafe { hook(self.object, &told) };
             (status, host.fault.take())
         });
-        match status {
+        let status = match status {
             abi::STATUS_CONTINUE => Status::Continue,
             abi::STATUS_STOP => Status::Stop,
             abi::STATUS_PENDING => Status::Pending,
             abi::STATUS_TERMINATE => Status::Terminate,
             abi::STATUS_REMATCH_ROUTE => Status::RematchRoute,
             abi::STATUS_RECHOOSE_HOST => Status::RechooseHost,
-            abi::STATUS_FAULT => self.fault(said.unwrap_or_else(|| "it gave no reason".to_owned())),
-            other => self.fault(format!("a hook returned {other:#x}, which is no status")),
+            abi::STATUS_FAULT => {
+                Status::Fault(FilterFault::new(said.unwrap_or_else(|| "it gave no reason".to_owned())))
+            }
+            other => Status::Fault(FilterFault::new(format!("a hook returned {other:#x}, which is no status"))),
+        };
+        match cx.stream().reply.contradicts(&status).map_or(status, Status::Fault) {
+            Status::Fault(fault) => self.fault(fault),
+            status => status,
         }
     }
 
@@ -65,10 +73,11 @@ impl ModuleFilter {
         Hook { size: size_of::<Hook>() as u64, stream, worker_state: self.worker.state(), phase, flags }
     }
 
-    fn fault(&mut self, message: String) -> Status {
+    fn fault(&mut self, fault: FilterFault) -> Status {
         self.state = State::Faulted;
         let name = &self.worker.core.module.identity.name;
-        Status::Fault(self.worker.core.fault(format!("module `{name}`: {message}")))
+        let message = format!("module `{name}`: {fault}").into();
+        Status::Fault(self.worker.core.fault(FilterFault { message, ..fault }))
     }
 
     /// Body and trailer hooks of requests run in the first declared phase.

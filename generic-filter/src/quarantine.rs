@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use sidegate_api::{
-    EndOfStream, FilterCx, Gauge, LocalReply, Quarantine, QuarantineAction, ReceiverPhase, Status, StreamFilter,
+    EndOfStream, FaultKind, FilterCx, Gauge, LocalReply, Quarantine, QuarantineAction, ReceiverPhase, Status,
+    StreamFilter,
 };
 
 /// Counts one factory's faults and remembers that there were too many. It
@@ -25,8 +26,12 @@ impl QuarantineState {
         QuarantineState { rule, recent: Mutex::default(), tripped: AtomicBool::new(false), shown }
     }
 
-    /// Counts a fault at `now`; true if this one trips it.
-    pub(crate) fn count(&self, now: Instant) -> bool {
+    /// Counts a fault at `now`; true if this one trips it. A filter that
+    /// wanted to answer does not come nearer to being bypassed by it.
+    pub(crate) fn count(&self, kind: FaultKind, now: Instant) -> bool {
+        if (kind, self.rule.then) == (FaultKind::Closed, QuarantineAction::Bypass) {
+            return false;
+        }
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.push_back(now);
         while recent.front().is_some_and(|&first| now.saturating_duration_since(first) > self.rule.within) {
@@ -115,14 +120,17 @@ mod tests {
         let state = QuarantineState::new(rule, Some(gauge));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
+        for _ in 0..5 {
+            assert!(!state.count(FaultKind::Closed, at(0)), "what fails closed is never bypassed");
+        }
         for seconds in [0, 5, 11, 22, 33, 34] {
-            assert!(!state.count(at(seconds)), "{seconds}");
+            assert!(!state.count(FaultKind::Policy, at(seconds)), "{seconds}");
             assert!(state.stand_in().is_none());
         }
-        assert!(state.count(at(35)));
+        assert!(state.count(FaultKind::Policy, at(35)));
         assert!(state.stand_in().is_some());
         for _ in 0..5 {
-            assert!(!state.count(at(36)), "it trips once");
+            assert!(!state.count(FaultKind::Policy, at(36)), "it trips once");
         }
     }
 }

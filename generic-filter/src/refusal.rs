@@ -127,6 +127,12 @@ pub enum Reason {
     FilterNotFound { filter: String, message: String },
     #[error("{} refused its configuration{}{}", Filter(filter), At(path), Said(message))]
     FactoryRefused { filter: String, path: String, message: String },
+    #[error(
+        "{} wants no hook at all with this configuration and would never be called: expected at least one phase, body, \
+         trailers or completion in its interests",
+        Filter(filter)
+    )]
+    NoInterest { filter: String },
     #[error("{} panicked while its factory was made{}", Filter(filter), Said(message))]
     FactoryPanicked { filter: String, message: String },
 }
@@ -177,6 +183,7 @@ impl Reason {
             Reason::TableInvalid { .. } => "table_invalid",
             Reason::FilterNotFound { .. } => "filter_not_found",
             Reason::FactoryRefused { .. } => "factory_refused",
+            Reason::NoInterest { .. } => "no_interest",
             Reason::FactoryPanicked { .. } => "factory_panicked",
         }
     }

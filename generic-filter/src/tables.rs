@@ -102,6 +102,12 @@ pub(crate) unsafe fn read_filter_table(
     }
 }
 
+/// Whether filters with these interests would never be called.
+pub(crate) fn wants_nothing(raw: &RawInterests) -> bool {
+    let RawInterests { phases, request_body, response_body, hooks } = *raw;
+    phases | request_body | response_body | hooks == 0
+}
+
 /// What a factory declared, in the host's words; anything unknown is refused,
 /// because a hook the module waits for would never come.
 pub(crate) fn interests(raw: &RawInterests) -> Result<Interests, Reason> {

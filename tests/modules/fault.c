@@ -6,8 +6,9 @@
  *   terminate   closes without a reply
  *   stop        stops without a reply
  *   reply       replies 418 with the body "short and stout" and x-module: fault
- *   badreply    tries replies that are not allowed; 500 "accepted: ..." if the
- *               host takes one, else goes on with x-refused: <how many>
+ *   badreply    tries replies that are not allowed; 418 "accepted: ..." if the
+ *               host takes one, else continues: 500 by the host
+ *   secondbest  tries them, then replies 203 with x-refused: <how many>
  *   pending     waits, and nobody resumes
  *   rematch     matches the route again, once, with x-rematched: 1 set
  *   rechoose    chooses the host again, once, with x-rechosen: 1 set
@@ -44,7 +45,7 @@ static uint32_t reply_with(sidegate_stream *stream, uint32_t status, const char 
     return host->reply(stream, &reply);
 }
 
-static uint32_t bad_replies(sidegate_stream *stream) {
+static uint32_t bad_replies(sidegate_stream *stream, size_t *refused) {
     static const struct {
         uint32_t status;
         const char *name, *value;
@@ -52,14 +53,20 @@ static uint32_t bad_replies(sidegate_stream *stream) {
         {99, "x-a", "a"},   {101, "x-a", "a"}, {600, "x-a", "a"}, {1000, "x-a", "a"}, {403, "content-length", "3"},
         {403, "x-a", "a\r\nset-cookie: b"},    {403, "x-a", "a\nb"},   {403, "x a", "a"}, {403, "transfer-encoding", "chunked"},
     };
-    char count[8];
     size_t i;
     for (i = 0; i < sizeof bad / sizeof *bad; i++)
         if (reply_with(stream, bad[i].status, bad[i].name, bad[i].value) == SIDEGATE_OK)
-            return sidegate_reply_text(host, stream, 500, bad[i].name);
-    snprintf(count, sizeof count, "%zu", i);
-    host->header_set(stream, SIDEGATE_MAP_REQUEST, S("x-refused"), S(count));
+            return sidegate_reply_text(host, stream, 418, bad[i].name);
+    *refused = i;
     return SIDEGATE_STATUS_CONTINUE;
+}
+
+static uint32_t second_best(sidegate_stream *stream) {
+    char count[8];
+    size_t refused = 0;
+    bad_replies(stream, &refused);
+    snprintf(count, sizeof count, "%zu", refused);
+    return reply_with(stream, 203, "x-refused", count) == SIDEGATE_OK ? SIDEGATE_STATUS_STOP : SIDEGATE_STATUS_FAULT;
 }
 
 static uint32_t act(const sidegate_hook_v1 *hook, const char *header) {
@@ -73,7 +80,8 @@ static uint32_t act(const sidegate_hook_v1 *hook, const char *header) {
     if (asked(stream, header, "stop")) return SIDEGATE_STATUS_STOP;
     if (asked(stream, header, "reply"))
         return reply_with(stream, 418, "x-module", "fault") == SIDEGATE_OK ? SIDEGATE_STATUS_STOP : SIDEGATE_STATUS_FAULT;
-    if (asked(stream, header, "badreply")) return bad_replies(stream);
+    if (asked(stream, header, "badreply")) return bad_replies(stream, &(size_t){0});
+    if (asked(stream, header, "secondbest")) return second_best(stream);
     if (asked(stream, header, "pending")) return SIDEGATE_STATUS_PENDING;
     return SIDEGATE_STATUS_CONTINUE;
 }

@@ -70,6 +70,7 @@ SIDEGATE_EXPORT uint32_t sidegate_create_filter_factory_v1(const sidegate_create
     if (is(args, "no-complete-hook")) result->interests.hooks = SIDEGATE_WANT_COMPLETE;
     if (is(args, "phases")) result->interests.phases = 1U << SIDEGATE_PHASE_SEND;
     if (is(args, "hooks")) result->interests.hooks = 1U << 31;
+    if (is(args, "nothing")) result->interests.phases = 0;
     if (is(args, "body")) result->interests.request_body = 4, filter.on_request_body = go_on;
 
     char *factory_memory = malloc(factory_bytes), *filter_memory = malloc(filter_bytes);

@@ -125,7 +125,6 @@ static uint32_t on_response_body(void *filter, const sidegate_hook_v1 *hook) {
     (void)filter;
     IS(set(hook->stream, RESPONSE), NOT_NOW);
     IS(sidegate_host->variable_set(hook->stream, SIDEGATE_VAR_STATUS, S("200")), NOT_NOW);
-    IS(reply(hook->stream), NOT_NOW);
     IS(sidegate_host->body_len(hook->stream, SIDEGATE_BODY_RESPONSE, &number), OK);
     no_body(hook->stream, SIDEGATE_BODY_REQUEST);
     return SIDEGATE_STATUS_CONTINUE;
@@ -142,11 +141,8 @@ static void on_complete(void *filter, const sidegate_hook_v1 *hook, const sidega
     IS(sidegate_host->variable_set(hook->stream, SIDEGATE_VAR_STATUS, S("200")), NOT_NOW);
     no_body(hook->stream, SIDEGATE_BODY_REQUEST);
     no_body(hook->stream, SIDEGATE_BODY_RESPONSE);
-    /* There is nothing left to wait for: a handle may be had, and is gone. */
-    if (sidegate_host->resume_handle(hook->stream, &handle) == SIDEGATE_OK) {
-        IS(sidegate_host->resume_release(handle), OK);
-        IS(sidegate_host->resume(handle), SIDEGATE_GONE);
-    }
+    /* There is nothing left to wait for. */
+    IS(sidegate_host->resume_handle(hook->stream, &handle), SIDEGATE_GONE);
     ((struct stream *)filter)->kept = hook->stream;
 }
 

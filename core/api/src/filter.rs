@@ -48,7 +48,9 @@ pub enum Status {
     /// Go on.
     Continue,
     /// End this phase's remaining filters: with the reply that was set, or
-    /// without one let the stream go on in its next phase.
+    /// without one let the stream go on in its next phase. A reply that was
+    /// refused, or set and followed by anything but this and `Terminate`, is
+    /// answered 500 whatever the fault policy says.
     Stop,
     /// Wait until resumed ([`FilterCx::resume_handle`]), then call `on_resume`.
     Pending,
@@ -69,12 +71,44 @@ pub enum Status {
 pub struct FilterFault {
     /// One line.
     pub message: Box<str>,
+    /// Who decides what becomes of the stream.
+    pub kind: FaultKind,
+}
+
+/// Who decides what a fault makes of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The filter's fault policy.
+    Policy,
+    /// Nobody: the filter wanted to answer and its answer cannot go out, so
+    /// nothing else may.
+    Closed,
 }
 
 impl FilterFault {
     /// A fault with this message.
     pub fn new(message: impl Into<Box<str>>) -> Self {
-        FilterFault { message: message.into() }
+        FilterFault { message: message.into(), kind: FaultKind::Policy }
+    }
+
+    /// The same, whatever the fault policy says.
+    pub fn closed(message: impl Into<Box<str>>) -> Self {
+        FilterFault { message: message.into(), kind: FaultKind::Closed }
+    }
+}
+
+impl Status {
+    /// Its name, for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Status::Continue => "Continue",
+            Status::Stop => "Stop",
+            Status::Pending => "Pending",
+            Status::Terminate => "Terminate",
+            Status::RematchRoute => "RematchRoute",
+            Status::RechooseHost => "RechooseHost",
+            Status::Fault(_) => "Fault",
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::stream::HeadState;
 use crate::{
-    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, MirrorFan, ResumeHandle,
-    ResumeSlot, RouteFilterConfig, StreamState, Variable, VariableValue, WorkerIndex, check_filter_header,
-    check_trailer, is_token,
+    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, MirrorFan, RefusedReply,
+    ResumeHandle, ResumeSlot, RouteFilterConfig, SetReply, StreamState, Variable, VariableValue, WorkerIndex,
+    check_filter_header, check_trailer, is_token,
 };
 
 /// One of a stream's four header maps. Numbers are the module ABI's.
@@ -76,6 +76,8 @@ pub struct FilterCx<'a> {
     /// Trailers that this hook may edit.
     trailers: [bool; 2],
     limits: FilterLimits,
+    /// The stream has ended: there is nothing left to decide.
+    ended: bool,
 }
 
 /// What the running hook may do with a body.
@@ -111,6 +113,7 @@ impl<'a> FilterCx<'a> {
             body_access: [BodyAccess::None; 2],
             trailers: [true; 2],
             limits: FilterLimits { body: max_body, named: 64 * 1024 },
+            ended: false,
         }
     }
 
@@ -133,10 +136,16 @@ impl<'a> FilterCx<'a> {
         self
     }
 
-    /// For the proxy: opens no trailers; all were sent.
-    pub fn without_trailers(mut self) -> Self {
+    /// For the proxy: the stream has ended, and no part of it can be changed.
+    pub fn after_end(mut self) -> Self {
         self.trailers = [false; 2];
+        self.ended = true;
         self
+    }
+
+    /// Whether the stream has ended.
+    pub fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// The whole stream, to read.
@@ -166,7 +175,7 @@ impl<'a> FilterCx<'a> {
                 Ok(())
             }
             Variable::Method | Variable::Path | Variable::Query | Variable::Target | Variable::Authority => {
-                if self.stream.request.state == HeadState::Sent {
+                if self.stream.request.state == HeadState::Sent || self.ended {
                     return Err(EditError::NotNow);
                 }
                 self.set_request_line(variable, value)
@@ -251,7 +260,7 @@ impl<'a> FilterCx<'a> {
         if kind == HeaderMapKind::Request && name.eq_ignore_ascii_case(b"host") {
             return self.set_variable(Variable::Authority, value);
         }
-        self.editable(kind, name, value)?.set(name, value)?;
+        self.editable(kind, name, value)?.set_by_filter(name, value)?;
         Ok(())
     }
 
@@ -260,7 +269,7 @@ impl<'a> FilterCx<'a> {
         if kind == HeaderMapKind::Request && name.eq_ignore_ascii_case(b"host") {
             return Err(EditError::Header(HeaderProblem::Reserved));
         }
-        self.editable(kind, name, value)?.add(name, value)?;
+        self.editable(kind, name, value)?.add_by_filter(name, value)?;
         Ok(())
     }
 
@@ -276,7 +285,7 @@ impl<'a> FilterCx<'a> {
         match kind {
             HeaderMapKind::Request => {
                 check_filter_header(name, value)?;
-                if self.stream.request.state == HeadState::Sent {
+                if self.stream.request.state == HeadState::Sent || self.ended {
                     return Err(EditError::NotNow);
                 }
                 Ok(&mut self.stream.request.headers)
@@ -305,7 +314,7 @@ impl<'a> FilterCx<'a> {
 
     fn response_open(&self) -> Result<(), EditError> {
         let response = &self.stream.response;
-        if response.status == 0 || response.state == HeadState::Sent {
+        if response.status == 0 || response.state == HeadState::Sent || self.ended {
             return Err(EditError::NotNow);
         }
         Ok(())
@@ -397,21 +406,49 @@ impl<'a> FilterCx<'a> {
     }
 
     /// Sets the reply to send after this hook returns `Stop`. Status 200 to
-    /// 599, fields checked like any that a filter writes.
+    /// 599, fields checked like any that a filter writes. The last call in a
+    /// hook decides: if it was refused, the stream is answered 500.
     pub fn reply(&mut self, reply: LocalReply) -> Result<(), EditError> {
-        if !(200..=599).contains(&reply.status) {
-            return Err(EditError::BadValue);
+        match self.check_reply(&reply) {
+            Ok(()) => {
+                self.stream.reply = SetReply::Taken(Box::new(reply));
+                Ok(())
+            }
+            Err((refused, error)) => {
+                self.refuse_reply(refused);
+                Err(error)
+            }
         }
-        if self.stream.response.state == HeadState::Sent {
-            return Err(EditError::NotNow);
+    }
+
+    /// The reply that the filter wanted to set cannot be made: the same as a
+    /// [`FilterCx::reply`] that is refused.
+    #[cold]
+    pub fn refuse_reply(&mut self, refused: RefusedReply) {
+        self.stream.reply = SetReply::Refused(Box::new(refused));
+    }
+
+    fn check_reply(&self, reply: &LocalReply) -> Result<(), (RefusedReply, EditError)> {
+        let refused = |part: String, error: EditError| (RefusedReply::new(part, error), error);
+        if !(200..=599).contains(&reply.status) {
+            let part = format!("status {}", reply.status);
+            return Err((RefusedReply::new(part, "expected 200 to 599"), EditError::BadValue));
+        }
+        if self.stream.response.state == HeadState::Sent || self.ended {
+            let part = format!("status {}", reply.status);
+            return Err((RefusedReply::new(part, "a response is on its way"), EditError::NotNow));
         }
         if reply.body.len() > self.limits.body {
-            return Err(EditError::Limit);
+            let part = format!("body of {} bytes, more than {}", reply.body.len(), self.limits.body);
+            return Err(refused(part, EditError::Limit));
+        }
+        if !reply.headers.is_filters_share() {
+            return Err(refused(format!("{} fields", reply.headers.len()), EditError::Limit));
         }
         for (name, value) in reply.headers.iter() {
-            check_filter_header(name, value)?;
+            check_filter_header(name, value)
+                .map_err(|problem| (RefusedReply::field(name, problem.into()), problem.into()))?;
         }
-        self.stream.reply = Some(Box::new(reply));
         Ok(())
     }
 

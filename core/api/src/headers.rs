@@ -34,6 +34,12 @@ impl Headers {
     /// Upper bound for the number of fields.
     pub const MAX_FIELDS: usize = 4096;
 
+    /// Fields and bytes up to which filters may fill a map. What is left is
+    /// for what the proxy itself adds, so that a map which a filter filled is
+    /// never blamed on a peer.
+    const FILTERS_FIELDS: usize = Self::MAX_FIELDS - 256;
+    const FILTERS_BYTES: usize = Self::MAX_BYTES - 128 * 1024;
+
     /// An empty map without allocations.
     pub const fn new() -> Self {
         Headers { arena: Vec::new(), entries: Vec::new() }
@@ -126,6 +132,35 @@ impl Headers {
             }
         }
         Ok(())
+    }
+
+    /// [`Headers::add`] within what filters may fill.
+    pub(crate) fn add_by_filter(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeaderLimit> {
+        if self.entries.len() >= Self::FILTERS_FIELDS {
+            return Err(HeaderLimit);
+        }
+        self.filters_bytes(name.len() + value.len())?;
+        self.add(name, value)
+    }
+
+    /// [`Headers::set`] within what filters may fill.
+    pub(crate) fn set_by_filter(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeaderLimit> {
+        if self.entries.len() >= Self::FILTERS_FIELDS && self.position(name).is_none() {
+            return Err(HeaderLimit);
+        }
+        self.filters_bytes(name.len() + value.len())?;
+        self.set(name, value)
+    }
+
+    /// Whether a filter may have filled it so far.
+    pub(crate) fn is_filters_share(&self) -> bool {
+        self.entries.len() <= Self::FILTERS_FIELDS && self.filters_bytes(0).is_ok()
+    }
+
+    /// Counting is only worth it once garbage and fields together are many.
+    fn filters_bytes(&self, more: usize) -> Result<(), HeaderLimit> {
+        let fits = self.arena.len() + more <= Self::FILTERS_BYTES || self.byte_len() + more <= Self::FILTERS_BYTES;
+        if fits { Ok(()) } else { Err(HeaderLimit) }
     }
 
     /// Removes all fields called `name` (any case) and says how many.
@@ -269,6 +304,25 @@ mod tests {
         headers.add(b"connection", b"Foo , Close").unwrap();
         assert!(headers.has_token(b"connection", b"close"));
         assert!(!headers.has_token(b"connection", b"clos"));
+    }
+
+    #[test]
+    fn filters_leave_room_for_what_the_proxy_adds() {
+        let mut headers = Headers::new();
+        let mut added = 0;
+        while headers.add_by_filter(b"a", b"1").is_ok() {
+            added += 1;
+        }
+        assert_eq!(added, Headers::FILTERS_FIELDS);
+        assert_eq!(headers.set_by_filter(b"b", b"1"), Err(HeaderLimit));
+        assert_eq!(headers.set_by_filter(b"a", b"2"), Ok(()));
+        assert_eq!(headers.len(), 1);
+        let long = vec![b'v'; Headers::FILTERS_BYTES - 10];
+        assert_eq!(headers.set_by_filter(b"a", &long), Ok(()));
+        assert_eq!(headers.add_by_filter(b"b", &[b'v'; 20]), Err(HeaderLimit));
+        assert!(headers.is_filters_share());
+        assert_eq!(headers.add(b"b", &[b'v'; 20]), Ok(()));
+        assert!(!headers.is_filters_share());
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub use builder::{
 };
 pub use config_error::FilterConfigError;
 pub use filter::{
-    BodyInterest, Completion, EndOfStream, FilterFault, HookSet, Interests, ReceiverPhase, ResetBy, RouteFilterConfig,
-    Status, StreamFilter, StreamFilterFactory, WorkerIndex,
+    BodyInterest, Completion, EndOfStream, FaultKind, FilterFault, HookSet, Interests, ReceiverPhase, ResetBy,
+    RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
 pub use headers::{HeaderLimit, Headers};
@@ -50,7 +50,7 @@ pub use metrics::{
     Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Series, SeriesValue, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
-pub use reply::LocalReply;
+pub use reply::{LocalReply, RefusedReply, SetReply};
 pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
 pub use stream::{ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::variable::NamedVariables;
-use crate::{BodyBuffer, Headers, LbMetadata, LocalReply, MirrorFan, PeerText, ResponseFlags, ResumeSlot, RouteLabel};
+use crate::{BodyBuffer, Headers, LbMetadata, MirrorFan, PeerText, ResponseFlags, ResumeSlot, RouteLabel, SetReply};
 
 /// Everything the proxy and its filters know of one stream. It lives on its
 /// worker and is reused by the next stream of a keep-alive connection, so that
@@ -29,7 +29,7 @@ pub struct StreamState {
     /// Facts for filters and logs.
     pub info: StreamInfo,
     /// Reply that a filter set in the hook that is running or just returned.
-    pub reply: Option<Box<LocalReply>>,
+    pub reply: SetReply,
     /// Made on the first `Pending`.
     pub resume: Option<Arc<ResumeSlot>>,
     /// Time after which the hook that is running or just returned wants to be
@@ -66,7 +66,7 @@ impl StreamState {
             body.shrink(KEEP_BYTES);
         }
         self.named.clear();
-        self.reply = None;
+        self.reply = SetReply::None;
         self.wake_after = None;
         self.waived_bodies = [false; 2];
         self.metadata = None;

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sidegate_api::{
-    BodyDirection, BodyInterest, Completion, EndOfStream, FaultPolicy, FilterCx, FilterFault, LocalReply,
-    ReceiverPhase, RouteConfigSource, RouteFilterConfig, Status, StreamFilter, StreamState, WorkerIndex,
+    BodyDirection, BodyInterest, Completion, EndOfStream, FaultKind, FaultPolicy, FilterCx, FilterFault, LocalReply,
+    ReceiverPhase, RouteConfigSource, RouteFilterConfig, SetReply, Status, StreamFilter, StreamState, WorkerIndex,
 };
 use sidegate_router::{RouteId, VirtualHostId};
 
@@ -127,7 +127,7 @@ impl FilterChain {
         let Some(entry) = env.listener.config.filters.get(index) else { return Verdict::Continue };
         let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
         let Some(filter) = slot.filter.as_mut() else { return Verdict::Continue };
-        stream.reply = None;
+        stream.reply = SetReply::None;
         stream.wake_after = None;
         let source = RouteSource { filters: &env.listener.config.filters, route: env.route };
         let interests = env.listener.plan.interests[index];
@@ -135,6 +135,7 @@ impl FilterChain {
         let cx = FilterCx::new(stream, &source, index, env.worker, max_body);
         let status = catch_unwind(AssertUnwindSafe(|| run(&mut **filter, hook, cx, &interests)))
             .unwrap_or_else(|_| Status::Fault(FilterFault::new("panicked")));
+        let status = stream.reply.contradicts(&status).map_or(status, Status::Fault);
         slot.changed_body |= stream.request_body.take_edited() | stream.response_body.take_edited();
         if stream.waived_bodies != [false; 2] {
             let waived = std::mem::take(&mut stream.waived_bodies);
@@ -152,9 +153,10 @@ impl FilterChain {
             Ok(verdict) => verdict,
             Err(fault) => {
                 report(entry, &fault);
-                let policy = match entry.on_fault {
-                    FaultPolicy::Pass if slot.changed_body => FaultPolicy::Reset,
-                    policy => policy,
+                let policy = match (fault.kind, entry.on_fault) {
+                    (FaultKind::Closed, _) => FaultPolicy::Reply500,
+                    (FaultKind::Policy, FaultPolicy::Pass) if slot.changed_body => FaultPolicy::Reset,
+                    (FaultKind::Policy, policy) => policy,
                 };
                 discard(slot.filter.take(), entry);
                 Verdict::Fault(policy)
@@ -178,7 +180,7 @@ impl FilterChain {
             let (Some(entry), Some(slot)) = (filters.get(index), self.slots.get_mut(index)) else { continue };
             let Some(filter) = slot.filter.as_mut() else { continue };
             let source = RouteSource { filters, route: env.route };
-            let mut cx = FilterCx::new(stream, &source, index, env.worker, 0).without_trailers();
+            let mut cx = FilterCx::new(stream, &source, index, env.worker, 0).after_end();
             if catch_unwind(AssertUnwindSafe(|| filter.on_complete(&mut cx, completion))).is_err() {
                 report(entry, &FilterFault::new("panicked in on_complete"));
             }
@@ -239,7 +241,14 @@ fn discard(filter: Option<Box<dyn StreamFilter>>, entry: &FilterEntry) {
 
 fn report(entry: &FilterEntry, fault: &FilterFault) {
     entry.faults.inc();
-    tracing::warn!(filter = &*entry.name, policy = ?entry.on_fault, "filter fault: {fault}");
+    match fault.kind {
+        FaultKind::Policy => {
+            tracing::warn!(filter = &*entry.name, policy = ?entry.on_fault, "filter fault: {fault}");
+        }
+        FaultKind::Closed => {
+            tracing::warn!(filter = &*entry.name, "filter fault, answered 500 whatever its policy: {fault}");
+        }
+    }
 }
 
 fn interests_in(interests: &sidegate_api::Interests, direction: BodyDirection) -> BodyInterest {

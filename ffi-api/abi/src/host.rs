@@ -160,7 +160,9 @@ pub struct HostTable {
     pub body_drain:
         Option<unsafe extern "C" fn(stream: *mut Stream, direction: u32, count: u64, drained: *mut u64) -> u32>,
 
-    /// Sets the reply that goes out when this hook returns `STATUS_STOP`.
+    /// Sets the reply that goes out when this hook returns `STATUS_STOP`. The
+    /// last call in a hook decides: refused, or taken and followed by anything
+    /// but `STATUS_STOP` or `STATUS_TERMINATE`, the stream gets 500.
     pub reply: Option<unsafe extern "C" fn(stream: *mut Stream, reply: *const Reply) -> u32>,
     /// A handle that ends the wait after this hook returns `STATUS_PENDING`.
     /// The caller owns one reference.

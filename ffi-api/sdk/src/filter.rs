@@ -193,7 +193,8 @@ pub trait FilterFactory: Sized + Send + Sync + 'static {
     fn filter<'f>(&'f self, env: &FilterEnv<'_>) -> Self::Filter<'f>;
 
     /// The hooks this factory's filters want: those of [`Filter::HOOKS`], or
-    /// fewer if the configuration needs fewer.
+    /// fewer if the configuration needs fewer. Without any the proxy refuses
+    /// the filter, as it would never be called.
     fn hooks(&self) -> Hooks {
         <Self::Filter<'static> as Filter>::HOOKS
     }

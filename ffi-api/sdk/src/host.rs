@@ -175,7 +175,7 @@ pub enum Level {
 /// }
 /// #   fn filter(&self, _: &FilterEnv<'_>) -> NoisyFilter { NoisyFilter }
 /// # }
-/// # impl Filter for NoisyFilter { const HOOKS: Hooks = Hooks::new(); }
+/// # impl Filter for NoisyFilter { const HOOKS: Hooks = Hooks::new().complete(); }
 /// # fn main() {
 /// # let host = TestHost::new::<Noisy>(serde_json::json!({})).unwrap();
 /// assert_eq!(host.logs(), [(Level::Warn, "from a thread".to_owned())]);

@@ -174,6 +174,10 @@ impl<'a> Stream<'a> {
     }
 
     /// Sets the reply that goes out when this hook returns [`Status::Stop`].
+    /// The last call in a hook decides: if the host did not take it, or if the
+    /// hook then answers anything but `Stop` or [`Status::Terminate`] (an error
+    /// or a panic too), the stream gets 500 whatever `on_fault` says. So a
+    /// guard that wanted to refuse never lets anything pass by mistake.
     pub fn set_reply(&mut self, reply: Reply<'_>) -> Result<(), HostError> {
         let send = host_fn!(self.host, reply)?;
         // SAFETY: in the stream's hook; the reply is lent for the call.

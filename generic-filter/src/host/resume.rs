@@ -1,6 +1,6 @@
 //! Resume handles.
 
-use sidegate_abi::{Resume, Stream};
+use sidegate_abi::{GONE, Resume, Stream};
 
 use super::answer;
 use super::arguments::Out;
@@ -14,7 +14,8 @@ fn result(number: u32) -> Result<(), u32> {
 pub(super) unsafe extern "C" fn resume_handle(stream: *mut Stream, resume: *mut *mut Resume) -> u32 {
     answer(|| {
         let out = Out::required(resume)?;
-        let handle = with_cx(stream, |cx| Ok(cx.resume_handle()))?;
+        // There is nothing to resume once the stream has ended.
+        let handle = with_cx(stream, |cx| if cx.is_ended() { Err(GONE) } else { Ok(cx.resume_handle()) })?;
         let number = RESUMES.insert(handle)?;
         // SAFETY: the module's place, checked above.
         unsafe { out.write(number) };

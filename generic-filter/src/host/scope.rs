@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sidegate_abi as abi;
-use sidegate_api::FilterCx;
+use sidegate_api::{FilterCx, RefusedReply};
 
 use crate::factory::FactoryCore;
 
@@ -100,6 +100,17 @@ pub(super) fn with_cx_to_edit<R>(
     act: impl FnOnce(&mut FilterCx<'_>) -> Result<R, u32>,
 ) -> Result<R, u32> {
     with(stream, |host| if host.visits.get() > 0 { Err(abi::NOT_NOW) } else { host.with_cx(act) })
+}
+
+/// Notes for the hook that runs on this thread, if one does, that a reply of
+/// its was not taken.
+#[cold]
+pub(super) fn refuse(refused: RefusedReply) {
+    let (_, current) = CURRENT.get();
+    if !current.is_null() {
+        // SAFETY: as in `with`.
+        unsafe { &*current }.with_cx(|cx| cx.refuse_reply(refused));
+    }
 }
 
 impl HostStream<'_> {

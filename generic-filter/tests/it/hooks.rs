@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use sidegate_api::{
-    BodyDirection, BodyInterest, EndOfStream, ReceiverPhase, Status, StreamFilter, StreamFilterBuilder,
+    BodyDirection, BodyInterest, EndOfStream, FaultKind, ReceiverPhase, Status, StreamFilter, StreamFilterBuilder,
     StreamFilterFactory, StreamState, WorkerIndex,
 };
 
@@ -84,7 +84,11 @@ fn after_a_fault_only_destroy_follows() {
 
 #[test]
 fn bad_replies_are_refused() {
-    assert!(goes_on("replies").reply.is_none());
+    let status = run_on(filter("replies").get(), &mut stream(&[]));
+    let Status::Fault(fault) = status else { panic!("{status:?}") };
+    assert_eq!(fault.kind, FaultKind::Closed, "the last of them decides, whatever the policy");
+    let why = "its call `reply` was refused: body: NULL, or longer than memory; then the hook answered Continue";
+    assert!(fault.message.contains("libhostile") && fault.message.ends_with(why), "{fault}");
 }
 
 #[test]

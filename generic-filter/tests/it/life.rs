@@ -161,7 +161,7 @@ fn too_many_faults_take_a_filter_out_of_service() {
             let routes = Routes::default();
             let status =
                 filter.on_request_headers(&mut cx(&mut state, &routes), ReceiverPhase::BeforeRoute, EndOfStream::End);
-            (status, state.reply.map(|reply| reply.status))
+            (status, state.reply.take().map(|reply| reply.status))
         };
         assert!(matches!(run("6"), (Status::Fault(_), None)));
         assert!(matches!(run("0"), (Status::Continue, None)));

@@ -63,6 +63,12 @@ fn interests_that_nobody_knows() {
 }
 
 #[test]
+fn a_filter_that_wants_nothing_is_refused() {
+    let words = ["filter `nothing` wants no hook at all with this configuration and would never be called"];
+    refused("nothing", "no_interest", "so_config.filter", &words);
+}
+
+#[test]
 fn refused_configurations() {
     refused("refuse", "factory_refused", "config.users[1].name", &["`refuse`", "expected a name, found 7"]);
     refused("refuse-silently", "factory_refused", "config", &["without saying why"]);

@@ -14,6 +14,7 @@ mod faults;
 mod mirrors;
 mod order;
 mod pending;
+mod refusals;
 mod replays;
 mod request_bodies;
 mod response_bodies;

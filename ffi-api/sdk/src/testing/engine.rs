@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sidegate_abi as abi;
 
 use super::outcome::{Call, Outcome, Request, Response, Source};
-use super::state::{fields, open, texts, Access, NotResumed, StreamState};
+use super::state::{fields, open, texts, Access, NotResumed, SetReply, StreamState};
 use super::stream::TestStream;
 use super::TestHost;
 use crate::Phase;
@@ -113,7 +113,11 @@ impl Engine<'_> {
         }
         let body = match body {
             Some(body) => body,
-            None => self.request_body(&test.chunks, &test.trailers, first)?,
+            None => {
+                // The body is sent as it comes, behind the head.
+                self.state().request_sent = true;
+                self.request_body(&test.chunks, &test.trailers, first)?
+            }
         };
         let state = self.state();
         state.request_sent = true;
@@ -225,6 +229,7 @@ impl Engine<'_> {
             _ => &own[..],
         };
         let (hook, mode) = (table.on_response_body, interests.response_body);
+        self.state().response_sent = response.source == Source::Upstream && mode != abi::BODY_WHOLE;
         response.body = self.body("on_response_body", hook, chunks, mode, abi::BODY_RESPONSE, send, no_trailers)?;
         if !no_trailers && interests.hooks & abi::WANT_RESPONSE_TRAILERS != 0 {
             let status = self.call("on_response_trailers", table.on_response_trailers, send, abi::HOOK_END)?;
@@ -235,7 +240,7 @@ impl Engine<'_> {
     }
 
     fn take_reply(&mut self) -> Response {
-        let Some(reply) = self.state().reply.take() else { return failed() };
+        let SetReply::Taken(reply) = std::mem::take(&mut self.state().reply) else { return failed() };
         Response {
             source: Source::Filter,
             status: reply.status,
@@ -249,7 +254,8 @@ impl Engine<'_> {
         match end {
             End::Fault => {
                 outcome.fault = Some(self.state().fault.take().unwrap_or_else(|| "no reason given".to_owned()));
-                outcome.response = Some(failed());
+                // A response that was begun is cut.
+                outcome.response = (!self.state().response_sent).then(failed);
             }
             End::Closed(by) => self.finish_hooks(0, by, 0, 0),
             End::Reply => {}
@@ -280,7 +286,9 @@ impl Engine<'_> {
             upstream_duration_ns: abi::NO_DURATION,
         };
         let hook = self.hook(abi::PHASE_SEND, abi::HOOK_END);
-        self.state().hook = "on_complete";
+        let state = self.state();
+        state.hook = "on_complete";
+        state.ended = true;
         self.calls.push(Call { hook: "on_complete", phase: Phase::Send, status: None });
         // SAFETY: the SDK's table and a living filter.
         unsafe {
@@ -358,18 +366,27 @@ impl Engine<'_> {
 
     fn call_once(&mut self, name: &'static str, hook: Option<abi::HookFn>, phase: u32, flags: u32) -> u32 {
         let what = self.hook(phase, flags);
-        self.state().hook = name;
+        let state = self.state();
+        state.hook = name;
+        state.reply = SetReply::None;
         // SAFETY: the SDK's table and a living filter; hooks never nest.
         let status = hook.map_or(abi::STATUS_CONTINUE, |hook| unsafe { hook(self.filter, &what) });
         self.calls.push(Call { hook: name, phase: Phase::from_number(phase), status: Some(status) });
-        status
+        let state = self.state();
+        match state.contradiction(status) {
+            Some(fault) => {
+                state.fault = Some(fault);
+                abi::STATUS_FAULT
+            }
+            None => status,
+        }
     }
 
     /// What a status means; `headers` is the phase of a request header hook.
     fn judge(&mut self, status: u32, headers: Option<u32>) -> Result<Next, End> {
         match (status, headers) {
             (abi::STATUS_CONTINUE, _) => Ok(Next::On),
-            (abi::STATUS_STOP, _) if self.state().reply.is_some() => Err(End::Reply),
+            (abi::STATUS_STOP, _) if matches!(self.state().reply, SetReply::Taken(_)) => Err(End::Reply),
             (abi::STATUS_STOP, _) => Ok(Next::On),
             (abi::STATUS_TERMINATE, _) => Err(End::Closed(abi::RESET_FILTER)),
             (abi::STATUS_REMATCH_ROUTE, Some(phase)) if phase >= abi::PHASE_AFTER_ROUTE => {

@@ -35,8 +35,6 @@ impl RequestFilter for Reader {
         assert_eq!(cx.named("shared"), None);
         cx.set_named("shared", b"\0bytes")?;
         assert_eq!(cx.named("shared"), Some(&b"\0bytes"[..]));
-        assert!(cx.set_reply(Reply::new(103)).is_err());
-        assert!(cx.set_reply(Reply::new(200).header("connection", "close")).is_err());
         Ok(Status::Continue)
     }
 }
@@ -86,4 +84,127 @@ fn absent_host_functions_are_errors_and_short_tables_are_refused() {
     table.abi_major = 2;
     let refused = TestHost::with_table::<Lonely>(table, json!({}), 1).unwrap_err();
     assert_eq!(refused.message, "the host speaks ABI 2.0, expected 1.x");
+}
+
+/// Sets the replies that the request names, one after the other, does not look
+/// at what it is answered, and then does what `x-then` says.
+struct Guard;
+
+struct GuardFilter;
+
+impl FilterFactory for Guard {
+    type Config = NoConfig;
+    type Filter<'f> = GuardFilter;
+
+    fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> {
+        Ok(Guard)
+    }
+
+    fn filter(&self, _: &FilterEnv<'_>) -> GuardFilter {
+        GuardFilter
+    }
+}
+
+fn guard(cx: &mut Stream<'_>, hook: &[u8]) -> HookResult {
+    if cx.request().get("x-in") != Some(hook) {
+        return Ok(Status::Continue);
+    }
+    let replies = String::from_utf8_lossy(cx.request().get("x-reply").unwrap_or_default()).into_owned();
+    let then = cx.request().get("x-then").map(<[u8]>::to_vec);
+    for reply in replies.split(", ") {
+        let (status, field) = reply.split_once(' ').unwrap_or((reply, "x-ok"));
+        let _ = cx.set_reply(Reply::new(status.parse::<u16>().unwrap()).header(field, "1"));
+    }
+    match then.as_deref() {
+        Some(b"stop") => Ok(Status::Stop),
+        Some(b"pending") => cx.resume_handle()?.resume().map(|()| Status::Pending).map_err(Into::into),
+        Some(b"terminate") => Ok(Status::Terminate),
+        Some(b"fault") => bail!("on purpose"),
+        Some(b"panic") => panic!("on purpose"),
+        _ => Ok(Status::Continue),
+    }
+}
+
+impl Filter for GuardFilter {
+    const HOOKS: Hooks =
+        Hooks::new().request_headers(Phase::BeforeRoute).response_headers().response_body(BodyMode::Observe);
+
+    fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+        guard(cx, b"request")
+    }
+
+    fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+        guard(cx, b"response")
+    }
+
+    fn on_response_body(&mut self, cx: &mut ResponseBody<'_>) -> HookResult {
+        guard(cx, b"response-body")
+    }
+}
+
+/// Wants what its configuration says, which may be nothing.
+struct Idle(Hooks);
+
+struct IdleFilter;
+
+impl FilterFactory for Idle {
+    type Config = std::collections::BTreeMap<String, bool>;
+    type Filter<'f> = IdleFilter;
+
+    fn new(config: Self::Config, _: &mut FactoryEnv) -> Result<Self, ConfigError> {
+        Ok(Idle(if config.is_empty() { Hooks::new() } else { Hooks::new().complete() }))
+    }
+
+    fn filter(&self, _: &FilterEnv<'_>) -> IdleFilter {
+        IdleFilter
+    }
+
+    fn hooks(&self) -> Hooks {
+        self.0
+    }
+}
+
+impl Filter for IdleFilter {
+    const HOOKS: Hooks = Hooks::new();
+}
+
+#[test]
+fn a_filter_that_wants_nothing_is_refused() {
+    assert!(TestHost::new::<Idle>(json!({"complete": true})).is_ok());
+    let refused = TestHost::new::<Idle>(json!({})).unwrap_err();
+    assert!(refused.message.contains("would never be called"), "{refused:?}");
+}
+
+#[test]
+fn a_reply_that_does_not_go_out_lets_nothing_pass() {
+    let host = TestHost::new::<Guard>(json!({})).unwrap();
+    let run = |hook: &str, reply: &str, then: &str| {
+        let headers = [("x-in", hook), ("x-reply", reply), ("x-then", then)];
+        host.request("GET", "/", &headers).respond(200, &[]).respond_body("hello").run()
+    };
+    for hook in ["request", "response"] {
+        for then in ["stop", "continue", "pending", "terminate", "fault", "panic"] {
+            for refused in ["99", "403 connection", "403, 600"] {
+                let outcome = run(hook, refused, then);
+                assert_eq!(outcome.status(), Some(500), "{refused} in {hook}, then {then}");
+                assert!(outcome.fault.unwrap().starts_with("its call `reply` was refused: "));
+                assert_eq!(outcome.upstream.is_some(), hook == "response");
+            }
+            let outcome = run(hook, "600, 403", then);
+            let wanted = match then {
+                "stop" => Some(403),
+                "terminate" => None,
+                _ => Some(500),
+            };
+            assert_eq!(outcome.status(), wanted, "in {hook}, then {then}");
+        }
+    }
+    let refused = run("request", "403 Content-Length", "stop").fault.unwrap();
+    assert_eq!(
+        refused,
+        "its call `reply` was refused: field `Content-Length`: framing and hop-by-hop fields belong to the host; \
+         then the hook answered Stop"
+    );
+    assert_eq!(run("response-body", "403", "stop").status(), None, "a head is out");
+    assert_eq!(run("nowhere", "403", "stop").status(), Some(200));
 }

@@ -97,6 +97,7 @@ mod state;
 mod stream;
 mod table;
 mod table_headers;
+mod table_reply;
 mod table_stream;
 #[cfg(test)]
 mod tests;
@@ -208,6 +209,10 @@ impl TestHost {
             interests: result.interests,
             worker_states: Vec::new(),
         };
+        if made.wants_nothing() {
+            let message = "the filter wants no hook at all with this configuration and would never be called";
+            return Err(ConfigError::new("", message));
+        }
         for worker in 0..workers {
             let mut state = ptr::null_mut();
             // SAFETY: the table the SDK just gave, on the thread of all workers.
@@ -219,6 +224,11 @@ impl TestHost {
             made.worker_states.push(state);
         }
         Ok(made)
+    }
+
+    fn wants_nothing(&self) -> bool {
+        let abi::Interests { phases, request_body, response_body, hooks } = self.interests;
+        phases | request_body | response_body | hooks == 0
     }
 
     /// A request to send: add a body or a response, then

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sidegate_abi as abi;
 
 use super::stream::TestStream;
+use super::table_reply::ReplyState;
 use super::Action;
 use crate::{HostError, Level};
 
@@ -63,11 +64,14 @@ pub(super) enum Access {
     Edit,
 }
 
-/// A reply that a filter set.
-pub(super) struct ReplyState {
-    pub(super) status: u16,
-    pub(super) headers: Vec<Field>,
-    pub(super) body: Vec<u8>,
+/// The last reply that the running hook set.
+#[derive(Default)]
+pub(super) enum SetReply {
+    #[default]
+    None,
+    Taken(ReplyState),
+    /// Why it was not taken.
+    Refused(String),
 }
 
 /// A stream as its host knows it.
@@ -76,13 +80,17 @@ pub(super) struct StreamState {
     pub(super) maps: [Vec<Field>; 4],
     pub(super) request_sent: bool,
     pub(super) response_there: bool,
+    /// The response's head went out.
+    pub(super) response_sent: bool,
+    /// Nothing follows but `on_complete`.
+    pub(super) ended: bool,
     pub(super) variables: BTreeMap<u32, Vec<u8>>,
     pub(super) numbers: BTreeMap<u32, u64>,
     pub(super) named: Vec<Field>,
     /// By `BODY_*` direction: what the running hook sees.
     pub(super) bodies: [Vec<u8>; 2],
     pub(super) access: [Access; 2],
-    pub(super) reply: Option<ReplyState>,
+    pub(super) reply: SetReply,
     pub(super) fault: Option<String>,
     pub(super) resume: Option<Arc<ResumeSlot>>,
     pub(super) route_config: *mut c_void,
@@ -126,12 +134,14 @@ pub(super) fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamSt
         maps: [fields(&test.headers), fields(&test.trailers), Vec::new(), Vec::new()],
         request_sent: false,
         response_there: false,
+        response_sent: false,
+        ended: false,
         variables: BTreeMap::new(),
         numbers: BTreeMap::new(),
         named: Vec::new(),
         bodies: [Vec::new(), Vec::new()],
         access: [Access::None; 2],
-        reply: None,
+        reply: SetReply::None,
         fault: None,
         resume: None,
         route_config,

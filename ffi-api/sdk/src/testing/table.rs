@@ -9,9 +9,10 @@ use sidegate_abi as abi;
 
 use super::state::{Field, MetricState, ModuleState, StreamState};
 use super::table_headers::{header_add, header_get, header_get_all, header_remove, header_set, headers_visit};
+use super::table_reply::reply;
 use super::table_stream::{
-    body_append, body_drain, body_len, body_read, body_replace, fault, named_get, named_set, reply, resume,
-    resume_handle, resume_release, resume_retain, route_config, variable_get, variable_get_u64, variable_set,
+    body_append, body_drain, body_len, body_read, body_replace, fault, named_get, named_set, resume, resume_handle,
+    resume_release, resume_retain, route_config, variable_get, variable_get_u64, variable_set,
 };
 use crate::host::lent;
 use crate::Level;

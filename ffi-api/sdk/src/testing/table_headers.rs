@@ -9,6 +9,9 @@ use super::table::stream_of;
 use super::table_stream::set_variable;
 use crate::host::lent;
 
+/// Fields up to which filters may fill a map.
+pub(super) const MAX_FIELDS: usize = 4096 - 256;
+
 /// Values of the fields `name`; header `host` is the variable.
 fn values<'s>(stream: &'s StreamState, map: u32, name: &'s [u8]) -> Option<impl Iterator<Item = &'s [u8]>> {
     let fields = stream.maps.get(map as usize)?;
@@ -85,8 +88,10 @@ pub(super) unsafe extern "C" fn headers_visit(
 /// The map, if `name` and `value` may be written to it now.
 fn open<'s>(stream: &'s mut StreamState, map: u32, name: &[u8], value: &[u8]) -> Result<&'s mut Vec<Field>, u32> {
     let there = match map {
+        _ if stream.ended => false,
         abi::MAP_REQUEST => !stream.request_sent,
-        abi::MAP_RESPONSE | abi::MAP_RESPONSE_TRAILERS => stream.response_there,
+        abi::MAP_RESPONSE => stream.response_there && !stream.response_sent,
+        abi::MAP_RESPONSE_TRAILERS => stream.response_there,
         // Edited in hooks of the request: later they are sent.
         _ => !stream.response_there,
     };
@@ -172,6 +177,9 @@ fn set(stream: &mut StreamState, map: u32, name: &[u8], value: &[u8]) -> u32 {
     match open(stream, map, name, value) {
         Ok(fields) => {
             let field = (name.to_ascii_lowercase(), value.to_vec());
+            if fields.len() >= MAX_FIELDS && !fields.iter().any(|(known, _)| *known == field.0) {
+                return abi::LIMIT;
+            }
             let place = fields.iter().position(|(known, _)| *known == field.0);
             fields.retain(|(known, _)| *known != field.0);
             fields.insert(place.unwrap_or(fields.len()), field);
@@ -191,6 +199,7 @@ pub(super) unsafe extern "C" fn header_add(
     let (stream, name, value) = unsafe { (stream_of(stream), lent(name), lent(value)) };
     let code = match open(stream, map, name, value) {
         _ if is_host(map, name) => abi::RESERVED,
+        Ok(fields) if fields.len() >= MAX_FIELDS => abi::LIMIT,
         Ok(fields) => {
             fields.push((name.to_ascii_lowercase(), value.to_vec()));
             abi::OK

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use sidegate_abi as abi;
 
-use super::state::{Access, Field, ReplyState, ResumeSlot, StreamState};
-use super::table::{fields, stream_of};
-use super::table_headers::{check_field, is_token};
+use super::state::{Access, ResumeSlot, StreamState};
+use super::table::stream_of;
+use super::table_headers::is_token;
 use crate::host::lent;
 use crate::Variable;
 
-const MAX_BODY: usize = 1 << 20;
+pub(super) const MAX_BODY: usize = 1 << 20;
 const MAX_NAMED: usize = 64 * 1024;
 
 pub(super) unsafe extern "C" fn variable_get(stream: *mut abi::Stream, variable: u32, value: *mut abi::Slice) -> u32 {
@@ -66,7 +66,7 @@ pub(super) fn set_variable(stream: &mut StreamState, variable: u32, value: &[u8]
     if variable == abi::VAR_STATUS {
         let status = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok());
         return match status {
-            _ if !stream.response_there => abi::NOT_NOW,
+            _ if !stream.response_there || stream.response_sent || stream.ended => abi::NOT_NOW,
             Some(status @ 200..=599) => {
                 stream.numbers.insert(variable, status);
                 abi::OK
@@ -76,7 +76,7 @@ pub(super) fn set_variable(stream: &mut StreamState, variable: u32, value: &[u8]
     }
     let visible = value.iter().all(u8::is_ascii_graphic) && !value.contains(&b'#');
     match variable {
-        abi::VAR_METHOD..=abi::VAR_AUTHORITY if variable != abi::VAR_STATUS && stream.request_sent => abi::NOT_NOW,
+        abi::VAR_METHOD..=abi::VAR_AUTHORITY if stream.request_sent || stream.ended => abi::NOT_NOW,
         abi::VAR_PATH | abi::VAR_TARGET if !value.starts_with(b"/") => abi::BAD_VALUE,
         abi::VAR_PATH if value.contains(&b'?') => abi::BAD_VALUE,
         abi::VAR_AUTHORITY if value.iter().any(|b| b"/?@,\\".contains(b)) => abi::BAD_VALUE,
@@ -296,7 +296,7 @@ pub(super) unsafe extern "C" fn body_drain(
 }
 
 /// Bytes as a test shows them: not too many.
-fn excerpt(bytes: &[u8]) -> String {
+pub(super) fn excerpt(bytes: &[u8]) -> String {
     const SHOWN: usize = 60;
     match bytes.get(..SHOWN) {
         Some(front) => format!("\"{}\"... ({} bytes)", front.escape_ascii(), bytes.len()),
@@ -304,35 +304,12 @@ fn excerpt(bytes: &[u8]) -> String {
     }
 }
 
-pub(super) unsafe extern "C" fn reply(stream: *mut abi::Stream, reply: *const abi::Reply) -> u32 {
-    // SAFETY: in the stream's hook; the reply is lent for the call.
-    let (stream, reply) = unsafe { (stream_of(stream), &*reply) };
-    // SAFETY: as above.
-    let (headers, body) = unsafe { (fields(reply.headers, reply.headers_len), lent(reply.body)) };
-    let what = format!("reply {} with {}", reply.status, excerpt(body));
-    let code = match checked_reply(reply.status, headers, body) {
-        Ok(reply) => {
-            stream.reply = Some(reply);
-            abi::OK
-        }
-        Err(code) => code,
-    };
-    stream.note(|| what, code)
-}
-
-fn checked_reply(status: u32, headers: Vec<Field>, body: &[u8]) -> Result<ReplyState, u32> {
-    let status = u16::try_from(status).ok().filter(|status| (200..=599).contains(status)).ok_or(abi::BAD_VALUE)?;
-    if body.len() > MAX_BODY {
-        return Err(abi::LIMIT);
-    }
-    headers.iter().try_for_each(|(name, value)| check_field(name, value))?;
-    let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    Ok(ReplyState { status, headers, body: body.to_vec() })
-}
-
 pub(super) unsafe extern "C" fn resume_handle(stream: *mut abi::Stream, resume: *mut *mut abi::Resume) -> u32 {
     // SAFETY: in the stream's hook.
     let stream = unsafe { stream_of(stream) };
+    if stream.ended {
+        return stream.note(|| "take a resume handle".to_owned(), abi::GONE);
+    }
     let slot = stream.resume.get_or_insert_with(Arc::default).clone();
     slot.retain();
     stream.note(|| "take a resume handle".to_owned(), abi::OK);

@@ -10,6 +10,7 @@
 //! | `state` | replies which worker it is on, and that worker's count |
 //! | `route` | shows the route's settings |
 //! | `limits` | asks for too much and replies with what it was answered |
+//! | `refuse` | replies as `x-reply` says, and answers `x-then`, in the hook `x-in` |
 //! | `account` | logs how each stream ended |
 
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@
 mod account;
 mod edit;
 mod limits;
+mod refuse;
 mod route;
 mod share;
 mod state;
@@ -31,5 +33,6 @@ sidegate_sdk::export! {
     "state" => state::State,
     "route" => route::Route,
     "limits" => limits::Limits,
+    "refuse" => refuse::Refuse,
     "account" => account::Account,
 }

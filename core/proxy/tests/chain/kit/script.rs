@@ -211,6 +211,8 @@ impl Scripted {
         self.state = State::Faulted;
         let status = (self.script.hook)(at, cx);
         self.state = match status {
+            // The proxy makes a fault of a reply that does not go out.
+            _ if cx.stream().reply.contradicts(&status).is_some() => State::Faulted,
             Status::Fault(_) => State::Faulted,
             Status::Pending => State::Waiting,
             _ => State::Live,

@@ -10,6 +10,7 @@ mod hostile;
 mod limits;
 mod panics;
 mod phases;
+mod refusals;
 mod resumes;
 mod settings;
 mod waiting;
