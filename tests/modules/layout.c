@@ -35,12 +35,18 @@ static uint32_t create_filter(void *factory, uint32_t worker, void *state, void 
 
 static const sidegate_factory_table_v1 factory_table = {
     .size = sizeof factory_table, .destroy = destroy, .create_filter = create_filter};
-static const sidegate_filter_table_v1 filter_table = {.size = sizeof filter_table, .destroy = destroy};
+static void on_complete(void *filter, const sidegate_hook_v1 *hook, const sidegate_completion_v1 *completion) {
+    (void)filter, (void)hook, (void)completion;
+}
+
+static const sidegate_filter_table_v1 filter_table = {
+    .size = sizeof filter_table, .destroy = destroy, .on_complete = on_complete};
 
 SIDEGATE_EXPORT uint32_t sidegate_create_filter_factory_v1(const sidegate_create_args_v1 *args,
                                                            sidegate_create_result_v1 *result) {
     (void)args;
     result->factory_table = &factory_table;
     result->filter_table = &filter_table;
+    result->interests.hooks = SIDEGATE_WANT_COMPLETE;
     return SIDEGATE_OK;
 }
