@@ -7,6 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle, ThreadId};
 
+use sidegate_watch::{Role, Watched};
+
+const NAME: &str = "module-control";
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Handle of the module-control thread; it ends when the handle is dropped and
@@ -22,7 +26,7 @@ impl ModuleControl {
     /// Starts the thread.
     pub(crate) fn start() -> io::Result<Self> {
         let (jobs, queue) = channel();
-        let thread = thread::Builder::new().name("module-control".to_owned()).spawn(move || serve(&queue))?;
+        let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || serve(&queue))?;
         let id = thread.thread().id();
         Ok(ModuleControl { jobs: Some(jobs), thread: Some(thread), id })
     }
@@ -69,7 +73,10 @@ impl Drop for ModuleControl {
 
 fn serve(queue: &Receiver<Job>) {
     block_signals();
+    let watched = Watched::new(NAME, Role::Jobs);
+    let _on = watched.on_this_thread();
     for job in queue {
+        watched.beat();
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!(target: "module", "a job of the module-control thread panicked");
         }

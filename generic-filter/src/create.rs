@@ -3,6 +3,7 @@
 use std::mem::{MaybeUninit, size_of};
 
 use sidegate_abi::{CreateArgs, CreateResult, NOT_FOUND, OK, PANICKED, Slice};
+use sidegate_watch::{Hook, enter};
 
 use crate::error_out::{ErrorBuffers, Said};
 use crate::factory::{FactoryParts, Foreign};
@@ -34,8 +35,10 @@ pub(crate) fn create(
     // SAFETY: null pointers, no functions and zero numbers are all valid.
     let mut result = unsafe { MaybeUninit::<CreateResult>::zeroed().assume_init() };
     result.size = size_of::<CreateResult>() as u64;
+    let mark = enter(module.place(filter), Hook::CreateFactory);
     // SAFETY: the module's entry; what is lent outlives the call.
     let answer = unsafe { (module.create)(&args, &mut result) };
+    drop(mark);
     if answer != OK {
         return Err(refused(filter, answer, buffers.take(&error)));
     }
@@ -55,6 +58,7 @@ pub(crate) fn create(
         Ok((filters, interests)) => Ok(FactoryParts { object, table, filters, interests }),
         Err(reason) => {
             if let Some(destroy) = table.destroy {
+                let _mark = enter(module.place(filter), Hook::DestroyFactory);
                 // SAFETY: the factory was made and nothing came of it.
                 unsafe { destroy(object.get()) };
             }

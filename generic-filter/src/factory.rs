@@ -11,6 +11,7 @@ use sidegate_api::{
     FilterConfigError, FilterFault, Interests, ModuleStatus, RouteFilterConfig, StreamFilter, StreamFilterFactory,
     WorkerIndex,
 };
+use sidegate_watch::{Hook, Place, enter};
 
 use crate::control::ModuleControl;
 use crate::filter::ModuleFilter;
@@ -95,6 +96,11 @@ impl FactoryCore {
         &self.filter_name
     }
 
+    /// Where a thread is that calls into the factory.
+    pub(crate) fn place(&self) -> &'static Place {
+        self.module.place(&self.filter_name)
+    }
+
     /// Filters that live now.
     pub(crate) fn streams(&self) -> u64 {
         self.live.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
@@ -128,8 +134,10 @@ impl fmt::Debug for FactoryCore {
 impl Drop for FactoryCore {
     fn drop(&mut self) {
         let (object, destroy, module) = (self.object, self.table.destroy, self.module.clone());
+        let place = self.place();
         self.control.post(move || {
             if let Some(destroy) = destroy {
+                let _mark = enter(place, Hook::DestroyFactory);
                 // SAFETY: the module's function and object; nothing that was
                 // made of the factory is left, and this happens once.
                 unsafe { destroy(object.get()) };

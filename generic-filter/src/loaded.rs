@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError, Weak};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use sidegate_abi::{CreateFilterFactory, SYMBOL_CREATE};
 use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_watch::{Hook, Place, enter};
 
 use crate::factory::FactoryCore;
 use crate::identity::ModuleIdentity;
@@ -43,9 +44,11 @@ impl LoadedModule {
         };
         // With the process's number instead of `self`, debuggers find it too.
         let path = format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd());
+        let mark = enter(Place::of_module(name, "", &text::hex(&sha256)), Hook::Load);
         // SAFETY: initializers of a checked module run here, on the thread the
         // ABI promises; from here on its code is trusted as native code is.
         let library = unsafe { Library::open(Some(path.as_str()), RTLD_NOW | RTLD_LOCAL) };
+        drop(mark);
         let library = library.map_err(|error| failed(text::one_line(&error), &path))?;
         // The loader knows libraries by name: were this descriptor's number
         // used again, it would hand out this module's code for another one.
@@ -68,6 +71,11 @@ impl LoadedModule {
             factories: Mutex::default(),
             file,
         })
+    }
+
+    /// Where a thread is that calls into this module for a filter of it.
+    pub(crate) fn place(&self, filter: &str) -> &'static Place {
+        Place::of_module(&self.identity.name, filter, &text::hex(&self.sha256))
     }
 
     /// Remembers a factory for as long as it is in use.

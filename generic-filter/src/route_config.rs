@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sidegate_abi::{FAILED, OK, Slice};
 use sidegate_api::{FilterConfigError, RouteFilterConfig};
+use sidegate_watch::{Hook, enter};
 
 use crate::error_out::ErrorBuffers;
 use crate::factory::{FactoryCore, Foreign};
@@ -36,6 +37,7 @@ impl Drop for ModuleRouteConfig {
         // The job holds the factory, so that this comes before its end.
         self.core.control.post(move || {
             if let Some(destroy) = core.table.destroy_route_config {
+                let _mark = enter(core.place(), Hook::DestroyRouteConfig);
                 // SAFETY: made by this factory, given back once.
                 unsafe { destroy(core.object.get(), object.get()) };
             }
@@ -53,12 +55,13 @@ pub(crate) fn create(
         let message = format!("expected no per_filter_config: module `{name}` has no settings per route");
         return Err(FilterConfigError::new("", message));
     };
-    let (config, factory) = (value.to_string(), core.object);
+    let (config, factory, place) = (value.to_string(), core.object, core.place());
     let made = core.control.run(move || {
         let mut object = std::ptr::null_mut();
         let mut buffers = ErrorBuffers::new();
         let mut error = buffers.lend();
         let config = Slice::from_bytes(config.as_bytes());
+        let _mark = enter(place, Hook::CreateRouteConfig);
         // SAFETY: the module's function and object; what is lent outlives the
         // call.
         let result = unsafe { create(factory.get(), config, &mut error, &mut object) };

@@ -4,11 +4,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use sidegate_admin::{AdminSource, ConfigDumpQuery, RunState, SourceError};
+use sidegate_admin::{AdminSource, ConfigDumpQuery, RunState, SourceError, WorkerHangs};
 use sidegate_api::{Metrics, ModuleStatus, Series};
 use sidegate_generic_filter::GenericFilter;
 use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, StatsMatcher, collect};
 use sidegate_upstream::{Cluster, Health, Member, Reason};
+use sidegate_watch::{Role, threads};
+
+use crate::hangs::whereabouts;
 
 /// The running process.
 pub(crate) struct Process {
@@ -143,6 +146,12 @@ impl AdminSource for Process {
         let state = self.state.load(Ordering::Acquire);
         let all = [RunState::Starting, RunState::Running, RunState::Draining];
         all.into_iter().find(|known| *known as u8 == state).unwrap_or(RunState::Stopping)
+    }
+
+    fn hangs(&self) -> WorkerHangs {
+        let workers: Vec<_> = threads().into_iter().filter(|t| matches!(t.role, Role::Worker(_))).collect();
+        let hanging = workers.iter().filter(|worker| worker.stuck).map(whereabouts).collect();
+        WorkerHangs { workers: workers.len(), hanging }
     }
 
     fn modules(&self) -> Vec<ModuleStatus> {

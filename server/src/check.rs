@@ -3,17 +3,27 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use sidegate_config::LoadMode;
+use sidegate_config::{Config, LoadMode};
+use sidegate_watch::end_within;
 
 use crate::cli::{CheckArgs, Format};
-use crate::compose::{ComposeError, load};
+use crate::compose::ComposeError;
+use crate::ending::LAST_PATIENCE;
+use crate::start::Start;
 use crate::{complain, print};
 
 pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     let mode = if args.no_load { LoadMode::NoLoad } else { LoadMode::Load };
-    match load(&args.config, None, mode) {
+    let mut start = match Start::begin() {
+        Ok(start) => start,
+        Err(error) => {
+            complain(&format_args!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match start.load(&args.config, None, mode) {
         Ok(loaded) => {
-            let warnings = loaded.config.warnings;
+            let (warnings, patience) = (loaded.config.warnings, loaded.config.graceful_timeout);
             match args.format {
                 Format::Json => {
                     let warnings: Vec<_> = warnings.iter().map(|w| w.to_json()).collect();
@@ -26,6 +36,8 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
                     print(&format_args!("{}: ok", args.config.display()));
                 }
             }
+            drop((loaded.config.listeners, loaded.modules));
+            start.settle(patience);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -40,9 +52,12 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
                 }
                 (Format::Text, _) => report(&error),
             }
+            start.settle(Config::GRACEFUL_TIMEOUT);
             ExitCode::FAILURE
         }
-    }
+    };
+    end_within(LAST_PATIENCE, || complain(&"held up by a destructor at the very end"));
+    code
 }
 
 /// Prints an error, one line per finding.

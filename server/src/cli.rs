@@ -22,10 +22,11 @@ pub(crate) enum Command {
     /// Run the proxy.
     ///
     /// Everything is read and checked before the first port is bound; what is
-    /// wrong is said on stderr, one line each, and the exit code is 1. SIGTERM
-    /// and SIGINT drain: requests in flight finish, within `graceful_timeout`,
-    /// and the exit code is 0; the second one ends the process at once. SIGUSR1
-    /// opens log files again by name.
+    /// wrong is said on stderr, one line each, and the exit code is 1. SIGTERM,
+    /// SIGINT and SIGQUIT drain: requests in flight finish, within
+    /// `graceful_timeout`, and the exit code is 0; a second one, more than a
+    /// second later, ends the process at once. 70 is the exit code if a module
+    /// or worker kept it from ending. SIGUSR1 opens log files again by name.
     #[command(after_long_help = "Examples:
   sidegate run -c config.yaml
   sidegate run -c /etc/sidegate/config.json --workers 2 --ready-file /run/sidegate.json")]

@@ -4,7 +4,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sidegate_api::{MetricError, Metrics, Registry};
 use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance};
@@ -21,6 +21,8 @@ pub(crate) enum ComposeError {
     Config(ConfigErrors),
     #[error("cannot start the module-control thread: {0}")]
     ModuleControl(io::Error),
+    #[error("cannot read the configuration on a thread of its own: {0}")]
+    Loader(io::Error),
     #[error("cannot tell the working directory: {0}")]
     WorkingDir(io::Error),
     #[error(transparent)]
@@ -40,11 +42,21 @@ pub(crate) struct Loaded {
 }
 
 /// Reads, checks and, with [`LoadMode::Load`], builds filters.
-pub(crate) fn load(path: &Path, workers: Option<NonZeroUsize>, mode: LoadMode) -> Result<Loaded, ComposeError> {
+///
+/// What loads modules is put into `keep` before any is loaded: whoever has the
+/// last hold of it waits for their destructors.
+pub(crate) fn load(
+    path: &Path,
+    workers: Option<NonZeroUsize>,
+    mode: LoadMode,
+    keep: &OnceLock<Arc<GenericFilter>>,
+) -> Result<Loaded, ComposeError> {
     let file = ConfigFile::read(path).map_err(ComposeError::Config)?;
     let workers = workers.or_else(|| file.workers()).map_or_else(cores, NonZeroUsize::get);
     let metrics = Metrics::new(workers);
     let modules = Arc::new(GenericFilter::new(policy(&file.module_allowances())).map_err(ComposeError::ModuleControl)?);
+    // Filled once per start.
+    let _ = keep.set(modules.clone());
     let mut registry = built_in_filters();
     registry.modules(modules.clone());
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;

@@ -12,7 +12,7 @@ use sidegate_upkeep::{Change, Upkeep, resolve_once};
 use sidegate_upstream::{Cluster, ClusterConfig, HostRegistry};
 
 use crate::admin_source::Process;
-use crate::signals::{Order, Signals};
+use crate::signals::{NoSuchThing, Order, Signals};
 
 /// How long a start waits for the names of hosts. Who cannot be resolved by
 /// then is resolved while the process serves.
@@ -59,6 +59,17 @@ impl Control {
         }
     }
 
+    /// Keeps hosts current for this long, whatever signals say.
+    pub(crate) async fn upkeep_for(&mut self, time: Duration, workers: &Workers<ProxyService>, process: &Process) {
+        let mut over = std::pin::pin!(tokio::time::sleep(time));
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                change = self.upkeep.changed() => self.change(change, workers, process),
+            }
+        }
+    }
+
     /// Publishes a snapshot in which one cluster has other hosts.
     fn change(&mut self, change: Change, workers: &Workers<ProxyService>, process: &Process) {
         let Some(cluster) = self.snapshot.clusters.iter().find(|cluster| *cluster.name() == change.cluster) else {
@@ -89,7 +100,12 @@ pub(crate) fn obey(order: Order, logging: &Logging, sinks: &LogSinks) {
             sinks.reopen_all();
             tracing::info!("logs reopened");
         }
-        Order::HangUp => tracing::warn!("SIGHUP does nothing: this version takes no new configuration while it runs"),
+        Order::Nothing(NoSuchThing::HangUp) => {
+            tracing::warn!("SIGHUP does nothing: this version takes no new configuration while it runs");
+        }
+        Order::Nothing(NoSuchThing::UserDefined2) => tracing::warn!(
+            "SIGUSR2 does nothing: a new binary takes over as a second process beside this one, with `reuseport`"
+        ),
         Order::End => {}
     }
 }

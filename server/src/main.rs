@@ -7,11 +7,14 @@ mod check;
 mod cli;
 mod compose;
 mod control;
+mod ending;
+mod hangs;
 mod inspect;
 mod ready;
 mod run;
 mod schema;
 mod signals;
+mod start;
 
 use std::process::ExitCode;
 

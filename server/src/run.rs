@@ -1,7 +1,6 @@
 //! `sidegate run`: from a configuration file to a process that serves, and
 //! back down again.
 
-use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +12,17 @@ use sidegate_net::{AcceptHandle, BoundListener, RunPhase, Workers, bind, start_a
 use sidegate_proxy::ProxyService;
 use sidegate_telemetry::{LogSinks, Logging};
 use sidegate_upstream::HostRegistry;
+use sidegate_watch::{HELD_UP, end_now, end_within};
 use tokio::sync::watch;
 
 use crate::admin_source::Process;
 use crate::check::report;
 use crate::cli::RunArgs;
-use crate::compose::{Loaded, load, snapshot};
+use crate::compose::{Loaded, snapshot};
 use crate::control::{Control, find_hosts, obey};
+use crate::ending::{Ending, LAST_PATIENCE, in_modules, modules_settled, name_who_is_left};
 use crate::signals::{Order, Signals};
+use crate::start::{Start, end_before_serving};
 use crate::{complain, ready};
 
 /// How long the last log lines may take to be written.
@@ -28,15 +30,45 @@ const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 type Failure = Box<dyn std::fmt::Display>;
 
+/// How a process that served came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All of its threads let it.
+    Whole,
+    /// A worker or a module held it up until the time was over.
+    HeldUp,
+}
+
+/// What signals other than those to end act on.
+struct Logs<'a> {
+    logging: &'a Logging,
+    sinks: &'a LogSinks,
+}
+
+impl Logs<'_> {
+    fn obey(&self, order: Order) {
+        obey(order, self.logging, self.sinks);
+    }
+}
+
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    let loaded = match load(&args.config, args.workers, LoadMode::Load) {
+    let mut start = match Start::begin() {
+        Ok(start) => start,
+        Err(error) => {
+            complain(&format_args!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let loaded = match start.load(&args.config, args.workers, LoadMode::Load) {
         Ok(loaded) => loaded,
         Err(error) => {
             report(&error);
+            start.settle(Config::GRACEFUL_TIMEOUT);
             return ExitCode::FAILURE;
         }
     };
     raise_descriptor_limit();
+    let patience = loaded.config.graceful_timeout;
     let logging = match Logging::start(loaded.config.log.clone(), &loaded.metrics) {
         Ok(logging) => logging,
         Err(error) => {
@@ -45,29 +77,41 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         }
     };
     let sinks = LogSinks::new(loaded.metrics.clone());
-    let result = serve(args, loaded, &logging, &sinks);
-    sinks.flush(LOG_PATIENCE);
+    let result = serve(args, loaded, &mut start, &Logs { logging: &logging, sinks: &sinks });
     if let Err(failure) = &result {
         complain(failure);
+        start.settle(patience);
     }
+    sinks.flush(LOG_PATIENCE);
     logging.shutdown();
+    match result {
+        Ok(End::HeldUp) => end_now(HELD_UP),
+        Ok(End::Whole) | Err(_) => end_within(LAST_PATIENCE, || complain(&"held up by a destructor at the very end")),
+    }
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Binds everything, serves until told to end, and drains.
-fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) -> Result<(), Failure> {
+fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> Result<End, Failure> {
     let Loaded { config, workers: count, metrics, modules } = loaded;
-    let Config { graceful_timeout, listeners, mut clusters, admin, metrics: shown, warnings, dump, .. } = config;
+    let Start { runtime: control, signals, watchdog, hangs, .. } = start;
+    let Config {
+        graceful_timeout, drain_delay, listeners, mut clusters, admin, metrics: shown, warnings, dump, ..
+    } = config;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed("start"))?;
+    hangs.count_in(&metrics, count).map_err(|e| Box::new(e) as Failure)?;
     let _entered = control.enter();
-    let mut signals = Signals::listen().map_err(failed("listen to signals"))?;
-    control.block_on(find_hosts(&mut clusters));
+    control.block_on(async {
+        tokio::select! {
+            () = find_hosts(&mut clusters) => {}
+            () = signals.end() => end_before_serving(),
+        }
+    });
     let hosts = HostRegistry::new(metrics.clone());
     let (configs, snapshot) =
-        snapshot(listeners, clusters, &metrics, sinks, &hosts).map_err(|e| Box::new(e) as Failure)?;
+        snapshot(listeners, clusters, &metrics, logs.sinks, &hosts).map_err(|e| Box::new(e) as Failure)?;
     let mut bound = Vec::with_capacity(configs.len());
     for listener in configs {
         bound.push(bind(listener, count).map_err(|e| Box::new(e) as Failure)?);
@@ -87,8 +131,11 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
     let pages = bind_pages(shown.sinks)?;
     let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, sidegate_memory::give_back)
         .map_err(|e| Box::new(e) as Failure)?;
-    let mut serving = Control::new(snapshot.clone(), hosts, metrics.clone(), sinks.clone());
-    let process = Arc::new(Process::new(dump, metrics, shown.matcher, modules, logging.clone(), sinks.clone()));
+    let mut relief = workers.relief();
+    let _relieving = watchdog.relieve_by(move || relief.relieve());
+    let mut serving = Control::new(snapshot.clone(), hosts, metrics.clone(), logs.sinks.clone());
+    let (logging, sinks) = (logs.logging.clone(), logs.sinks.clone());
+    let process = Arc::new(Process::new(dump, metrics, shown.matcher, modules.clone(), logging, sinks));
     process.set_clusters(snapshot.clusters.clone());
     drop(snapshot);
     let addresses = addresses(&bound);
@@ -114,27 +161,46 @@ fn serve(args: &RunArgs, loaded: Loaded, logging: &Logging, sinks: &LogSinks) ->
         ready::write(path, &addresses, admin_address.as_ref(), &page_addresses)
             .map_err(|e| Box::new(format!("cannot write {}: {e}", path.display())) as Failure)?;
     }
-    control.block_on(async {
-        serving.until_end(&workers, &process, &mut signals, logging, sinks).await;
+    let end = control.block_on(async {
+        serving.until_end(&workers, &process, signals, logs.logging, logs.sinks).await;
+        let mut ending = Ending::begin(drain_delay.saturating_add(LAST_PATIENCE));
         process.set_state(RunState::Draining);
-        drain(workers, accepting, graceful_timeout, &mut signals, logging, sinks).await;
+        if !drain_delay.is_zero() {
+            // Load balancers notice that it is not ready any more.
+            tracing::info!(?drain_delay, "still serving");
+            let delay = serving.upkeep_for(drain_delay, &workers, &process);
+            ending.within(signals, |order| logs.obey(order), delay).await;
+        }
+        ending.extend_to(graceful_timeout);
+        let drained = drain(workers, accepting, &mut ending, signals, logs).await;
         process.set_state(RunState::Stopping);
         // Workers are gone: what modules made is destroyed before the process
         // ends.
         drop(serving);
-        process.modules.settle();
+        let settled = ending.within(signals, |order| logs.obey(order), modules_settled(modules)).await;
+        if settled.is_none() {
+            name_who_is_left(&in_modules());
+        }
         stop_admin.send_replace(true);
-        if admin.await.is_err() {
-            tracing::error!("the admin interface ended by a panic");
-        }
-        for page in pages {
-            if page.await.is_err() {
-                tracing::error!("a page of metrics ended by a panic");
+        let closed = ending.within(signals, |order| logs.obey(order), async {
+            if admin.await.is_err() {
+                tracing::error!("the admin interface ended by a panic");
             }
-        }
+            for page in pages {
+                if page.await.is_err() {
+                    tracing::error!("a page of metrics ended by a panic");
+                }
+            }
+        });
+        // Slow clients of the admin interface do not make an end a bad one.
+        let _ = closed.await;
+        if settled.is_some() { drained } else { End::HeldUp }
     });
-    tracing::info!("ended");
-    Ok(())
+    match end {
+        End::Whole => tracing::info!("ended"),
+        End::HeldUp => tracing::error!(code = HELD_UP, "ended although not everything let go"),
+    }
+    Ok(end)
 }
 
 async fn run_admin(
@@ -171,47 +237,27 @@ async fn run_page((server, page): BoundPage, process: Arc<Process>, mut stopped:
     }
 }
 
-/// Lets streams finish, at most for `patience`; a second order to end, or the
-/// end of the patience, stops at once.
+/// Lets streams finish for as long as there is time; then they are cut.
 async fn drain(
     mut workers: Workers<ProxyService>,
     accepting: AcceptHandle,
-    patience: Duration,
+    ending: &mut Ending,
     signals: &mut Signals,
-    logging: &Logging,
-    sinks: &LogSinks,
-) {
-    tracing::info!(?patience, "draining");
+    logs: &Logs<'_>,
+) -> End {
+    tracing::info!(patience = ?ending.left(), "draining");
     // Joins the accept thread, which only has to empty the queues.
     accepting.stop();
     workers.set_phase(RunPhase::Draining);
-    let finished = or_impatient(workers.ended(), patience, signals, logging, sinks).await;
-    if !finished {
-        tracing::warn!(connections = ?workers.connections(), "streams are cut");
-        workers.set_phase(RunPhase::Stopping);
-        workers.ended().await;
+    if !ending.is_hurried() && ending.within(signals, |order| logs.obey(order), workers.ended()).await.is_some() {
+        return End::Whole;
     }
-}
-
-async fn or_impatient(
-    ended: impl Future<Output = ()>,
-    patience: Duration,
-    signals: &mut Signals,
-    logging: &Logging,
-    sinks: &LogSinks,
-) -> bool {
-    let mut ended = std::pin::pin!(ended);
-    let mut over = std::pin::pin!(tokio::time::sleep(patience));
-    loop {
-        tokio::select! {
-            () = &mut ended => return true,
-            () = &mut over => return false,
-            order = signals.next() => match order {
-                Order::End => return false,
-                other => obey(other, logging, sinks),
-            },
-        }
-    }
+    tracing::warn!(connections = ?workers.connections(), "streams are cut");
+    workers.set_phase(RunPhase::Stopping);
+    let left = ending.within(signals, |order| logs.obey(order), workers.ended_or_stuck()).await;
+    let left = left.unwrap_or_else(|| workers.left());
+    name_who_is_left(&left);
+    if left.is_empty() { End::Whole } else { End::HeldUp }
 }
 
 fn addresses(bound: &[BoundListener]) -> Vec<(String, Address)> {

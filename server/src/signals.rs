@@ -7,21 +7,32 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// SIGTERM or SIGINT: drain; the second time: end at once.
+    /// SIGTERM, SIGINT or SIGQUIT: drain; the second time: end at once.
     End,
     /// SIGUSR1.
     ReopenLogs,
-    /// SIGHUP: MOSN upgrades then; there is nothing to do yet, but the
+    /// A signal that asks other proxies for something that is not there; the
     /// default would end the process.
+    Nothing(NoSuchThing),
+}
+
+/// What is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoSuchThing {
+    /// SIGHUP: MOSN upgrades then, nginx reads its configuration again.
     HangUp,
+    /// SIGUSR2: nginx replaces its binary then.
+    UserDefined2,
 }
 
 /// The signals this process listens to.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     reopen: Signal,
     hang_up: Signal,
+    user_defined2: Signal,
 }
 
 impl Signals {
@@ -30,8 +41,10 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
             reopen: signal(SignalKind::user_defined1())?,
             hang_up: signal(SignalKind::hangup())?,
+            user_defined2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -40,8 +53,15 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Order::End,
             _ = self.interrupt.recv() => Order::End,
+            _ = self.quit.recv() => Order::End,
             _ = self.reopen.recv() => Order::ReopenLogs,
-            _ = self.hang_up.recv() => Order::HangUp,
+            _ = self.hang_up.recv() => Order::Nothing(NoSuchThing::HangUp),
+            _ = self.user_defined2.recv() => Order::Nothing(NoSuchThing::UserDefined2),
         }
+    }
+
+    /// The next order to end, before there is anything else to do.
+    pub(crate) async fn end(&mut self) {
+        while self.next().await != Order::End {}
     }
 }

@@ -103,7 +103,7 @@ const fn changes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) 
 pub(crate) static ENDPOINTS: [Endpoint; 18] = [
     reads("/", "this list", handlers::index),
     probes("/ready", "200 while taking traffic, else 503", handlers::ready),
-    probes("/live", "200 while the process answers at all", handlers::live),
+    probes("/live", "200 while a worker serves, 503 if all of them hang", handlers::live),
     probes(
         "/stats/prometheus",
         "metrics in Prometheus' text format, or OpenMetrics for those who accept it",

@@ -18,15 +18,21 @@ pub(crate) fn index(_: &Call<'_>) -> Reply {
 
 pub(crate) fn ready(call: &Call<'_>) -> Reply {
     match call.source.run_state() {
+        RunState::Running if call.source.hangs().all() => Reply::text(503, "all workers hang"),
         RunState::Running => Reply::ok("ready"),
         state => Reply::text(503, state.name()),
     }
 }
 
-/// An answer is all it takes: that this thread runs. Whether streams are served
-/// is for [`ready`] to say.
-pub(crate) fn live(_: &Call<'_>) -> Reply {
-    Reply::ok("live")
+/// Whether it is worth going on with this process. One that drains ends by
+/// itself.
+pub(crate) fn live(call: &Call<'_>) -> Reply {
+    let hangs = call.source.hangs();
+    let named: String = hangs.hanging.iter().map(|worker| format!("\nhangs: {worker}")).collect();
+    match hangs.all() && call.source.run_state() == RunState::Running {
+        true => Reply::text(503, format!("all workers hang{named}")),
+        false => Reply::ok(format!("live{named}")),
+    }
 }
 
 pub(crate) fn metrics(call: &Call<'_>) -> Reply {

@@ -23,5 +23,5 @@ mod tests;
 pub use access::AdminAccess;
 pub use server::{BindError, SocketMode};
 pub use sites::{AdminServer, MetricsPage, MetricsServer};
-pub use source::{AdminSource, ConfigDumpQuery, RunState, SourceError};
+pub use source::{AdminSource, ConfigDumpQuery, RunState, SourceError, WorkerHangs};
 pub use token::{AdminToken, TokenError};

@@ -21,6 +21,9 @@ pub trait AdminSource: Send + Sync {
     /// What the process is doing.
     fn run_state(&self) -> RunState;
 
+    /// Which workers hang, and how many there are.
+    fn hangs(&self) -> WorkerHangs;
+
     /// The modules that are loaded.
     fn modules(&self) -> Vec<ModuleStatus>;
 
@@ -78,6 +81,22 @@ impl RunState {
             RunState::Draining => "draining",
             RunState::Stopping => "stopping",
         }
+    }
+}
+
+/// Workers that hang.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkerHangs {
+    /// Workers there are.
+    pub workers: usize,
+    /// Those that hang: their names and where they are.
+    pub hanging: Vec<String>,
+}
+
+impl WorkerHangs {
+    /// Nothing is served: all of them hang.
+    pub fn all(&self) -> bool {
+        self.workers > 0 && self.hanging.len() >= self.workers
     }
 }
 

@@ -101,6 +101,25 @@ fn prometheus_is_served_with_its_type() {
 }
 
 #[test]
+fn liveness_ends_with_the_last_worker_that_serves() {
+    let fake = Fake::new();
+    let server = Running::start(fake.clone(), None);
+    let hanging = ["worker-0 in module m", "worker-1 in module m"];
+    for (count, ready, live, body) in [
+        (0, 200, 200, "live\n"),
+        (1, 200, 200, "live\nhangs: worker-0 in module m\n"),
+        (2, 503, 503, "all workers hang\nhangs: worker-0 in module m\nhangs: worker-1 in module m\n"),
+    ] {
+        fake.set_hangs(2, &hanging[..count]);
+        let answer = get(&server, "/live");
+        assert_eq!((answer.status, answer.body.as_str()), (live, body));
+        assert_eq!(get(&server, "/ready").status, ready);
+    }
+    fake.set_state(RunState::Draining);
+    assert_eq!(get(&server, "/live").status, 200, "a drain ends by itself");
+}
+
+#[test]
 fn readiness_and_state_follow_the_process() {
     let fake = Fake::new();
     let server = Running::start(fake.clone(), None);

@@ -12,6 +12,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+use crate::arrivals::Arrival;
 use crate::workers::Dispatcher;
 use crate::{AcceptMode, BoundListener, Service, Workers};
 
@@ -115,9 +116,13 @@ impl<S: Service> AcceptLoop<S> {
                 ready = self.socket.readable() => ready,
             };
             let Ok(mut guard) = ready else { break };
-            let outcome = accept_batch(self.socket.get_ref(), |fd, remote| match self.target {
-                Some(worker) => self.dispatcher.send_to(worker, fd, self.listener, remote, &self.address),
-                None => self.dispatcher.hand_over(fd, self.listener, remote, &self.address),
+            let (listener, listen) = (self.listener, &self.address);
+            let outcome = accept_batch(self.socket.get_ref(), |fd, remote| {
+                let arrival = Arrival { fd, listener, remote, listen: listen.clone() };
+                match self.target {
+                    Some(worker) => self.dispatcher.send_to(worker, arrival),
+                    None => self.dispatcher.hand_over(arrival),
+                }
             });
             match outcome {
                 Batch::Full => tokio::task::yield_now().await,
@@ -139,7 +144,8 @@ impl<S: Service> AcceptLoop<S> {
     /// Connections that completed their handshake are served, not reset.
     fn empty_queue(&mut self) {
         while let Batch::Full = accept_batch(self.socket.get_ref(), |fd, remote| {
-            self.dispatcher.hand_over(fd, self.listener, remote, &self.address);
+            let arrival = Arrival { fd, listener: self.listener, remote, listen: self.address.clone() };
+            self.dispatcher.hand_over(arrival);
         }) {}
     }
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod arrivals;
 mod buffer;
 mod config;
 mod deadline;
@@ -25,4 +26,4 @@ pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, BoundListener, bind};
 pub use socket::{Socket, Traffic, connect};
 pub use worker::{Accepted, ConnectionGuard, RunPhase, Service, WorkerContext};
-pub use workers::{WorkerError, Workers};
+pub use workers::{Relief, WorkerError, Workers};

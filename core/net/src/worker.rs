@@ -2,15 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sidegate_api::{Address, UpDown, WorkerIndex};
+use sidegate_watch::Watched;
 use tokio::sync::{Notify, mpsc};
 
+use crate::arrivals::{Arrival, Arrivals};
 use crate::{BufferPool, Deadlines, Socket};
 
 /// Bytes of a pooled read buffer. A request head and a small body, or most
@@ -103,7 +104,8 @@ pub trait Service: 'static {
 }
 
 pub(crate) enum Message<S: Service> {
-    Connection { fd: OwnedFd, listener: usize, remote: Option<Address>, listen: Arc<Address> },
+    /// Something was put into its arrivals; it may be gone again.
+    Arrived,
     Snapshot(Arc<S::Snapshot>),
     Phase(RunPhase),
 }
@@ -200,6 +202,8 @@ impl Drop for ConnectionGuard {
 pub(crate) struct WorkerStart {
     pub(crate) index: WorkerIndex,
     pub(crate) load: Arc<WorkerLoad>,
+    pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) watched: Watched,
     pub(crate) connections: UpDown,
     pub(crate) after_peak: fn(),
 }
@@ -214,6 +218,7 @@ pub(crate) async fn run<S: Service>(
     let worker = WorkerContext::new(start.index, start.load, Some(start.connections));
     tokio::task::spawn_local(worker.deadlines.clone().run());
     tokio::task::spawn_local(watch_peaks(worker.clone(), start.after_peak));
+    tokio::task::spawn_local(beat(start.watched));
     let service = S::start(worker.clone(), snapshot);
     loop {
         let message = tokio::select! {
@@ -229,10 +234,11 @@ pub(crate) async fn run<S: Service>(
             }
         };
         match message {
-            Some(Message::Connection { fd, listener, remote, listen }) => {
+            Some(Message::Arrived) => {
+                let Some(arrival) = start.arrivals.pop() else { continue };
                 worker.load.waiting.fetch_sub(1, Ordering::Relaxed);
                 let guard = worker.guard();
-                match accept(fd, listener, remote, &listen, guard) {
+                match accept(arrival, guard) {
                     Ok(accepted) => {
                         tokio::task::spawn_local(service.serve(accepted));
                     }
@@ -246,6 +252,15 @@ pub(crate) async fn run<S: Service>(
             }
             None => worker.set_phase(RunPhase::Stopping),
         }
+    }
+}
+
+/// Shows that the worker's loop comes round, whatever its load.
+async fn beat(watched: Watched) {
+    const BEAT: Duration = Duration::from_millis(250);
+    loop {
+        watched.beat();
+        tokio::time::sleep(BEAT).await;
     }
 }
 
@@ -265,15 +280,10 @@ async fn watch_peaks(worker: Rc<WorkerContext>, after_peak: fn()) {
     }
 }
 
-fn accept(
-    fd: OwnedFd,
-    listener: usize,
-    remote: Option<Address>,
-    listen: &Address,
-    guard: ConnectionGuard,
-) -> std::io::Result<Accepted> {
-    let socket = Socket::from_fd(fd, listen)?;
-    let local = match listen {
+fn accept(arrival: Arrival, guard: ConnectionGuard) -> std::io::Result<Accepted> {
+    let Arrival { fd, listener, remote, listen } = arrival;
+    let socket = Socket::from_fd(fd, &listen)?;
+    let local = match &*listen {
         // On a wildcard address only the connection knows which one it is.
         Address::Tcp(address) if address.ip().is_unspecified() => socket.local_address()?,
         other => other.clone(),

@@ -1,14 +1,16 @@
 //! The set of workers, as the control side sees it.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use sidegate_api::{Address, MetricError, Metrics, WorkerIndex};
+use sidegate_api::{MetricError, Metrics, WorkerIndex};
+use sidegate_watch::{Role, ThreadReport, Watched};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::arrivals::{Arrival, Arrivals};
 use crate::worker::{Message, WorkerLoad, WorkerStart, run};
 use crate::{RunPhase, Service};
 
@@ -39,12 +41,19 @@ pub struct Workers<S: Service> {
 #[derive(Debug)]
 struct Link<S: Service> {
     inbox: mpsc::UnboundedSender<Message<S>>,
+    arrivals: Arc<Arrivals>,
     load: Arc<WorkerLoad>,
+    watched: Watched,
 }
 
 impl<S: Service> Clone for Link<S> {
     fn clone(&self) -> Self {
-        Link { inbox: self.inbox.clone(), load: self.load.clone() }
+        Link {
+            inbox: self.inbox.clone(),
+            arrivals: self.arrivals.clone(),
+            load: self.load.clone(),
+            watched: self.watched,
+        }
     }
 }
 
@@ -54,6 +63,10 @@ pub(crate) struct Dispatcher<S: Service> {
     links: Vec<Link<S>>,
     next: usize,
 }
+
+/// Takes the waiting connections of workers that hang to others.
+#[derive(Debug)]
+pub struct Relief<S: Service>(Dispatcher<S>);
 
 impl<S: Service> Workers<S> {
     /// Starts `count` workers with `snapshot`. `after_peak` is called on a
@@ -70,13 +83,23 @@ impl<S: Service> Workers<S> {
             let (sender, inbox) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
             let load = Arc::<WorkerLoad>::default();
+            let arrivals = Arc::<Arrivals>::default();
+            let watched = Watched::new(format!("worker-{index}"), Role::Worker(index));
             let connections =
                 metrics.up_down("sidegate_worker_connections_active", &[("worker", &index.to_string())])?;
-            let start = WorkerStart { index: WorkerIndex(index), load: load.clone(), connections, after_peak };
+            let start = WorkerStart {
+                index: WorkerIndex(index),
+                load: load.clone(),
+                arrivals: arrivals.clone(),
+                watched,
+                connections,
+                after_peak,
+            };
             let (metrics, snapshot) = (metrics.clone(), snapshot.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             let thread = thread
                 .spawn(move || {
+                    let _watched = watched.on_this_thread();
                     metrics.enter_worker(index);
                     let runtime = tokio::runtime::Builder::new_current_thread()
                         .enable_all()
@@ -90,7 +113,7 @@ impl<S: Service> Workers<S> {
                     let _ = end.send(());
                 })
                 .map_err(|source| WorkerError::Thread { index, source })?;
-            workers.links.push(Link { inbox: sender, load });
+            workers.links.push(Link { inbox: sender, arrivals, load, watched });
             workers.threads.push(thread);
             workers.ended.push(ended);
         }
@@ -111,17 +134,50 @@ impl<S: Service> Workers<S> {
         }
     }
 
-    /// Waits until every worker has ended.
+    /// Waits until every worker has ended. May be given up and asked again.
     pub async fn ended(&mut self) {
-        for ended in self.ended.drain(..) {
+        while let Some(ended) = self.ended.last_mut() {
             // An error means that the thread is gone, which is the same.
             let _ = ended.await;
+            self.ended.pop();
         }
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a worker ended by a panic");
+        let threads = std::mem::take(&mut self.threads);
+        // A thread that has said its end still runs the destructors of its
+        // thread-local objects, those of modules among them: a thread of its
+        // own waits for it, not the caller's.
+        let (joined, wait) = oneshot::channel();
+        let joiner = std::thread::Builder::new().name("joiner".into()).spawn(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a worker ended by a panic");
+                }
+            }
+            let _ = joined.send(());
+        });
+        if joiner.is_ok() {
+            let _ = wait.await;
+        }
+    }
+
+    /// The same, but does not wait for workers that hang. Answers with those
+    /// that are left and where they are; none: all have ended.
+    pub async fn ended_or_stuck(&mut self) -> Vec<ThreadReport> {
+        const LOOK: Duration = Duration::from_millis(50);
+        loop {
+            if tokio::time::timeout(LOOK, self.ended()).await.is_ok() {
+                return Vec::new();
+            }
+            let left = self.left();
+            if !left.is_empty() && left.iter().all(|worker| worker.stuck) {
+                return left;
             }
         }
+    }
+
+    /// Workers that have not ended, and where they are.
+    pub fn left(&self) -> Vec<ThreadReport> {
+        let workers = self.links.iter().map(|link| link.watched);
+        workers.filter(|worker| !worker.has_ended()).map(Watched::report).collect()
     }
 
     /// Connections per worker, for the admin page.
@@ -132,40 +188,76 @@ impl<S: Service> Workers<S> {
     pub(crate) fn dispatcher(&self) -> Dispatcher<S> {
         Dispatcher { links: self.links.clone(), next: 0 }
     }
+
+    /// What takes waiting connections away from workers that hang.
+    pub fn relief(&self) -> Relief<S> {
+        Relief(self.dispatcher())
+    }
+}
+
+impl<S: Service> Relief<S> {
+    /// Hands what waits for workers that hang to those that do not. With all
+    /// of them hanging it stays where it is, for the first that goes on.
+    pub fn relieve(&mut self) {
+        let Relief(dispatcher) = self;
+        if dispatcher.links.iter().all(Link::is_out) {
+            return;
+        }
+        for index in 0..dispatcher.links.len() {
+            while dispatcher.links[index].is_out()
+                && let Some(arrival) = dispatcher.links[index].arrivals.pop()
+            {
+                let load = &dispatcher.links[index].load;
+                load.waiting.fetch_sub(1, Ordering::Relaxed);
+                load.connections.fetch_sub(1, Ordering::Relaxed);
+                dispatcher.hand_over(arrival);
+            }
+        }
+    }
+}
+
+impl<S: Service> Link<S> {
+    /// Hangs, or has ended: no connection is served there.
+    fn is_out(&self) -> bool {
+        self.watched.is_stuck() || self.inbox.is_closed()
+    }
 }
 
 impl<S: Service> Dispatcher<S> {
     /// Hands a connection to the live worker with the fewest. A worker that
-    /// has not picked up earlier connections is passed over while another
-    /// keeps up; ties go round.
-    pub(crate) fn hand_over(&mut self, fd: OwnedFd, listener: usize, remote: Option<Address>, listen: &Arc<Address>) {
+    /// hangs, or has not picked up earlier connections, is passed over while
+    /// another keeps up; ties go round.
+    pub(crate) fn hand_over(&mut self, arrival: Arrival) {
         let count = self.links.len();
         let best = (0..count).map(|step| (self.next + step) % count).min_by_key(|&index| {
-            let load = &self.links[index].load;
-            let stuck = load.waiting.load(Ordering::Relaxed) > STUCK;
-            (stuck || self.links[index].inbox.is_closed(), load.connections.load(Ordering::Relaxed))
+            let link = &self.links[index];
+            let behind = link.load.waiting.load(Ordering::Relaxed) > BEHIND;
+            (link.is_out(), behind, link.load.connections.load(Ordering::Relaxed))
         });
         let Some(best) = best else { return };
         self.next = (best + 1) % count;
-        self.send_to(best, fd, listener, remote, listen);
+        self.put(best, arrival);
     }
 
-    /// Hands a connection to this worker.
-    pub(crate) fn send_to(
-        &self,
-        worker: usize,
-        fd: OwnedFd,
-        listener: usize,
-        remote: Option<Address>,
-        listen: &Arc<Address>,
-    ) {
+    /// Hands a connection to this worker, unless it hangs.
+    pub(crate) fn send_to(&mut self, worker: usize, arrival: Arrival) {
+        match self.links[worker].is_out() {
+            true => self.hand_over(arrival),
+            false => self.put(worker, arrival),
+        }
+    }
+
+    fn put(&self, worker: usize, arrival: Arrival) {
         let link = &self.links[worker];
         link.load.connections.fetch_add(1, Ordering::Relaxed);
         link.load.waiting.fetch_add(1, Ordering::Relaxed);
-        // A worker that has ended drops the descriptor, which closes it.
-        let _ = link.inbox.send(Message::Connection { fd, listener, remote, listen: listen.clone() });
+        link.arrivals.push(arrival);
+        if link.inbox.send(Message::Arrived).is_err() {
+            // The worker has ended: the descriptor is dropped, which closes it.
+            drop(link.arrivals.pop());
+        }
     }
 }
 
-/// Connections a worker may have waiting before it counts as stuck.
-const STUCK: usize = 128;
+/// Connections a worker may have waiting before it counts as behind.
+const BEHIND: usize = 128;

@@ -6,17 +6,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sidegate_api::{FilterFault, StreamFilterFactory, WorkerIndex};
+use sidegate_watch::{Hook, Place, enter};
 
 use crate::ProxyConfig;
+use crate::plan::place;
 
 /// Filters that know of this worker until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Attached {
-    /// Name and factory of those that could be told.
-    filters: Vec<(Arc<str>, Arc<dyn StreamFilterFactory>)>,
+    /// Those that could be told.
+    filters: Vec<Told>,
     /// Places of the others in the chain: they fault on each stream.
     refused: Vec<usize>,
     worker: WorkerIndex,
+}
+
+#[derive(Debug)]
+struct Told {
+    name: Arc<str>,
+    factory: Arc<dyn StreamFilterFactory>,
+    place: &'static Place,
 }
 
 impl Attached {
@@ -24,10 +33,13 @@ impl Attached {
         let mut filters = Vec::with_capacity(config.filters.len());
         let mut refused = Vec::new();
         for (index, filter) in config.filters.iter().enumerate() {
+            let place = place(filter);
+            let mark = enter(place, Hook::AttachWorker);
             let attached = catch_unwind(AssertUnwindSafe(|| filter.factory.attach_worker(worker)))
                 .unwrap_or_else(|_| Err(FilterFault::new("panicked")));
+            drop(mark);
             match attached {
-                Ok(()) => filters.push((filter.name.clone(), filter.factory.clone())),
+                Ok(()) => filters.push(Told { name: filter.name.clone(), factory: filter.factory.clone(), place }),
                 Err(fault) => {
                     tracing::error!(filter = &*filter.name, %fault, "filter cannot set up its worker state");
                     refused.push(index);
@@ -45,7 +57,8 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        for (name, factory) in &self.filters {
+        for Told { name, factory, place } in &self.filters {
+            let _mark = enter(place, Hook::DetachWorker);
             if catch_unwind(AssertUnwindSafe(|| factory.detach_worker(self.worker))).is_err() {
                 tracing::error!(filter = &**name, "filter panicked while it gave up its worker state");
             }

@@ -7,6 +7,7 @@ use sidegate_api::{
     ReceiverPhase, RouteConfigSource, RouteFilterConfig, SetReply, Status, StreamFilter, StreamState, WorkerIndex,
 };
 use sidegate_router::{RouteId, VirtualHostId};
+use sidegate_watch::{Hook as At, Place, enter};
 
 use crate::FilterEntry;
 use crate::view::{ListenerView, route_config};
@@ -89,11 +90,14 @@ impl FilterChain {
     pub(crate) fn start(&mut self, listener: &ListenerView, worker: WorkerIndex) -> Result<(), FaultPolicy> {
         self.slots.clear();
         for (index, entry) in listener.config.filters.iter().enumerate() {
+            let place = listener.plan.places[index];
+            let mark = enter(place, At::CreateFilter);
             let made = match listener.attached.was_refused(index) {
                 false => catch_unwind(AssertUnwindSafe(|| entry.factory.create_filter(worker)))
                     .unwrap_or_else(|_| Err(FilterFault::new("panicked while it was created"))),
                 true => Err(FilterFault::new("has no state of this worker")),
             };
+            drop(mark);
             let filter = match made {
                 Ok(filter) => Some(filter),
                 Err(fault) => {
@@ -133,8 +137,11 @@ impl FilterChain {
         let interests = env.listener.plan.interests[index];
         let max_body = env.listener.config.limits.max_buffered_body;
         let cx = FilterCx::new(stream, &source, index, env.worker, max_body);
+        let place = env.listener.plan.places[index];
+        let mark = enter(place, hook.at());
         let status = catch_unwind(AssertUnwindSafe(|| run(&mut **filter, hook, cx, &interests)))
             .unwrap_or_else(|_| Status::Fault(FilterFault::new("panicked")));
+        drop(mark);
         let status = stream.reply.contradicts(&status).map_or(status, Status::Fault);
         slot.changed_body |= stream.request_body.take_edited() | stream.response_body.take_edited();
         if stream.waived_bodies != [false; 2] {
@@ -158,7 +165,7 @@ impl FilterChain {
                     (FaultKind::Policy, FaultPolicy::Pass) if slot.changed_body => FaultPolicy::Reset,
                     (FaultKind::Policy, policy) => policy,
                 };
-                discard(slot.filter.take(), entry);
+                discard(slot.filter.take(), entry, place);
                 Verdict::Fault(policy)
             }
         }
@@ -169,24 +176,26 @@ impl FilterChain {
         let Some(entry) = env.listener.config.filters.get(index) else { return FaultPolicy::Reply500 };
         report(entry, &fault);
         let Some(slot) = self.slots.get_mut(index) else { return entry.on_fault };
-        discard(slot.filter.take(), entry);
+        discard(slot.filter.take(), entry, env.listener.plan.places[index]);
         if slot.changed_body && entry.on_fault == FaultPolicy::Pass { FaultPolicy::Reset } else { entry.on_fault }
     }
 
     /// Calls `on_complete` where wanted and drops every filter.
     pub(crate) fn finish(&mut self, stream: &mut StreamState, env: &CallEnv<'_>, completion: &Completion) {
         let filters = &env.listener.config.filters;
+        let places = &env.listener.plan.places;
         for &index in &env.listener.plan.complete {
             let (Some(entry), Some(slot)) = (filters.get(index), self.slots.get_mut(index)) else { continue };
             let Some(filter) = slot.filter.as_mut() else { continue };
             let source = RouteSource { filters, route: env.route };
+            let _mark = enter(places[index], At::Complete);
             let mut cx = FilterCx::new(stream, &source, index, env.worker, 0).after_end();
             if catch_unwind(AssertUnwindSafe(|| filter.on_complete(&mut cx, completion))).is_err() {
                 report(entry, &FilterFault::new("panicked in on_complete"));
             }
         }
-        for (slot, entry) in self.slots.drain(..).zip(filters) {
-            discard(slot.filter, entry);
+        for ((slot, entry), place) in self.slots.drain(..).zip(filters).zip(places) {
+            discard(slot.filter, entry, place);
         }
     }
 }
@@ -233,7 +242,9 @@ fn judge(status: Status, hook: Hook, stream: &mut StreamState) -> Result<Verdict
 }
 
 /// Drops a filter; a panic in its destructor stays here.
-fn discard(filter: Option<Box<dyn StreamFilter>>, entry: &FilterEntry) {
+fn discard(filter: Option<Box<dyn StreamFilter>>, entry: &FilterEntry, place: &'static Place) {
+    let Some(filter) = filter else { return };
+    let _mark = enter(place, At::DestroyFilter);
     if catch_unwind(AssertUnwindSafe(|| drop(filter))).is_err() {
         report(entry, &FilterFault::new("panicked in its destructor"));
     }
@@ -284,6 +295,19 @@ impl Hook {
             | Hook::ResponseTrailers
             | Hook::Resume(ResumeOf::Body(BodyDirection::Response)) => Some(BodyDirection::Response),
             Hook::Resume(ResumeOf::Head(None)) => None,
+        }
+    }
+
+    /// What a thread is marked with meanwhile.
+    fn at(self) -> At {
+        match self {
+            Hook::RequestHeaders(..) => At::RequestHeaders,
+            Hook::RequestBody(_) => At::RequestBody,
+            Hook::RequestTrailers => At::RequestTrailers,
+            Hook::ResponseHeaders(_) => At::ResponseHeaders,
+            Hook::ResponseBody(_) => At::ResponseBody,
+            Hook::ResponseTrailers => At::ResponseTrailers,
+            Hook::Resume(_) => At::Resume,
         }
     }
 

@@ -3,12 +3,16 @@
 
 use sidegate_api::{BodyDirection, BodyInterest, Interests, ReceiverPhase};
 
+use sidegate_watch::Place;
+
 use crate::FilterEntry;
 
 /// The chain's hooks, by where they run. Numbers are places in the chain.
 #[derive(Debug, Default)]
 pub(crate) struct ChainPlan {
     pub(crate) interests: Vec<Interests>,
+    /// What each filter is called where a thread hangs or crashes in it.
+    pub(crate) places: Vec<&'static Place>,
     /// Filters with something to do in each receiver phase: a header hook, or
     /// a whole body to wait for.
     receive: [Vec<usize>; 3],
@@ -51,6 +55,7 @@ impl ChainPlan {
             }
         }
         plan.interests = interests;
+        plan.places = filters.iter().map(place).collect();
         plan
     }
 
@@ -73,6 +78,14 @@ impl ChainPlan {
             let wants = &self.interests[index];
             (index, if direction == BodyDirection::Request { wants.request_body } else { wants.response_body })
         })
+    }
+}
+
+/// The place that calls into a filter are marked with.
+pub(crate) fn place(filter: &FilterEntry) -> &'static Place {
+    match filter.factory.module() {
+        Some(module) => Place::of_module(&module.name, &filter.name, &module.sha256),
+        None => Place::built_in(&filter.name),
     }
 }
 

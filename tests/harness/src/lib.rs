@@ -15,6 +15,7 @@
 )]
 
 mod access_log;
+mod background;
 mod binary;
 mod blackhole;
 mod command;
@@ -30,6 +31,7 @@ mod wait;
 mod wire;
 
 pub use access_log::{ACCESS_LOG_FORMAT, AccessLine};
+pub use background::Background;
 pub use binary::{artifact, binary, repository, target_dir};
 pub use blackhole::BlackHole;
 pub use command::{Outcome, run, run_within, sidegate};

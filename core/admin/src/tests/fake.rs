@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use sidegate_api::{Metrics, ModuleStatus, Series};
 use sidegate_telemetry::{LogLevel, LogSwitch, StatsMatcher, collect};
 
-use crate::{AdminSource, ConfigDumpQuery, RunState, SourceError};
+use crate::{AdminSource, ConfigDumpQuery, RunState, SourceError, WorkerHangs};
 
 #[derive(Debug)]
 pub(super) struct Fake {
     metrics: Metrics,
     state: Mutex<RunState>,
+    hangs: Mutex<WorkerHangs>,
     changes: Mutex<Vec<Change>>,
 }
 
@@ -26,11 +27,21 @@ impl Fake {
         let metrics = Metrics::new(1);
         metrics.counter("downstream_request_total", &[("listener", "in")]).unwrap().add(3);
         metrics.up_down("downstream_request_active", &[("listener", "in")]).unwrap().inc();
-        Arc::new(Fake { metrics, state: Mutex::new(RunState::Running), changes: Mutex::default() })
+        Arc::new(Fake {
+            metrics,
+            state: Mutex::new(RunState::Running),
+            hangs: Mutex::default(),
+            changes: Mutex::default(),
+        })
     }
 
     pub(super) fn set_state(&self, state: RunState) {
         *self.state.lock().unwrap() = state;
+    }
+
+    pub(super) fn set_hangs(&self, workers: usize, hanging: &[&str]) {
+        let hanging = hanging.iter().map(|name| (*name).to_owned()).collect();
+        *self.hangs.lock().unwrap() = WorkerHangs { workers, hanging };
     }
 
     pub(super) fn changes(&self) -> Vec<Change> {
@@ -64,6 +75,10 @@ impl AdminSource for Fake {
 
     fn run_state(&self) -> RunState {
         *self.state.lock().unwrap()
+    }
+
+    fn hangs(&self) -> WorkerHangs {
+        self.hangs.lock().unwrap().clone()
     }
 
     fn modules(&self) -> Vec<ModuleStatus> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sidegate_telemetry::{AccessLogFormat, LogRotation, LogTarget};
 
 use crate::diagnostic::{Finding, kind};
+use crate::document::NodeValue;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
 
@@ -80,7 +81,9 @@ pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations) -> Opti
 
 fn format(object: &mut ObjectReader<'_>) -> Option<AccessLogFormat> {
     let text = object.text("log_format");
-    let json = object.get("json_format").filter(|c| !c.says_nothing());
+    let json = object.get("json_format");
+    // An empty text is no absent object.
+    let json = json.filter(|c| matches!(c.node().value, NodeValue::String(_)) || !c.says_nothing());
     match (text, json) {
         (None, None) => Some(AccessLogFormat::default()),
         (Some((text, _)), None) => text.parsed(AccessLogFormat::parse),

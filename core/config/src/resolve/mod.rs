@@ -68,6 +68,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How long streams may take to finish once the process is told to end.
     pub graceful_timeout: Duration,
+    /// How long it goes on serving before that, no longer ready.
+    pub drain_delay: Duration,
     /// In configured order.
     pub listeners: Vec<Listener>,
     /// In configured order.
@@ -82,6 +84,11 @@ pub struct Config {
     pub warnings: Vec<Diagnostic>,
     /// The file as it was read, without secrets.
     pub dump: serde_json::Value,
+}
+
+impl Config {
+    /// MOSN's default for `graceful_timeout`.
+    pub const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// One listener and what its streams use.
@@ -189,7 +196,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     if report.has_errors() {
         return None;
     }
-    let Server { workers, log, graceful_timeout, routers, listeners } = server;
+    let Server { workers, log, graceful_timeout, drain_delay, routers, listeners } = server;
     let listeners = listeners.into_iter().map(|read| {
         let (_, name) = read.proxy.as_ref()?.router.as_ref()?;
         let router = routers.by_name.get(name)?;
@@ -201,6 +208,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
         workers,
         log,
         graceful_timeout,
+        drain_delay,
         listeners: listeners.into_iter().collect::<Option<_>>()?,
         clusters,
         routers: routers.by_name.values().map(|router| router.table.clone()).collect(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sidegate_telemetry::{LogConfig, LogLevel, LogTarget};
 
+use super::Config;
 use super::access_log::{Rotations, rotation};
 use super::listener::{ListenerNames, ReadListener, listener};
 use super::modules::Modules;
@@ -15,14 +16,12 @@ use crate::document::NodeValue;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
 
-/// MOSN's default for `graceful_timeout`.
-const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// What the server's entry says.
 pub(super) struct Server<'a> {
     pub workers: Option<NonZeroUsize>,
     pub log: LogConfig,
     pub graceful_timeout: Duration,
+    pub drain_delay: Duration,
     pub routers: Routers<'a>,
     pub listeners: Vec<ReadListener<'a>>,
 }
@@ -51,6 +50,7 @@ pub(super) fn server<'a>(
     let mut rotations = Rotations::new(log.rotation, log.target.clone());
     let workers = object.get("processor").and_then(|c| processor(&c));
     let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
+    let drain_delay = object.get("drain_delay").and_then(|c| c.duration()).unwrap_or_default();
     let mut routers = Routers::default();
     for router in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
         routers.read(&router, clusters);
@@ -62,7 +62,8 @@ pub(super) fn server<'a>(
             .extend(listener(&entry, taken, modules, &mut rotations, &mut |config| routers.read(&config, clusters)));
     }
     object.finish();
-    Some(Server { workers, log, graceful_timeout: graceful.unwrap_or(GRACEFUL_TIMEOUT), routers, listeners })
+    let graceful_timeout = graceful.unwrap_or(Config::GRACEFUL_TIMEOUT);
+    Some(Server { workers, log, graceful_timeout, drain_delay, routers, listeners })
 }
 
 fn log_level(cursor: &Cursor<'_>, text: &str) -> Option<LogLevel> {

@@ -78,6 +78,13 @@ static KEYS: &[Key] = &[
         "How long streams may take to finish on SIGTERM. `\"0\"` is the default.",
     ),
     key(
+        "drain_delay",
+        Shape::Duration,
+        "`\"0\"`",
+        "How long everything is served as before on SIGTERM, with `/ready` at 503 already, until `graceful_timeout` begins. \
+         For load balancers that take a while to notice.",
+    ),
+    key(
         "processor",
         Shape::Either(&[Shape::Integer(0, 1024), Shape::Pattern("^(auto|[0-9]+)?$")]),
         "`auto`",

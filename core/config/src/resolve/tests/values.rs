@@ -237,6 +237,13 @@ fn keys_that_give_way_to_others_are_warned_about() {
 }
 
 #[test]
+fn the_delay_of_a_drain_is_none_unless_given() {
+    assert_eq!(load(BASE).unwrap().drain_delay, Duration::ZERO);
+    let text = varied("default_log_level: INFO", "drain_delay: 5s");
+    assert_eq!(load(&text).unwrap().drain_delay, Duration::from_secs(5));
+}
+
+#[test]
 fn warnings_have_paths() {
     assert_eq!(
         lines(&load(FULL).unwrap().warnings),

@@ -6,6 +6,7 @@ mod compilers;
 mod conformance;
 mod edits;
 mod endings;
+mod hangs;
 mod hostile;
 mod limits;
 mod panics;
@@ -36,12 +37,18 @@ impl Module {
 
     /// Compiles a source file of the repository.
     fn compile_file(source: &str) -> Self {
+        Self::compile_with(source, &[])
+    }
+
+    /// The same with more options.
+    fn compile_with(source: &str, options: &[&str]) -> Self {
         let dir = TempDir::new();
         let stem = Path::new(source).file_stem().unwrap().to_str().unwrap();
         let file = dir.join(format!("lib{stem}.so"));
         let outcome = run(Command::new("cc")
             .args(["-std=gnu11", "-shared", "-fPIC", "-O1", "-I", "ffi-api/include", "-o"])
             .arg(&file)
+            .args(options)
             .arg(source)
             .arg("-lpthread")
             .current_dir(repository()));
