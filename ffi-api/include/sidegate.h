@@ -119,7 +119,9 @@ extern "C" {
 #define SIDEGATE_PHASE_SEND UINT32_C(4)              /* the response and all after it */
 #define SIDEGATE_PHASE_OTHER UINT32_MAX              /* one that this minor does not know */
 
-/* Bits of sidegate_hook_v1.flags. */
+/* Bits of sidegate_hook_v1.flags. HOOK_END in a header hook says that no body
+ * comes; a body hook of mode STREAM or WHOLE follows all the same, once, with no
+ * bytes and both flags. */
 #define SIDEGATE_HOOK_END UINT32_C(1)      /* nothing follows in this direction: no bytes and no trailers */
 #define SIDEGATE_HOOK_BODY_END UINT32_C(2) /* body hooks: the body ends with these bytes; trailers may follow */
 
@@ -433,7 +435,9 @@ typedef struct sidegate_filter_table_v1 {
     sidegate_hook_fn on_request_headers;
 
     /* A chunk of the request body, or all of it, as request_body asks; in the
-     * first declared phase. */
+     * first declared phase. STREAM and WHOLE see each request, one without a
+     * body as an empty end: what is not touched stays without a length. Not for
+     * requests to switch protocols, which may become a tunnel. */
     sidegate_hook_fn on_request_body;
 
     /* The request trailers, if there are any. */
@@ -442,7 +446,9 @@ typedef struct sidegate_filter_table_v1 {
     /* The head of the response or of a local reply. */
     sidegate_hook_fn on_response_headers;
 
-    /* A chunk of the response body, or all of it, as response_body asks. */
+    /* A chunk of the response body, or all of it, as response_body asks; one
+     * without bytes as in on_request_body. Not for responses that cannot have a
+     * body: to HEAD, 1xx, 204, 205, 304, and not in a tunnel. */
     sidegate_hook_fn on_response_body;
 
     /* The response trailers, if there are any. */

@@ -200,7 +200,9 @@ pub trait StreamFilter {
         Status::Continue
     }
 
-    /// Request body: one chunk, or all of it for [`BodyInterest::Whole`].
+    /// Request body: one chunk, or all of it for [`BodyInterest::Whole`]. A
+    /// request without one is shown to filters that may change bodies, once and
+    /// empty, unless it asks for a tunnel.
     fn on_request_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
         Status::Continue
     }
@@ -215,7 +217,8 @@ pub trait StreamFilter {
         Status::Continue
     }
 
-    /// Response body: one chunk, or all of it for [`BodyInterest::Whole`].
+    /// Response body: one chunk, or all of it for [`BodyInterest::Whole`]. A
+    /// response without one is shown likewise if its kind may have a body.
     fn on_response_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
         Status::Continue
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use sidegate_api::{Address, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
+use sidegate_api::{Address, BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_router::ApplyError;
 use sidegate_upstream::TriedHosts;
 
@@ -110,6 +110,9 @@ impl Stream<'_> {
                     hosts.leave_out(position);
                     continue;
                 }
+            }
+            if !self.has_request_body() && self.edits(BodyDirection::Request) {
+                self.show_empty_request().await?;
             }
             self.state.info.attempts += 1;
             match self.try_host(cluster, position, &mut applied).await? {

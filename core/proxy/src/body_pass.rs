@@ -22,4 +22,13 @@ pub(crate) enum Hold {
     Streaming,
     /// All of it, with its trailers, is in the stream's buffer.
     Whole,
+    /// There is none but what filters put into the stream's buffer.
+    Empty,
+}
+
+impl BodyPass {
+    /// Whether all that there is of the body is in the stream's buffer.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold != Hold::Streaming
+    }
 }

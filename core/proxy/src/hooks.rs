@@ -52,16 +52,43 @@ impl Stream<'_> {
                 }
             }
             let waits = wants.request_body == BodyInterest::Whole && listener.plan.body_phase(index) == phase;
-            if waits && self.chain.sees_body(index, BodyDirection::Request) && self.has_request_body() {
+            if waits && self.chain.sees_body(index, BodyDirection::Request) && !self.asks_for_tunnel() {
                 let order = &listener.plan.request_body;
                 let Some(place) = order.iter().position(|&i| i == index) else { continue };
                 if place >= self.request_pass.passed {
-                    self.hold_request(place).await?;
+                    match self.has_request_body() {
+                        true => self.hold_request(place).await?,
+                        false => self.hold_nothing(BodyDirection::Request),
+                    }
                     self.pass_held(BodyDirection::Request, order, place + 1).await?;
                 }
             }
         }
         Ok(Flow::Next)
+    }
+
+    /// Shows filters that may give the request a body that it has none. Called
+    /// before a connection is taken, since they may just as well refuse it.
+    pub(crate) async fn show_empty_request(&mut self) -> Result<(), Halt> {
+        if self.asks_for_tunnel() {
+            return Ok(());
+        }
+        let listener = self.listener.clone();
+        let order = &listener.plan.request_body;
+        self.hold_nothing(BodyDirection::Request);
+        self.pass_held(BodyDirection::Request, order, order.len()).await
+    }
+
+    /// There is no body to collect; filters may make one.
+    pub(crate) fn hold_nothing(&mut self, direction: BodyDirection) {
+        if self.pass(direction).is_held() {
+            return;
+        }
+        self.pass(direction).hold = Hold::Empty;
+        match direction {
+            BodyDirection::Request => self.state.request_body.clear(),
+            BodyDirection::Response => self.state.response_body.clear(),
+        }
     }
 
     /// Says whether filters from place `from` on whose body hooks stand in
@@ -160,11 +187,17 @@ impl Stream<'_> {
         let mut ended = None;
         for &index in filters {
             let wants = &self.listener.plan.interests[index];
-            let (interest, hook) = match direction {
-                BodyDirection::Request => (wants.request_body, Hook::RequestBody(end)),
-                BodyDirection::Response => (wants.response_body, Hook::ResponseBody(end)),
+            let (interest, hook, body) = match direction {
+                BodyDirection::Request => (wants.request_body, Hook::RequestBody(end), &self.state.request_body),
+                BodyDirection::Response => (wants.response_body, Hook::ResponseBody(end), &self.state.response_body),
             };
-            if interest != BodyInterest::None && self.sees(index, direction, ended) {
+            let shown = match interest {
+                BodyInterest::None => false,
+                // There is nothing to see.
+                BodyInterest::Observe => !body.is_empty() || self.pass_of(direction).hold != Hold::Empty,
+                BodyInterest::Stream | BodyInterest::Whole => true,
+            };
+            if shown && self.sees(index, direction, ended) {
                 ended = self.body_hook(index, direction, hook).await?.or(ended);
             }
         }

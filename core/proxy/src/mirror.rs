@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sidegate_api::{MirrorFan, MirrorHosts};
+use sidegate_api::{BodyDirection, MirrorFan, MirrorHosts};
 use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Expect, Upgrade, encode_last_chunk, encode_request_head,
 };
@@ -57,7 +57,8 @@ impl Stream<'_> {
             return;
         }
         self.mirror = targets.named(&policy.cluster);
-        if self.mirror.is_some() && self.has_request_body() && matches!(self.retry.kept, Kept::Nothing) {
+        let has_body = self.has_request_body() || self.edits(BodyDirection::Request);
+        if self.mirror.is_some() && has_body && matches!(self.retry.kept, Kept::Nothing) {
             self.retry.kept = Kept::All(Vec::new());
         }
     }
@@ -117,10 +118,10 @@ impl Stream<'_> {
     fn copied_request(&self) -> Vec<u8> {
         let body = self.retry.kept.bytes();
         let trailers = &self.state.request_trailers;
-        let framing = match (self.has_request_body(), trailers.is_empty()) {
-            (false, _) => self.meta.body,
-            (true, true) => BodyLength::Length(body.len() as u64),
-            (true, false) => BodyLength::Chunked,
+        let framing = match (self.retry.framing, trailers.is_empty()) {
+            (Some(BodyLength::None), _) => BodyLength::None,
+            (_, true) => BodyLength::Length(body.len() as u64),
+            (_, false) => BodyLength::Chunked,
         };
         let mut out = Vec::with_capacity(512 + body.len());
         encode_request_head(&mut out, &self.state.request, framing, Expect::None, Upgrade::None);

@@ -25,15 +25,13 @@ impl Stream<'_> {
         let framing = self.response_framing(meta.body);
         self.write_response_head(framing);
         attempt.download = match framing {
-            ResponseFraming::NoBody => Download::Flushing,
-            _ if self.response_pass.hold == Hold::Whole => Download::Buffered(EndOfStream::End),
-            // Filters were told with the head that this is the end.
-            ResponseFraming::Length(0) => Download::Flushing,
+            ResponseFraming::NoBody | ResponseFraming::Length(0) => Download::Flushing,
+            _ if self.response_pass.is_held() => Download::Buffered(EndOfStream::End),
             _ => Download::Reading,
         };
-        if framing == ResponseFraming::NoBody && !attempt.connection.wire.is_body_done() {
-            // A filter made it a response without body: what the upstream
-            // still sends is not for anybody.
+        if attempt.download == Download::Flushing && !attempt.connection.wire.is_body_done() {
+            // The response has no body, or a filter made it one without: what
+            // the upstream still sends is not for anybody.
             attempt.meta = None;
         }
         Ok(())
@@ -48,20 +46,20 @@ impl Stream<'_> {
         std::mem::swap(&mut self.state.response.headers, &mut reply.headers);
         self.state.response_trailers.clear();
         self.state.response_body.replace(&reply.body);
-        self.response_pass.hold = Hold::Whole;
+        self.response_pass.hold = if reply.body.is_empty() { Hold::Empty } else { Hold::Whole };
         self.response_pass.passed = 0;
         if self.responded == Responded::No {
             self.edit_by_route()?;
             self.response_phase(None, BodyLength::Length(reply.body.len() as u64)).await?;
         }
         let framing = self.response_framing(BodyLength::Length(0));
-        if self.state.request.method == Method::Head && !matches!(self.state.response.status, 204 | 304) {
+        if self.state.request.method == Method::Head && !matches!(self.state.response.status, 204 | 205 | 304) {
             // What GET would have got; a full map is no reason to fail here.
             let length = self.state.response_body.len().to_string();
             let _ = self.state.response.headers.set(b"content-length", length.as_bytes());
         }
         self.write_response_head(framing);
-        if framing != ResponseFraming::NoBody {
+        if !matches!(framing, ResponseFraming::NoBody | ResponseFraming::Length(0)) {
             let wire = &mut self.down.wire;
             let body = self.state.response_body.as_slice();
             if framing == ResponseFraming::Chunked {
@@ -95,36 +93,54 @@ impl Stream<'_> {
         let listener = self.listener.clone();
         let plan = &listener.plan;
         self.responded = Responded::Yes;
-        let has_body = self.may_have_body() && !matches!(body, BodyLength::None | BodyLength::Length(0));
-        let end = if has_body { EndOfStream::More } else { EndOfStream::End };
+        let empty = matches!(body, BodyLength::None | BodyLength::Length(0));
         for &index in &plan.respond {
             let wants = &plan.interests[index];
-            if wants.response_headers.wanted() && self.hook(index, Hook::ResponseHeaders(end)).await? == Step::EndPhase
-            {
-                for &later in plan.response_body.iter().filter(|&&later| later > index) {
-                    self.chain.pass_over(later, BodyDirection::Response, true);
+            if wants.response_headers.wanted() {
+                let end = self.response_end(empty);
+                if self.hook(index, Hook::ResponseHeaders(end)).await? == Step::EndPhase {
+                    for &later in plan.response_body.iter().filter(|&&later| later > index) {
+                        self.chain.pass_over(later, BodyDirection::Response, true);
+                    }
+                    break;
                 }
-                break;
             }
             let whole = wants.response_body == BodyInterest::Whole;
-            if whole && has_body && self.chain.sees_body(index, BodyDirection::Response) {
+            if whole && self.may_have_body() && self.chain.sees_body(index, BodyDirection::Response) {
                 let Some(place) = plan.response_body.iter().position(|&i| i == index) else { continue };
-                if self.response_pass.hold == Hold::Streaming
-                    && let Some(attempt) = attempt.as_deref_mut()
-                {
-                    self.hold_response(attempt, place).await?;
+                match attempt.as_deref_mut() {
+                    Some(attempt) if !empty && !self.response_pass.is_held() => {
+                        self.hold_response(attempt, place).await?;
+                    }
+                    _ => self.hold_nothing(BodyDirection::Response),
                 }
                 self.pass_held(BodyDirection::Response, &plan.response_body, place + 1).await?;
             }
         }
-        if self.response_pass.hold == Hold::Whole && has_body {
+        if !self.may_have_body() {
+            return Ok(());
+        }
+        if empty && self.edits(BodyDirection::Response) {
+            self.hold_nothing(BodyDirection::Response);
+        }
+        if self.response_pass.is_held() {
             self.pass_held(BodyDirection::Response, &plan.response_body, plan.response_body.len()).await?;
         }
         Ok(())
     }
 
+    /// Whether body or trailers follow the response's head, its own or what
+    /// filters made; `empty`: it came without.
+    fn response_end(&self, empty: bool) -> EndOfStream {
+        let made = self.response_pass.hold == Hold::Empty
+            && !(self.state.response_body.is_empty() && self.state.response_trailers.is_empty());
+        if self.may_have_body() && (!empty || made) { EndOfStream::More } else { EndOfStream::End }
+    }
+
+    /// Whether the response is of a kind that has content. RFC 9110 section
+    /// 15.3.6 denies it to 205, which is framed like others all the same.
     fn may_have_body(&self) -> bool {
-        self.state.request.method != Method::Head && !matches!(self.state.response.status, 204 | 304)
+        self.state.request.method != Method::Head && !matches!(self.state.response.status, 204 | 205 | 304)
     }
 
     fn response_framing(&mut self, body: BodyLength) -> ResponseFraming {
@@ -133,9 +149,10 @@ impl Stream<'_> {
                 // The length that GET would have is not known here.
                 self.state.response.headers.remove(b"content-length");
             }
-            return ResponseFraming::NoBody;
+            let announces = self.state.response.status == 205 && self.state.request.method != Method::Head;
+            return if announces { ResponseFraming::Length(0) } else { ResponseFraming::NoBody };
         }
-        let framing = if self.response_pass.hold == Hold::Whole {
+        let framing = if self.response_pass.is_held() {
             match self.state.response_trailers.is_empty() {
                 true => ResponseFraming::Length(self.state.response_body.len() as u64),
                 false => ResponseFraming::Chunked,

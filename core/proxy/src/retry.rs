@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sidegate_api::HeadState;
+use sidegate_api::{BodyDirection, HeadState};
 use sidegate_protocol::http1::{BodyLength, Expect};
 use sidegate_upstream::{Cluster, Permit};
 
@@ -67,7 +67,7 @@ impl Stream<'_> {
             self.retry.per_try = policy.per_try_timeout;
             if self.state.request.method.is_idempotent() {
                 self.retry.left = policy.retries;
-                if self.has_request_body() {
+                if self.has_request_body() || self.edits(BodyDirection::Request) {
                     self.retry.kept = Kept::All(Vec::new());
                 }
             }
@@ -122,7 +122,8 @@ impl Stream<'_> {
     /// Whether what was sent can be sent again on a connection that was found
     /// closed: nobody has seen it, so that needs no policy.
     pub(crate) fn can_repeat(&self) -> bool {
-        let whole = !self.has_request_body() || matches!(self.retry.kept, Kept::All(_));
+        let sent = self.retry.framing.unwrap_or(self.meta.body);
+        let whole = matches!(sent, BodyLength::None | BodyLength::Length(0)) || matches!(self.retry.kept, Kept::All(_));
         whole && self.state.request.method.is_idempotent()
     }
 

@@ -6,11 +6,11 @@ use sidegate_api::{
     BodyDirection, EndOfStream, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel, StreamState,
 };
 use sidegate_net::{Deadline, WorkerContext};
-use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta};
+use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta, Upgrade};
 use sidegate_router::{RouteAction, RouteId, VirtualHostId};
 use sidegate_stream::ServerConnection;
 
-use crate::body_pass::BodyPass;
+use crate::body_pass::{BodyPass, Hold};
 use crate::chain::FilterChain;
 use crate::choose::NewCookie;
 use crate::forwarding;
@@ -245,9 +245,24 @@ impl Stream<'_> {
         }
     }
 
-    /// Whether body or trailers of the request follow its head.
+    /// Whether body or trailers of the request follow its head: its own, or
+    /// what filters of former phases made.
     pub(crate) fn request_end(&self) -> EndOfStream {
-        if self.has_request_body() { EndOfStream::More } else { EndOfStream::End }
+        if self.has_request_body() || self.made_request_body() { EndOfStream::More } else { EndOfStream::End }
+    }
+
+    /// Whether filters made a body for a request that came without.
+    fn made_request_body(&self) -> bool {
+        // After a first attempt the buffer is empty, and the framing known.
+        let sent = self.retry.framing.is_some_and(|sent| !matches!(sent, BodyLength::None | BodyLength::Length(0)));
+        let waits = !(self.state.request_body.is_empty() && self.state.request_trailers.is_empty());
+        self.request_pass.hold == Hold::Empty && (sent || waits)
+    }
+
+    /// What follows such a request may be another protocol: there is no body
+    /// to show or to make.
+    pub(crate) fn asks_for_tunnel(&self) -> bool {
+        self.meta.upgrade == Upgrade::Asked
     }
 
     pub(crate) fn has_request_body(&self) -> bool {
@@ -275,6 +290,13 @@ impl Stream<'_> {
         let body_done = self.down.wire.is_body_done() || !self.has_request_body();
         let running = self.worker.phase() == sidegate_net::RunPhase::Running;
         if body_done && running { self.meta.persistence } else { Persistence::Close }
+    }
+
+    pub(crate) fn pass_of(&self, direction: BodyDirection) -> &BodyPass {
+        match direction {
+            BodyDirection::Request => &self.request_pass,
+            BodyDirection::Response => &self.response_pass,
+        }
     }
 
     pub(crate) fn pass(&mut self, direction: BodyDirection) -> &mut BodyPass {

@@ -16,16 +16,18 @@ impl Stream<'_> {
     pub(crate) async fn begin_upload(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
         let listener = self.listener.clone();
         let plan = &listener.plan;
-        let held = self.request_pass.hold == Hold::Whole;
+        let held = self.request_pass.is_held();
         if held {
             self.pass_held(BodyDirection::Request, &plan.request_body, plan.request_body.len()).await?;
         }
         let framing = if let Some(before) = self.retry.framing {
             before
         } else if held {
-            match self.state.request_trailers.is_empty() {
-                true => BodyLength::Length(self.state.request_body.len() as u64),
-                false => BodyLength::Chunked,
+            match (self.state.request_body.len(), self.state.request_trailers.is_empty()) {
+                // As it came, with or without a length.
+                (0, true) if self.request_pass.hold == Hold::Empty => self.meta.body,
+                (length, true) => BodyLength::Length(length as u64),
+                (_, false) => BodyLength::Chunked,
             }
         } else if self.has_request_body() && self.edits(BodyDirection::Request) {
             BodyLength::Chunked

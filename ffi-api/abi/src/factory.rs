@@ -145,13 +145,15 @@ pub struct FilterTable {
     pub destroy: Option<unsafe extern "C" fn(filter: *mut c_void)>,
     /// Request head, in each declared phase.
     pub on_request_headers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
-    /// Request body: a chunk or all of it.
+    /// Request body: a chunk or all of it; in `STREAM` and `WHOLE` also the
+    /// empty end of a request without one.
     pub on_request_body: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Request trailers.
     pub on_request_trailers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Response head.
     pub on_response_headers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
-    /// Response body: a chunk or all of it.
+    /// Response body: a chunk or all of it; in `STREAM` and `WHOLE` also the
+    /// empty end of a response that has none and could have one.
     pub on_response_body: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,
     /// Response trailers.
     pub on_response_trailers: Option<unsafe extern "C" fn(filter: *mut c_void, hook: *const Hook) -> u32>,

@@ -77,7 +77,9 @@ pub const PHASE_SEND: u32 = 4;
 /// A value that a newer host knows and this minor does not.
 pub const PHASE_OTHER: u32 = u32::MAX;
 
-/// Flag of a hook: nothing follows in this direction.
+/// Flag of a hook: nothing follows in this direction. After a header hook a
+/// body hook of mode `STREAM` or `WHOLE` follows all the same, once, with no
+/// bytes and both flags.
 pub const HOOK_END: u32 = 1;
 /// Flag of a body hook: the body ends with these bytes; trailers may follow.
 pub const HOOK_BODY_END: u32 = 2;

@@ -93,7 +93,10 @@ pub trait Filter {
         Ok(Status::Continue)
     }
 
-    /// A chunk of the request body, or all of it.
+    /// A chunk of the request body, or all of it. In [`BodyMode::Stream`](crate::BodyMode::Stream) and
+    /// [`BodyMode::Whole`](crate::BodyMode::Whole) it is called once for a
+    /// request without a body too, with no bytes; only a request to switch
+    /// protocols is not shown.
     fn on_request_body(&mut self, cx: &mut RequestBody<'_>) -> HookResult {
         Ok(Status::Continue)
     }
@@ -108,7 +111,9 @@ pub trait Filter {
         Ok(Status::Continue)
     }
 
-    /// A chunk of the response body, or all of it.
+    /// A chunk of the response body, or all of it; for one without bytes as in
+    /// [`on_request_body`](Filter::on_request_body). Not for responses that
+    /// cannot have a body: to `HEAD`, 1xx, 204, 205, 304, and not in a tunnel.
     fn on_response_body(&mut self, cx: &mut ResponseBody<'_>) -> HookResult {
         Ok(Status::Continue)
     }

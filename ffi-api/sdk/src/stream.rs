@@ -91,7 +91,9 @@ impl<'a> Stream<'a> {
         Phase::from_number(self.phase)
     }
 
-    /// Whether nothing follows in this direction: no body, no trailers.
+    /// Whether nothing follows in this direction: no body, no trailers. A body
+    /// hook that may change the body is called all the same, once and with
+    /// nothing.
     pub fn is_end(&self) -> bool {
         self.flags & abi::HOOK_END != 0
     }

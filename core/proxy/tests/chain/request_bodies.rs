@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use sidegate_api::{BodyDirection::Request, BodyInterest, EndOfStream, FilterCx, HeaderMapKind, ReceiverPhase, Status};
+use sidegate_api::{
+    BodyDirection::Request, BodyInterest, EndOfStream, FilterCx, HeaderMapKind, LocalReply, ReceiverPhase, Status,
+};
+use sidegate_router::{RetryOn, RetryPolicy, RouteAction};
 
 use crate::kit::{At, Message, Origin, PATIENCE, Rig, Script, Setup, ok};
 
@@ -154,20 +157,141 @@ fn a_streamed_body_over_the_listeners_limit_is_a_413() {
     assert_eq!(origin.requests(), []);
 }
 
+const EMPTY: [&str; 2] =
+    ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"];
+
+/// Whoever may make a body is asked, once; what nobody touched goes on as it
+/// came.
 #[test]
-fn requests_without_body_have_no_body_hook() {
-    for request in ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"] {
+fn a_request_without_body_is_shown_its_empty_end() {
+    for request in EMPTY {
         let origin = Origin::hello();
+        let whole = Script::all("w", BodyInterest::Whole);
         let rig = Rig::new(
             &[origin.address],
-            vec![editor("w", BodyInterest::Whole, upper), editor("s", BodyInterest::Stream, upper)],
+            vec![
+                editor("o", BodyInterest::Observe, |_, _| ()),
+                whole,
+                editor("s", BodyInterest::Stream, upper),
+                Script::new("n").phases(&ReceiverPhase::ALL),
+            ],
         );
-        assert_eq!(rig.connect().send(request).response().body, "hello");
-        assert_eq!(rig.log.with(" body"), Vec::<String>::new());
-        let seen = origin.request();
-        assert_eq!(seen.length(), request.starts_with("POST").then_some(0));
-        assert!(!seen.is_chunked());
+        let mut client = rig.connect();
+        for _ in 0..2 {
+            assert_eq!(client.send(request).response().body, "hello");
+            let seen = origin.requests().pop().unwrap();
+            assert_eq!((seen.length(), seen.is_chunked()), (request.starts_with("POST").then_some(0), false));
+        }
+        rig.log.wait_for("n drop", 2);
+        for name in ["w", "s"] {
+            let shown = format!("{name} body \"\" End");
+            assert_eq!(rig.log.with(&format!("{name} body")), [shown.as_str(), shown.as_str()], "{request}");
+        }
+        assert_eq!(rig.log.with("o body"), Vec::<String>::new(), "{request}");
+        for phase in ["w BeforeRoute End", "w AfterRoute End", "w AfterChooseHost End", "n AfterChooseHost End"] {
+            assert_eq!(rig.log.with(phase).len(), 2, "{phase}");
+        }
     }
+}
+
+#[test]
+fn a_body_that_filters_make_is_framed_and_seen_by_those_behind() {
+    let fill: Edit = |cx, _| cx.append_body(Request, b"made").unwrap();
+    for request in EMPTY {
+        for interest in [BodyInterest::Stream, BodyInterest::Whole] {
+            let made = through(|| vec![editor("e", interest, fill)], request);
+            assert_eq!((&*made.body, made.length(), made.is_chunked()), ("made", Some(4), false), "{interest:?}");
+        }
+    }
+    let origin = Origin::hello();
+    let early = editor("early", BodyInterest::Whole, fill).phases(&[ReceiverPhase::BeforeRoute]);
+    let rig = Rig::new(
+        &[origin.address],
+        vec![early, Script::new("late").phases(&[ReceiverPhase::AfterRoute]).request_body(BodyInterest::Observe)],
+    );
+    assert_eq!(rig.connect().get("/").body, "hello");
+    assert_eq!(rig.log.with("early body"), ["early body \"\" End"]);
+    assert_eq!((rig.log.with("late AfterRoute More").len(), rig.log.with("late body \"made\" End").len()), (1, 1));
+    assert_eq!(origin.request().body, "made");
+    // Trailers need chunks.
+    let trailer = Script::new("t").request_body(BodyInterest::Stream).hook(|at, cx| {
+        if matches!(at, At::Body(_)) {
+            cx.set_header(HeaderMapKind::RequestTrailers, b"x-sum", b"7").unwrap();
+        }
+        Status::Continue
+    });
+    let origin = Origin::hello();
+    let rig = Rig::new(&[origin.address], vec![trailer]);
+    assert_eq!(rig.connect().get("/").body, "hello");
+    let seen = origin.request();
+    assert_eq!((seen.is_chunked(), seen.trailer("x-sum")), (true, Some("7")));
+}
+
+/// A guard in a body's hook is asked for each request, before a host is.
+#[test]
+fn a_body_hook_may_refuse_a_request_without_body() {
+    for interest in [BodyInterest::Stream, BodyInterest::Whole] {
+        let origin = Origin::hello();
+        let guard = Script::new("g").request_body(interest).hook(|at, cx| match at {
+            At::Body(_) => {
+                cx.reply(LocalReply::text(403, "no", "no")).unwrap();
+                Status::Stop
+            }
+            _ => Status::Continue,
+        });
+        let rig = Rig::new(&[origin.address], vec![guard]);
+        let mut client = rig.connect();
+        for request in EMPTY {
+            assert_eq!(client.send(request).response().status(), 403, "{interest:?}");
+        }
+        assert_eq!(origin.connections(), 0);
+    }
+}
+
+#[test]
+fn body_hooks_of_a_request_without_body_run_once_however_often_it_is_sent() {
+    for interest in [BodyInterest::Stream, BodyInterest::Whole] {
+        for made in ["", "made"] {
+            let answers = Mutex::new(vec!["HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n"; 2]);
+            let origin = Origin::new(move |request| match answers.lock().unwrap().pop() {
+                Some(failure) => failure.to_owned(),
+                None => ok(&request.body),
+            });
+            let fill = Script::new("e").phases(&[ReceiverPhase::AfterChooseHost]).request_body(interest);
+            let fill = fill.hook(move |at, cx| {
+                if let At::Body(_) = at {
+                    cx.append_body(Request, made.as_bytes()).unwrap();
+                }
+                Status::Continue
+            });
+            let mut setup = Setup::new(&[origin.address], vec![fill]);
+            if let RouteAction::Forward(forward) = &mut setup.routes[0].action {
+                forward.retry = RetryPolicy { on: RetryOn::Failures, retries: 2, ..RetryPolicy::default() };
+            }
+            let rig = setup.start();
+            assert_eq!(rig.connect().get("/").body, made);
+            assert_eq!(rig.log.with("e AfterChooseHost").len(), 3);
+            assert_eq!(rig.log.with("e body"), ["e body \"\" End"], "{interest:?} {made}");
+            let lengths: Vec<_> = origin.requests().iter().map(|request| request.length()).collect();
+            assert_eq!(lengths, [(!made.is_empty()).then_some(made.len()); 3]);
+        }
+    }
+}
+
+#[test]
+fn filters_without_interest_in_a_request_are_not_shown_its_empty_end() {
+    let waiving = Script::all("waives", BodyInterest::Whole).hook(|at, cx| {
+        if at == At::Headers(ReceiverPhase::BeforeRoute) {
+            cx.waive_body(Request);
+        }
+        Status::Continue
+    });
+    let ending = Script::new("ends").phases(&[ReceiverPhase::BeforeRoute]).hook(|_, _| Status::Stop);
+    let behind = Script::new("behind").phases(&[ReceiverPhase::BeforeRoute]).request_body(BodyInterest::Stream);
+    let origin = Origin::hello();
+    let rig = Rig::new(&[origin.address], vec![waiving, ending, behind]);
+    assert_eq!(rig.connect().get("/").body, "hello");
+    assert_eq!(rig.log.with(" body"), Vec::<String>::new());
 }
 
 #[test]

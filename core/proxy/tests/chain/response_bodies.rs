@@ -150,7 +150,7 @@ fn the_proxys_own_errors_pass_the_filters_too() {
 }
 
 #[test]
-fn responses_without_body_have_no_body_hook() {
+fn responses_that_cannot_have_a_body_have_no_body_hook() {
     for interest in [BodyInterest::Observe, BodyInterest::Stream, BodyInterest::Whole] {
         let head = origin("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n");
         let rig = Rig::new(&[head.address], vec![editor("e", interest, |_, _| ()).response()]);
@@ -165,7 +165,7 @@ fn responses_without_body_have_no_body_hook() {
         for response in [
             "HTTP/1.1 204 No Content\r\n\r\n",
             "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n",
-            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n",
         ] {
             let origin = origin(response);
             let rig = Rig::new(&[origin.address], vec![editor("e", interest, upper).response()]);
@@ -177,6 +177,93 @@ fn responses_without_body_have_no_body_hook() {
             rig.log.wait_for("e drop", 2);
             assert_eq!(rig.log.with("response-body"), Vec::<String>::new());
             assert!(rig.log.with("e response ")[0].ends_with("End"));
+        }
+    }
+}
+
+/// Whoever may make a body is asked, once; what nobody touched goes on as it
+/// came.
+#[test]
+fn a_response_without_body_is_shown_its_empty_end() {
+    let fill: Edit = |cx, _| cx.append_body(Response, b"made").unwrap();
+    for interest in [BodyInterest::Stream, BodyInterest::Whole] {
+        for (edit, made) in [(upper as Edit, ""), (fill, "made")] {
+            let origin = origin("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            let filters = vec![
+                Script::new("before").response_body(BodyInterest::Observe),
+                editor("e", interest, edit).response(),
+                Script::new("behind").response_body(BodyInterest::Observe),
+            ];
+            let rig = Rig::new(&[origin.address], filters);
+            let mut client = rig.connect();
+            for _ in 0..2 {
+                let reply = client.get("/");
+                assert_eq!((&*reply.body, reply.length(), reply.is_chunked()), (made, Some(made.len()), false));
+            }
+            rig.log.wait_for("e drop", 2);
+            assert_eq!(rig.log.with("e response 200 End").len(), 2);
+            assert_eq!(rig.log.with("e response-body"), ["e response-body \"\" End"; 2], "{interest:?}");
+            assert_eq!(rig.log.with("before response-body"), Vec::<String>::new());
+            let behind = if made.is_empty() { 0 } else { 2 };
+            assert_eq!(rig.log.with("behind response-body \"made\" End").len(), behind);
+            assert_eq!(origin.connections(), 1);
+        }
+    }
+}
+
+#[test]
+fn local_replies_without_body_are_shown_their_empty_end() {
+    let fill: Edit = |cx, _| cx.append_body(Response, b"made").unwrap();
+    for interest in [BodyInterest::Stream, BodyInterest::Whole] {
+        for (status, made) in [(403, "made"), (204, ""), (205, ""), (304, "")] {
+            let stop = Script::new("stop").phases(&[ReceiverPhase::BeforeRoute]).hook(move |_, cx| {
+                cx.reply(LocalReply::new(status, "no")).unwrap();
+                Status::Stop
+            });
+            let rig = Rig::new(&[], vec![stop, editor("e", interest, fill)]);
+            let mut client = rig.connect();
+            for _ in 0..2 {
+                let reply = client.get("/");
+                assert_eq!((reply.status(), &*reply.body), (status, made), "{interest:?}");
+            }
+            rig.log.wait_for("e drop", 2);
+            assert_eq!(rig.log.with("e response-body").len(), if made.is_empty() { 0 } else { 2 }, "{status}");
+        }
+    }
+}
+
+/// RFC 9110 section 15.3.6: what an upstream or a filter sends with a 205 is
+/// not for anybody.
+#[test]
+fn a_205_has_no_content() {
+    for interest in [BodyInterest::None, BodyInterest::Stream, BodyInterest::Whole] {
+        for response in [
+            "HTTP/1.1 205 Reset Content\r\ncontent-length: 4\r\n\r\noops",
+            "HTTP/1.1 205 Reset Content\r\ntransfer-encoding: chunked\r\n\r\n4\r\noops\r\n0\r\n\r\n",
+            "HTTP/1.1 205 Reset Content\r\nconnection: close\r\n\r\noops",
+        ] {
+            let origin = origin(response);
+            let rig = Rig::new(&[origin.address], vec![editor("e", interest, upper)]);
+            let mut client = rig.connect();
+            for _ in 0..2 {
+                let reply = client.get("/");
+                assert_eq!((reply.status(), &*reply.body, reply.length()), (205, "", Some(0)), "{response:?}");
+            }
+            assert_eq!(rig.log.with("response-body"), Vec::<String>::new());
+        }
+        // Made one by a filter.
+        let origin = origin(LENGTHED);
+        let reset = Script::new("r").response().hook(|at, cx| {
+            if at == At::ResponseHeaders {
+                cx.set_variable(Variable::Status, b"205").unwrap();
+            }
+            Status::Continue
+        });
+        let rig = Rig::new(&[origin.address], vec![editor("e", interest, upper), reset]);
+        let mut client = rig.connect();
+        for _ in 0..2 {
+            let reply = client.get("/");
+            assert_eq!((reply.status(), &*reply.body, reply.length()), (205, "", Some(0)), "{interest:?}");
         }
     }
 }

@@ -87,7 +87,7 @@ impl Engine<'_> {
         let first = declared.first().copied().unwrap_or(abi::PHASE_BEFORE_ROUTE);
         let whole = interests.request_body == abi::BODY_WHOLE;
         let no_body = test.chunks.is_empty() && test.trailers.is_empty();
-        let mut body = None;
+        let mut body: Option<Vec<u8>> = None;
         let mut passes = 0;
         let mut index = 0;
         while index < PHASES.len() {
@@ -97,7 +97,8 @@ impl Engine<'_> {
                 let table = self.host.filter_table;
                 // SAFETY: the SDK's table.
                 let hook = unsafe { (*table).on_request_headers };
-                let status = self.call("on_request_headers", hook, phase, end_flag(no_body))?;
+                let made = body.as_ref().is_some_and(|made| !made.is_empty());
+                let status = self.call("on_request_headers", hook, phase, end_flag(no_body && !made))?;
                 if let Next::BackTo(back) = self.judge(status, Some(phase))? {
                     passes += 1;
                     if passes > MAX_PASSES {
@@ -114,8 +115,8 @@ impl Engine<'_> {
         let body = match body {
             Some(body) => body,
             None => {
-                // The body is sent as it comes, behind the head.
-                self.state().request_sent = true;
+                // A body is sent as it comes, behind the head.
+                self.state().request_sent = !no_body;
                 self.request_body(&test.chunks, &test.trailers, first)?
             }
         };
@@ -159,10 +160,14 @@ impl Engine<'_> {
         end: bool,
     ) -> Result<Vec<u8>, End> {
         let whole = [chunks.concat()];
-        let shown = if mode == abi::BODY_WHOLE && !chunks.is_empty() { &whole[..] } else { chunks };
-        if mode == abi::BODY_NONE {
-            return Ok(chunks.concat());
-        }
+        // Of a message without body those are told that could make one.
+        let only_watches = mode == abi::BODY_OBSERVE && end;
+        let shown = match (mode, chunks.is_empty()) {
+            (abi::BODY_NONE, _) => return Ok(chunks.concat()),
+            (abi::BODY_WHOLE, _) => &whole[..],
+            (_, true) if !only_watches => &whole[..],
+            _ => chunks,
+        };
         let mut out = Vec::new();
         for (index, chunk) in shown.iter().enumerate() {
             let state = self.state();
@@ -192,7 +197,7 @@ impl Engine<'_> {
             Err(End::Reply) => self.take_reply(),
             Err(other) => return self.cut_short(other, outcome),
         };
-        match self.response_hooks(&mut response, answer) {
+        match self.response_hooks(&mut response, test) {
             Ok(()) => {}
             Err(End::Reply) => response = self.take_reply(),
             Err(other) => return self.cut_short(other, outcome),
@@ -201,7 +206,8 @@ impl Engine<'_> {
         outcome.response = Some(response);
     }
 
-    fn response_hooks(&mut self, response: &mut Response, answer: &super::stream::Answer) -> Result<(), End> {
+    fn response_hooks(&mut self, response: &mut Response, test: &TestStream<'_>) -> Result<(), End> {
+        let answer = &test.response;
         let interests = self.host.interests;
         // SAFETY: the SDK's table.
         let table = unsafe { &*self.host.filter_table };
@@ -215,7 +221,7 @@ impl Engine<'_> {
         let send = abi::PHASE_SEND;
         let no_trailers = response.trailers.is_empty();
         if interests.hooks & abi::WANT_RESPONSE_HEADERS != 0 {
-            let no_body = response.body.is_empty() && no_trailers;
+            let no_body = response.body.is_empty() && no_trailers || bodiless(&test.method, status);
             let status = self.call("on_response_headers", table.on_response_headers, send, end_flag(no_body))?;
             self.judge(status, None)?;
         }
@@ -229,7 +235,14 @@ impl Engine<'_> {
             _ => &own[..],
         };
         let (hook, mode) = (table.on_response_body, interests.response_body);
-        self.state().response_sent = response.source == Source::Upstream && mode != abi::BODY_WHOLE;
+        if bodiless(&test.method, response.status) {
+            response.body.clear();
+            response.trailers.clear();
+            return Ok(());
+        }
+        // The proxy has sent the head by the time of a streamed chunk.
+        let held = mode == abi::BODY_WHOLE || (chunks.is_empty() && no_trailers);
+        self.state().response_sent = response.source == Source::Upstream && !held;
         response.body = self.body("on_response_body", hook, chunks, mode, abi::BODY_RESPONSE, send, no_trailers)?;
         if !no_trailers && interests.hooks & abi::WANT_RESPONSE_TRAILERS != 0 {
             let status = self.call("on_response_trailers", table.on_response_trailers, send, abi::HOOK_END)?;
@@ -404,6 +417,11 @@ impl Engine<'_> {
         self.state().fault.get_or_insert_with(|| reason.to_owned());
         End::Fault
     }
+}
+
+/// Whether such a response has no content (RFC 9110 section 6.4.1).
+fn bodiless(method: &str, status: u16) -> bool {
+    method == "HEAD" || matches!(status, 204 | 205 | 304)
 }
 
 fn failed() -> Response {

@@ -86,6 +86,8 @@
 //! assert_eq!((outcomes[0].status(), outcomes[1].status()), (Some(201), Some(200)));
 //! ```
 
+#[cfg(test)]
+mod empty_tests;
 mod engine;
 #[cfg(test)]
 mod head_tests;

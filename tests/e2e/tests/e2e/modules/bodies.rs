@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sidegate_harness::{ConfigBuilder, Framing, Origin, Proxy, Reply, WireError};
 
-use super::{Module, counter};
+use super::{Module, counter, probe};
 use crate::support::{assert_same_bytes, chunked};
 
 /// An origin that answers with `the answer`, in the framing that is asked for.
@@ -166,18 +166,58 @@ fn a_client_that_waits_for_100_is_told_by_the_proxy_if_a_filter_wants_the_body()
 }
 
 #[test]
+fn messages_without_body_are_shown_their_empty_end() {
+    let module = Module::compile("body");
+    let origin = Origin::http(|_| Reply::ok(""));
+    for mode in ["whole", "stream"] {
+        let proxy = proxy(&origin, &module, mode, &json!({}));
+        let mut client = proxy.connect();
+        for request in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"]
+        {
+            let got = client.send(request).response();
+            assert_eq!((got.text().as_str(), got.framing), ("!", Framing::Length(1)), "{mode}");
+            let seen = origin.last();
+            assert_eq!((seen.body.as_slice(), seen.framing), (&b"!"[..], Framing::Length(1)), "{mode}");
+        }
+        // The proxy's own answers too.
+        assert!(proxy.get_with("/", "X-A: 1\r\n").text().ends_with('!'));
+    }
+    // Guards are asked for each request, and those that only look are not.
+    let proxy_with = |mode| proxy(&origin, &module, mode, &json!({}));
+    let before = origin.count();
+    assert_eq!((proxy_with("reply").get("/").status(), proxy_with("fault").get("/").status()), (422, 500));
+    assert_eq!(origin.count(), before);
+    assert_eq!(proxy_with("observe").get("/").status(), 200);
+    let seen = origin.last();
+    assert!(!seen.head.has("content-length") && !seen.head.has("transfer-encoding"), "{seen:?}");
+}
+
+/// A filter that takes an interest in the body and leaves it alone.
+#[test]
+fn what_nobody_touches_is_not_framed() {
+    let origin = Origin::echo();
+    for hook in ["request_headers", "request_body"] {
+        let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(probe("wait", &json!({}))));
+        assert_eq!(proxy.get_with("/", &format!("X-Wait-In: {hook}\r\nX-Wait: early\r\n")).status(), 200);
+        let seen = origin.last();
+        assert!(!seen.head.has("content-length") && !seen.head.has("transfer-encoding"), "{seen:?}");
+    }
+}
+
+#[test]
 fn answers_without_body_stay_without() {
     let module = Module::compile("body");
     let origin = Origin::http(|seen| match seen.head.method() {
         "HEAD" => Reply::ok("four"),
-        _ => Reply::new(204),
+        _ => Reply::new(seen.head.target()[1..].parse().unwrap()),
     });
     for mode in ["whole", "stream"] {
         let proxy = proxy(&origin, &module, mode, &json!({}));
         let mut client = proxy.connect();
-        for method in ["HEAD", "GET", "HEAD"] {
-            let got = client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).response_to(method);
-            assert_eq!(got.status(), if method == "HEAD" { 200 } else { 204 }, "{mode} {method}");
+        for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 205), ("HEAD", 200), ("GET", 304)] {
+            let raw = format!("{method} /{status} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let got = client.send(raw).response_to(method);
+            assert_eq!((got.status(), got.text().as_str()), (status, ""), "{mode} {method}");
         }
     }
 }
