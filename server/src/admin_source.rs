@@ -2,16 +2,18 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use sidegate_admin::{AdminSource, ConfigDumpQuery, RunState, SourceError, WorkerHangs};
+use serde_json::Value;
+use sidegate_admin::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
 use sidegate_api::{Metrics, ModuleStatus, Series};
 use sidegate_generic_filter::GenericFilter;
 use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, StatsMatcher, collect};
-use sidegate_upstream::{Cluster, Health, Member, Reason};
+use sidegate_upstream::{Cluster, Member, Reason};
 use sidegate_watch::{Role, threads};
 
 use crate::hangs::whereabouts;
+use crate::running_config::RunningConfig;
 
 /// The running process.
 pub(crate) struct Process {
@@ -23,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) sinks: LogSinks,
     state: AtomicU8,
     clusters: Mutex<Vec<Arc<Cluster>>>,
+    listeners: Mutex<Vec<(String, Option<String>)>>,
+    started: Instant,
 }
 
 impl Process {
@@ -43,10 +47,12 @@ impl Process {
             sinks,
             state: AtomicU8::new(RunState::Starting as u8),
             clusters: Mutex::default(),
+            listeners: Mutex::default(),
+            started: Instant::now(),
         }
     }
 
-    /// Whose hosts `allclusters` shows.
+    /// What serves from now on.
     pub(crate) fn set_clusters(&self, clusters: Vec<Arc<Cluster>>) {
         *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = clusters;
     }
@@ -55,87 +61,54 @@ impl Process {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    fn servers(&self) -> impl Iterator<Item = &Value> {
-        self.dump.get("servers").and_then(Value::as_array).into_iter().flatten()
+    /// Where listeners listen; `None` once they do not.
+    pub(crate) fn set_listeners(&self, listeners: Vec<(String, Option<String>)>) {
+        *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = listeners;
     }
 
-    fn listeners(&self) -> Vec<&Value> {
-        self.servers().filter_map(|s| s.get("listeners")?.as_array()).flatten().collect()
-    }
-
-    fn routers(&self) -> Vec<&Value> {
-        self.servers().filter_map(|s| s.get("routers")?.as_array()).flatten().collect()
-    }
-
-    /// As configured, with all hosts there are now and how they are.
-    fn clusters_now(&self) -> Vec<Value> {
-        let now = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |name: &str| now.iter().find(|cluster| &**cluster.name() == name);
-        let with_hosts = |configured: &Value| {
-            let mut shown = configured.clone();
-            if let Value::Object(object) = &mut shown
-                && let Some(cluster) = object
-                    .iter()
-                    .find_map(|(key, v)| if key.eq_ignore_ascii_case("name") { of(v.as_str()?) } else { None })
-            {
-                object.insert("health".to_owned(), health(cluster));
-            }
-            shown
-        };
-        self.clusters().into_iter().map(with_hosts).collect()
-    }
-
-    fn clusters(&self) -> Vec<&Value> {
-        let clusters = self.dump.get("cluster_manager").and_then(|m| m.get("clusters"));
-        clusters.and_then(Value::as_array).into_iter().flatten().collect()
+    /// No listener is bound any more.
+    pub(crate) fn listeners_closed(&self) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter_mut().for_each(|(_, bound)| *bound = None);
     }
 }
 
-/// Hosts of `cluster`: not in the configuration, hence under a key of its own.
-fn health(cluster: &Cluster) -> Value {
-    let host = |member: &Member| {
-        let host = &member.host;
-        json!({
-            "address": host.text().as_str(),
-            "healthy": host.health() == Health::Healthy,
-            "failed_check": host.is_out_for(Reason::FailedCheck),
-            "ejected": host.is_out_for(Reason::Ejected),
-            "active_requests": host.active_requests(),
-        })
-    };
-    cluster.members().iter().map(host).collect()
-}
-
-/// The entry whose `key` (in any case, as MOSN reads keys) is `name`.
-fn named(entries: &[&Value], key: &str, name: &str, what: &str) -> Result<Value, SourceError> {
-    let is_named = |entry: &&&Value| {
-        let object = entry.as_object();
-        object.is_some_and(|o| o.iter().any(|(k, v)| k.eq_ignore_ascii_case(key) && v.as_str() == Some(name)))
-    };
-    let found = entries.iter().find(is_named);
-    found.map(|entry| (*entry).clone()).ok_or_else(|| SourceError::NotFound(format!("no {what} is called {name:?}")))
+fn host_status(member: &Member) -> HostStatus {
+    let host = &member.host;
+    HostStatus {
+        address: host.text().as_str().to_owned(),
+        hostname: member.hostname.as_deref().map(str::to_owned),
+        weight: member.weight.get(),
+        failed_check: host.is_out_for(Reason::FailedCheck),
+        ejected: host.is_out_for(Reason::Ejected),
+        active_requests: host.active_requests(),
+        active_connections: host.active_connections(),
+    }
 }
 
 impl AdminSource for Process {
     fn config_dump(&self, query: &ConfigDumpQuery) -> Result<Value, SourceError> {
-        Ok(match query {
-            ConfigDumpQuery::All => json!({
-                "mosn_config": self.dump,
-                "listener": self.listeners(),
-                "cluster": self.clusters(),
-                "routers": self.routers(),
-            }),
-            ConfigDumpQuery::MosnConfig => self.dump.clone(),
-            ConfigDumpQuery::AllRouters => json!(self.routers()),
-            ConfigDumpQuery::AllClusters => json!(self.clusters_now()),
-            ConfigDumpQuery::AllListeners => json!(self.listeners()),
-            ConfigDumpQuery::Router(name) => named(&self.routers(), "router_config_name", name, "router")?,
-            ConfigDumpQuery::Cluster(name) => {
-                let clusters = self.clusters_now();
-                named(&clusters.iter().collect::<Vec<_>>(), "name", name, "cluster")?
-            }
-            ConfigDumpQuery::Listener(name) => named(&self.listeners(), "name", name, "listener")?,
-        })
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = RunningConfig {
+            document: &self.dump,
+            clusters: &self.clusters(),
+            listeners: &listeners,
+            log_level: self.logging.level().as_str(),
+        };
+        running.answer(query)
+    }
+
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = |cluster: &Arc<Cluster>| ClusterStatus {
+            name: cluster.name().to_string(),
+            hosts: cluster.members().iter().map(host_status).collect(),
+        };
+        clusters.iter().map(status).collect()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     fn stats(&self) -> Vec<Series> {

@@ -12,6 +12,7 @@ mod hangs;
 mod inspect;
 mod ready;
 mod run;
+mod running_config;
 mod schema;
 mod signals;
 mod start;

@@ -141,6 +141,7 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
     let addresses = addresses(&bound);
     let admin_address = admin.as_ref().map(|admin| admin.local_address().clone());
     let accepting = start_accepting(bound, &workers).map_err(failed("start accepting"))?;
+    process.set_listeners(addresses.iter().map(|(name, at)| (name.clone(), Some(at.to_string()))).collect());
     process.set_state(RunState::Running);
     for (name, address) in &addresses {
         tracing::info!(listener = &**name, %address, "listening");
@@ -172,6 +173,7 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
             ending.within(signals, |order| logs.obey(order), delay).await;
         }
         ending.extend_to(graceful_timeout);
+        process.listeners_closed();
         let drained = drain(workers, accepting, &mut ending, signals, logs).await;
         process.set_state(RunState::Stopping);
         // Workers are gone: what modules made is destroyed before the process

@@ -100,7 +100,7 @@ const fn changes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) 
 }
 
 /// Everything there is.
-pub(crate) static ENDPOINTS: [Endpoint; 18] = [
+pub(crate) static ENDPOINTS: [Endpoint; 20] = [
     reads("/", "this list", handlers::index),
     probes("/ready", "200 while taking traffic, else 503", handlers::ready),
     probes("/live", "200 while a worker serves, 503 if all of them hang", handlers::live),
@@ -110,6 +110,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 18] = [
         handlers::metrics,
     ),
     probes("/metrics", "the same", handlers::metrics),
+    reads("/server_info", "version, state and uptime as JSON, as Envoy's tools ask for them", handlers::server_info),
     reads("/api/v1/version", "version", handlers::version),
     reads("/api/v1/states", "process id and state (6 = running, 7 = draining)", handlers::states),
     reads(
@@ -117,6 +118,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 18] = [
         "configuration; ?mosnconfig, ?allrouters, ?allclusters, ?alllisteners, ?router=, ?cluster=, ?listener=",
         handlers::config_dump,
     ),
+    reads("/api/v1/hosts", "hosts of all clusters and how they are; ?cluster=", handlers::hosts),
     reads("/api/v1/modules", "loaded modules", handlers::modules),
     reads("/api/v1/stats", "metrics as JSON; ?key= part of type.label.value.key", handlers::stats),
     reads(

@@ -6,7 +6,7 @@ use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, sta
 use crate::endpoints::{Call, ENDPOINTS};
 use crate::query::glob;
 use crate::reply::Reply;
-use crate::{ConfigDumpQuery, RunState};
+use crate::{ConfigDumpQuery, HostStatus, RunState, SourceError};
 
 pub(crate) fn index(_: &Call<'_>) -> Reply {
     let width = ENDPOINTS.iter().map(|endpoint| endpoint.path.len()).max().unwrap_or(0);
@@ -84,6 +84,38 @@ fn config_dump_query(call: &Call<'_>) -> Result<ConfigDumpQuery, String> {
              cluster= and listener="
         )),
     }
+}
+
+pub(crate) fn hosts(call: &Call<'_>) -> Reply {
+    let mut clusters = call.source.clusters();
+    if let Some(name) = call.query.get("cluster") {
+        clusters.retain(|cluster| cluster.name == name);
+        if clusters.is_empty() {
+            return SourceError::NotFound(format!("no cluster is called {name:?}")).into();
+        }
+    }
+    let clusters = clusters.into_iter().map(|cluster| {
+        let healthy = cluster.hosts.iter().filter(|host| host.is_healthy()).count();
+        let hosts: Vec<Value> = cluster.hosts.iter().map(HostStatus::to_json).collect();
+        (cluster.name, json!({ "total": hosts.len(), "healthy": healthy, "hosts": hosts }))
+    });
+    Reply::json(&json!({ "clusters": clusters.collect::<serde_json::Map<_, _>>() }))
+}
+
+/// What Istio's agent asks MOSN and Envoy for.
+pub(crate) fn server_info(call: &Call<'_>) -> Reply {
+    let state = match call.source.run_state() {
+        RunState::Starting => "INITIALIZING",
+        RunState::Running => "LIVE",
+        RunState::Draining | RunState::Stopping => "DRAINING",
+    };
+    let uptime = format!("{}s", call.source.uptime().as_secs());
+    Reply::json(&json!({
+        "version": format!("sidegate/{}", call.source.version()),
+        "state": state,
+        "uptime_current_epoch": uptime,
+        "uptime_all_epochs": uptime,
+    }))
 }
 
 pub(crate) fn modules(call: &Call<'_>) -> Reply {

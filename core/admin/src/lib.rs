@@ -23,5 +23,5 @@ mod tests;
 pub use access::AdminAccess;
 pub use server::{BindError, SocketMode};
 pub use sites::{AdminServer, MetricsPage, MetricsServer};
-pub use source::{AdminSource, ConfigDumpQuery, RunState, SourceError, WorkerHangs};
+pub use source::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
 pub use token::{AdminToken, TokenError};

@@ -1,6 +1,8 @@
 //! What the admin interface asks the rest of the proxy.
 
-use serde_json::Value;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use sidegate_api::{ModuleStatus, Series};
 use sidegate_telemetry::{LogLevel, LogSwitch};
 
@@ -17,6 +19,12 @@ pub trait AdminSource: Send + Sync {
 
     /// The statistics that are to be shown.
     fn stats(&self) -> Vec<Series>;
+
+    /// The clusters and their hosts as they are now.
+    fn clusters(&self) -> Vec<ClusterStatus>;
+
+    /// How long the process runs.
+    fn uptime(&self) -> Duration;
 
     /// What the process is doing.
     fn run_state(&self) -> RunState;
@@ -35,6 +43,55 @@ pub trait AdminSource: Send + Sync {
 
     /// Switches the log at `path`, access logs included.
     fn switch_log(&self, path: &str, to: LogSwitch) -> Result<(), SourceError>;
+}
+
+/// A cluster and its hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterStatus {
+    /// Its name.
+    pub name: String,
+    /// All that it has now, those that may not be chosen included.
+    pub hosts: Vec<HostStatus>,
+}
+
+/// How a host fares.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostStatus {
+    /// Where it is.
+    pub address: String,
+    /// Its name, if it has one.
+    pub hostname: Option<String>,
+    /// Its share of the requests.
+    pub weight: u32,
+    /// Active health checks keep it from being chosen.
+    pub failed_check: bool,
+    /// It was ejected for its answers.
+    pub ejected: bool,
+    /// Requests in progress.
+    pub active_requests: u64,
+    /// Connections open.
+    pub active_connections: u64,
+}
+
+impl HostStatus {
+    /// Whether it may be chosen.
+    pub fn is_healthy(&self) -> bool {
+        !self.failed_check && !self.ejected
+    }
+
+    /// As pages show it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "address": self.address,
+            "hostname": self.hostname,
+            "weight": self.weight,
+            "healthy": self.is_healthy(),
+            "failed_check": self.failed_check,
+            "ejected": self.ejected,
+            "active_requests": self.active_requests,
+            "active_connections": self.active_connections,
+        })
+    }
 }
 
 /// Which part of the configuration to dump.

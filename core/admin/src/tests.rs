@@ -92,6 +92,41 @@ fn json_endpoints_answer_json() {
 }
 
 #[test]
+fn hosts_are_shown_with_their_health() {
+    let server = Running::start(Fake::new(), None);
+    let page =
+        |query: &str| serde_json::from_str::<Value>(&get(&server, &format!("/api/v1/hosts{query}")).body).unwrap();
+    let all = page("");
+    assert_eq!((&all["clusters"]["a"]["total"], &all["clusters"]["a"]["healthy"]), (&json!(2), &json!(1)));
+    assert_eq!(all["clusters"]["b"]["healthy"], 0);
+    assert_eq!(
+        all["clusters"]["a"]["hosts"][1],
+        json!({
+            "address": "10.0.0.2:80", "hostname": "h", "weight": 3, "healthy": false, "failed_check": false,
+            "ejected": true, "active_requests": 2, "active_connections": 1,
+        })
+    );
+    let one = page("?cluster=b");
+    assert_eq!(one["clusters"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(get(&server, "/api/v1/hosts?cluster=c").status, 404);
+}
+
+#[test]
+fn server_info_is_envoys() {
+    let fake = Fake::new();
+    let server = Running::start(fake.clone(), None);
+    let info = || serde_json::from_str::<Value>(&get(&server, "/server_info").body).unwrap();
+    let expected = json!({
+        "version": "sidegate/9.8.7", "state": "LIVE", "uptime_current_epoch": "61s", "uptime_all_epochs": "61s",
+    });
+    assert_eq!(info(), expected);
+    for (state, name) in [(RunState::Starting, "INITIALIZING"), (RunState::Draining, "DRAINING")] {
+        fake.set_state(state);
+        assert_eq!(info()["state"], name);
+    }
+}
+
+#[test]
 fn prometheus_is_served_with_its_type() {
     let server = Running::start(Fake::new(), None);
     let answer = get(&server, "/stats/prometheus");

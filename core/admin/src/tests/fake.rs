@@ -1,12 +1,13 @@
 //! A proxy that only pretends.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sidegate_api::{Metrics, ModuleStatus, Series};
 use sidegate_telemetry::{LogLevel, LogSwitch, StatsMatcher, collect};
 
-use crate::{AdminSource, ConfigDumpQuery, RunState, SourceError, WorkerHangs};
+use crate::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
 
 #[derive(Debug)]
 pub(super) struct Fake {
@@ -71,6 +72,27 @@ impl AdminSource for Fake {
 
     fn stats(&self) -> Vec<Series> {
         collect(&self.metrics, &StatsMatcher::default())
+    }
+
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        let host = |address: &str, failed_check, ejected| HostStatus {
+            address: address.to_owned(),
+            hostname: Some("h".to_owned()),
+            weight: 3,
+            failed_check,
+            ejected,
+            active_requests: 2,
+            active_connections: 1,
+        };
+        let hosts = vec![host("10.0.0.1:80", false, false), host("10.0.0.2:80", false, true)];
+        vec![
+            ClusterStatus { name: "a".to_owned(), hosts },
+            ClusterStatus { name: "b".to_owned(), hosts: vec![host("10.0.0.3:80", true, false)] },
+        ]
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(61_900)
     }
 
     fn run_state(&self) -> RunState {
