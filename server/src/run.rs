@@ -9,6 +9,7 @@ use sidegate_admin::{AdminAccess, AdminServer, AdminToken, MetricsPage, MetricsS
 use sidegate_api::Address;
 use sidegate_config::{Config, LoadMode, MetricsSink};
 use sidegate_net::{AcceptHandle, BoundListener, RunPhase, Workers, bind, start_accepting};
+use sidegate_overload::{Machine, Manager, Overload};
 use sidegate_proxy::ProxyService;
 use sidegate_telemetry::{LogSinks, Logging};
 use sidegate_upstream::HostRegistry;
@@ -96,7 +97,16 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
     let Loaded { config, workers: count, metrics, modules } = loaded;
     let Start { runtime: control, signals, watchdog, hangs, .. } = start;
     let Config {
-        graceful_timeout, drain_delay, listeners, mut clusters, admin, metrics: shown, warnings, dump, ..
+        graceful_timeout,
+        drain_delay,
+        listeners,
+        mut clusters,
+        admin,
+        metrics: shown,
+        overload: limits,
+        warnings,
+        dump,
+        ..
     } = config;
     for warning in &warnings {
         tracing::warn!("{warning}");
@@ -129,8 +139,10 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
         None => None,
     };
     let pages = bind_pages(shown.sinks)?;
-    let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, sidegate_memory::give_back)
+    let overload = Overload::new(&limits, &Machine::detect(), count, &metrics).map_err(|e| Box::new(e) as Failure)?;
+    let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, &overload, sidegate_memory::give_back)
         .map_err(|e| Box::new(e) as Failure)?;
+    let _manager = Manager::start(&overload, limits.actions).map_err(failed("start the overload manager"))?;
     let mut relief = workers.relief();
     let _relieving = watchdog.relieve_by(move || relief.relieve());
     let mut serving = Control::new(snapshot.clone(), hosts, metrics.clone(), logs.sinks.clone());

@@ -49,6 +49,11 @@ impl Address {
             Address::Unix(_) => None,
         }
     }
+
+    /// The IP address, for TCP.
+    pub fn ip(&self) -> Option<std::net::IpAddr> {
+        self.socket_addr().map(|address| address.ip())
+    }
 }
 
 impl fmt::Display for Address {

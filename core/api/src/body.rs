@@ -34,6 +34,16 @@ impl BodyBuffer {
         self.len() == 0
     }
 
+    /// Bytes of memory that it has.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Makes room for `total` bytes and no more.
+    pub fn reserve_to(&mut self, total: usize) {
+        self.bytes.reserve_exact(total.saturating_sub(self.bytes.len()));
+    }
+
     /// Appends `bytes`.
     pub fn append(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -86,7 +96,12 @@ impl BodyBuffer {
     /// Gives memory back that a large body left behind.
     pub fn shrink(&mut self, max_bytes: usize) {
         if self.bytes.capacity() > max_bytes {
-            self.bytes.shrink_to(max_bytes);
+            if self.bytes.is_empty() {
+                // The next body is no more likely to be large.
+                self.bytes = Vec::new();
+            } else {
+                self.bytes.shrink_to(max_bytes);
+            }
         }
     }
 }

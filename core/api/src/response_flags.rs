@@ -40,9 +40,11 @@ impl ResponseFlags {
     pub const DRAIN_TIMEOUT: Self = Self(1 << 15);
     /// The proxy itself failed.
     pub const INTERNAL: Self = Self(1 << 16);
+    /// Something of the process's own ran short: memory, streams.
+    pub const OVERLOAD: Self = Self(1 << 17);
 
     /// Each flag with its short name, in the order in which they are written.
-    pub const NAMES: [(Self, &'static str); 17] = [
+    pub const NAMES: [(Self, &'static str); 18] = [
         (Self::NO_ROUTE, "NR"),
         (Self::NO_HEALTHY_UPSTREAM, "UH"),
         (Self::UPSTREAM_CONNECT, "UF"),
@@ -60,6 +62,7 @@ impl ResponseFlags {
         (Self::DIRECT_RESPONSE, "DR"),
         (Self::DRAIN_TIMEOUT, "DD"),
         (Self::INTERNAL, "IE"),
+        (Self::OVERLOAD, "OM"),
     ];
 
     /// Adds `flag`.

@@ -76,6 +76,13 @@ impl StreamState {
         }
         self.info.reset();
     }
+
+    /// Forgets one stream and all memory, but not the connection.
+    pub fn slim(&mut self) {
+        let connection = self.info.connection.take();
+        *self = StreamState::default();
+        self.info.connection = connection;
+    }
 }
 
 /// Method of a request.

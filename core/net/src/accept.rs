@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use sidegate_api::Address;
+use sidegate_overload::Gate;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -19,6 +20,8 @@ use crate::{AcceptMode, BoundListener, Service, Workers};
 /// Pause after running out of descriptors or memory; accepting at once would
 /// fail again and burn the core.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// How often a closed gate is looked at again.
+const GATE_PAUSE: Duration = Duration::from_millis(20);
 /// Connections taken in one go before other listeners get a turn.
 const BATCH: usize = 64;
 
@@ -61,6 +64,7 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
         let _entered = runtime.enter();
         for (index, listener) in listeners.into_iter().enumerate() {
             let address = Arc::new(listener.address);
+            let gate = workers.gate();
             for (number, fd) in listener.sockets.into_iter().enumerate() {
                 loops.push(AcceptLoop {
                     socket: watch_readable(fd)?,
@@ -71,6 +75,7 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
                         AcceptMode::ReusePort => Some(number),
                     },
                     dispatcher: workers.dispatcher(),
+                    gate: gate.clone(),
                     stopped: stopped.clone(),
                 });
             }
@@ -104,6 +109,7 @@ struct AcceptLoop<S: Service> {
     /// fewest.
     target: Option<usize>,
     dispatcher: Dispatcher<S>,
+    gate: Gate,
     stopped: watch::Receiver<bool>,
 }
 
@@ -117,16 +123,29 @@ impl<S: Service> AcceptLoop<S> {
             };
             let Ok(mut guard) = ready else { break };
             let (listener, listen) = (self.listener, &self.address);
-            let outcome = accept_batch(self.socket.get_ref(), |fd, remote| {
-                let arrival = Arrival { fd, listener, remote, listen: listen.clone() };
-                match self.target {
-                    Some(worker) => self.dispatcher.send_to(worker, arrival),
-                    None => self.dispatcher.hand_over(arrival),
-                }
-            });
+            let outcome = accept_batch(
+                self.socket.get_ref(),
+                || self.gate.is_open(),
+                |fd, remote| {
+                    // Dropping the descriptor closes the connection of a client
+                    // that has too many.
+                    let Ok(ticket) = self.gate.admit(remote.as_ref().and_then(Address::ip)) else { return };
+                    let arrival = Arrival { fd, listener, remote, listen: listen.clone(), ticket };
+                    match self.target {
+                        Some(worker) => self.dispatcher.send_to(worker, arrival),
+                        None => self.dispatcher.hand_over(arrival),
+                    }
+                },
+            );
             match outcome {
                 Batch::Full => tokio::task::yield_now().await,
                 Batch::Empty => guard.clear_ready(),
+                // Whoever waits stays in the queue, where clients and the
+                // kernel see it.
+                Batch::GateClosed => {
+                    drop(guard);
+                    tokio::time::sleep(GATE_PAUSE).await;
+                }
                 Batch::Failed(error) => {
                     drop(guard);
                     tracing::warn!(address = %self.address, %error, "cannot accept; trying again");
@@ -143,10 +162,15 @@ impl<S: Service> AcceptLoop<S> {
 
     /// Connections that completed their handshake are served, not reset.
     fn empty_queue(&mut self) {
-        while let Batch::Full = accept_batch(self.socket.get_ref(), |fd, remote| {
-            let arrival = Arrival { fd, listener: self.listener, remote, listen: self.address.clone() };
-            self.dispatcher.hand_over(arrival);
-        }) {}
+        while let Batch::Full = accept_batch(
+            self.socket.get_ref(),
+            || true,
+            |fd, remote| {
+                let Ok(ticket) = self.gate.admit(remote.as_ref().and_then(Address::ip)) else { return };
+                let arrival = Arrival { fd, listener: self.listener, remote, listen: self.address.clone(), ticket };
+                self.dispatcher.hand_over(arrival);
+            },
+        ) {}
     }
 }
 
@@ -155,12 +179,21 @@ enum Batch {
     Full,
     /// Nothing waits.
     Empty,
+    /// No connection may come in now.
+    GateClosed,
     /// Out of descriptors or memory, or the socket is broken.
     Failed(io::Error),
 }
 
-fn accept_batch(socket: &OwnedFd, mut hand_over: impl FnMut(OwnedFd, Option<Address>)) -> Batch {
+fn accept_batch(
+    socket: &OwnedFd,
+    is_open: impl Fn() -> bool,
+    mut hand_over: impl FnMut(OwnedFd, Option<Address>),
+) -> Batch {
     for _ in 0..BATCH {
+        if !is_open() {
+            return Batch::GateClosed;
+        }
         match acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((fd, remote)) => hand_over(fd, remote.and_then(address_of)),
             Err(rustix::io::Errno::AGAIN) => return Batch::Empty,

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sidegate_api::Address;
+use sidegate_overload::Ticket;
 
 /// A connection that was accepted and that no worker has picked up.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Arrival {
     pub(crate) listener: usize,
     pub(crate) remote: Option<Address>,
     pub(crate) listen: Arc<Address>,
+    /// Counts it from the accept on.
+    pub(crate) ticket: Ticket,
 }
 
 /// What waits for one worker. Behind a lock and not in its channel, so that it

@@ -20,6 +20,11 @@ impl BufferPool {
         BufferPool(Rc::new(Pool { size, keep, free: RefCell::default() }))
     }
 
+    /// Frees the free buffers.
+    pub fn clear(&self) {
+        self.0.free.take();
+    }
+
     fn take(&self) -> Vec<u8> {
         self.0.free.borrow_mut().pop().unwrap_or_else(|| vec![0; self.0.size])
     }

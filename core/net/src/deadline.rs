@@ -64,6 +64,12 @@ impl Deadlines {
         Deadline { table: self.clone(), slot }
     }
 
+    /// Milliseconds on this worker's clock, as of the last tick: good to a few
+    /// ticks while there is a place.
+    pub fn now_ms(&self) -> u64 {
+        self.now.get()
+    }
+
     /// Ticks for as long as there are places; runs for the worker's life.
     pub async fn run(self: Rc<Self>) {
         loop {

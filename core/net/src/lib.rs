@@ -15,6 +15,7 @@ mod buffer;
 mod config;
 mod deadline;
 mod listener;
+mod orders;
 mod socket;
 mod worker;
 mod workers;

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sidegate_api::{Address, UpDown, WorkerIndex};
+use sidegate_overload::{Ledger, Overload, Ticket};
 use sidegate_watch::Watched;
 use tokio::sync::{Notify, mpsc};
 
 use crate::arrivals::{Arrival, Arrivals};
-use crate::{BufferPool, Deadlines, Socket};
+use crate::{BufferPool, Deadlines, Socket, orders};
 
 /// Bytes of a pooled read buffer. A request head and a small body, or most
 /// replies of a service, fit in one read.
@@ -40,6 +41,8 @@ pub struct WorkerContext {
     pub deadlines: Rc<Deadlines>,
     /// Its read buffers.
     pub buffers: BufferPool,
+    /// Its part in the limits of the process.
+    pub ledger: Ledger,
     phase: Cell<RunPhase>,
     connections: Cell<usize>,
     /// The most there were since memory was last given back.
@@ -81,6 +84,8 @@ pub struct Accepted {
 #[derive(Debug)]
 pub struct ConnectionGuard {
     worker: Rc<WorkerContext>,
+    /// The same for the limits of connections.
+    _ticket: Ticket,
 }
 
 /// What a worker runs for each connection.
@@ -101,6 +106,10 @@ pub trait Service: 'static {
     /// Called when the worker starts to drain: close idle upstream
     /// connections.
     fn drain(self: &Rc<Self>);
+
+    /// Closes so many of a hundred idle upstream connections, at least one,
+    /// oldest first, and says how many.
+    fn close_idle(self: &Rc<Self>, percent: u8) -> usize;
 }
 
 pub(crate) enum Message<S: Service> {
@@ -117,11 +126,12 @@ struct DateCell {
 }
 
 impl WorkerContext {
-    fn new(index: WorkerIndex, load: Arc<WorkerLoad>, gauge: Option<UpDown>) -> Rc<Self> {
+    fn new(index: WorkerIndex, load: Arc<WorkerLoad>, gauge: Option<UpDown>, ledger: Ledger) -> Rc<Self> {
         Rc::new(WorkerContext {
             index,
             deadlines: Deadlines::new(),
             buffers: BufferPool::new(READ_BUFFER, KEEP_BUFFERS),
+            ledger,
             phase: Cell::new(RunPhase::Running),
             connections: Cell::new(0),
             peak: Cell::new(0),
@@ -134,7 +144,7 @@ impl WorkerContext {
 
     /// A context outside any worker thread, for tests and tools.
     pub fn detached(index: WorkerIndex) -> Rc<Self> {
-        Self::new(index, Arc::default(), None)
+        Self::new(index, Arc::default(), None, Overload::unlimited(1).ledger(0))
     }
 
     /// What the process wants now. Tasks with a [`crate::Deadline`] are woken
@@ -162,13 +172,26 @@ impl WorkerContext {
         use_date(&date.text)
     }
 
-    fn guard(self: &Rc<Self>) -> ConnectionGuard {
+    /// Whether most of the connections or held bytes that there were have gone
+    /// since this last said so.
+    pub(crate) fn fell_from_peak(&self) -> bool {
+        /// Fewer connections hold too little to be worth it.
+        const WORTH: usize = 32;
+        let now = self.connections();
+        let fell = self.peak.get() >= WORTH && now < self.peak.get() / 2;
+        if fell {
+            self.peak.set(now);
+        }
+        self.ledger.fell_from_peak() || fell
+    }
+
+    fn guard(self: &Rc<Self>, ticket: Ticket) -> ConnectionGuard {
         self.connections.set(self.connections.get() + 1);
         self.peak.set(self.peak.get().max(self.connections.get()));
         if let Some(gauge) = &self.gauge {
             gauge.inc();
         }
-        ConnectionGuard { worker: self.clone() }
+        ConnectionGuard { worker: self.clone(), _ticket: ticket }
     }
 
     fn set_phase(&self, phase: RunPhase) {
@@ -205,6 +228,7 @@ pub(crate) struct WorkerStart {
     pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) watched: Watched,
     pub(crate) connections: UpDown,
+    pub(crate) overload: Overload,
     pub(crate) after_peak: fn(),
 }
 
@@ -215,11 +239,13 @@ pub(crate) async fn run<S: Service>(
     snapshot: Arc<S::Snapshot>,
     mut inbox: mpsc::UnboundedReceiver<Message<S>>,
 ) {
-    let worker = WorkerContext::new(start.index, start.load, Some(start.connections));
+    let ledger = start.overload.ledger(start.index.0);
+    let worker = WorkerContext::new(start.index, start.load, Some(start.connections), ledger);
     tokio::task::spawn_local(worker.deadlines.clone().run());
-    tokio::task::spawn_local(watch_peaks(worker.clone(), start.after_peak));
     tokio::task::spawn_local(beat(start.watched));
     let service = S::start(worker.clone(), snapshot);
+    tokio::task::spawn_local(orders::watch_peaks(worker.clone(), start.after_peak));
+    tokio::task::spawn_local(orders::obey(worker.clone(), Rc::downgrade(&service), start.after_peak));
     loop {
         let message = tokio::select! {
             biased;
@@ -237,8 +263,9 @@ pub(crate) async fn run<S: Service>(
             Some(Message::Arrived) => {
                 let Some(arrival) = start.arrivals.pop() else { continue };
                 worker.load.waiting.fetch_sub(1, Ordering::Relaxed);
-                let guard = worker.guard();
-                match accept(arrival, guard) {
+                let Arrival { fd, listener, remote, listen, ticket } = arrival;
+                let socket = Socket::from_fd(fd, &listen);
+                match accept(socket, listener, remote, &listen, worker.guard(ticket)) {
                     Ok(accepted) => {
                         tokio::task::spawn_local(service.serve(accepted));
                     }
@@ -264,26 +291,15 @@ async fn beat(watched: Watched) {
     }
 }
 
-/// Calls `after_peak` when the number of connections has fallen to less than
-/// half of what it was.
-async fn watch_peaks(worker: Rc<WorkerContext>, after_peak: fn()) {
-    const LOOK: Duration = Duration::from_secs(1);
-    /// Fewer connections hold too little to be worth it.
-    const WORTH: usize = 256;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let now = worker.connections();
-        if worker.peak.get() >= WORTH && now < worker.peak.get() / 2 {
-            after_peak();
-            worker.peak.set(now);
-        }
-    }
-}
-
-fn accept(arrival: Arrival, guard: ConnectionGuard) -> std::io::Result<Accepted> {
-    let Arrival { fd, listener, remote, listen } = arrival;
-    let socket = Socket::from_fd(fd, &listen)?;
-    let local = match &*listen {
+fn accept(
+    socket: std::io::Result<Socket>,
+    listener: usize,
+    remote: Option<Address>,
+    listen: &Address,
+    guard: ConnectionGuard,
+) -> std::io::Result<Accepted> {
+    let socket = socket?;
+    let local = match listen {
         // On a wildcard address only the connection knows which one it is.
         Address::Tcp(address) if address.ip().is_unspecified() => socket.local_address()?,
         other => other.clone(),

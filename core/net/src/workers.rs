@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sidegate_api::{MetricError, Metrics, WorkerIndex};
+use sidegate_overload::{Gate, Overload};
 use sidegate_watch::{Role, ThreadReport, Watched};
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,6 +37,7 @@ pub struct Workers<S: Service> {
     links: Vec<Link<S>>,
     threads: Vec<JoinHandle<()>>,
     ended: Vec<oneshot::Receiver<()>>,
+    overload: Overload,
 }
 
 #[derive(Debug)]
@@ -69,16 +71,18 @@ pub(crate) struct Dispatcher<S: Service> {
 pub struct Relief<S: Service>(Dispatcher<S>);
 
 impl<S: Service> Workers<S> {
-    /// Starts `count` workers with `snapshot`. `after_peak` is called on a
-    /// worker's thread when most of its connections have gone, so that their
-    /// memory can be given back.
+    /// Starts `count` workers with `snapshot`, within the limits of `overload`.
+    /// `after_peak` is called on a worker's thread when memory that it has freed
+    /// should be given back.
     pub fn start(
         count: usize,
         metrics: &Metrics,
         snapshot: &Arc<S::Snapshot>,
+        overload: &Overload,
         after_peak: fn(),
     ) -> Result<Self, WorkerError> {
-        let mut workers = Workers { links: Vec::new(), threads: Vec::new(), ended: Vec::new() };
+        let mut workers =
+            Workers { links: Vec::new(), threads: Vec::new(), ended: Vec::new(), overload: overload.clone() };
         for index in 0..count {
             let (sender, inbox) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
@@ -93,6 +97,7 @@ impl<S: Service> Workers<S> {
                 arrivals: arrivals.clone(),
                 watched,
                 connections,
+                overload: overload.clone(),
                 after_peak,
             };
             let (metrics, snapshot) = (metrics.clone(), snapshot.clone());
@@ -183,6 +188,11 @@ impl<S: Service> Workers<S> {
     /// Connections per worker, for the admin page.
     pub fn connections(&self) -> Vec<usize> {
         self.links.iter().map(|link| link.load.connections.load(Ordering::Relaxed)).collect()
+    }
+
+    /// What decides whether a listener may accept.
+    pub(crate) fn gate(&self) -> Gate {
+        self.overload.gate()
     }
 
     pub(crate) fn dispatcher(&self) -> Dispatcher<S> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, RequestHead, ResetBy, ResponseFlags, StreamState};
 use sidegate_net::{Accepted, RunPhase, WorkerContext};
+use sidegate_overload::{HeavyMark, IdleTask, IdleVisit};
 use sidegate_protocol::http1::{Limits, Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
 use sidegate_stream::{ServerConnection, ServerError};
 use sidegate_telemetry::DownstreamStats;
@@ -15,6 +16,7 @@ use crate::ProxyService;
 use crate::body_pass::BodyPass;
 use crate::chain::FilterChain;
 use crate::finish;
+use crate::held::Held;
 use crate::retry::Retry;
 use crate::stream::{After, ClientSide, Course, Responded, Stream, Timers};
 use crate::view::ListenerView;
@@ -22,6 +24,8 @@ use crate::view::ListenerView;
 /// How long a closing connection is read so that the client can take the
 /// response before it sees a reset.
 const LINGER: Duration = Duration::from_secs(2);
+/// The same while memory is short.
+const SHORT_LINGER: Duration = Duration::from_millis(200);
 /// Bytes read and dropped in that time.
 const LINGER_BYTES: usize = 4 << 20;
 /// During a drain a connection that was just accepted may still bring its
@@ -80,6 +84,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         leave: worker.deadlines.register(),
     };
     let mut down = ServerConnection::new(socket, worker.buffers.clone());
+    let mark = HeavyMark::default();
     let mut scratch = Vec::new();
     let mut chain = FilterChain::default();
     let mut saved = RequestHead::default();
@@ -94,7 +99,21 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         else {
             break;
         };
-        if !next_begins(&worker, &limits, silence, &mut down, &timers, turn).await {
+        timers.down.set(silence);
+        let mut visit = worker.ledger.idle.enter();
+        let begun = loop {
+            match next_begins(&worker, &limits, &mut down, &timers, turn, &mut visit).await {
+                Silence::Ended(begun) => break begun,
+                Silence::GoesOn => {
+                    state.slim();
+                    (scratch, saved) = (Vec::new(), RequestHead::default());
+                    chain = FilterChain::default();
+                    down.wire.output.release();
+                }
+            }
+        };
+        timers.down.set(None);
+        if !begun {
             break;
         }
         turn = Turn::Later;
@@ -132,6 +151,8 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             retry: Retry::default(),
             mirror: None,
             new_cookie: None,
+            admission: worker.ledger.stream_begins(),
+            held: Held::new(&mark),
         };
         let after = stream.run().await;
         drop(stream);
@@ -140,7 +161,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             After::Close => {
                 // With the request read to its end a plain close harms nobody.
                 if !down.wire.is_body_done() || !down.wire.input.is_empty() {
-                    linger(&mut down, &timers).await;
+                    linger(&worker, &mut down, &timers).await;
                 }
                 break;
             }
@@ -169,36 +190,46 @@ fn silence_allowed(worker: &WorkerContext, listener: &ListenerView, turn: Turn) 
     }
 }
 
-/// Waits for a request to begin; false if none does.
+/// What came of waiting for a request.
+enum Silence {
+    /// One begins, or none does.
+    Ended(bool),
+    /// It is waited for with as little memory as possible.
+    GoesOn,
+}
+
+/// Waits for a request to begin.
 async fn next_begins(
     worker: &WorkerContext,
     limits: &Limits,
-    silence: Option<Duration>,
     down: &mut ServerConnection,
     timers: &Timers,
     turn: Turn,
-) -> bool {
-    timers.down.set(silence);
+    visit: &mut IdleVisit,
+) -> Silence {
     let mut known = worker.phase();
-    let begun = poll_fn(|cx| {
+    poll_fn(|cx| {
         if let Poll::Ready(begun) = down.poll_begin(cx, limits) {
-            return Poll::Ready(begun.is_ok());
+            return Poll::Ready(Silence::Ended(begun.is_ok()));
+        }
+        match worker.ledger.idle.heed(visit) {
+            None => {}
+            Some(IdleTask::Close) => return Poll::Ready(Silence::Ended(false)),
+            Some(IdleTask::Slim) => return Poll::Ready(Silence::GoesOn),
         }
         if worker.phase() != RunPhase::Running {
             // Between requests a drain closes at once.
             if turn == Turn::Later {
-                return Poll::Ready(false);
+                return Poll::Ready(Silence::Ended(false));
             }
             if known == RunPhase::Running {
                 timers.down.set(Some(LAST_CALL));
             }
             known = worker.phase();
         }
-        timers.down.poll(cx).map(|()| false)
+        timers.down.poll(cx).map(|()| Silence::Ended(false))
     })
-    .await;
-    timers.down.set(None);
-    begun
+    .await
 }
 
 /// Reads the head that has begun.
@@ -270,7 +301,7 @@ async fn refuse(
         timers.down.set(None);
         finish::refused(listener, state, status, ResetBy::Nobody);
         if sent {
-            linger(down, timers).await;
+            linger(worker, down, timers).await;
         }
         return;
     }
@@ -280,8 +311,8 @@ async fn refuse(
 /// Ends our side and reads what the client still sends, for a while: closing
 /// with unread bytes would reset the connection and could take the response
 /// with it.
-async fn linger(down: &mut ServerConnection, timers: &Timers) {
-    timers.down.set(Some(LINGER));
+async fn linger(worker: &WorkerContext, down: &mut ServerConnection, timers: &Timers) {
+    timers.down.set(Some(if worker.ledger.is_tight() { SHORT_LINGER } else { LINGER }));
     let mut left = LINGER_BYTES;
     let wire = &mut down.wire;
     poll_fn(|cx| {
@@ -294,6 +325,7 @@ async fn linger(down: &mut ServerConnection, timers: &Timers) {
                     Poll::Pending => break,
                 }
             }
+            wire.input.release();
         }
         timers.down.poll(cx)
     })

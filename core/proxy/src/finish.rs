@@ -35,6 +35,11 @@ impl Stream<'_> {
             resume.close();
         }
         record(&self.listener, self.state, &completion);
+        let ledger = &self.worker.ledger;
+        self.held.end(ledger);
+        if self.admission.is_ok() {
+            ledger.stream_ends();
+        }
         // An idle connection must not hold on to the routes of a configuration
         // that was replaced.
         self.state.info.route = None;

@@ -1,6 +1,7 @@
 //! How a stream leaves its regular way, and whose fault it was.
 
 use sidegate_api::{LocalReply, ResetBy, ResponseFlags};
+use sidegate_overload::Shortage;
 use sidegate_protocol::http1::BodyError;
 use sidegate_stream::BodyFault;
 
@@ -49,6 +50,11 @@ impl Halt {
     /// The upstream did not go on in time.
     pub(crate) fn upstream_stalled() -> Self {
         Halt::upstream(504, "upstream_timeout", ResponseFlags::UPSTREAM_TIMEOUT)
+    }
+
+    /// Something of the process's own is short.
+    pub(crate) fn overload(shortage: Shortage) -> Self {
+        Halt::error(503, shortage.details(), ResponseFlags::OVERLOAD, ResetBy::Nobody)
     }
 
     /// The request body could not be read.

@@ -4,7 +4,9 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, FaultPolicy, ReceiverPhase, ResetBy, ResponseFlags};
+use sidegate_api::{
+    BodyBuffer, BodyDirection, BodyInterest, EndOfStream, FaultPolicy, ReceiverPhase, ResetBy, ResponseFlags,
+};
 use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
@@ -118,12 +120,14 @@ impl Stream<'_> {
                     self.state.request_body.replace(&self.down.wire.input.filled()[..count]);
                     self.down.wire.take_body(count);
                     self.chunk(BodyDirection::Request, before, EndOfStream::More).await?;
+                    self.make_room(BodyDirection::Request, self.meta.body).await?;
                 }
                 BodyEvent::End => {
                     self.state.request_body.clear();
                     let end = self.body_ends(BodyDirection::Request);
                     self.chunk(BodyDirection::Request, before, end).await?;
                     self.trailers(BodyDirection::Request, before).await?;
+                    self.make_room(BodyDirection::Request, self.meta.body).await?;
                     self.keep_chunk()?;
                     break;
                 }
@@ -132,9 +136,10 @@ impl Stream<'_> {
         }
         self.timers.down.set(None);
         std::mem::swap(&mut self.state.request_body, &mut self.request_pass.whole);
-        self.request_pass.whole.clear();
+        self.request_pass.whole = BodyBuffer::new();
         self.request_pass.hold = Hold::Whole;
         self.request_pass.passed = place;
+        self.recount_here().await;
         Ok(())
     }
 
@@ -155,6 +160,8 @@ impl Stream<'_> {
                 }
                 return Poll::Ready(event.map_err(Halt::request_body));
             }
+            // Who waits for the rest of a body needs no buffer for it.
+            self.down.wire.input.release();
             self.timers.down.poll(cx).map(|()| Err(Halt::client_stalled()))
         })
         .await
@@ -174,6 +181,8 @@ impl Stream<'_> {
         self.pass(direction).passed = until;
         let end = self.body_ends(direction);
         self.chunk(direction, &order[from..until], end).await?;
+        // Filters may have made it larger.
+        self.recount_here().await;
         self.trailers(direction, &order[from..until]).await
     }
 

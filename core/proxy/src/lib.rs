@@ -6,6 +6,7 @@
 //!  relay        both directions of one attempt, in one poll function: upload, download
 //!  tunnel       both directions after a switch to another protocol
 //!  meanwhile    what happens beside that: filters, held bodies, clients that leave
+//!  held         what a stream holds in memory, and who is refused or reset for it
 //!  respond      response filters ▸ client; local replies come in here
 //!  finish       on_complete, access log, statistics; runs whatever happened
 //! ```
@@ -25,6 +26,7 @@ mod download;
 mod finish;
 mod forwarding;
 mod halt;
+mod held;
 mod hooks;
 mod kept;
 mod meanwhile;

@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use sidegate_api::{BodyDirection, EndOfStream, ResponseFlags};
+use sidegate_api::{BodyBuffer, BodyDirection, EndOfStream, ResponseFlags};
+use sidegate_protocol::http1::BodyLength;
 use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
@@ -23,6 +24,7 @@ impl Stream<'_> {
         wire.take_body(count);
         let listener = self.listener.clone();
         self.chunk(BodyDirection::Request, &listener.plan.request_body, EndOfStream::More).await?;
+        self.recount_here().await;
         attempt.upload = Upload::Buffered(EndOfStream::More);
         Ok(())
     }
@@ -43,6 +45,7 @@ impl Stream<'_> {
         wire.take_body(count);
         let listener = self.listener.clone();
         self.chunk(BodyDirection::Response, &listener.plan.response_body, EndOfStream::More).await?;
+        self.recount_here().await;
         attempt.download = Download::Buffered(EndOfStream::More);
         Ok(())
     }
@@ -62,6 +65,7 @@ impl Stream<'_> {
     pub(crate) async fn hold_response(&mut self, attempt: &mut Attempt, place: usize) -> Result<(), Halt> {
         let listener = self.listener.clone();
         let before = &listener.plan.response_body[..place];
+        let announced = attempt.meta.map_or(BodyLength::Chunked, |meta| meta.body);
         attempt.download = Download::Reading;
         loop {
             attempt.armed_at = None;
@@ -73,6 +77,7 @@ impl Stream<'_> {
                     self.state.response_body.replace(&wire.input.filled()[..count]);
                     wire.take_body(count);
                     self.chunk(BodyDirection::Response, before, EndOfStream::More).await?;
+                    self.make_room(BodyDirection::Response, announced).await?;
                     self.keep_response_chunk()?;
                 }
                 Event::ResponseEnd => {
@@ -80,6 +85,7 @@ impl Stream<'_> {
                     let end = self.body_ends(BodyDirection::Response);
                     self.chunk(BodyDirection::Response, before, end).await?;
                     self.trailers(BodyDirection::Response, before).await?;
+                    self.make_room(BodyDirection::Response, announced).await?;
                     self.keep_response_chunk()?;
                     break;
                 }
@@ -89,9 +95,10 @@ impl Stream<'_> {
         self.timers.up.set(None);
         self.timers.down.set(None);
         std::mem::swap(&mut self.state.response_body, &mut self.response_pass.whole);
-        self.response_pass.whole.clear();
+        self.response_pass.whole = BodyBuffer::new();
         self.response_pass.hold = Hold::Whole;
         self.response_pass.passed = place;
+        self.recount_here().await;
         Ok(())
     }
 

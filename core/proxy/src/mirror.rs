@@ -59,7 +59,7 @@ impl Stream<'_> {
         self.mirror = targets.named(&policy.cluster);
         let has_body = self.has_request_body() || self.edits(BodyDirection::Request);
         if self.mirror.is_some() && has_body && matches!(self.retry.kept, Kept::Nothing) {
-            self.retry.kept = Kept::All(Vec::new());
+            self.begin_to_keep();
         }
     }
 

@@ -15,6 +15,9 @@ use crate::hooks::Step;
 use crate::relay::{Attempt, Download};
 use crate::stream::{After, Responded, Stream};
 
+/// Bytes of a reply from which on it is counted as held.
+const COUNTED_REPLY: usize = 16 * 1024;
+
 impl Stream<'_> {
     /// Takes the upstream's response through the response filters and starts
     /// it on its way to the client.
@@ -48,6 +51,9 @@ impl Stream<'_> {
         self.state.response_body.replace(&reply.body);
         self.response_pass.hold = if reply.body.is_empty() { Hold::Empty } else { Hold::Whole };
         self.response_pass.passed = 0;
+        if reply.body.len() > COUNTED_REPLY {
+            self.recount_here().await;
+        }
         if self.responded == Responded::No {
             self.edit_by_route()?;
             self.response_phase(None, BodyLength::Length(reply.body.len() as u64)).await?;

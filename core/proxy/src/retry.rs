@@ -68,7 +68,7 @@ impl Stream<'_> {
             if self.state.request.method.is_idempotent() {
                 self.retry.left = policy.retries;
                 if self.has_request_body() || self.edits(BodyDirection::Request) {
-                    self.retry.kept = Kept::All(Vec::new());
+                    self.begin_to_keep();
                 }
             }
         }

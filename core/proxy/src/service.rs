@@ -70,6 +70,19 @@ impl Service for ProxyService {
         connection::serve(self.clone(), connection)
     }
 
+    fn close_idle(self: &Rc<Self>, percent: u8) -> usize {
+        let pools = self.pools.borrow();
+        let idle: usize = pools.values().map(|pool| pool.idle()).sum();
+        let wanted = (idle * usize::from(percent)).div_ceil(100);
+        for _ in 0..wanted {
+            let oldest = pools.values().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
+            if let Some((_, pool)) = oldest {
+                pool.drop_one();
+            }
+        }
+        wanted
+    }
+
     fn drain(self: &Rc<Self>) {
         if self.worker.phase() != RunPhase::Running {
             for pool in self.pools.borrow().values() {

@@ -6,6 +6,7 @@ use sidegate_api::{
     BodyDirection, EndOfStream, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel, StreamState,
 };
 use sidegate_net::{Deadline, WorkerContext};
+use sidegate_overload::Shortage;
 use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta, Upgrade};
 use sidegate_router::{RouteAction, RouteId, VirtualHostId};
 use sidegate_stream::ServerConnection;
@@ -15,6 +16,7 @@ use crate::chain::FilterChain;
 use crate::choose::NewCookie;
 use crate::forwarding;
 use crate::halt::Halt;
+use crate::held::Held;
 use crate::hooks::Flow;
 use crate::retry::Retry;
 use crate::target::Target;
@@ -69,6 +71,9 @@ pub(crate) struct Stream<'a> {
     pub(crate) mirror: Option<Rc<ClusterView>>,
     /// Made for a client without the cookie that its route hashes.
     pub(crate) new_cookie: Option<Box<NewCookie>>,
+    /// Whether it may begin at all.
+    pub(crate) admission: Result<(), Shortage>,
+    pub(crate) held: Held<'a>,
 }
 
 /// The client's half of the connection, as far as that was looked at.
@@ -108,11 +113,19 @@ pub(crate) enum After {
 
 impl Stream<'_> {
     /// Carries the stream to its end.
-    pub(crate) async fn run(&mut self) -> After {
-        let after = match self.forward().await {
-            Ok(after) => after,
-            Err(halt) => self.halt(halt).await,
-        };
+    pub(crate) async fn run_free(&mut self) -> After {
+        match self.forward().await {
+            Ok(after) => {
+                self.course = Course::Ended;
+                after
+            }
+            Err(halt) => self.end_by(halt).await,
+        }
+    }
+
+    /// Ends the stream with what stopped it.
+    pub(crate) async fn end_by(&mut self, halt: Halt) -> After {
+        let after = self.halt(halt).await;
         self.course = Course::Ended;
         after
     }
@@ -120,6 +133,7 @@ impl Stream<'_> {
     async fn forward(&mut self) -> Result<After, Halt> {
         let listener = self.listener.clone();
         self.note_begin();
+        self.admitted()?;
         self.judge_upgrade();
         if forwarding::identify(self.state, listener.config.forwarding).is_err() {
             return Err(Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream));

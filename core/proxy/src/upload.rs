@@ -109,6 +109,9 @@ impl Stream<'_> {
                         EndOfStream::End => {
                             wire.output.finish(&self.state.request_trailers);
                             attempt.upload = Upload::Flushing;
+                            // The response may take its time.
+                            self.state.request_body.shrink(0);
+                            self.recount(Some(cx.waker()));
                         }
                     }
                     continue;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sidegate_api::FilterFault;
 
 use crate::halt::Halt;
+use crate::held::PendingCount;
 use crate::stream::Stream;
 
 /// Resumes in one wait. A filter may be woken for nothing now and then; one
@@ -51,6 +52,7 @@ impl Stream<'_> {
         if wake_after.is_none() && left.is_zero() {
             return Ok(Err(Overdue::Time));
         }
+        let _counted = PendingCount::new(&self.worker.ledger)?;
         let begun = Instant::now();
         self.timers.filter.set(Some(wake_after.unwrap_or(left)));
         let (mut by_handle, mut others_ran) = (false, false);

@@ -169,7 +169,9 @@ fn allocations(requests: usize, access_logs: Vec<AccessLog>) -> u64 {
     let metrics = Metrics::new(1);
     let hosts = HostRegistry::new(metrics.clone());
     let snapshot = snapshot(&metrics, &hosts, origin(), access_logs);
-    let workers = Workers::<ProxyService>::start(1, &metrics, &snapshot, || {}).unwrap();
+    let workers =
+        Workers::<ProxyService>::start(1, &metrics, &snapshot, &sidegate_overload::Overload::unlimited(1), || {})
+            .unwrap();
     let listener = ListenerConfig {
         name: "test".into(),
         address: Address::parse("127.0.0.1:0").unwrap(),

@@ -34,6 +34,19 @@ impl Output {
         &mut self.waiting
     }
 
+    /// Bytes of memory that it has.
+    pub fn capacity(&self) -> usize {
+        self.waiting.capacity()
+    }
+
+    /// Frees its memory if nothing waits in it.
+    pub fn release(&mut self) {
+        if self.is_flushed() {
+            self.waiting = Vec::new();
+            self.sent = 0;
+        }
+    }
+
     /// Says how the coming body is framed.
     pub fn start_body(&mut self, framing: BodyLength) {
         self.framing = framing;

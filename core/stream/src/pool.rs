@@ -80,6 +80,11 @@ impl HostPool {
         self.idle.borrow_mut().pop_front().is_some()
     }
 
+    /// Since when the connection is idle that was so for longest.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.idle.borrow().front().map(|idle| idle.since)
+    }
+
     /// Closes connections that are idle for too long or were closed by the
     /// host, and says how many. Called about once a second.
     pub fn sweep(&self, now: Instant) -> usize {

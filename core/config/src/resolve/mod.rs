@@ -18,6 +18,7 @@ mod metrics;
 mod module_policy;
 mod modules;
 mod names;
+mod overload;
 mod proxy_filter;
 mod route;
 mod route_match;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use sidegate_api::{BuildEnv, Registry};
 use sidegate_net::ListenerConfig;
+use sidegate_overload::OverloadConfig;
 use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, Timeouts, UpgradeProtocol};
 use sidegate_router::RouteTable;
 use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
@@ -80,6 +82,8 @@ pub struct Config {
     pub admin: Option<AdminConfig>,
     /// What is shown of statistics, and where beside the admin interface.
     pub metrics: MetricsConfig,
+    /// What the process may use.
+    pub overload: OverloadConfig,
     /// What was worth a warning, in file order.
     pub warnings: Vec<Diagnostic>,
     /// The file as it was read, without secrets.
@@ -190,6 +194,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     let metrics = top.get("metrics").map(|cursor| metrics::metrics(&cursor, &mut taken));
     // Its value was needed earlier, by who checks modules.
     top.get("modules").iter().for_each(|cursor| drop(allowances(cursor)));
+    let overload = top.get("overload").map(|cursor| overload::overload(&cursor));
     top.finish();
     let server = server?;
     check_references(&server, registry, env);
@@ -220,6 +225,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
             Some(metrics) => metrics?,
             None => MetricsConfig::default(),
         },
+        overload: overload.flatten().unwrap_or_default(),
         warnings: Vec::new(),
         dump: serde_json::Value::Null,
     })

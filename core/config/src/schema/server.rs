@@ -1,7 +1,8 @@
 //! The top of the file and its only server.
 
 use super::{
-    ADMIN, CLUSTER_MANAGER, Key, LISTENER, METRICS, MODULES, Object, ROUTER, Shape, key, own, refused, required, warned,
+    ADMIN, CLUSTER_MANAGER, Key, LISTENER, METRICS, MODULES, OVERLOAD, Object, ROUTER, Shape, key, own, refused,
+    required, warned,
 };
 
 pub(crate) static TOP: Object = Object::new(
@@ -23,6 +24,7 @@ pub(crate) static TOP: Object = Object::new(
             "What is shown of statistics, and where.",
         ),
         own("modules", Shape::Object(&MODULES), "nothing is permitted", "What is permitted to modules."),
+        own("overload", Shape::Object(&OVERLOAD), "limits by default", "What the process may use at most."),
         refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
         refused("static_resources", "clusters are read from `cluster_manager` alone"),
         warned("disable_upgrade", "there is no live upgrade to switch off"),

@@ -33,6 +33,7 @@ mod matching;
 mod metrics;
 mod modules;
 mod mosn;
+mod overload;
 mod panics;
 mod pressure;
 mod process;

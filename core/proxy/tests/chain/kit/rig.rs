@@ -91,7 +91,14 @@ impl Setup {
         let hosts = HostRegistry::new(metrics.clone());
         let (count, log, scripts) = (self.workers, self.log.clone(), self.scripts.clone());
         let snapshot = self.snapshot(&metrics, &hosts);
-        let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, || {}).unwrap();
+        let workers = Workers::<ProxyService>::start(
+            count,
+            &metrics,
+            &snapshot,
+            &sidegate_overload::Overload::unlimited(count),
+            || {},
+        )
+        .unwrap();
         let listener = Arc::new(ListenerConfig {
             name: "test".into(),
             address: Address::parse("127.0.0.1:0").unwrap(),

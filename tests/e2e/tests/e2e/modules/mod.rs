@@ -24,14 +24,14 @@ use serde_json::{Value, json};
 use sidegate_harness::{Proxy, TempDir, artifact, repository, run};
 
 /// A module in C.
-struct Module {
+pub(crate) struct Module {
     file: PathBuf,
     _dir: TempDir,
 }
 
 impl Module {
     /// Compiles `tests/modules/<name>.c`.
-    fn compile(name: &str) -> Self {
+    pub(crate) fn compile(name: &str) -> Self {
         Self::compile_file(&format!("tests/modules/{name}.c"))
     }
 
@@ -57,7 +57,7 @@ impl Module {
     }
 
     /// The entry of its filter `filter`, with `more` keys of `so_config`.
-    fn entry(&self, filter: &str, more: &Value) -> Value {
+    pub(crate) fn entry(&self, filter: &str, more: &Value) -> Value {
         entry(&self.file, filter, more)
     }
 }
@@ -82,7 +82,7 @@ fn probe(filter: &str, config: &Value) -> Value {
 
 /// A module's metric; the name it has on the page ends with its own.
 #[track_caller]
-fn counter(proxy: &Proxy, name: &str) -> u64 {
+pub(crate) fn counter(proxy: &Proxy, name: &str) -> u64 {
     let page = proxy.admin_get("/stats/prometheus").text();
     let is_it = |line: &&str| !line.starts_with('#') && line.split(['{', ' ']).next().unwrap().ends_with(name);
     let line = page.lines().find(is_it).unwrap_or_else(|| panic!("no metric {name} in\n{page}"));

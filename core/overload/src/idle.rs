@@ -1,0 +1,145 @@
+//! Which idle connections of a worker close first, found only when that is
+//! asked: a connection that goes idle pays one store.
+
+use std::cell::{Cell, RefCell};
+
+/// When a connection went idle, in an order without ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct IdleTurn(u64);
+
+/// Idle connections of one worker.
+///
+/// A round has two calls of all connections: with the first they say since when
+/// they are idle, with the second the oldest of them close.
+#[derive(Debug, Default)]
+pub struct IdleOrder {
+    next: Cell<u64>,
+    call: Cell<u64>,
+    wanted: Cell<Wanted>,
+    seen: RefCell<Vec<IdleTurn>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Wanted {
+    #[default]
+    Nothing,
+    Report,
+    Close(IdleTurn),
+    Slim,
+}
+
+/// An idle connection's part in calls.
+#[derive(Debug)]
+pub struct IdleVisit {
+    turn: IdleTurn,
+    /// The last call that it heard.
+    heard: u64,
+}
+
+/// What an idle connection has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdleTask {
+    /// Close.
+    Close,
+    /// Give back the memory that it keeps for its next request.
+    Slim,
+}
+
+impl IdleOrder {
+    /// A connection goes idle.
+    #[inline]
+    pub fn enter(&self) -> IdleVisit {
+        let next = self.next.get();
+        self.next.set(next + 1);
+        IdleVisit { turn: IdleTurn(next), heard: self.call.get() }
+    }
+
+    /// What is asked of an idle connection that was woken.
+    #[inline]
+    pub fn heed(&self, visit: &mut IdleVisit) -> Option<IdleTask> {
+        if visit.heard == self.call.get() {
+            return None;
+        }
+        self.answer(visit)
+    }
+
+    #[cold]
+    fn answer(&self, visit: &mut IdleVisit) -> Option<IdleTask> {
+        visit.heard = self.call.get();
+        match self.wanted.get() {
+            Wanted::Nothing => None,
+            Wanted::Report => {
+                self.seen.borrow_mut().push(visit.turn);
+                None
+            }
+            Wanted::Close(last) => (visit.turn <= last).then_some(IdleTask::Close),
+            Wanted::Slim => Some(IdleTask::Slim),
+        }
+    }
+
+    /// First call of a round: all idle connections, once they are woken, say
+    /// since when they are.
+    pub fn call_for_reports(&self) {
+        self.seen.borrow_mut().clear();
+        self.call_for(Wanted::Report);
+    }
+
+    /// Second call: the oldest close, so many of those that reported in a
+    /// hundred, at least one. How many; none need to be woken for 0.
+    pub fn call_to_close(&self, percent: u8) -> usize {
+        let mut seen = self.seen.take();
+        seen.sort_unstable();
+        let count = (seen.len() * usize::from(percent)).div_ceil(100);
+        match count.checked_sub(1).and_then(|last| seen.get(last)) {
+            Some(last) => self.call_for(Wanted::Close(*last)),
+            None => self.call_for(Wanted::Nothing),
+        }
+        count
+    }
+
+    /// All idle connections give back what they keep, once they are woken.
+    pub fn call_to_slim(&self) {
+        self.call_for(Wanted::Slim);
+    }
+
+    fn call_for(&self, wanted: Wanted) {
+        self.wanted.set(wanted);
+        self.call.set(self.call.get() + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_close_and_later_ones_stay() {
+        let idle = IdleOrder::default();
+        let mut visits: Vec<IdleVisit> = (0..10).map(|_| idle.enter()).collect();
+        assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
+        // One goes and comes again.
+        visits[0] = idle.enter();
+        idle.call_for_reports();
+        assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
+        let mut late = idle.enter();
+        assert_eq!(idle.call_to_close(20), 2);
+        let closing: Vec<bool> = visits.iter_mut().map(|visit| idle.heed(visit).is_some()).collect();
+        assert_eq!(closing, [false, true, true, false, false, false, false, false, false, false]);
+        assert_eq!(idle.heed(&mut late), None);
+        idle.call_to_slim();
+        assert_eq!(idle.heed(&mut late), Some(IdleTask::Slim));
+        assert_eq!(idle.heed(&mut late), None);
+    }
+
+    #[test]
+    fn a_few_lose_one_and_none_lose_none() {
+        let idle = IdleOrder::default();
+        idle.call_for_reports();
+        assert_eq!(idle.call_to_close(10), 0);
+        let mut only = idle.enter();
+        idle.call_for_reports();
+        assert_eq!(idle.heed(&mut only), None);
+        assert_eq!(idle.call_to_close(10), 1);
+        assert_eq!(idle.heed(&mut only), Some(IdleTask::Close));
+    }
+}

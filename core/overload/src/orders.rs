@@ -1,0 +1,57 @@
+//! What the manager wants of one worker.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+
+/// Orders that wait for a worker. Given again before they were taken, they
+/// merge.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Orders {
+    close_idle: AtomicU8,
+    shrink: AtomicBool,
+    reset_bytes: AtomicU64,
+    given: Notify,
+    /// Bytes that the worker's heavy streams hold.
+    pub(crate) heavy_bytes: AtomicU64,
+}
+
+/// One order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Close so many of a hundred idle connections, oldest first, on both
+    /// sides.
+    CloseIdle(u8),
+    /// Give back what is kept for speed.
+    Shrink,
+    /// Reset the heaviest streams until so many bytes are free.
+    Reset(u64),
+}
+
+impl Orders {
+    pub(crate) fn give(&self, order: Order) {
+        match order {
+            Order::CloseIdle(percent) => self.close_idle.store(percent, Ordering::Relaxed),
+            Order::Shrink => self.shrink.store(true, Ordering::Relaxed),
+            Order::Reset(bytes) => self.reset_bytes.store(bytes, Ordering::Relaxed),
+        }
+        self.given.notify_one();
+    }
+
+    /// Waits for orders and takes those that are there: resets first, they
+    /// free most.
+    pub(crate) async fn taken(&self) -> Vec<Order> {
+        loop {
+            self.given.notified().await;
+            let reset = Some(self.reset_bytes.swap(0, Ordering::Relaxed)).filter(|bytes| *bytes > 0);
+            let close = Some(self.close_idle.swap(0, Ordering::Relaxed)).filter(|percent| *percent > 0);
+            let shrink = self.shrink.swap(false, Ordering::Relaxed).then_some(Order::Shrink);
+            let orders: Vec<Order> =
+                reset.map(Order::Reset).into_iter().chain(close.map(Order::CloseIdle)).chain(shrink).collect();
+            if !orders.is_empty() {
+                return orders;
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the proxy does when something runs short.
+
+mod memory;
