@@ -62,7 +62,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Configuration file, JSON or YAML, in MOSN's schema.
+    /// Configuration file, JSON or YAML, in MOSN's schema; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// Number of workers: threads that serve connections.
@@ -81,7 +81,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Configuration file, JSON or YAML, in MOSN's schema.
+    /// Configuration file, JSON or YAML, in MOSN's schema; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// Do not load modules: only their files are looked at, and none of their

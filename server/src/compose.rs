@@ -3,7 +3,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use sidegate_api::{MetricError, Metrics, Registry};
@@ -35,6 +35,8 @@ pub(crate) enum ComposeError {
 
 /// What a configuration file came to.
 pub(crate) struct Loaded {
+    /// The file's name, for people.
+    pub(crate) path: PathBuf,
     pub(crate) config: Config,
     pub(crate) workers: usize,
     pub(crate) metrics: Metrics,
@@ -62,7 +64,7 @@ pub(crate) fn load(
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
     let env = LoadEnv { metrics: metrics.clone(), workers, working_dir };
     let config = file.resolve(&registry, &env, mode).map_err(ComposeError::Config)?;
-    Ok(Loaded { config, workers, metrics, modules })
+    Ok(Loaded { path: file.path().to_path_buf(), config, workers, metrics, modules })
 }
 
 /// The filters of this build, without those of modules.

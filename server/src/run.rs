@@ -94,7 +94,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 
 /// Binds everything, serves until told to end, and drains.
 fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> Result<End, Failure> {
-    let Loaded { config, workers: count, metrics, modules } = loaded;
+    let Loaded { config, workers: count, metrics, modules, .. } = loaded;
     let Start { runtime: control, signals, watchdog, hangs, .. } = start;
     let Config {
         graceful_timeout,
@@ -105,11 +105,15 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
         metrics: shown,
         overload: limits,
         warnings,
+        warnings_omitted,
         dump,
         ..
     } = config;
     for warning in &warnings {
         tracing::warn!("{warning}");
+    }
+    if warnings_omitted > 0 {
+        tracing::warn!("and {warnings_omitted} more warnings of the configuration");
     }
     hangs.count_in(&metrics, count).map_err(|e| Box::new(e) as Failure)?;
     let _entered = control.enter();

@@ -39,8 +39,7 @@ static inline void config_free(config *parsed) {
     memset(parsed, 0, sizeof *parsed);
 }
 
-/* Whether the host would take it as a name; values it checks itself when they
- * are set. */
+/* Whether the host would take it as a name. */
 static inline int is_header_name(sidegate_slice name) {
     uint64_t i;
     for (i = 0; i < name.len; i++) {
@@ -51,11 +50,41 @@ static inline int is_header_name(sidegate_slice name) {
     return name.len > 0;
 }
 
+/* Headers of framing and of the connection are the host's: a configuration that
+ * edits them is refused, as each request would be. */
+static inline int is_reserved(sidegate_slice name) {
+    static const char *const reserved[] = {"connection", "content-length", "keep-alive",        "proxy-connection",
+                                           "te",         "trailer",        "transfer-encoding", "upgrade"};
+    size_t i;
+    for (i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (sidegate_slice_eq_nocase(name, sidegate_str(reserved[i]))) return 1;
+    return 0;
+}
+
+/* Whether the host would take it as a value. */
+static inline int is_header_value(sidegate_slice value) {
+    uint64_t i;
+    for (i = 0; i < value.len; i++) {
+        uint8_t c = value.ptr[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f) return 0;
+        if ((c == ' ' || c == '\t') && (i == 0 || i == value.len - 1)) return 0;
+    }
+    return 1;
+}
+
 static inline void edits_add(json *r, edits *list, enum edit_kind kind, sidegate_slice name, sidegate_slice value) {
     edit *grown;
     if (r->wrong) return;
     if (!is_header_name(name)) {
         json_wrong(r, "expected the name of a header");
+        return;
+    }
+    if (is_reserved(name)) {
+        json_wrong(r, "a header of framing or the connection is the proxy's");
+        return;
+    }
+    if (!is_header_value(value)) {
+        json_wrong(r, "expected the value of a header");
         return;
     }
     grown = (edit *)realloc(list->items, (list->count + 1) * sizeof *grown);
@@ -110,6 +139,21 @@ static inline void edits_parse(json *r, edits *list) {
     }
 }
 
+/* A request has one `host`, its authority: it can be set, to what is a host. */
+static inline void edits_host(json *r, const edits *list) {
+    size_t i;
+    uint64_t at;
+    for (i = 0; i < list->count && !r->wrong; i++) {
+        const edit *item = &list->items[i];
+        if (!sidegate_slice_eq_nocase(item->name, sidegate_str("host"))) continue;
+        if (item->kind != EDIT_SET || item->value.len == 0) json_wrong(r, "`host` of a request can be set only");
+        for (at = 0; at < item->value.len; at++) {
+            uint8_t c = item->value.ptr[at];
+            if (c <= ' ' || c > '~' || strchr("/?#@,\\", c)) json_wrong(r, "expected a host as the value of `host`");
+        }
+    }
+}
+
 /* Reads `text` into `parsed`, which the caller frees with config_free. If it is
  * not as above, says so in `error` and leaves nothing to free. */
 static inline uint32_t config_parse(sidegate_slice text, config *parsed, sidegate_error_out_v1 *error) {
@@ -124,7 +168,10 @@ static inline uint32_t config_parse(sidegate_slice text, config *parsed, sidegat
     for (i = 0; json_more(&r, '}', i); i++) {
         if (!json_key(&r, &key)) break;
         level = json_down(&r, key);
-        if (sidegate_slice_eq(key, sidegate_str("request"))) edits_parse(&r, &parsed->request);
+        if (sidegate_slice_eq(key, sidegate_str("request"))) {
+            edits_parse(&r, &parsed->request);
+            edits_host(&r, &parsed->request);
+        }
         else if (sidegate_slice_eq(key, sidegate_str("response"))) edits_parse(&r, &parsed->response);
         else json_wrong(&r, "unknown key: expected `request` or `response`");
         json_up(&r, level);

@@ -24,10 +24,7 @@ static uint32_t host_remove(sidegate_stream *stream, uint32_t map, sidegate_slic
 }
 
 static uint32_t host_add(sidegate_stream *stream, uint32_t map, sidegate_slice name, sidegate_slice value) {
-    uint64_t i;
     assert(map == stream->map);
-    for (i = 0; i < value.len; i++)
-        if (value.ptr[i] == '\n') return SIDEGATE_BAD_VALUE;
     assert(stream->count < 16);
     stream->fields[stream->count].name = name;
     stream->fields[stream->count++].value = value;
@@ -35,7 +32,7 @@ static uint32_t host_add(sidegate_stream *stream, uint32_t map, sidegate_slice n
 }
 
 static uint32_t host_set(sidegate_stream *stream, uint32_t map, sidegate_slice name, sidegate_slice value) {
-    if (sidegate_slice_eq_nocase(name, sidegate_str("connection"))) return SIDEGATE_RESERVED;
+    if (sidegate_slice_eq_nocase(name, sidegate_str("full"))) return SIDEGATE_LIMIT;
     host_remove(stream, map, name, NULL);
     return host_add(stream, map, name, value);
 }
@@ -165,14 +162,14 @@ static void edits_in_order(void) {
 
 static void refusals_of_the_host(void) {
     sidegate_stream stream = {{{{NULL, 0}, {NULL, 0}}}, 0, 0, ""};
-    assert(run("{\"request\":{\"set\":{\"Connection\":\"close\"}}}", 0, &stream) == SIDEGATE_STATUS_FAULT);
-    assert(strcmp(stream.fault, "the host refused to edit header Connection") == 0);
-    assert(run("{\"request\":{\"add\":{\"a\":\"b\\nc\"}}}", 0, &stream) == SIDEGATE_STATUS_FAULT);
-    assert(strcmp(stream.fault, "the host refused to edit header a") == 0 && stream.count == 0);
+    assert(run("{\"request\":{\"set\":{\"Full\":\"x\"}}}", 0, &stream) == SIDEGATE_STATUS_FAULT);
+    assert(strcmp(stream.fault, "the host refused to edit header Full") == 0 && stream.count == 0);
 }
 
 static void refused_configurations(void) {
     const char *name = "expected the name of a header", *top = "unknown key: expected `request` or `response`";
+    const char *reserved = "a header of framing or the connection is the proxy's";
+    const char *host = "`host` of a request can be set only";
     sidegate_create_result_v1 result;
     refused("[]", "", "expected an object with `request` or `response`");
     refused("{\"requests\":{}}", "requests", top);
@@ -182,6 +179,12 @@ static void refused_configurations(void) {
     refused("{\"request\":{\"set\":{\"a\":1}}}", "request.set.a", "expected a string");
     refused("{\"request\":{\"set\":{\"a b\":\"c\"}}}", "request.set.a b", name);
     refused("{\"response\":{\"add\":{\"\":\"c\"}}}", "response.add.", name);
+    refused("{\"request\":{\"remove\":[\"TE\"]}}", "request.remove", reserved);
+    refused("{\"response\":{\"set\":{\"Connection\":\"close\"}}}", "response.set.Connection", reserved);
+    refused("{\"request\":{\"add\":{\"a\":\"b\\nc\"}}}", "request.add.a", "expected the value of a header");
+    refused("{\"request\":{\"add\":{\"a\":\" b\"}}}", "request.add.a", "expected the value of a header");
+    refused("{\"request\":{\"remove\":[\"Host\"]}}", "request", host);
+    refused("{\"request\":{\"add\":{\"host\":\"a\"}}}", "request", host);
     refused("{\"response\":{\"remove\":{}}}", "response.remove", "expected an array of header names");
     refused("{\"response\":{\"remove\":[\"a\",\"b\\u0000\"]}}", "response.remove", name);
     refused("{\"response\":{\"remove\":[\"a\"}}", "response.remove", "expected `,` or `]`");

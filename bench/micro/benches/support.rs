@@ -68,7 +68,8 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(modules: GenericFilter) -> Self {
-        let env = BuildEnv { metrics: Metrics::new(1), workers: 1, search_dirs: Vec::new() };
+        let env =
+            BuildEnv { metrics: Metrics::new(1), workers: 1, search_dirs: Vec::new(), regexes: Default::default() };
         env.metrics.enter_worker(0);
         Setup { env, modules }
     }

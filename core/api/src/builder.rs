@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{FilterConfigError, Metrics, StreamFilterFactory};
+use crate::{FilterConfigError, Metrics, RegexBudget, StreamFilterFactory};
 
 /// What happens to a stream whose filter faulted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +100,8 @@ pub struct BuildEnv {
     pub workers: usize,
     /// Folders in which relative paths are looked up, in order.
     pub search_dirs: Vec<PathBuf>,
+    /// What is left for regular expressions.
+    pub regexes: RegexBudget,
 }
 
 impl BuildEnv {

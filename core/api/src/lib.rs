@@ -21,6 +21,7 @@ mod metrics;
 mod metrics_store;
 mod mirror;
 pub mod nearest;
+mod regex_budget;
 mod reply;
 mod response_flags;
 mod resume;
@@ -50,6 +51,7 @@ pub use metrics::{
     Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Series, SeriesValue, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
+pub use regex_budget::{RegexBudget, RegexRefused};
 pub use reply::{LocalReply, RefusedReply, SetReply};
 pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};

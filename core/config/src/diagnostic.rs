@@ -1,10 +1,12 @@
 //! What was wrong, or worth a warning, and where.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+
+use sidegate_api::RegexBudget;
 
 use crate::document::{FileNumber, Position};
 
@@ -85,14 +87,18 @@ impl Diagnostic {
     }
 }
 
-/// A configuration that was refused: every error there is, in file order.
+/// A configuration that was refused: the first errors, in file order.
 /// `Display` is one line per error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
-    /// At least one.
+    /// At least one, at most [`MAX_SHOWN`].
     pub errors: Vec<Diagnostic>,
+    /// How many more there are.
+    pub errors_omitted: usize,
     /// What was worth a warning besides.
     pub warnings: Vec<Diagnostic>,
+    /// How many more there are.
+    pub warnings_omitted: usize,
 }
 
 impl fmt::Display for ConfigErrors {
@@ -102,6 +108,9 @@ impl fmt::Display for ConfigErrors {
                 f.write_str("\n")?;
             }
             error.fmt(f)?;
+        }
+        if self.errors_omitted > 0 {
+            write!(f, "\nand {} more errors", self.errors_omitted)?;
         }
         Ok(())
     }
@@ -116,12 +125,35 @@ impl ConfigErrors {
         let report = Report::new(&path.display().to_string());
         let finding = Finding::said(kind::IO, "refused, and no reason was given");
         let error = report.place(None, "", finding);
-        ConfigErrors { errors: vec![error], warnings: Vec::new() }
+        ConfigErrors { errors: vec![error], errors_omitted: 0, warnings: Vec::new(), warnings_omitted: 0 }
     }
 
     /// The errors for machines.
     pub fn to_json(&self) -> Value {
         self.errors.iter().map(Diagnostic::to_json).collect()
+    }
+}
+
+/// How many errors, and how many warnings, are shown: the first of a file are
+/// those to mend, and a file of one kind of mistake has as many as lines.
+pub const MAX_SHOWN: usize = 100;
+
+/// How many are kept, to show the first of them by place.
+const MAX_KEPT: usize = 10_000;
+
+/// The first of many findings, in file order.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub shown: Vec<Diagnostic>,
+    pub omitted: usize,
+}
+
+impl Findings {
+    fn of(mut all: Vec<Diagnostic>, omitted: usize) -> Findings {
+        all.sort_by_key(|d| d.position);
+        let omitted = omitted + all.len().saturating_sub(MAX_SHOWN);
+        all.truncate(MAX_SHOWN);
+        Findings { shown: all, omitted }
     }
 }
 
@@ -132,6 +164,10 @@ pub(crate) struct Report {
     files: Vec<Arc<str>>,
     errors: RefCell<Vec<Diagnostic>>,
     warnings: RefCell<Vec<Diagnostic>>,
+    /// Errors and warnings that are counted only.
+    omitted: Cell<(usize, usize)>,
+    /// What is left for regular expressions.
+    regexes: RegexBudget,
     /// Keys that readers asked for: table and key.
     #[cfg(test)]
     read: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
@@ -175,9 +211,21 @@ impl Report {
             files,
             errors: RefCell::default(),
             warnings: RefCell::default(),
+            omitted: Cell::default(),
+            regexes: RegexBudget::default(),
             #[cfg(test)]
             read: RefCell::default(),
         }
+    }
+
+    /// With this account for regular expressions.
+    pub fn with_regexes(self, regexes: RegexBudget) -> Report {
+        Report { regexes, ..self }
+    }
+
+    /// What is left for regular expressions.
+    pub fn regexes(&self) -> &RegexBudget {
+        &self.regexes
     }
 
     /// One more file.
@@ -193,15 +241,29 @@ impl Report {
     /// An error of a file as a whole, or at a place in it.
     pub fn error_in(&self, file: FileNumber, position: Option<Position>, path: &str, finding: Finding) {
         let error = Diagnostic { file: self.name(file), ..self.place(position, path, finding) };
-        self.errors.borrow_mut().push(error);
+        self.add_error(error);
     }
 
     pub fn error(&self, position: Option<Position>, path: &str, finding: Finding) {
-        self.errors.borrow_mut().push(self.place(position, path, finding));
+        self.add_error(self.place(position, path, finding));
+    }
+
+    fn add_error(&self, error: Diagnostic) {
+        let (errors, warnings) = self.omitted.get();
+        let has_room = self.errors.borrow().len() < MAX_KEPT;
+        match has_room {
+            true => self.errors.borrow_mut().push(error),
+            false => self.omitted.set((errors + 1, warnings)),
+        }
     }
 
     pub fn warning(&self, position: Option<Position>, path: &str, finding: Finding) {
-        self.warnings.borrow_mut().push(self.place(position, path, finding));
+        let (errors, warnings) = self.omitted.get();
+        let has_room = self.warnings.borrow().len() < MAX_KEPT;
+        match has_room {
+            true => self.warnings.borrow_mut().push(self.place(position, path, finding)),
+            false => self.omitted.set((errors, warnings + 1)),
+        }
     }
 
     #[cfg(test)]
@@ -219,7 +281,7 @@ impl Report {
     }
 
     pub fn error_count(&self) -> usize {
-        self.errors.borrow().len()
+        self.errors.borrow().len() + self.omitted.get().0
     }
 
     /// `config.json:3:7`
@@ -240,10 +302,17 @@ impl Report {
     }
 
     /// The warnings, or the errors if there are any.
-    pub fn finish(self) -> Result<Vec<Diagnostic>, ConfigErrors> {
-        let (mut errors, mut warnings) = (self.errors.into_inner(), self.warnings.into_inner());
-        errors.sort_by_key(|d| d.position);
-        warnings.sort_by_key(|d| d.position);
-        if errors.is_empty() { Ok(warnings) } else { Err(ConfigErrors { errors, warnings }) }
+    pub fn finish(self) -> Result<Findings, ConfigErrors> {
+        let (errors_omitted, warnings_omitted) = self.omitted.get();
+        let errors = Findings::of(self.errors.into_inner(), errors_omitted);
+        let warnings = Findings::of(self.warnings.into_inner(), warnings_omitted);
+        match errors.shown.is_empty() {
+            true => Ok(warnings),
+            false => {
+                let (errors, errors_omitted) = (errors.shown, errors.omitted);
+                let (warnings, warnings_omitted) = (warnings.shown, warnings.omitted);
+                Err(ConfigErrors { errors, errors_omitted, warnings, warnings_omitted })
+            }
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Reading the file and handing it on.
 
-use std::fs::File;
-use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use sidegate_api::{BuildEnv, Metrics, Registry};
+use sidegate_api::{BuildEnv, Metrics, RegexBudget, Registry};
+use sidegate_files::{ReadError, read_bounded, read_regular};
 
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
@@ -43,9 +42,20 @@ impl std::fmt::Debug for ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads a JSON or YAML file, and the directories that it names.
+    /// What stands for standard input in place of a file's name.
+    pub const STDIN: &str = "-";
+
+    /// Reads a JSON or YAML file, and the directories that it names. For
+    /// [`STDIN`](Self::STDIN) standard input is read; relative paths then begin
+    /// at the working directory.
     pub fn read(path: &Path) -> Result<ConfigFile, ConfigErrors> {
-        Self::complete(path, read_document(path))
+        let limit = MAX_BYTES as u64;
+        if path == Path::new(Self::STDIN) {
+            let path = Path::new("<stdin>");
+            let read = document_of(path, read_bounded(std::io::stdin().lock(), limit));
+            return Self::complete(path, read.map(|(node, _)| node));
+        }
+        Self::complete(path, read_document(path, limit).map(|(node, _)| node))
     }
 
     /// The same for text that was read already; `path` is used for messages,
@@ -63,7 +73,7 @@ impl ConfigFile {
             refused(report)
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let files = include(&mut root, folder, vec![name.as_str().into()]).map_err(refused)?;
+        let files = include(&mut root, folder, vec![name.as_str().into()]).map_err(|report| refused(*report))?;
         Ok(ConfigFile { path: path.to_path_buf(), root, files })
     }
 
@@ -101,7 +111,12 @@ impl ConfigFile {
         if !search_dirs.contains(&env.working_dir) {
             search_dirs.push(env.working_dir.clone());
         }
-        let build_env = BuildEnv { metrics: env.metrics.clone(), workers: env.workers, search_dirs };
+        let build_env = BuildEnv {
+            metrics: env.metrics.clone(),
+            workers: env.workers,
+            search_dirs,
+            regexes: RegexBudget::default(),
+        };
         resolve(&self.root, self.files.clone(), registry, &build_env, mode)
     }
 }
@@ -114,28 +129,24 @@ pub fn load(path: &Path, registry: &Registry, env: &LoadEnv, mode: LoadMode) -> 
 /// Why there is no document, and where.
 pub(crate) type Unreadable = (Option<Position>, Finding);
 
-/// Reads a JSON or YAML file.
-pub(crate) fn read_document(path: &Path) -> Result<Node, Unreadable> {
-    let bytes = read_bounded(path)
-        .map_err(|error| (None, Finding::said(kind::IO, format!("cannot read the file: {error}"))))?;
+/// Reads a JSON or YAML file of at most `limit` bytes; also gives its size.
+pub(crate) fn read_document(path: &Path, limit: u64) -> Result<(Node, u64), Unreadable> {
+    document_of(path, read_regular(path, limit))
+}
+
+fn document_of(path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<(Node, u64), Unreadable> {
+    let bytes = read.map_err(|error| (None, Finding::said(kind::IO, format!("cannot read the file: {error}"))))?;
+    let size = bytes.len() as u64;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         (Some(end_of(valid)), Finding::mismatch(kind::SYNTAX, "UTF-8", "other bytes"))
     })?;
-    parse_document(path, &text)
+    parse_document(path, &text).map(|node| (node, size))
 }
 
 fn parse_document(path: &Path, text: &str) -> Result<Node, Unreadable> {
     document::parse(text, Format::of(path, text))
         .map_err(|error| (Some(error.position), Finding::mismatch(kind::SYNTAX, error.expected, error.found)))
-}
-
-/// A device or pipe has no end to wait for: at most one byte more than a
-/// document may have.
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Position of the character after `bytes`.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::{Finding, Report, kind};
-use crate::document::{FileNumber, Key, Node, NodeValue, join};
+use crate::document::{FileNumber, Key, MAX_BYTES, Node, NodeValue, join};
 
 /// A list that may come from a directory.
 struct List {
@@ -32,19 +32,22 @@ const LISTS: [List; 3] = [
     List { way: &["cluster_manager"], list: "clusters", directory: "clusters_configs" },
 ];
 
+/// All that directories may hold, in bytes.
+const MAX_INCLUDED: u64 = 4 * MAX_BYTES as u64;
+
 /// Names of the files that a configuration was read from; the first is the file
 /// itself.
 pub(crate) type Files = Vec<Arc<str>>;
 
 /// Puts what directories hold into `root`. Relative paths begin at `folder`.
 /// `Err`: the report says what is wrong.
-pub(crate) fn include(root: &mut Node, folder: &Path, files: Files) -> Result<Files, Report> {
-    let mut includer = Includer { folder, report: Report::of(files), found: Vec::new() };
+pub(crate) fn include(root: &mut Node, folder: &Path, files: Files) -> Result<Files, Box<Report>> {
+    let mut includer = Includer { folder, report: Report::of(files), found: Vec::new(), bytes_left: MAX_INCLUDED };
     for list in &LISTS {
         includer.walk(root, list, list.way, String::new());
     }
     let Includer { report, .. } = includer;
-    if report.has_errors() { Err(report) } else { Ok(report.into_files()) }
+    if report.has_errors() { Err(Box::new(report)) } else { Ok(report.into_files()) }
 }
 
 struct Includer<'f> {
@@ -52,6 +55,8 @@ struct Includer<'f> {
     report: Report,
     /// Elements of the list that is being read.
     found: Vec<Node>,
+    /// How much directories may still hold.
+    bytes_left: u64,
 }
 
 impl Includer<'_> {
@@ -104,15 +109,18 @@ impl Includer<'_> {
             let path = entry?.path();
             let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-            if !hidden && matches!(extension.as_str(), "json" | "yaml" | "yml") && path.is_file() {
+            // Anything but a folder: what is no file is an error and not
+            // passed over.
+            if !hidden && matches!(extension.as_str(), "json" | "yaml" | "yml") && !path.is_dir() {
                 paths.push(path);
             }
         }
         paths.sort();
         for path in paths {
             let number = self.report.add_file(&path.display().to_string());
-            match crate::file::read_document(&path) {
-                Ok(mut node) => {
+            match crate::file::read_document(&path, self.bytes_left.min(MAX_BYTES as u64)) {
+                Ok((mut node, size)) => {
+                    self.bytes_left -= size;
                     node.set_file(number);
                     self.found.push(node);
                 }

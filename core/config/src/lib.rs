@@ -30,7 +30,7 @@ mod reader;
 mod resolve;
 mod schema;
 
-pub use diagnostic::{ConfigErrors, Diagnostic, kind};
+pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, kind};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{

@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use sidegate_api::{
-    BuildEnv, FilterConfigError, FilterCx, FilterSpec, RouteFilterConfig, StreamFilterBuilder, StreamFilterFactory,
+    BuildEnv, FilterConfigError, FilterCx, FilterSpec, RegexBudget, RouteFilterConfig, StreamFilterBuilder,
+    StreamFilterFactory,
 };
 
 use crate::settings::{self, Object, Table};
@@ -37,7 +38,7 @@ impl<D> Builtin<D> {
 
 impl<D: Definition> Builtin<D> {
     fn settings(spec: &FilterSpec, env: &BuildEnv) -> Result<D::Settings, Vec<FilterConfigError>> {
-        settings::read(&spec.config, "config", D::TABLE, |object| D::read(object, env))
+        settings::read(&spec.config, "config", D::TABLE, &env.regexes, |object| D::read(object, env))
     }
 }
 
@@ -68,9 +69,10 @@ impl<T: Send + Sync + 'static> RouteFilterConfig for RouteSettings<T> {
 pub(crate) fn route_settings<T: Send + Sync + 'static>(
     value: &serde_json::Value,
     table: &'static Table,
+    regexes: &RegexBudget,
     read: impl FnOnce(&Object<'_>) -> T,
 ) -> Result<Arc<dyn RouteFilterConfig>, FilterConfigError> {
-    match settings::read(value, "", table, read) {
+    match settings::read(value, "", table, regexes, read) {
         Ok(settings) => Ok(Arc::new(RouteSettings(settings))),
         Err(errors) => Err(errors.into_iter().next().unwrap_or_else(|| FilterConfigError::new("", "refused"))),
     }

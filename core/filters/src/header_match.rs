@@ -33,7 +33,7 @@ impl HeaderMatch {
         let name = object.get("name").and_then(|s| s.parsed(header_name))?;
         let regex = object.get("regex").and_then(|s| s.bool()).unwrap_or_default();
         let value = match object.get("value") {
-            Some(value) if regex => ValueMatch::Regex(value.parsed(pattern)?),
+            Some(value) if regex => ValueMatch::Regex(value.regex(pattern)?),
             Some(value) => ValueMatch::Equals(value.text()?.as_bytes().into()),
             None => ValueMatch::Equals([].into()),
         };
@@ -60,6 +60,15 @@ pub(crate) fn header_name(text: &str) -> Result<Box<[u8]>, &'static str> {
     match is_token(text.as_bytes()) {
         true => Ok(text.to_ascii_lowercase().into_bytes().into()),
         false => Err("expected a header name"),
+    }
+}
+
+/// A header name in lower case that filters may set and remove.
+pub(crate) fn changeable_header_name(text: &str) -> Result<Box<[u8]>, &'static str> {
+    let name = header_name(text)?;
+    match sidegate_api::check_filter_header(&name, b"") {
+        Ok(()) if *name != *b"host" => Ok(name),
+        _ => Err("expected a header that is neither `host` nor of framing or the connection"),
     }
 }
 

@@ -8,7 +8,7 @@ use sidegate_api::{
 };
 
 use crate::builtin::Definition;
-use crate::header_match::header_name;
+use crate::header_match::{changeable_header_name, header_name};
 use crate::settings::{Object, Setting, Shape, Table, key, required};
 
 /// `type: header_to_metadata`
@@ -71,8 +71,11 @@ impl Rule {
         let at = object.get("header");
         let header = at.as_ref().and_then(|s| s.parsed(header_name));
         let remove = object.get("remove").and_then(|s| s.bool()).unwrap_or_default();
-        if let (Some(at), Some(b"host"), true) = (&at, header.as_deref(), remove) {
-            at.error("the authority cannot be removed");
+        match (&at, header.as_deref(), remove) {
+            (Some(at), Some(b"host"), true) => at.error("the authority cannot be removed"),
+            // Such a removal would fault every request.
+            (Some(at), Some(_), true) => drop(at.parsed(changeable_header_name)),
+            _ => {}
         }
         let pair = |at: Setting<'_>| {
             let object = at.object()?;
@@ -181,6 +184,7 @@ mod tests {
             {"header": "x"},
             {"header": "x", "on_header_missing": {"key": "k"}},
             {"header": "host", "on_header_present": pair, "remove": true},
+            {"header": "TE", "on_header_present": pair, "remove": true},
         ]});
         assert_eq!(
             errors::<HeaderToMetadata>(config),
@@ -190,6 +194,8 @@ mod tests {
                 "config.request_rules[1]: expected one of on_header_present, on_header_missing, found none",
                 "config.request_rules[2].on_header_missing.value: required key is missing; expected a value",
                 "config.request_rules[3].header: the authority cannot be removed",
+                "config.request_rules[4].header: expected a header that is neither `host` nor of framing or the \
+                 connection, found \"TE\"",
             ]
         );
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sidegate_api::{
     BodyDirection, BodyInterest, BuildEnv, EndOfStream, FilterConfigError, FilterCx, FilterFault, HeaderMapKind,
-    HookSet, Interests, LocalReply, ReceiverPhase, RouteFilterConfig, Status, StreamFilter, StreamFilterFactory,
-    WorkerIndex,
+    HookSet, Interests, LocalReply, ReceiverPhase, RegexBudget, RouteFilterConfig, Status, StreamFilter,
+    StreamFilterFactory, WorkerIndex,
 };
 
 use crate::builtin::{Definition, in_force, route_settings};
@@ -87,7 +87,8 @@ impl StreamFilterFactory for Factory {
     }
 
     fn create_route_config(&self, value: &serde_json::Value) -> Result<Arc<dyn RouteFilterConfig>, FilterConfigError> {
-        route_settings(value, &PAYLOAD_LIMIT, Settings::read)
+        // It has no regular expressions.
+        route_settings(value, &PAYLOAD_LIMIT, &RegexBudget::default(), Settings::read)
     }
 }
 

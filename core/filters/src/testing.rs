@@ -29,7 +29,7 @@ impl RouteConfigSource for Route {
 }
 
 pub(crate) fn env() -> BuildEnv {
-    BuildEnv { metrics: Metrics::new(1), workers: 1, search_dirs: Vec::new() }
+    BuildEnv { metrics: Metrics::new(1), workers: 1, search_dirs: Vec::new(), regexes: Default::default() }
 }
 
 fn spec(config: Value) -> FilterSpec {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use sidegate_api::Address;
+use sidegate_files::SocketFile;
 use sidegate_overload::Gate;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -62,7 +63,7 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
     let mut loops = Vec::new();
     {
         let _entered = runtime.enter();
-        for (index, listener) in listeners.into_iter().enumerate() {
+        for (index, mut listener) in listeners.into_iter().enumerate() {
             let address = Arc::new(listener.address);
             let gate = workers.gate();
             for (number, fd) in listener.sockets.into_iter().enumerate() {
@@ -70,9 +71,10 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
                     socket: watch_readable(fd)?,
                     listener: index,
                     address: address.clone(),
+                    _file: listener.file.take(),
                     target: match listener.config.accept {
                         AcceptMode::Balanced => None,
-                        AcceptMode::ReusePort => Some(number),
+                        AcceptMode::ReusePort(_) => Some(number),
                     },
                     dispatcher: workers.dispatcher(),
                     gate: gate.clone(),
@@ -105,6 +107,8 @@ struct AcceptLoop<S: Service> {
     socket: AsyncFd<OwnedFd>,
     listener: usize,
     address: Arc<Address>,
+    /// Removed with the socket.
+    _file: Option<SocketFile>,
     /// The worker for all connections of this socket; `None`: the one with the
     /// fewest.
     target: Option<usize>,
@@ -154,10 +158,6 @@ impl<S: Service> AcceptLoop<S> {
             }
         }
         self.empty_queue();
-        if let Address::Unix(path) = &*self.address {
-            // A file that is gone already is as good.
-            let _ = std::fs::remove_file(path);
-        }
     }
 
     /// Connections that completed their handshake are served, not reset.

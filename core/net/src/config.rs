@@ -19,6 +19,8 @@ pub struct ListenerConfig {
     /// Close a downstream connection after this long without a request;
     /// `None`: never.
     pub idle_timeout: Option<Duration>,
+    /// Permission bits of a Unix socket's file; `None`: as the umask says.
+    pub socket_mode: Option<u32>,
 }
 
 /// How connections reach workers.
@@ -28,7 +30,18 @@ pub enum AcceptMode {
     #[default]
     Balanced,
     /// `SO_REUSEPORT`: one socket per worker, the kernel spreads by hash.
-    ReusePort,
+    ReusePort(PortSharing),
+}
+
+/// Whether somebody else may listen on a port of [`AcceptMode::ReusePort`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PortSharing {
+    /// Nobody: the kernel would give part of the connections to whatever else
+    /// of the same user has asked for the port too.
+    #[default]
+    Alone,
+    /// Another process of the same user, for a restart in which both overlap.
+    Overlap,
 }
 
 impl ListenerConfig {

@@ -22,7 +22,7 @@ mod workers;
 
 pub use accept::{AcceptHandle, start_accepting};
 pub use buffer::{BufferPool, ReadBuffer};
-pub use config::{AcceptMode, ListenerConfig};
+pub use config::{AcceptMode, ListenerConfig, PortSharing};
 pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, BoundListener, bind};
 pub use socket::{Socket, Traffic, connect};

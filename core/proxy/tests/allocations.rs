@@ -177,6 +177,7 @@ fn allocations(requests: usize, access_logs: Vec<AccessLog>) -> u64 {
         address: Address::parse("127.0.0.1:0").unwrap(),
         backlog: 16,
         accept: AcceptMode::Balanced,
+        socket_mode: None,
         idle_timeout: None,
     };
     let bound = bind(Arc::new(listener), 1).unwrap();

@@ -1,9 +1,9 @@
 //! Asking the DNS.
 
+use std::io;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use hickory_resolver::config::{
     LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
@@ -13,6 +13,9 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::{Resolver as Inner, TokioResolver};
 use sidegate_upstream::{DnsConfig, LookupFamily, Resolver as Servers, ResolverServers};
+
+/// Largest file of servers, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Resolves the names of one cluster.
 pub(crate) struct Resolver(TokioResolver);
@@ -28,9 +31,8 @@ impl Resolver {
     pub(crate) fn new(config: &DnsConfig) -> Result<Self, NetError> {
         let (servers, mut options) = match &config.resolver {
             Servers::File { path, port } => {
-                let text = fs::read(path).map_err(|error| {
-                    io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
-                })?;
+                let text = sidegate_files::read_regular(path, MAX_FILE)
+                    .map_err(|error| io::Error::other(format!("cannot read {}: {error}", path.display())))?;
                 configure(&of_file(&text, port.unwrap_or(ResolverServers::DEFAULT_PORT))?)?
             }
             Servers::Servers(servers) => configure(servers)?,

@@ -84,6 +84,18 @@ pub mod duration {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HeaderName(String);
 
+/// The name of a header that filters may set, add and remove, in lower case:
+/// none of framing or of the connection, which are the proxy's. In a
+/// configuration it makes a start fail where each request would.
+///
+/// ```
+/// # use sidegate_sdk::config::EditableHeaderName;
+/// assert_eq!(EditableHeaderName::new("X-Team").unwrap(), "x-team");
+/// assert_eq!(EditableHeaderName::new("Transfer-Encoding"), None);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EditableHeaderName(String);
+
 /// A header value, checked: no control bytes, no blanks at its ends.
 ///
 /// ```
@@ -99,6 +111,26 @@ impl HeaderName {
     pub fn new(name: &str) -> Option<Self> {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         (!name.is_empty() && name.bytes().all(token)).then(|| HeaderName(name.to_ascii_lowercase()))
+    }
+}
+
+impl EditableHeaderName {
+    /// `None` if HTTP allows no such name, or the host no filter to edit it.
+    /// `host` passes, as it can be set; it cannot be added to a request or
+    /// removed from one.
+    pub fn new(name: &str) -> Option<Self> {
+        const RESERVED: [&str; 8] = [
+            "connection",
+            "content-length",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ];
+        let HeaderName(name) = HeaderName::new(name)?;
+        (!RESERVED.contains(&name.as_str())).then_some(EditableHeaderName(name))
     }
 }
 
@@ -163,6 +195,7 @@ macro_rules! checked_text {
 }
 
 checked_text!(HeaderName, "header name");
+checked_text!(EditableHeaderName, "header name that filters may edit");
 checked_text!(HeaderValue, "header value");
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub fn compile(source: &str, options: &[&str]) -> PathBuf {
 }
 
 pub fn env(workers: usize) -> BuildEnv {
-    BuildEnv { metrics: Metrics::new(workers), workers, search_dirs: Vec::new() }
+    BuildEnv { metrics: Metrics::new(workers), workers, search_dirs: Vec::new(), regexes: Default::default() }
 }
 
 pub fn spec(file: &Path, filter: &str) -> FilterSpec {

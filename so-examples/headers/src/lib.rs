@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sidegate_sdk::config::{HeaderName, HeaderValue};
+use sidegate_sdk::config::{EditableHeaderName, HeaderValue};
 use sidegate_sdk::prelude::*;
 use sidegate_sdk::HeadersMut;
 
@@ -23,11 +23,11 @@ struct HeadersConfig {
 #[serde(default, deny_unknown_fields)]
 struct Edits {
     /// All fields of these names go.
-    remove: Vec<HeaderName>,
+    remove: Vec<EditableHeaderName>,
     /// One field takes the place of all of that name.
-    set: BTreeMap<HeaderName, HeaderValue>,
+    set: BTreeMap<EditableHeaderName, HeaderValue>,
     /// A field is appended.
-    add: BTreeMap<HeaderName, HeaderValue>,
+    add: BTreeMap<EditableHeaderName, HeaderValue>,
 }
 
 impl Edits {
@@ -58,7 +58,20 @@ impl FilterFactory for HeaderEdits {
     type Filter<'f> = HeaderFilter<'f>;
 
     fn new(config: HeadersConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> {
-        Ok(HeaderEdits(config))
+        // A request has one `host`, its authority.
+        let Edits { remove, set, add } = &config.request;
+        if let Some(place) = remove.iter().position(|name| *name == "host") {
+            return Err(ConfigError::new(format!("request.remove[{place}]"), "`host` cannot be removed"));
+        }
+        if add.keys().any(|name| *name == "host") {
+            return Err(ConfigError::new("request.add.host", "a request has one `host`; `set` changes it"));
+        }
+        match set.iter().find(|(name, value)| **name == "host" && !is_host(value)) {
+            Some((_, value)) => {
+                Err(ConfigError::new("request.set.host", format_args!("expected a host, found `{value}`")))
+            }
+            None => Ok(HeaderEdits(config)),
+        }
     }
 
     fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> HeaderFilter<'f> {
@@ -88,6 +101,11 @@ impl Filter for HeaderFilter<'_> {
     fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
         self.0.response.apply(cx.headers_mut())
     }
+}
+
+/// Whether the proxy takes it as the authority of a request.
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@,\\".contains(&b))
 }
 
 sidegate_sdk::export!(HeaderEdits);

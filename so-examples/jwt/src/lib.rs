@@ -15,7 +15,7 @@ use jsonwebtoken::jwk::JwkSet;
 use keys::{Keys, Refusal};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sidegate_sdk::config::{self, HeaderName, HeaderValue};
+use sidegate_sdk::config::{self, EditableHeaderName, HeaderValue};
 use sidegate_sdk::prelude::*;
 
 /// `{"keys_file": "keys.json", "issuer": "https://login.example", "audiences": ["shop"]}`
@@ -33,7 +33,7 @@ struct JwtConfig {
     leeway: Duration,
     /// Claims that the upstream gets, with the names of their headers.
     #[serde(default)]
-    forward: BTreeMap<String, HeaderName>,
+    forward: BTreeMap<String, EditableHeaderName>,
 }
 
 sidegate_sdk::labels! {
@@ -42,7 +42,7 @@ sidegate_sdk::labels! {
 
 struct Jwt {
     keys: Keys,
-    forward: BTreeMap<String, HeaderName>,
+    forward: BTreeMap<String, EditableHeaderName>,
     requests: Family<Counter, Outcome>,
 }
 
@@ -117,12 +117,12 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then(|| token.trim_ascii())
 }
 
-type Forwarded<'f> = Vec<(&'f str, &'f HeaderName, HeaderValue)>;
+type Forwarded<'f> = Vec<(&'f str, &'f EditableHeaderName, HeaderValue)>;
 
 /// What is passed on of `claims`: texts as they are, others as JSON. A token
 /// need not have them all.
 fn forwarded<'f>(
-    forward: &'f BTreeMap<String, HeaderName>,
+    forward: &'f BTreeMap<String, EditableHeaderName>,
     claims: &Map<String, Value>,
 ) -> Result<Forwarded<'f>, Refusal> {
     let mut list = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,12 @@ pub fn sidegate<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Outcome {
     run(Command::new(binary()).args(args))
 }
 
+/// Runs `command` to its end with what is in `file` as its standard input.
+#[track_caller]
+pub fn run_reading(file: &Path, command: &mut Command) -> Outcome {
+    run_from(File::open(file).unwrap().into(), LIMIT, command)
+}
+
 /// Runs `command` to its end; a command that does not end within a minute is
 /// killed and fails the test.
 #[track_caller]
@@ -45,10 +52,15 @@ pub fn run(command: &mut Command) -> Outcome {
 /// The same with another limit.
 #[track_caller]
 pub fn run_within(limit: Duration, command: &mut Command) -> Outcome {
+    run_from(Stdio::null(), limit, command)
+}
+
+#[track_caller]
+fn run_from(input: Stdio, limit: Duration, command: &mut Command) -> Outcome {
     // Files instead of pipes: nothing to drain while we watch the clock.
     let dir = TempDir::new();
     let (out, err) = (dir.join("stdout"), dir.join("stderr"));
-    command.stdin(Stdio::null()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+    command.stdin(input).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
     let deadline = Instant::now() + limit;
     let status = loop {

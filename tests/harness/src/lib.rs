@@ -34,7 +34,7 @@ pub use access_log::{ACCESS_LOG_FORMAT, AccessLine};
 pub use background::Background;
 pub use binary::{artifact, binary, repository, target_dir};
 pub use blackhole::BlackHole;
-pub use command::{Outcome, run, run_within, sidegate};
+pub use command::{Outcome, run, run_reading, run_within, sidegate};
 pub use config::ConfigBuilder;
 pub use curl::{CurlAnswer, curl};
 pub use dns::Dns;

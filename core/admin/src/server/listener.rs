@@ -3,11 +3,12 @@
 use std::fs;
 use std::io;
 use std::net::{self, IpAddr};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net as unix;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sidegate_api::Address;
+use sidegate_files::{SocketFile, remove_stale};
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -116,45 +117,4 @@ fn bind_unix(path: &Path, mode: SocketMode) -> io::Result<BoundListener> {
         local: Address::Unix(path.to_path_buf()),
         file: Some(file),
     })
-}
-
-/// Removes a socket's file that a process left behind. One that somebody
-/// listens on stays, and so does what is no socket: binding then fails.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    if is_socket
-        && let Err(error) = unix::UnixStream::connect(path)
-        && error.kind() == io::ErrorKind::ConnectionRefused
-    {
-        return fs::remove_file(path);
-    }
-    Ok(())
-}
-
-/// The file of a Unix socket, removed when dropped unless another has taken
-/// its place.
-#[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(SocketFile { path: path.to_path_buf(), identity: identity(path)? })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
-            // Nobody is left to tell if this fails; the next start removes it.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let meta = fs::symlink_metadata(path)?;
-    Ok((meta.dev(), meta.ino()))
 }

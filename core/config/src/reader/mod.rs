@@ -75,6 +75,13 @@ impl<'a> Cursor<'a> {
         self.error(Finding { kind: kind::BAD_VALUE, message, expected, found: Some(found) });
     }
 
+    /// Whether the budget for regular expressions has room for this one; if
+    /// not, that is reported.
+    pub fn can_afford(&self, pattern: &str) -> bool {
+        let paid = self.report.regexes().pay(pattern).map_err(|problem| self.refuse(&problem));
+        paid.is_ok()
+    }
+
     /// MOSN has it, we do not, and going on without it would be wrong.
     pub fn unsupported(&self, message: impl Into<String>) {
         let found = Some(self.shown());

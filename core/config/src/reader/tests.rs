@@ -34,7 +34,7 @@ fn read(text: &str, body: impl FnOnce(&mut ObjectReader<'_>)) -> (Vec<String>, V
     object.finish();
     let lines = |list: Vec<crate::Diagnostic>| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     match report.finish() {
-        Ok(warnings) => (vec![], lines(warnings)),
+        Ok(warnings) => (vec![], lines(warnings.shown)),
         Err(all) => (lines(all.errors), lines(all.warnings)),
     }
 }

@@ -35,3 +35,14 @@ pub(super) fn ip_and_port(host: Option<&Cursor<'_>>, port: u64) -> Option<Addres
     }
     address
 }
+
+/// Permission bits of a socket's file. A string, because YAML's 0660 is not the number that people mean by it.
+pub(super) fn socket_mode(cursor: &Cursor<'_>) -> Option<u32> {
+    let text = cursor.string()?;
+    let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+    let mode = u32::from_str_radix(digits, 8).ok().filter(|_| digits.len() == 3 && !digits.starts_with('+'));
+    if mode.is_none() {
+        cursor.mismatch(kind::BAD_VALUE, "three octal digits such as \"0660\"");
+    }
+    mode
+}

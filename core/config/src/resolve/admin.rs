@@ -2,7 +2,7 @@
 
 use sidegate_api::Address;
 
-use super::address::{checked, ip_and_port};
+use super::address::{checked, ip_and_port, socket_mode};
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -76,17 +76,6 @@ fn address_of(mut object: ObjectReader<'_>) -> Option<(Address, Option<u32>)> {
             None
         }
     }
-}
-
-/// A string, because YAML's 0660 is not the number that people mean by it.
-fn socket_mode(cursor: &Cursor<'_>) -> Option<u32> {
-    let text = cursor.string()?;
-    let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
-    let mode = u32::from_str_radix(digits, 8).ok().filter(|_| digits.len() == 3 && !digits.starts_with('+'));
-    if mode.is_none() {
-        cursor.mismatch(kind::BAD_VALUE, "three octal digits such as \"0660\"");
-    }
-    mode
 }
 
 fn host_name(cursor: &Cursor<'_>) -> Option<String> {

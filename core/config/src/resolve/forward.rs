@@ -91,7 +91,8 @@ fn regex_rewrite(cursor: &Cursor<'_>) -> Option<PathSubstitution> {
         Some(cursor) => cursor.string()?,
         None => "",
     };
-    PathSubstitution::parse(pattern.string()?, replacement)
+    let text = pattern.string().filter(|text| pattern.can_afford(text))?;
+    PathSubstitution::parse(text, replacement)
         .map_err(|problem| match (&problem, substitution) {
             (SubstitutionError::Replacement, Some(cursor)) => cursor.refuse(&problem),
             _ => pattern.refuse(&problem),

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sidegate_api::Address;
-use sidegate_net::{AcceptMode, ListenerConfig};
+use sidegate_net::{AcceptMode, ListenerConfig, PortSharing};
 
 use super::access_log::{AccessLogConfig, Rotations, access_log};
-use super::address::checked;
+use super::address::{checked, socket_mode};
 use super::modules::Modules;
 use super::proxy_filter::{ProxyFilter, proxy_filter};
 use super::stream_filter::{FilterAt, stream_filter};
@@ -94,11 +94,26 @@ fn net_config(object: &mut ObjectReader<'_>, taken: &mut ListenerNames) -> Optio
     }
     let idle_timeout = object.get("connection_idle_timeout").and_then(|c| c.bound());
     let reuse_port = object.get("reuseport").and_then(|c| c.bool()).unwrap_or_default();
+    let overlap = object.get("reuseport_overlap").filter(|cursor| cursor.bool() == Some(true));
+    if let (Some(cursor), false) = (&overlap, reuse_port) {
+        cursor.inert("does nothing without `reuseport: true`");
+    }
+    let accept = match (reuse_port, overlap) {
+        (false, _) => AcceptMode::Balanced,
+        (true, None) => AcceptMode::ReusePort(PortSharing::Alone),
+        (true, Some(_)) => AcceptMode::ReusePort(PortSharing::Overlap),
+    };
+    let mode_at = object.get("mode");
+    let socket_mode = mode_at.as_ref().and_then(socket_mode);
+    if let (Some(cursor), Some(Address::Tcp(_))) = (&mode_at, &address) {
+        cursor.inert("does nothing: only Unix sockets have files");
+    }
     Some(ListenerConfig {
         name: Arc::from(name?),
         address: address?,
         backlog: ListenerConfig::DEFAULT_BACKLOG,
-        accept: if reuse_port { AcceptMode::ReusePort } else { AcceptMode::Balanced },
+        accept,
+        socket_mode,
         idle_timeout: idle_timeout.unwrap_or(Some(ListenerConfig::DEFAULT_IDLE_TIMEOUT)),
     })
 }

@@ -86,6 +86,8 @@ pub struct Config {
     pub overload: OverloadConfig,
     /// What was worth a warning, in file order.
     pub warnings: Vec<Diagnostic>,
+    /// How many more there were.
+    pub warnings_omitted: usize,
     /// The file as it was read, without secrets.
     pub dump: serde_json::Value,
 }
@@ -155,7 +157,7 @@ pub(crate) fn resolve(
     mode: LoadMode,
 ) -> Result<Config, ConfigErrors> {
     let path = files.first().cloned().unwrap_or_default();
-    let report = Report::of(files);
+    let report = Report::of(files).with_regexes(env.regexes.clone());
     for duplicate in root.duplicates() {
         let first = report.name_place(duplicate.first);
         let finding = crate::diagnostic::Finding::said(
@@ -169,7 +171,7 @@ pub(crate) fn resolve(
     let mut dump = root.to_json();
     crate::dump::redact_all(&mut dump, registry);
     match resolved {
-        Some(config) => Ok(Config { warnings, dump, ..config }),
+        Some(config) => Ok(Config { warnings: warnings.shown, warnings_omitted: warnings.omitted, dump, ..config }),
         // Whatever gives nothing has reported an error; this says so if not.
         None => Err(ConfigErrors::unexplained(Path::new(&*path))),
     }
@@ -227,18 +229,21 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
         },
         overload: overload.flatten().unwrap_or_default(),
         warnings: Vec::new(),
+        warnings_omitted: 0,
         dump: serde_json::Value::Null,
     })
 }
 
 /// What can be checked only once everything is read.
 fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) {
+    // What a check compiles is dropped, and compiled again for good.
+    let trial = BuildEnv { regexes: env.regexes.trial(), ..env.clone() };
     for read in &server.listeners {
         if let Some((cursor, name)) = read.proxy.as_ref().and_then(|p| p.router.as_ref()) {
             server.routers.names.check(cursor, "router", name);
         }
         for filter in &read.filters {
-            filters::check(filter, registry, env);
+            filters::check(filter, registry, &trial);
         }
     }
     for (name, router) in &server.routers.by_name {

@@ -17,7 +17,8 @@ pub(super) fn matcher(cursor: &Cursor<'_>) -> Option<RouteMatch> {
         [("prefix", PathMatch::prefix), ("path", PathMatch::exact), ("regex", PathMatch::regex)];
     for (key, parse) in order {
         let Some((cursor, text)) = text(&mut object, key) else { continue };
-        let parsed = parse(text).map_err(|problem| cursor.refuse(&problem)).ok();
+        let affordable = key != "regex" || cursor.can_afford(text);
+        let parsed = affordable.then(|| parse(text).map_err(|problem| cursor.refuse(&problem)).ok()).flatten();
         match taken {
             Some(first) => cursor.inert(format!("ignored beside `{first}`, as in MOSN")),
             None => (taken, path) = (Some(key), parsed),
@@ -62,6 +63,9 @@ fn variable_match(cursor: &Cursor<'_>) -> Option<(VariableMatch, Link)> {
             if let Some((value_at, _)) = value {
                 value_at.inert("ignored beside `regex`, as in MOSN");
             }
+            if !at.can_afford(pattern) {
+                return None;
+            }
             (VariableMatch::regex(name, pattern), at)
         }
         (None, Some((at, value))) => (VariableMatch::literal(name, value), at),
@@ -98,6 +102,9 @@ fn header_match(cursor: &Cursor<'_>) -> Option<HeaderMatch> {
     object.finish();
     let (name, value) = (name?, value?);
     let (name_text, value_text) = (name.string()?, value.string()?);
+    if regex && !value.can_afford(value_text) {
+        return None;
+    }
     let made =
         if regex { HeaderMatch::regex(name_text, value_text) } else { HeaderMatch::literal(name_text, value_text) };
     made.map_err(|problem| match problem {

@@ -5,7 +5,7 @@ use super::{Object, Rule, Shape, key, own, required, warned};
 /// The host part of a URL, if it is a name.
 const HOST_NAME: &str = "^[A-Za-z0-9._-]+$";
 
-const SOCKET_MODE: &str = "^0?[0-7]{3}$";
+pub(super) const SOCKET_MODE: &str = "^0?[0-7]{3}$";
 
 pub(crate) static ADMIN: Object = Object::new(
     "admin",

@@ -1,5 +1,6 @@
 //! `servers[0].listeners[]`.
 
+use super::admin::SOCKET_MODE;
 use super::server::LOG_ROLLER;
 use super::{
     Key, Object, PROXY_FILTER, ROUTER, Rule, STREAM_FILTER, Shape, TLS_CONTEXT, key, own, refused, required, warned,
@@ -30,6 +31,20 @@ static KEYS: &[Key] = &[
         "Close a client's connection after this long without a request; `\"0\"`: never.",
     ),
     key("reuseport", Shape::Bool, "`false`", "One socket per worker instead of one accept point for all."),
+    own(
+        "reuseport_overlap",
+        Shape::Bool,
+        "`false`",
+        "With `reuseport`: whether another process of the same user may listen on the port too, as during a restart in \
+         which both overlap. Without it a start fails if anybody does.",
+    ),
+    own(
+        "mode",
+        Shape::Pattern(SOCKET_MODE),
+        "by the umask",
+        "Permission bits of a Unix socket's file, in octal digits, as a string: `\"0660\"`. Who may write to it may \
+         connect.",
+    ),
     key("bind_port", Shape::Only(true), "`true`", "Redirected connections are not there yet."),
     required(
         "filter_chains",

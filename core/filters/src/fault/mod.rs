@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sidegate_api::{
     BuildEnv, EndOfStream, FilterConfigError, FilterCx, FilterFault, HookSet, Interests, LocalReply, ReceiverPhase,
-    RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
+    RegexBudget, RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 
 use crate::builtin::{Definition, in_force, route_settings};
@@ -30,8 +30,8 @@ impl Definition for Fault {
         Settings::read(config)
     }
 
-    fn factory(settings: Settings, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
-        Arc::new(Factory(Arc::new(Shared { settings, dice: Dice::new() })))
+    fn factory(settings: Settings, env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+        Arc::new(Factory(Arc::new(Shared { settings, dice: Dice::new(), regexes: env.regexes.clone() })))
     }
 }
 
@@ -42,6 +42,8 @@ struct Factory(Arc<Shared>);
 struct Shared {
     settings: Settings,
     dice: Dice,
+    /// For the settings of routes.
+    regexes: RegexBudget,
 }
 
 struct Filter {
@@ -62,7 +64,7 @@ impl StreamFilterFactory for Factory {
     }
 
     fn create_route_config(&self, value: &serde_json::Value) -> Result<Arc<dyn RouteFilterConfig>, FilterConfigError> {
-        route_settings(value, &FAULT, Settings::read)
+        route_settings(value, &FAULT, &self.0.regexes, Settings::read)
     }
 }
 

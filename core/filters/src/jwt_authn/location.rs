@@ -2,7 +2,7 @@
 
 use sidegate_api::{EditError, FilterCx, HeaderMapKind, StreamState, Variable};
 
-use crate::header_match::header_name;
+use crate::header_match::changeable_header_name;
 use crate::settings::Object;
 
 /// One place that may hold tokens.
@@ -42,7 +42,7 @@ impl Location {
     }
 
     fn read_header(object: &Object<'_>) -> Option<Location> {
-        let name = object.get("name").and_then(|s| s.parsed(header_name));
+        let name = object.get("name").and_then(|s| s.parsed(changeable_header_name));
         let prefix = object.get("value_prefix").and_then(|s| s.text()).unwrap_or_default();
         Some(Location::Header { name: name?, prefix: Prefix::Exactly(prefix.into()) })
     }

@@ -1,7 +1,5 @@
 //! Issuers of tokens.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use sidegate_api::{BuildEnv, EditError, FilterCx, HeaderMapKind, StreamState};
@@ -9,7 +7,7 @@ use sidegate_api::{BuildEnv, EditError, FilterCx, HeaderMapKind, StreamState};
 use super::keys::{Claims, Expiration, Keys};
 use super::location::{Found, Location};
 use super::refusal::Refusal;
-use crate::header_match::header_name;
+use crate::header_match::changeable_header_name;
 use crate::settings::{Object, Setting};
 
 /// Key sets are small: more than this is another file.
@@ -56,7 +54,7 @@ impl Provider {
             skew: object.get("clock_skew_seconds").and_then(|s| s.integer()).unwrap_or(60),
         };
         let padding = if flag("pad_forward_payload_header") { Padding::Equals } else { Padding::None };
-        let header = object.get("forward_payload_header").and_then(|s| s.parsed(payload_header));
+        let header = object.get("forward_payload_header").and_then(|s| s.parsed(changeable_header_name));
         let locations = Location::read_all(object);
         let keys = object.get("local_jwks").and_then(|s| s.object()).and_then(|jwks| read_keys(&jwks, claims, env));
         Some(Provider {
@@ -101,15 +99,6 @@ impl Provider {
     }
 }
 
-/// A header name that filters may write.
-fn payload_header(text: &str) -> Result<Box<[u8]>, String> {
-    let name = header_name(text)?;
-    match sidegate_api::check_filter_header(&name, b"x") {
-        Ok(()) if *name != *b"host" => Ok(name),
-        _ => Err("expected a header that is neither `host` nor of framing or the connection".to_owned()),
-    }
-}
-
 fn read_keys(jwks: &Object<'_>, claims: Claims<'_>, env: &BuildEnv) -> Option<Keys> {
     let (text, at) = match (jwks.get("inline_string"), jwks.get("filename")) {
         (Some(at), _) => (at.text()?.to_owned(), at),
@@ -130,14 +119,6 @@ fn read_keys(jwks: &Object<'_>, claims: Claims<'_>, env: &BuildEnv) -> Option<Ke
 }
 
 fn read_file(path: &Path) -> Result<String, String> {
-    let read = || -> std::io::Result<(u64, String)> {
-        let mut text = String::new();
-        let size = File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-        Ok((size as u64, text))
-    };
-    match read() {
-        Ok((size, _)) if size > MAX_FILE => Err(format!("larger than {MAX_FILE} bytes")),
-        Ok((_, text)) => Ok(text),
-        Err(error) => Err(error.to_string()),
-    }
+    let bytes = sidegate_files::read_regular(path, MAX_FILE).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }

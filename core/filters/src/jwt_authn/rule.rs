@@ -157,7 +157,7 @@ impl TextKind {
                 return Some(kind(at.text()?.as_bytes().into()));
             }
         }
-        object.get(keys[4])?.object()?.get("regex")?.parsed(whole).map(TextKind::Regex)
+        object.get(keys[4])?.object()?.get("regex")?.regex(whole).map(TextKind::Regex)
     }
 }
 

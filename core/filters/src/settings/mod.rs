@@ -19,16 +19,17 @@ pub(crate) use schema::json_schema;
 pub(crate) use table::{Key, Shape, Table, key, refused, required};
 pub(crate) use value::{Report, Setting};
 
-use sidegate_api::FilterConfigError;
+use sidegate_api::{FilterConfigError, RegexBudget};
 
 /// Reads `config`, which is at `path`, as an object of `table`.
 pub(crate) fn read<T>(
     config: &serde_json::Value,
     path: &str,
     table: &'static Table,
+    regexes: &RegexBudget,
     take: impl FnOnce(&Object<'_>) -> T,
 ) -> Result<T, Vec<FilterConfigError>> {
-    let report = Report::default();
+    let report = Report::new(regexes);
     let taken = Object::open(config, path.to_owned(), table, &report).map(|object| take(&object));
     let errors = report.into_errors();
     match taken {

@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use sidegate_api::RegexBudget;
 
 use super::*;
 
@@ -25,7 +26,9 @@ static CHOICE: Table =
 
 #[test]
 fn one_of_some_keys_may_be_required() {
-    let error = |config: Value| read(&config, "c", &CHOICE, |_| ()).err().map(|errors| errors[0].to_string());
+    let error = |config: Value| {
+        read(&config, "c", &CHOICE, &RegexBudget::default(), |_| ()).err().map(|errors| errors[0].to_string())
+    };
     assert_eq!(error(json!({})).as_deref(), Some("expected one of a, b, found none"));
     assert_eq!(error(json!({"a": true, "b": true})).as_deref(), Some("expected one of a, b, found a and b"));
     assert_eq!(error(json!({"a": true})), None);
@@ -49,7 +52,7 @@ fn all(object: &Object<'_>) -> Vec<String> {
 }
 
 fn errors(config: Value) -> Vec<String> {
-    let errors = read(&config, "config", &OUTER, all).unwrap_err();
+    let errors = read(&config, "config", &OUTER, &RegexBudget::default(), all).unwrap_err();
     errors.into_iter().map(|e| format!("{}: {}", e.path, e.message)).collect()
 }
 
@@ -57,14 +60,16 @@ fn errors(config: Value) -> Vec<String> {
 fn values_are_read_whatever_the_case_of_their_keys() {
     let config =
         json!({"INNER": {"Percent": 3}, "names": {"X": "y"}, "wait": "1s", "word": "b", "Size ": 4, "remote": null});
-    let read = read(&config, "config", &OUTER, all).unwrap();
+    let read = read(&config, "config", &OUTER, &RegexBudget::default(), all).unwrap();
     assert_eq!(read, ["Some(3)", "X=Some(\"y\")", "Some(1s)", "Some(2)", "Some(4)"]);
 }
 
 #[test]
 fn protobuf_keys_may_be_in_camel_case() {
     for key in ["from_headers", "fromHeaders", "FROMHEADERS"] {
-        let taken = super::read(&json!({key: true}), "", &PROTOBUF, |o| o.get("from_headers").and_then(|s| s.bool()));
+        let taken = super::read(&json!({key: true}), "", &PROTOBUF, &RegexBudget::default(), |o| {
+            o.get("from_headers").and_then(|s| s.bool())
+        });
         assert_eq!(taken.unwrap(), Some(true), "{key}");
     }
 }

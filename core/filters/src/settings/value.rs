@@ -4,15 +4,18 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use serde_json::Value;
-use sidegate_api::FilterConfigError;
 use sidegate_api::duration::parse_duration;
+use sidegate_api::{FilterConfigError, RegexBudget};
 
 use super::object::{Object, join};
 use super::table::{Shape, Table};
 
-/// What was wrong so far.
-#[derive(Debug, Default)]
-pub(crate) struct Report(RefCell<Vec<FilterConfigError>>);
+/// What was wrong so far, and what is left for regular expressions.
+#[derive(Debug)]
+pub(crate) struct Report {
+    errors: RefCell<Vec<FilterConfigError>>,
+    regexes: RegexBudget,
+}
 
 /// One value and where it stands.
 pub(crate) struct Setting<'a> {
@@ -23,12 +26,16 @@ pub(crate) struct Setting<'a> {
 }
 
 impl Report {
+    pub(super) fn new(regexes: &RegexBudget) -> Report {
+        Report { errors: RefCell::default(), regexes: regexes.clone() }
+    }
+
     pub(super) fn error(&self, path: String, message: String) {
-        self.0.borrow_mut().push(FilterConfigError::new(path, message));
+        self.errors.borrow_mut().push(FilterConfigError::new(path, message));
     }
 
     pub(super) fn into_errors(self) -> Vec<FilterConfigError> {
-        self.0.into_inner()
+        self.errors.into_inner()
     }
 }
 
@@ -66,6 +73,16 @@ impl<'a> Setting<'a> {
                 None
             }
         }
+    }
+
+    /// A regular expression that `compile` makes, if the configuration's
+    /// budget for them has room for it.
+    pub(crate) fn regex<T, E: std::fmt::Display>(&self, compile: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        if let Err(refused) = self.report.regexes.pay(self.text()?) {
+            self.error(format!("{refused}, found {}", shown(self.value)));
+            return None;
+        }
+        self.parsed(compile)
     }
 
     pub(crate) fn bool(&self) -> Option<bool> {

@@ -85,7 +85,7 @@ fn files_that_cannot_be_read() {
     let folder = std::env::temp_dir();
     for (path, expected) in [
         (folder.join("sidegate-no-such-file.json"), "cannot read the file: No such file or directory"),
-        (folder.clone(), "cannot read the file: Is a directory"),
+        (folder.clone(), "cannot read the file: expected a regular file, found a directory"),
     ] {
         let error = load(&path, &registry().0, &env(), LoadMode::Load).unwrap_err();
         assert!(error.to_string().starts_with(&format!("{}: {expected}", path.display())), "{error}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sidegate_api::{Address, FaultPolicy, LbMetadata};
-use sidegate_net::{AcceptMode, ListenerConfig};
+use sidegate_net::{AcceptMode, ListenerConfig, PortSharing};
 use sidegate_proxy::{ForwardedFor, RequestIdPolicy, Timeouts, UpgradeProtocol};
 use sidegate_router::{
     ClusterChoice, HashCookie, HashPolicy, HeaderName, MirrorPolicy, RetryOn, RetryPolicy, RouteAction, RouteId,
@@ -55,6 +55,8 @@ servers:
     network: unix
     bind_port: true
     reuseport: true
+    reuseport_overlap: true
+    mode: '0660'
     connection_idle_timeout: '0'
     type: ingress
     filter_chains:
@@ -115,7 +117,8 @@ fn everything_set() {
             name: "l".into(),
             address: Address::Unix("/tmp/l.sock".into()),
             backlog: ListenerConfig::DEFAULT_BACKLOG,
-            accept: AcceptMode::ReusePort,
+            accept: AcceptMode::ReusePort(PortSharing::Overlap),
+            socket_mode: Some(0o660),
             idle_timeout: None,
         }
     );
@@ -248,16 +251,16 @@ fn warnings_have_paths() {
     assert_eq!(
         lines(&load(FULL).unwrap().warnings),
         [
-            "c.yaml:36:11: servers[0].listeners[0].type: known MOSN key that does nothing here: \
+            "c.yaml:38:11: servers[0].listeners[0].type: known MOSN key that does nothing here: \
              ingress and egress are treated alike",
-            "c.yaml:44:32: servers[0].listeners[0].filter_chains[0].filters[1].config.\
+            "c.yaml:46:32: servers[0].listeners[0].filter_chains[0].filters[1].config.\
              downstream_protocol: only HTTP/1 is served here, found string \"Auto\"",
-            "c.yaml:45:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
+            "c.yaml:47:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
              upstream_protocol: ignored, as in MOSN; requests go upstream as HTTP/1",
-            "c.yaml:71:19: cluster_manager.clusters[0].health_check: \
+            "c.yaml:73:19: cluster_manager.clusters[0].health_check: \
              health checks are off here: `service_name` is empty",
-            "c.yaml:72:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
-            "c.yaml:78:10: tracing: known MOSN key that does nothing here: there are no traces",
+            "c.yaml:74:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
+            "c.yaml:80:10: tracing: known MOSN key that does nothing here: there are no traces",
         ]
     );
 }

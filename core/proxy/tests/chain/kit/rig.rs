@@ -104,6 +104,7 @@ impl Setup {
             address: Address::parse("127.0.0.1:0").unwrap(),
             backlog: 64,
             accept: AcceptMode::Balanced,
+            socket_mode: None,
             idle_timeout: None,
         });
         let bound = bind(listener, count).unwrap();
