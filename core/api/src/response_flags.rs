@@ -42,9 +42,12 @@ impl ResponseFlags {
     pub const INTERNAL: Self = Self(1 << 16);
     /// Something of the process's own ran short: memory, streams.
     pub const OVERLOAD: Self = Self(1 << 17);
+    /// The process or its machine has no descriptor, memory or port for an
+    /// upstream connection.
+    pub const EXHAUSTED: Self = Self(1 << 18);
 
     /// Each flag with its short name, in the order in which they are written.
-    pub const NAMES: [(Self, &'static str); 18] = [
+    pub const NAMES: [(Self, &'static str); 19] = [
         (Self::NO_ROUTE, "NR"),
         (Self::NO_HEALTHY_UPSTREAM, "UH"),
         (Self::UPSTREAM_CONNECT, "UF"),
@@ -63,6 +66,7 @@ impl ResponseFlags {
         (Self::DRAIN_TIMEOUT, "DD"),
         (Self::INTERNAL, "IE"),
         (Self::OVERLOAD, "OM"),
+        (Self::EXHAUSTED, "RX"),
     ];
 
     /// Adds `flag`.

@@ -1,7 +1,7 @@
 //! The accept thread: the one place where connections enter.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::arrivals::Arrival;
+use crate::shortage::Taker;
 use crate::workers::Dispatcher;
 use crate::{AcceptMode, BoundListener, Service, Workers};
 
@@ -150,9 +151,14 @@ impl<S: Service> AcceptLoop<S> {
                     drop(guard);
                     tokio::time::sleep(GATE_PAUSE).await;
                 }
+                Batch::Last => {
+                    drop(guard);
+                    self.await_room().await;
+                }
                 Batch::Failed(error) => {
                     drop(guard);
                     tracing::warn!(address = %self.address, %error, "cannot accept; trying again");
+                    self.dispatcher.peers.ask_for_descriptors();
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
             }
@@ -160,9 +166,29 @@ impl<S: Service> AcceptLoop<S> {
         self.empty_queue();
     }
 
+    /// Until a client's descriptor can be spared. Clients wait in the queue of
+    /// the system meanwhile.
+    #[cold]
+    async fn await_room(&mut self) {
+        let has_room = |this: &Self| Taker::Accept.has_room(this.socket.get_ref().as_fd());
+        if has_room(self) {
+            return;
+        }
+        tracing::warn!(address = %self.address, "too few descriptors are left; new connections wait");
+        while !has_room(self) {
+            self.dispatcher.peers.ask_for_descriptors();
+            tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(EXHAUSTED_PAUSE) => {}
+            }
+        }
+        tracing::info!(address = %self.address, "accepting again");
+    }
+
     /// Connections that completed their handshake are served, not reset.
     fn empty_queue(&mut self) {
-        while let Batch::Full = accept_batch(
+        while let Batch::Full | Batch::Last = accept_batch(
             self.socket.get_ref(),
             || true,
             |fd, remote| {
@@ -181,6 +207,8 @@ enum Batch {
     Empty,
     /// No connection may come in now.
     GateClosed,
+    /// There are too few descriptors for another one.
+    Last,
     /// Out of descriptors or memory, or the socket is broken.
     Failed(io::Error),
 }
@@ -195,7 +223,13 @@ fn accept_batch(
             return Batch::GateClosed;
         }
         match acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-            Ok((fd, remote)) => hand_over(fd, remote.and_then(address_of)),
+            Ok((fd, remote)) => {
+                let last = Taker::Accept.exceeds(fd.as_fd());
+                hand_over(fd, remote.and_then(address_of));
+                if last {
+                    return Batch::Last;
+                }
+            }
             Err(rustix::io::Errno::AGAIN) => return Batch::Empty,
             // The client gave up while it waited.
             Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => {}

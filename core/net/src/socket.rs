@@ -2,16 +2,17 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::RecvFlags;
 use sidegate_api::Address;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
 use crate::ReadBuffer;
+use crate::shortage::Taker;
 
 /// A connected socket on this worker's reactor.
 #[derive(Debug)]
@@ -165,14 +166,21 @@ impl Socket {
     }
 }
 
-/// Connects to `address`. The caller bounds the time.
+/// Connects to `address`. The caller bounds the time. Fails without a packet
+/// sent where too few descriptors are left; see [`crate::Shortage`].
 pub async fn connect(address: &Address) -> io::Result<Socket> {
     match address {
         Address::Tcp(address) => {
-            let stream = TcpStream::connect(address).await?;
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            Taker::Connect.check(socket.as_fd())?;
+            let stream = socket.connect(*address).await?;
             stream.set_nodelay(true)?;
             Ok(Socket::new(Stream::Tcp(stream)))
         }
-        Address::Unix(path) => UnixStream::connect(path).await.map(|stream| Socket::new(Stream::Unix(stream))),
+        Address::Unix(path) => {
+            let socket = UnixSocket::new_stream()?;
+            Taker::Connect.check(socket.as_fd())?;
+            socket.connect(path).await.map(|stream| Socket::new(Stream::Unix(stream)))
+        }
     }
 }

@@ -13,7 +13,7 @@ use sidegate_watch::Watched;
 use tokio::sync::{Notify, mpsc};
 
 use crate::arrivals::{Arrival, Arrivals};
-use crate::{BufferPool, Deadlines, Socket, orders};
+use crate::{BufferPool, Deadlines, Peers, Socket, orders};
 
 /// Bytes of a pooled read buffer. A request head and a small body, or most
 /// replies of a service, fit in one read.
@@ -43,6 +43,8 @@ pub struct WorkerContext {
     pub buffers: BufferPool,
     /// Its part in the limits of the process.
     pub ledger: Ledger,
+    /// The other workers.
+    pub peers: Peers,
     phase: Cell<RunPhase>,
     connections: Cell<usize>,
     /// The most there were since memory was last given back.
@@ -126,12 +128,13 @@ struct DateCell {
 }
 
 impl WorkerContext {
-    fn new(index: WorkerIndex, load: Arc<WorkerLoad>, gauge: Option<UpDown>, ledger: Ledger) -> Rc<Self> {
+    fn new(index: WorkerIndex, load: Arc<WorkerLoad>, gauge: Option<UpDown>, ledger: Ledger, peers: Peers) -> Rc<Self> {
         Rc::new(WorkerContext {
             index,
             deadlines: Deadlines::new(),
             buffers: BufferPool::new(READ_BUFFER, KEEP_BUFFERS),
             ledger,
+            peers,
             phase: Cell::new(RunPhase::Running),
             connections: Cell::new(0),
             peak: Cell::new(0),
@@ -144,7 +147,7 @@ impl WorkerContext {
 
     /// A context outside any worker thread, for tests and tools.
     pub fn detached(index: WorkerIndex) -> Rc<Self> {
-        Self::new(index, Arc::default(), None, Overload::unlimited(1).ledger(0))
+        Self::new(index, Arc::default(), None, Overload::unlimited(1).ledger(0), Peers::new(0))
     }
 
     /// What the process wants now. Tasks with a [`crate::Deadline`] are woken
@@ -229,6 +232,7 @@ pub(crate) struct WorkerStart {
     pub(crate) watched: Watched,
     pub(crate) connections: UpDown,
     pub(crate) overload: Overload,
+    pub(crate) peers: Peers,
     pub(crate) after_peak: fn(),
 }
 
@@ -240,7 +244,7 @@ pub(crate) async fn run<S: Service>(
     mut inbox: mpsc::UnboundedReceiver<Message<S>>,
 ) {
     let ledger = start.overload.ledger(start.index.0);
-    let worker = WorkerContext::new(start.index, start.load, Some(start.connections), ledger);
+    let worker = WorkerContext::new(start.index, start.load, Some(start.connections), ledger, start.peers);
     tokio::task::spawn_local(worker.deadlines.clone().run());
     tokio::task::spawn_local(beat(start.watched));
     let service = S::start(worker.clone(), snapshot);

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::arrivals::{Arrival, Arrivals};
 use crate::worker::{Message, WorkerLoad, WorkerStart, run};
-use crate::{RunPhase, Service};
+use crate::{Peers, RunPhase, Service};
 
 /// A worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,7 @@ pub enum WorkerError {
 pub struct Workers<S: Service> {
     links: Vec<Link<S>>,
     threads: Vec<JoinHandle<()>>,
+    peers: Peers,
     ended: Vec<oneshot::Receiver<()>>,
     overload: Overload,
 }
@@ -63,6 +64,8 @@ impl<S: Service> Clone for Link<S> {
 #[derive(Debug)]
 pub(crate) struct Dispatcher<S: Service> {
     links: Vec<Link<S>>,
+    /// Asked for descriptors where too few are left to accept.
+    pub(crate) peers: Peers,
     next: usize,
 }
 
@@ -81,8 +84,14 @@ impl<S: Service> Workers<S> {
         overload: &Overload,
         after_peak: fn(),
     ) -> Result<Self, WorkerError> {
-        let mut workers =
-            Workers { links: Vec::new(), threads: Vec::new(), ended: Vec::new(), overload: overload.clone() };
+        let peers = Peers::new(count);
+        let mut workers = Workers {
+            links: Vec::new(),
+            threads: Vec::new(),
+            peers: peers.clone(),
+            ended: Vec::new(),
+            overload: overload.clone(),
+        };
         for index in 0..count {
             let (sender, inbox) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
@@ -98,6 +107,7 @@ impl<S: Service> Workers<S> {
                 watched,
                 connections,
                 overload: overload.clone(),
+                peers: peers.seen_by(index),
                 after_peak,
             };
             let (metrics, snapshot) = (metrics.clone(), snapshot.clone());
@@ -196,7 +206,7 @@ impl<S: Service> Workers<S> {
     }
 
     pub(crate) fn dispatcher(&self) -> Dispatcher<S> {
-        Dispatcher { links: self.links.clone(), next: 0 }
+        Dispatcher { links: self.links.clone(), peers: self.peers.clone(), next: 0 }
     }
 
     /// What takes waiting connections away from workers that hang.

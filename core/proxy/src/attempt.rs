@@ -117,6 +117,7 @@ impl Stream<'_> {
             self.state.info.attempts += 1;
             match self.try_host(cluster, position, &mut applied).await? {
                 Tried::Done(after) => return Ok(Some(after)),
+                Tried::Unreachable(reason) if !reason.may_spare_others() => return Err(reason.into()),
                 Tried::Unreachable(reason) => {
                     hosts.leave_out(position);
                     hosts.unreachable += 1;
@@ -160,7 +161,7 @@ impl Stream<'_> {
     }
 
     /// Ends early when the client goes away.
-    async fn pause(&mut self, pause: Duration) -> Result<(), Halt> {
+    pub(crate) async fn pause(&mut self, pause: Duration) -> Result<(), Halt> {
         self.timers.up.set(Some(pause));
         let result = poll_fn(|cx| match self.poll_client_gone(cx) {
             Poll::Ready(gone) => Poll::Ready(Err(gone)),
@@ -229,6 +230,7 @@ impl Stream<'_> {
                 self.prepare(cluster, position, applied)?;
             }
             let mut attempt = Attempt::new(connection, cluster.clone(), position);
+            self.retry.sent();
             let tried = match self.relay(&mut attempt).await? {
                 Relayed::Done(after) => Tried::Done(after),
                 Relayed::Failed => {
@@ -242,7 +244,7 @@ impl Stream<'_> {
                 }
             };
             if let Some(connection) = attempt.into_reusable() {
-                cluster.pools[position].give(connection);
+                cluster.give_back(position, connection);
             }
             return Ok(tried);
         }

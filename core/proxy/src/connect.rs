@@ -1,20 +1,27 @@
 //! Fresh connections to hosts.
 
 use std::future::{Future, poll_fn};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sidegate_api::{ResetBy, ResponseFlags};
-use sidegate_net::connect;
+use sidegate_api::{Address, ResetBy, ResponseFlags};
+use sidegate_net::{Shortage, Socket, connect};
 use sidegate_stream::{ClientConnection, ClosedBy, OnClose};
 use sidegate_upstream::{Host, Outcome, Overflow, Permit, Resource};
 
 use crate::halt::Halt;
+use crate::room::{Room, Waiting};
 use crate::stream::Stream;
 use crate::view::ClusterView;
+
+/// Times that a connect is tried again after others were asked for what ran
+/// out, and the first pause for them to give it; each later one is twice as
+/// long.
+const SHORTAGE_TRIES: u32 = 3;
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Counts one upstream connection for as long as it lives.
 #[derive(Debug)]
@@ -46,13 +53,15 @@ impl OnClose for ConnectionCount {
     }
 }
 
-/// Why a host cannot be reached.
+/// Why there is no connection to a host.
 #[derive(Clone, Copy)]
 pub(crate) enum Unreachable {
     /// It refused, or there is no way to it.
     Refused,
     /// It did not answer within `connect_timeout`.
     TimedOut,
+    /// It was not asked: we are out of something.
+    Exhausted(Shortage),
 }
 
 impl From<Unreachable> for Halt {
@@ -60,7 +69,23 @@ impl From<Unreachable> for Halt {
         match reason {
             Unreachable::Refused => Halt::upstream(502, "upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT),
             Unreachable::TimedOut => Halt::upstream(504, "upstream_connect_timeout", ResponseFlags::UPSTREAM_CONNECT),
+            Unreachable::Exhausted(shortage) => {
+                let details = match shortage {
+                    Shortage::Descriptors => "out_of_descriptors",
+                    Shortage::Memory => "out_of_memory",
+                    Shortage::Ports => "out_of_ports",
+                };
+                Halt::error(503, details, ResponseFlags::EXHAUSTED, ResetBy::Nobody)
+            }
         }
+    }
+}
+
+impl Unreachable {
+    /// Whether another host may do better. Ports are counted per host; the
+    /// rest is short for all.
+    pub(crate) fn may_spare_others(self) -> bool {
+        !matches!(self, Unreachable::Exhausted(Shortage::Descriptors | Shortage::Memory))
     }
 }
 
@@ -77,31 +102,92 @@ impl ClusterView {
         Halt::error(503, details, ResponseFlags::OVERFLOW, ResetBy::Nobody)
     }
 
-    /// One connection more. At the limit an idle one of this worker to
-    /// another host makes room.
-    pub(crate) fn permit_connection(&self) -> Result<Permit, Overflow> {
-        self.cluster.breakers().connection().or_else(|overflow| match self.pools.iter().any(|pool| pool.drop_one()) {
-            true => self.cluster.breakers().connection(),
-            false => Err(overflow),
-        })
+    /// A connect is given up although the host was never asked. Nothing of it
+    /// is counted against the host.
+    #[cold]
+    pub(crate) fn exhausted(&self, position: usize, shortage: Shortage, error: &io::Error) {
+        /// A line per connect would itself be a burden then.
+        const QUIET: Duration = Duration::from_secs(10);
+        self.cluster.count_exhausted();
+        let now = Instant::now();
+        if self.complained.get().is_none_or(|last| now.duration_since(last) >= QUIET) {
+            self.complained.set(Some(now));
+            let (cluster, host) = (&*self.name, self.cluster.members()[position].host.text().as_str());
+            tracing::warn!(cluster, host, %error, "cannot connect: out of {shortage}; the host is not to blame");
+        }
     }
 }
 
 impl Stream<'_> {
-    /// A fresh connection to the host at `position`, or why it cannot be
-    /// reached, within the cluster's `connect_timeout`. Also ends
-    /// when the client goes away meanwhile.
+    /// A connection to the host at `position` that no other stream uses, or
+    /// why there is none. Waiting for one where the cluster has all it may
+    /// have, and connecting, may each take the cluster's `connect_timeout`.
+    /// Also ends when the client goes away meanwhile.
     pub(crate) async fn connect(
         &mut self,
         cluster: &ClusterView,
         position: usize,
     ) -> Result<Result<Box<ClientConnection>, Unreachable>, Halt> {
-        let permit = cluster.permit_connection().map_err(|overflow| cluster.overflow(overflow))?;
-        let pending = cluster.cluster.breakers().pending().map_err(|overflow| cluster.overflow(overflow))?;
+        let _pending = cluster.cluster.breakers().pending().map_err(|overflow| cluster.overflow(overflow))?;
+        let permit = match cluster.room(position, &self.worker.peers) {
+            Ok(permit) => permit,
+            Err(waiting) => match self.wait_for_room(cluster, waiting).await? {
+                Room::Permit(permit) => permit,
+                Room::Connection(connection) => return Ok(Ok(connection)),
+            },
+        };
         let host = &cluster.cluster.members()[position].host;
-        let started = Instant::now();
+        let mut tries = 0;
+        loop {
+            let started = Instant::now();
+            let error = match self.open(cluster, host.address()).await? {
+                Ok(socket) => {
+                    let guard = Box::new(ConnectionCount::new(host.clone(), permit));
+                    let connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
+                    let mut connection = Box::new(connection);
+                    if let Some(limit) = cluster.cluster.config().conn_buffer_limit_bytes {
+                        connection.wire.limit_reads(limit);
+                    }
+                    return Ok(Ok(connection));
+                }
+                Err(error) => error,
+            };
+            let Some(shortage) = Shortage::of(&error, host.address()) else {
+                host.count(|m| m.connection_con_fail.inc());
+                cluster.cluster.report(position, Outcome::ConnectFailure, started);
+                tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
+                return Ok(Err(match error.kind() {
+                    ErrorKind::TimedOut => Unreachable::TimedOut,
+                    _ => Unreachable::Refused,
+                }));
+            };
+            if !self.relieve(shortage, host.address(), &mut tries).await? {
+                cluster.exhausted(position, shortage, &error);
+                return Ok(Err(Unreachable::Exhausted(shortage)));
+            }
+        }
+    }
+
+    #[cold]
+    async fn wait_for_room(&mut self, cluster: &ClusterView, mut waiting: Waiting<'_>) -> Result<Room, Halt> {
         self.timers.up.set(Some(cluster.cluster.config().connect_timeout));
-        let mut connecting = pin!(connect(host.address()));
+        let room = poll_fn(|cx| {
+            if let Poll::Ready(room) = waiting.poll(cx) {
+                return Poll::Ready(Ok(room));
+            }
+            if let Poll::Ready(gone) = self.poll_client_gone(cx) {
+                return Poll::Ready(Err(gone));
+            }
+            self.timers.up.poll(cx).map(|()| Err(cluster.overflow(Overflow(Resource::Connection))))
+        })
+        .await;
+        self.timers.up.set(None);
+        room
+    }
+
+    async fn open(&mut self, cluster: &ClusterView, address: &Address) -> Result<io::Result<Socket>, Halt> {
+        self.timers.up.set(Some(cluster.cluster.config().connect_timeout));
+        let mut connecting = pin!(connect(address));
         let socket = poll_fn(|cx| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
                 return Poll::Ready(Ok(result));
@@ -113,26 +199,31 @@ impl Stream<'_> {
         })
         .await;
         self.timers.up.set(None);
-        drop(pending);
-        match socket? {
-            Ok(socket) => {
-                let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                let connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
-                let mut connection = Box::new(connection);
-                if let Some(limit) = cluster.cluster.config().conn_buffer_limit_bytes {
-                    connection.wire.limit_reads(limit);
-                }
-                Ok(Ok(connection))
-            }
-            Err(error) => {
-                host.count(|m| m.connection_con_fail.inc());
-                cluster.cluster.report(position, Outcome::ConnectFailure, started);
-                tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
-                Ok(Err(match error.kind() {
-                    ErrorKind::TimedOut => Unreachable::TimedOut,
-                    _ => Unreachable::Refused,
-                }))
-            }
+        socket
+    }
+
+    /// Gets some of what ran out back from connections that are kept for later:
+    /// own ones at once, those of other workers after a pause. Whether to try
+    /// again.
+    #[cold]
+    async fn relieve(&mut self, shortage: Shortage, peer: &Address, tries: &mut u32) -> Result<bool, Halt> {
+        let peers = &self.worker.peers;
+        let own = match shortage {
+            Shortage::Ports => self.listener.targets.reset_idle(peer),
+            Shortage::Descriptors | Shortage::Memory => self.listener.targets.close_idle(),
+        };
+        if own {
+            return Ok(true);
         }
+        if *tries == SHORTAGE_TRIES {
+            return Ok(false);
+        }
+        match shortage {
+            Shortage::Ports => peers.ask_for_ports(),
+            Shortage::Descriptors | Shortage::Memory => peers.ask_for_descriptors(),
+        }
+        self.pause(SHORTAGE_PAUSE * (1 << *tries)).await?;
+        *tries += 1;
+        Ok(true)
     }
 }

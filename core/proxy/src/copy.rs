@@ -1,13 +1,14 @@
 //! One copy of a request on its way, as a task of its own.
 
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Headers, Method, ResponseHead};
-use sidegate_net::{BufferPool, Deadline, connect};
+use sidegate_net::{BufferPool, Deadline, Peers, Shortage, connect};
 use sidegate_protocol::http1::{Limits, Persistence, Upgrade};
 use sidegate_stream::{BodyEvent, ClientConnection};
 use sidegate_upstream::{Outcome, Permit};
@@ -15,6 +16,7 @@ use sidegate_upstream::{Outcome, Permit};
 use crate::connect::ConnectionCount;
 use crate::mirror::CopyInFlight;
 use crate::relay::{RequestCount, RequestEnd};
+use crate::room::Room;
 use crate::view::ClusterView;
 
 /// A request that is sent for its effect alone.
@@ -28,6 +30,7 @@ pub(crate) struct RequestCopy {
     /// For the whole exchange.
     pub(crate) timeout: Duration,
     pub(crate) buffers: BufferPool,
+    pub(crate) peers: Peers,
     pub(crate) deadline: Deadline,
     pub(crate) _in_flight: CopyInFlight,
     pub(crate) _permit: Permit,
@@ -58,22 +61,39 @@ impl RequestCopy {
 
     async fn connect(&self) -> Option<Box<ClientConnection>> {
         let cluster = &self.cluster.cluster;
-        let permit = self.cluster.permit_connection().ok()?;
         let _pending = cluster.breakers().pending().ok()?;
+        let permit = match self.cluster.room(self.position, &self.peers) {
+            Ok(permit) => permit,
+            Err(mut waiting) => {
+                self.deadline.set(Some(cluster.config().connect_timeout));
+                let room = poll_fn(|cx| match waiting.poll(cx) {
+                    Poll::Ready(room) => Poll::Ready(Some(room)),
+                    Poll::Pending => self.deadline.poll(cx).map(|()| None),
+                });
+                match room.await? {
+                    Room::Permit(permit) => permit,
+                    Room::Connection(connection) => return Some(connection),
+                }
+            }
+        };
         let host = &cluster.members()[self.position].host;
         let started = Instant::now();
         self.deadline.set(Some(cluster.config().connect_timeout));
         let mut connecting = pin!(connect(host.address()));
         let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result.ok()),
-            Poll::Pending => self.deadline.poll(cx).map(|()| None),
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => self.deadline.poll(cx).map(|()| Err(ErrorKind::TimedOut.into())),
         });
         match connected.await {
-            Some(socket) => {
+            Ok(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone(), permit));
                 Some(Box::new(ClientConnection::new(socket, self.buffers.clone(), Some(guard))))
             }
-            None => {
+            Err(error) if let Some(shortage) = Shortage::of(&error, host.address()) => {
+                self.cluster.exhausted(self.position, shortage, &error);
+                None
+            }
+            Err(_) => {
                 host.count(|m| m.connection_con_fail.inc());
                 cluster.report(self.position, Outcome::ConnectFailure, started);
                 None
@@ -115,7 +135,7 @@ impl RequestCopy {
             (_, None) => count.report(Outcome::Reset),
         }
         if matches!(ended, Ended::Whole(Persistence::KeepAlive)) {
-            self.cluster.pools[self.position].give(connection);
+            self.cluster.give_back(self.position, connection);
         }
         ended
     }

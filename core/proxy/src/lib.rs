@@ -36,6 +36,7 @@ mod plan;
 mod relay;
 mod respond;
 mod retry;
+mod room;
 mod service;
 mod snapshot;
 mod stream;

@@ -10,7 +10,7 @@ use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Expect, Upgrade, encode_last_chunk, encode_request_head,
 };
 use sidegate_router::MirrorPolicy;
-use sidegate_upstream::{Choice, Health, TriedHosts};
+use sidegate_upstream::{Choice, TriedHosts};
 
 use crate::copy::RequestCopy;
 use crate::kept::Kept;
@@ -82,8 +82,8 @@ impl Stream<'_> {
                 }
             }
             MirrorHosts::All => {
-                for (position, member) in cluster.cluster.members().iter().enumerate() {
-                    if member.host.health() == Health::Healthy {
+                for position in 0..cluster.cluster.members().len() {
+                    if cluster.balancer.borrow_mut().may_use(position) {
                         self.send_copy(&cluster, Some(position), &request);
                     }
                 }
@@ -107,6 +107,7 @@ impl Stream<'_> {
             limits: self.listener.response_limits.clone(),
             timeout: self.retry.response.unwrap_or(LONGEST),
             buffers: self.worker.buffers.clone(),
+            peers: self.worker.peers.clone(),
             deadline: self.worker.deadlines.register(),
             _in_flight: in_flight,
             _permit: permit,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sidegate_api::{BodyDirection, HeadState};
 use sidegate_protocol::http1::{BodyLength, Expect};
-use sidegate_upstream::{Cluster, Permit};
+use sidegate_upstream::{Cluster, RetryPermit};
 
 use crate::kept::Kept;
 use crate::relay::{Attempt, Upload};
@@ -36,7 +36,7 @@ struct Former {
     /// Where the body goes on behind what was kept.
     rest: Option<Upload>,
     /// For an attempt that is not the first.
-    permit: Option<Permit>,
+    permit: Option<RetryPermit>,
 }
 
 impl Retry {
@@ -48,6 +48,13 @@ impl Retry {
     /// Time passed that no attempt can use.
     pub(crate) fn spend(&mut self, time: Duration) {
         self.former.get_or_insert_default().spent += time;
+    }
+
+    /// An attempt is on its way.
+    pub(crate) fn sent(&mut self) {
+        if let Some(permit) = self.former.as_mut().and_then(|former| former.permit.as_mut()) {
+            permit.sent();
+        }
     }
 
     /// Where the body goes on, if there was an attempt before.
@@ -105,7 +112,7 @@ impl Stream<'_> {
         }
         let former = self.retry.former.get_or_insert_default();
         former.permit = None;
-        match cluster.breakers().retry() {
+        match cluster.retry() {
             Ok(permit) => {
                 former.permit = Some(permit);
                 former.spent = spent;

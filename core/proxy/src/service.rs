@@ -35,7 +35,19 @@ impl ProxyService {
         for pool in self.pools.borrow().values() {
             pool.sweep(now);
         }
+    }
+
+    /// Other workers ask for what this one keeps for later.
+    fn make_room(&self) {
         self.view.borrow().make_room();
+        let pools = self.pools.borrow();
+        let peers = &self.worker.peers;
+        peers.give_descriptors(|| pools.values().any(|pool| pool.drop_one()));
+        peers.give_ports(|| {
+            pools.values().for_each(|pool| {
+                pool.reset_one();
+            })
+        });
     }
 }
 
@@ -46,6 +58,14 @@ impl Service for ProxyService {
         let mut pools = Pools::new();
         let view = View::new(&snapshot, &mut pools, worker.index, None);
         let service = Rc::new(ProxyService { worker, view: RefCell::new(view), pools: RefCell::new(pools) });
+        let (weak, peers) = (Rc::downgrade(&service), service.worker.peers.clone());
+        tokio::task::spawn_local(async move {
+            loop {
+                peers.asked().await;
+                let Some(service) = weak.upgrade() else { return };
+                service.make_room();
+            }
+        });
         let weak = Rc::downgrade(&service);
         tokio::task::spawn_local(async move {
             loop {

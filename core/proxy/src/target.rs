@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sidegate_api::{LbMetadata, RouteNames, StreamState};
+use sidegate_api::{Address, LbMetadata, RouteNames, StreamState};
 use sidegate_router::{ClusterName, Destination, Matched, RouteId, RouteTable, VirtualHostId};
 use sidegate_upstream::{Random, Seed};
 
@@ -72,6 +72,21 @@ impl Targets {
     /// The cluster of that name.
     pub(crate) fn named(&self, name: &str) -> Option<Rc<ClusterView>> {
         self.by_name.get(name).cloned()
+    }
+
+    /// Closes the connection of some cluster that was idle for long; whether
+    /// there was one.
+    pub(crate) fn close_idle(&self) -> bool {
+        self.by_name.values().any(|cluster| cluster.pools.iter().any(|pool| pool.drop_one()))
+    }
+
+    /// Resets one that was idle, to `peer`; whether there was one.
+    pub(crate) fn reset_idle(&self, peer: &Address) -> bool {
+        let to_peer = |cluster: &Rc<ClusterView>| {
+            let mut members = cluster.cluster.members().iter().zip(&cluster.pools);
+            members.any(|(member, pool)| member.host.address() == peer && pool.reset_one())
+        };
+        self.by_name.values().any(to_peer)
     }
 
     /// Chance, in `percent` of the cases.

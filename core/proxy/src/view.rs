@@ -1,9 +1,10 @@
 //! One worker's view of a snapshot: configuration with what the worker adds.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sidegate_api::{Address, RouteFilterConfig, WorkerIndex};
 use sidegate_protocol::http1::Limits;
@@ -15,6 +16,7 @@ use sidegate_upstream::{Balancer, Cluster, Member, Seed};
 use crate::attached::Attached;
 use crate::mirror::Copies;
 use crate::plan::ChainPlan;
+use crate::room::Waiters;
 use crate::target::{Clusters, TableNames, Targets};
 use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
 
@@ -62,6 +64,10 @@ pub(crate) struct ClusterView {
     pub(crate) balancer: RefCell<Balancer>,
     /// In the order of the cluster's members.
     pub(crate) pools: Vec<Rc<HostPool>>,
+    pub(crate) waiters: Waiters,
+    /// When this worker last said that it cannot connect for a reason of its
+    /// own.
+    pub(crate) complained: Cell<Option<Instant>>,
 }
 
 impl View {
@@ -98,9 +104,7 @@ impl View {
 
     /// Closes idle connections that keep other workers from making one.
     pub(crate) fn make_room(&self) {
-        for view in self.clusters.values() {
-            view.cluster.breakers().make_room(|| view.pools.iter().any(|pool| pool.drop_one()));
-        }
+        self.clusters.values().for_each(|view| view.make_room());
     }
 }
 
@@ -121,7 +125,14 @@ impl ClusterView {
             })
             .collect();
         let balancer = RefCell::new(Balancer::new(cluster.clone(), Seed::random()));
-        ClusterView { name: Rc::from(&**cluster.name()), cluster, balancer, pools: of_members }
+        ClusterView {
+            name: Rc::from(&**cluster.name()),
+            cluster,
+            balancer,
+            pools: of_members,
+            waiters: Waiters::default(),
+            complained: Cell::new(None),
+        }
     }
 
     fn pools(&self) -> impl Iterator<Item = ((Arc<str>, Address), Rc<HostPool>)> {

@@ -62,12 +62,17 @@ impl HostPool {
         }
     }
 
+    /// Whether `connection` may carry another request.
+    pub fn may_reuse(&self, connection: &ClientConnection) -> bool {
+        let limits = self.limits.get();
+        let spent = limits.max_requests.is_some_and(|max| connection.requests >= max.get());
+        !self.closed.get() && !spent && connection.is_clean()
+    }
+
     /// Keeps `connection` for later, or closes it if its time or count is up
     /// or it is not clean; says which.
     pub fn give(&self, mut connection: Box<ClientConnection>) -> bool {
-        let limits = self.limits.get();
-        let spent = limits.max_requests.is_some_and(|max| connection.requests >= max.get());
-        if self.closed.get() || spent || !connection.is_clean() {
+        if !self.may_reuse(&connection) {
             return false;
         }
         connection.wire.input.release();
@@ -83,6 +88,14 @@ impl HostPool {
     /// Since when the connection is idle that was so for longest.
     pub fn oldest(&self) -> Option<Instant> {
         self.idle.borrow().front().map(|idle| idle.since)
+    }
+
+    /// Resets the connection that was idle for longest, which leaves nothing of
+    /// it behind: its port is free at once. Whether there was one.
+    pub fn reset_one(&self) -> bool {
+        let Some(idle) = self.idle.borrow_mut().pop_front() else { return false };
+        idle.connection.wire.socket.reset_on_close();
+        true
     }
 
     /// Closes connections that are idle for too long or were closed by the

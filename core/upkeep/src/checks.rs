@@ -131,11 +131,25 @@ impl Drop for CountedHealthy {
 /// Checks `host` until the task is stopped.
 async fn watch_over(host: Arc<Host>, config: Arc<HealthCheckConfig>, stats: Arc<Stats>, events: Events) {
     let mut streak = Streak::default();
+    // Why a check was not made was told.
+    let mut exhausted = false;
     let mut counted = (!host.is_out_for(Reason::FailedCheck)).then(|| CountedHealthy::new(&stats));
     tokio::time::sleep(config.initial_delay).await;
     loop {
         stats.attempt.inc();
         let result = check(host.address(), &config.probe, config.timeout).await;
+        if let Err(ours) = &result
+            && ours.is_ours()
+        {
+            // The host stays what it was taken for, and its streak what it is.
+            if !std::mem::replace(&mut exhausted, true) {
+                let host = host.text().as_str();
+                tracing::warn!(service = &*config.service, host, why = %ours, "host cannot be checked");
+            }
+            tokio::time::sleep(config.interval + jitter(config.interval_jitter)).await;
+            continue;
+        }
+        exhausted = false;
         match &result {
             Ok(()) => stats.success.inc(),
             Err(failure) => {

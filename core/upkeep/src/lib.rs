@@ -1,9 +1,11 @@
 //! What keeps clusters current while they serve: active health checks, the
-//! return of ejected hosts, and names that are resolved again and again.
+//! return of ejected hosts, whether too few are left, and names that are
+//! resolved again and again.
 //!
 //! ```text
 //!             ┌─ checks ────▶ Host::set_health ───┐
 //!  clusters ──┼─ ejections ─▶ review_ejections ───┼─▶ seen by workers at their next choice
+//!             ├─ panics ────▶ review_panic
 //!             └─ names ─────▶ Change ─▶ new Cluster ─▶ new snapshot
 //! ```
 //!
@@ -15,6 +17,7 @@ mod checks;
 mod ejections;
 mod events;
 mod names;
+mod panics;
 mod probe;
 mod resolver;
 mod task;
@@ -30,12 +33,14 @@ pub use names::resolve_once;
 use checks::Checks;
 use ejections::Ejections;
 use names::Names;
+use panics::Panics;
 
 /// The upkeep of all clusters. Its tasks end when it is dropped.
 #[derive(Debug)]
 pub struct Upkeep {
     checks: Checks,
     ejections: Ejections,
+    panics: Panics,
     names: Names,
 }
 
@@ -52,7 +57,12 @@ impl Upkeep {
     /// Takes care of nothing yet. Series are defined in `metrics`, event logs
     /// opened in `sinks`.
     pub fn new(metrics: Metrics, sinks: LogSinks) -> Self {
-        Upkeep { checks: Checks::new(metrics, sinks), ejections: Ejections::default(), names: Names::default() }
+        Upkeep {
+            checks: Checks::new(metrics, sinks),
+            ejections: Ejections::default(),
+            panics: Panics::default(),
+            names: Names::default(),
+        }
     }
 
     /// Takes care of exactly these clusters from now on. What it did for them
@@ -61,6 +71,7 @@ impl Upkeep {
     pub fn adopt(&mut self, clusters: &[Arc<Cluster>]) {
         self.checks.adopt(clusters);
         self.ejections.adopt(clusters);
+        self.panics.adopt(clusters);
         self.names.adopt(clusters);
     }
 

@@ -13,6 +13,7 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use sidegate_api::{Address, VERSION};
+use sidegate_net::Shortage;
 use sidegate_upstream::{HttpProbe, Probe};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -24,6 +25,8 @@ pub(crate) enum Failure {
     TimedOut,
     /// No connection.
     Unreachable(io::Error),
+    /// No connection for a reason of our own: nothing is known of the host.
+    Exhausted(Shortage, io::Error),
     /// The connection broke, or what came is no HTTP.
     Broken(hyper::Error),
     /// A status that is not expected.
@@ -31,6 +34,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether it says nothing about the host.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self, Failure::Exhausted(..))
+    }
+
     /// Whether the host gave no answer at all.
     pub(crate) fn is_network(&self) -> bool {
         !matches!(self, Failure::Status(_))
@@ -42,6 +50,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::TimedOut => f.write_str("no answer in time"),
             Failure::Unreachable(error) => write!(f, "cannot connect: {error}"),
+            Failure::Exhausted(shortage, error) => write!(f, "cannot connect, out of {shortage}: {error}"),
             Failure::Broken(error) => write!(f, "no response: {error}"),
             Failure::Status(status) => write!(f, "status {status}"),
         }
@@ -52,22 +61,25 @@ impl fmt::Display for Failure {
 pub(crate) async fn check(address: &Address, probe: &Probe, timeout: Duration) -> Result<(), Failure> {
     let checked = async {
         match (probe, address) {
-            (Probe::Connect, Address::Tcp(to)) => connect(TcpStream::connect(*to)).await.map(drop),
-            (Probe::Connect, Address::Unix(path)) => connect(UnixStream::connect(path)).await.map(drop),
+            (Probe::Connect, Address::Tcp(to)) => connect(TcpStream::connect(*to), address).await.map(drop),
+            (Probe::Connect, Address::Unix(path)) => connect(UnixStream::connect(path), address).await.map(drop),
             (Probe::Http(probe), Address::Tcp(to)) => {
                 let to = SocketAddr::new(to.ip(), probe.port.map_or(to.port(), u16::from));
-                ask(connect(TcpStream::connect(to)).await?, probe, &to.to_string()).await
+                ask(connect(TcpStream::connect(to), &Address::Tcp(to)).await?, probe, &to.to_string()).await
             }
             (Probe::Http(probe), Address::Unix(path)) => {
-                ask(connect(UnixStream::connect(path)).await?, probe, "localhost").await
+                ask(connect(UnixStream::connect(path), address).await?, probe, "localhost").await
             }
         }
     };
     tokio::time::timeout(timeout, checked).await.unwrap_or(Err(Failure::TimedOut))
 }
 
-async fn connect<S>(connecting: impl Future<Output = io::Result<S>>) -> Result<S, Failure> {
-    connecting.await.map_err(Failure::Unreachable)
+async fn connect<S>(connecting: impl Future<Output = io::Result<S>>, to: &Address) -> Result<S, Failure> {
+    connecting.await.map_err(|error| match Shortage::of(&error, to) {
+        Some(shortage) => Failure::Exhausted(shortage, error),
+        None => Failure::Unreachable(error),
+    })
 }
 
 /// Sends the request and looks at the head of the response.

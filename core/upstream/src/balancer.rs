@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::choice::Choice;
 use crate::cluster::Cluster;
-use crate::config::ClusterConfig;
 use crate::group::Group;
 use crate::host::Health;
 use crate::lb::Picker;
+use crate::panic::Usable;
 use crate::random::{Random, Seed};
 use crate::subset::Target;
 
@@ -18,14 +18,22 @@ use crate::subset::Target;
 /// processes) do not all send their first requests to the same host. A host
 /// that is out loses its turn; the others keep their shares of the rest.
 ///
-/// There is no panic mode: hosts that are out are not chosen even if all are.
+/// Hosts that are out are not chosen, unless so few are well that all are used
+/// ([`PanicThreshold`](crate::PanicThreshold)).
 #[derive(Debug)]
 pub struct Balancer {
     cluster: Arc<Cluster>,
     random: Random,
-    whole: Picker,
+    whole: Balanced,
     /// In the order of the cluster's subsets.
-    subsets: Vec<Picker>,
+    subsets: Vec<Balanced>,
+}
+
+/// One worker's state of one group.
+#[derive(Debug)]
+struct Balanced {
+    picker: Picker,
+    usable: Usable,
 }
 
 impl Balancer {
@@ -50,56 +58,72 @@ impl Balancer {
         }
     }
 
-    /// Position of the next host in [`Cluster::members`]: one that is healthy,
+    /// Position of the next host in [`Cluster::members`]: one that may be used,
     /// in the subset that is asked for, and not tried yet. `None` if there is
     /// none.
     pub fn pick(&mut self, choice: &Choice<'_>) -> Option<usize> {
         let Balancer { cluster, random, whole, subsets } = self;
         let Some(known) = &cluster.subsets else {
-            return pick(whole, &cluster.whole, |position| position, cluster.config(), random, choice);
+            return whole.pick(cluster, &cluster.whole, |position| position, random, choice);
         };
         match known.target(choice.subset) {
             Target::Nobody => None,
-            Target::All => pick(whole, &cluster.whole, |position| position, cluster.config(), random, choice),
+            Target::All => whole.pick(cluster, &cluster.whole, |position| position, random, choice),
             Target::Subset(index) => {
-                let (subset, picker) = (known.subsets.get(index)?, subsets.get_mut(index)?);
+                let (subset, balanced) = (known.subsets.get(index)?, subsets.get_mut(index)?);
                 let place = |position: usize| subset.positions.get(position).copied().unwrap_or(usize::MAX);
-                let chosen = pick(picker, &subset.group, place, cluster.config(), random, choice)?;
+                let chosen = balanced.pick(cluster, &subset.group, place, random, choice)?;
                 Some(place(chosen))
             }
         }
     }
+
+    /// Whether the host at `position` may be used, whoever is chosen next.
+    pub fn may_use(&mut self, position: usize) -> bool {
+        let member = self.cluster.members().get(position);
+        self.whole.usable.update(&self.cluster, &self.cluster.whole);
+        member.is_some_and(|member| self.whole.usable.all || member.host.health() == Health::Healthy)
+    }
 }
 
-fn pickers(cluster: &Cluster, random: &mut Random) -> (Picker, Vec<Picker>) {
-    let config = cluster.config();
-    let whole = Picker::new(config, &cluster.whole, random);
+fn pickers(cluster: &Cluster, random: &mut Random) -> (Balanced, Vec<Balanced>) {
+    let mut balanced =
+        |group: &Group| Balanced { picker: Picker::new(cluster.config(), group, random), usable: Usable::UNKNOWN };
+    let whole = balanced(&cluster.whole);
     let subsets = cluster.subsets.iter().flat_map(|known| &known.subsets);
-    (whole, subsets.map(|subset| Picker::new(config, &subset.group, random)).collect())
+    (whole, subsets.map(|subset| balanced(&subset.group)).collect())
 }
 
-/// Chooses from `group`; `place` tells the place of its members in the
-/// cluster.
-#[inline]
-fn pick(
-    picker: &mut Picker,
-    group: &Group,
-    place: impl Fn(usize) -> usize,
-    config: &ClusterConfig,
-    random: &mut Random,
-    choice: &Choice<'_>,
-) -> Option<usize> {
-    let usable = |position: usize| {
-        group.members.get(position).is_some_and(|member| member.host.health() == Health::Healthy)
-            && !choice.tried.contains(place(position))
-    };
-    match &config.slow_start {
-        None => picker.pick(group, random, choice.hash, usable),
-        Some(slow_start) => {
-            // Reads the clock for each that comes up.
-            let share =
-                |at: usize| group.members.get(at).map_or(1.0, |member| slow_start.share(member.host.well_for()));
-            pick_gently(picker, group, random, choice.hash, usable, share)
+impl Balanced {
+    /// Chooses from `group`; `place` tells the place of its members in the
+    /// cluster.
+    #[inline]
+    fn pick(
+        &mut self,
+        cluster: &Cluster,
+        group: &Group,
+        place: impl Fn(usize) -> usize,
+        random: &mut Random,
+        choice: &Choice<'_>,
+    ) -> Option<usize> {
+        let Balanced { picker, usable } = self;
+        usable.update(cluster, group);
+        let all = usable.all;
+        if all {
+            cluster.shared.panic.choices.inc();
+        }
+        let usable = |position: usize| {
+            group.members.get(position).is_some_and(|member| all || member.host.health() == Health::Healthy)
+                && !choice.tried.contains(place(position))
+        };
+        match &cluster.config.slow_start {
+            None => picker.pick(group, random, choice.hash, usable),
+            Some(slow_start) => {
+                // Reads the clock for each that comes up.
+                let share =
+                    |at: usize| group.members.get(at).map_or(1.0, |member| slow_start.share(member.host.well_for()));
+                pick_gently(picker, group, random, choice.hash, usable, share)
+            }
         }
     }
 }
@@ -136,6 +160,7 @@ mod tests {
     use sidegate_api::{Address, Metrics};
 
     use super::*;
+    use crate::config::ClusterConfig;
     use crate::{HostConfig, HostRegistry, LbPolicy};
 
     /// How often each of two hosts is chosen of 10,000 times, with these shares.

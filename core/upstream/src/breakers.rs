@@ -3,7 +3,10 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::queue::{Place, Queue};
+use crate::retries::RetryLimit;
 
 /// Limits of a cluster over all workers; `None`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,7 +18,7 @@ pub struct BreakerConfig {
     /// Requests in progress.
     pub max_requests: Option<NonZeroU32>,
     /// Requests in progress that are not their stream's first.
-    pub max_retries: Option<NonZeroU32>,
+    pub retries: RetryLimit,
 }
 
 /// What a breaker limits.
@@ -27,7 +30,7 @@ pub enum Resource {
     Pending,
     /// `max_requests`.
     Request,
-    /// `max_retries`.
+    /// `max_retries`, or `retry_budget`.
     Retry,
 }
 
@@ -37,9 +40,9 @@ pub enum Resource {
 pub struct Overflow(pub Resource);
 
 /// A cluster's breakers: the limits of its snapshot over counts that outlive
-/// it. Without a limit nothing is counted: no atomic is touched, and after a
-/// change of configuration that brings a limit, what was begun before is not
-/// in the count.
+/// it. Without a limit nothing is counted, but for retries: no atomic is
+/// touched, and after a change of configuration that brings a limit, what was
+/// begun before is not in the count.
 #[derive(Debug)]
 pub struct Breakers {
     limits: BreakerConfig,
@@ -63,8 +66,7 @@ struct Counted {
 #[derive(Debug, Default)]
 pub(crate) struct Used {
     counts: [Count; 4],
-    /// A connection was refused, and nobody made room since.
-    connection_refused: AtomicBool,
+    pub(crate) queue: Queue,
 }
 
 /// A cache line of its own: every worker writes it, once per request, where a
@@ -90,16 +92,25 @@ impl Breakers {
         self.take(Resource::Pending, self.limits.max_pending_requests)
     }
 
-    /// One connection more.
+    /// One connection more, or a place in the queue for one. Who has a place
+    /// should have [`make_room`](Self::make_room) called on all workers.
     #[inline]
-    pub fn connection(&self) -> Result<Permit, Overflow> {
-        self.take(Resource::Connection, self.limits.max_connections)
+    pub fn connection(&self) -> Result<Permit, Place> {
+        match self.limits.max_connections {
+            None => Ok(Permit::unlimited()),
+            Some(limit) => Queue::join_unless_free(&self.used, limit.get()),
+        }
     }
 
-    /// One retry more.
+    /// How many wait for a connection: then none is to be kept for later.
     #[inline]
-    pub fn retry(&self) -> Result<Permit, Overflow> {
-        self.take(Resource::Retry, self.limits.max_retries)
+    pub fn waiting(&self) -> u32 {
+        if self.limits.max_connections.is_some() { self.used.queue.len() } else { 0 }
+    }
+
+    /// One retry more, of `limit`.
+    pub(crate) fn retry(&self, limit: u32) -> Result<Permit, Overflow> {
+        self.take_limited(Resource::Retry, limit)
     }
 
     /// How much of `resource` is counted as in use.
@@ -121,30 +132,14 @@ impl Breakers {
     }
 
     fn take_limited(&self, resource: Resource, limit: u32) -> Result<Permit, Overflow> {
-        // A compare and swap: adding first and looking then would refuse
-        // others for what is given back at once.
-        let one_more = |used: u32| (used < limit).then_some(used + 1);
-        let count = self.used.count(resource);
-        match count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Permit { _held: Some(Counted { used: self.used.clone(), resource }) }),
-            Err(_) => {
-                if resource == Resource::Connection {
-                    self.used.connection_refused.store(true, Ordering::Relaxed);
-                }
-                Err(Overflow(resource))
-            }
-        }
+        Used::take(&self.used, resource, limit).ok_or(Overflow(resource))
     }
 
-    /// Lets `close_idle` close a connection that waits in a pool, if one was
-    /// refused because of the limit: what one worker keeps for later must not
-    /// keep all others out. It says whether it did; until somebody does, all
-    /// workers are asked.
-    pub fn make_room(&self, close_idle: impl FnOnce() -> bool) {
-        let refused = &self.used.connection_refused;
-        if self.limits.max_connections.is_some() && refused.load(Ordering::Relaxed) && close_idle() {
-            refused.store(false, Ordering::Relaxed);
-        }
+    /// Lets `close_idle` close connections that wait in a pool while others
+    /// wait for one: what one worker keeps for later must not keep all others
+    /// out. It says whether there was one.
+    pub fn make_room(&self, mut close_idle: impl FnMut() -> bool) {
+        while self.waiting() > 0 && close_idle() {}
     }
 }
 
@@ -157,11 +152,33 @@ impl Permit {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.used.count(self.resource).fetch_sub(1, Ordering::Relaxed);
+        if self.resource == Resource::Connection {
+            self.used.count(Resource::Connection).fetch_sub(1, Ordering::SeqCst);
+            if self.used.queue.len() > 0 {
+                Queue::serve(&self.used);
+            }
+        } else {
+            self.used.count(self.resource).fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Used {
+    /// One of `resource` more, if `limit` allows it.
+    fn take(this: &Arc<Self>, resource: Resource, limit: u32) -> Option<Permit> {
+        // A compare and swap: adding first and looking then would refuse
+        // others for what is given back at once.
+        let one_more = |used: u32| (used < limit).then_some(used + 1);
+        let order = if resource == Resource::Connection { Ordering::SeqCst } else { Ordering::Relaxed };
+        this.count(resource).fetch_update(order, order, one_more).ok()?;
+        Some(Permit { _held: Some(Counted { used: this.clone(), resource }) })
+    }
+
+    /// One connection more, whoever waits.
+    pub(crate) fn take_connection(this: &Arc<Self>, limit: u32) -> Option<Permit> {
+        Self::take(this, Resource::Connection, limit)
+    }
+
     fn count(&self, resource: Resource) -> &AtomicU32 {
         &self.counts[resource as usize].0
     }

@@ -106,7 +106,13 @@ impl Cluster {
         &self.breakers
     }
 
-    /// Hosts that may be chosen.
+    /// A connect was given up for a reason of our own, not the host's.
+    #[cold]
+    pub fn count_exhausted(&self) {
+        self.shared.exhausted.inc();
+    }
+
+    /// Hosts that are well.
     pub fn healthy_hosts(&self) -> usize {
         self.members().iter().filter(|member| member.host.health() == Health::Healthy).count()
     }

@@ -11,6 +11,7 @@ use crate::breakers::BreakerConfig;
 use crate::checks::HealthCheckConfig;
 use crate::dns::DnsConfig;
 use crate::outlier::OutlierConfig;
+use crate::panic::PanicThreshold;
 use crate::policy::{ClusterKind, LbOptions, LbPolicy};
 use crate::slow_start::SlowStart;
 use crate::subset::SubsetConfig;
@@ -38,6 +39,8 @@ pub struct ClusterConfig {
     /// Bytes of a response body that are read at once, and so wait in memory
     /// until the client takes them; `None`: the proxy's default.
     pub conn_buffer_limit_bytes: Option<usize>,
+    /// When all hosts are used, whatever their health.
+    pub panic_threshold: PanicThreshold,
     /// How much it may use at once.
     pub breakers: BreakerConfig,
     /// Passive ejection; `None`: no host is ejected.
@@ -73,6 +76,7 @@ impl ClusterConfig {
             idle_timeout: Some(Self::DEFAULT_IDLE_TIMEOUT),
             max_requests_per_connection: Some(Self::DEFAULT_MAX_REQUESTS),
             conn_buffer_limit_bytes: None,
+            panic_threshold: PanicThreshold::default(),
             breakers: BreakerConfig::default(),
             outlier: None,
             health_check: None,

@@ -9,6 +9,7 @@ use sidegate_api::{Address, PeerText};
 use crate::lb::Latency;
 use crate::metrics::UpstreamMetrics;
 use crate::outlier::{Ejection, Streaks};
+use crate::panic::HealthEpoch;
 
 /// One host of one cluster: the part that does not change when the
 /// configuration does. The same for every snapshot and every worker.
@@ -19,6 +20,8 @@ pub struct Host {
     reasons: AtomicU8,
     metrics: UpstreamMetrics,
     cluster_metrics: Arc<UpstreamMetrics>,
+    /// Of its cluster.
+    epoch: Arc<HealthEpoch>,
     made: Instant,
     /// Since when it may be chosen: microseconds after `made`.
     well_since: AtomicU64,
@@ -48,13 +51,19 @@ pub enum Reason {
 }
 
 impl Host {
-    pub(crate) fn new(address: Address, metrics: UpstreamMetrics, cluster_metrics: Arc<UpstreamMetrics>) -> Self {
+    pub(crate) fn new(
+        address: Address,
+        metrics: UpstreamMetrics,
+        cluster_metrics: Arc<UpstreamMetrics>,
+        epoch: Arc<HealthEpoch>,
+    ) -> Self {
         let made = Instant::now();
         Host {
             text: Arc::new(PeerText::new(address)),
             reasons: AtomicU8::new(0),
             metrics,
             cluster_metrics,
+            epoch,
             made,
             well_since: AtomicU64::new(0),
             streaks: Streaks::default(),
@@ -126,7 +135,9 @@ impl Host {
     }
 
     pub(crate) fn take_out(&self, reason: Reason) {
-        self.reasons.fetch_or(reason as u8, Ordering::Relaxed);
+        if self.reasons.fetch_or(reason as u8, Ordering::Relaxed) == 0 {
+            self.epoch.advance();
+        }
     }
 
     pub(crate) fn lift(&self, reason: Reason) {
@@ -134,6 +145,7 @@ impl Host {
         if before == reason as u8 {
             let now = u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.well_since.store(now, Ordering::Relaxed);
+            self.epoch.advance();
         }
     }
 

@@ -11,8 +11,8 @@ use sidegate_api::UpDown;
 /// Unlike in Envoy there are no shares of enforcement (what is configured is
 /// enforced), failures on our side of the connection count as 5xx and as
 /// gateway failures too (Envoy's behaviour without
-/// `split_external_local_origin_errors`), and the last host that may be chosen
-/// is never ejected, because there is no panic mode that would use it still.
+/// `split_external_local_origin_errors`), and the last host that is well is
+/// never ejected: without a panic threshold nobody would be left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutlierConfig {
     /// Responses with 500 or above in a row; 0: they are not counted.

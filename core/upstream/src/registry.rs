@@ -9,6 +9,8 @@ use crate::breakers::Used;
 use crate::config::ClusterConfig;
 use crate::host::Host;
 use crate::metrics::UpstreamMetrics;
+use crate::panic::{HealthEpoch, PanicMetrics};
+use crate::retries::RetryMetrics;
 
 /// Gives the same [`Host`] for the same cluster and address, as long as
 /// anybody holds it: so health and levels survive a change of configuration.
@@ -34,6 +36,11 @@ pub(crate) struct Shared {
     /// name with ever new addresses gets there some day.
     other_hosts: Option<UpstreamMetrics>,
     pub(crate) used: Arc<Used>,
+    pub(crate) health: Arc<HealthEpoch>,
+    pub(crate) panic: PanicMetrics,
+    pub(crate) retries: RetryMetrics,
+    /// Connects given up for a reason of our own.
+    pub(crate) exhausted: Counter,
     /// Held while a host is ejected, so that two do not go as the last.
     pub(crate) ejecting: Mutex<()>,
 }
@@ -65,7 +72,7 @@ impl HostRegistry {
         }
         let own = UpstreamMetrics::for_host(&self.metrics, cluster, &address.to_string());
         let metrics = or_other(own, shared.other_hosts.as_ref())?;
-        let host = Arc::new(Host::new(address.clone(), metrics, shared.metrics.clone()));
+        let host = Arc::new(Host::new(address.clone(), metrics, shared.metrics.clone(), shared.health.clone()));
         hosts.insert(address.clone(), Arc::downgrade(&host));
         Ok(host)
     }
@@ -82,7 +89,16 @@ impl HostRegistry {
             Some(_) => Some(UpstreamMetrics::for_host(&self.metrics, cluster, "other")?),
             None => None,
         };
-        let shared = Arc::new(Shared { metrics, other_hosts, used: Arc::default(), ejecting: Mutex::default() });
+        let shared = Arc::new(Shared {
+            metrics,
+            other_hosts,
+            used: Arc::default(),
+            health: Arc::default(),
+            panic: PanicMetrics::new(&self.metrics, cluster)?,
+            retries: RetryMetrics::new(&self.metrics, cluster)?,
+            exhausted: self.metrics.counter("upstream_connection_exhausted_total", &[("cluster", cluster)])?,
+            ejecting: Mutex::default(),
+        });
         known.shared = Arc::downgrade(&shared);
         Ok(shared)
     }

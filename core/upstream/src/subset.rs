@@ -60,16 +60,17 @@ impl Subsets {
     pub(crate) fn new(config: &SubsetConfig, cluster: &ClusterConfig, members: &[Member]) -> Self {
         let hosts: Vec<&LbMetadata> = cluster.hosts.iter().map(|host| &host.metadata).collect();
         let mut by_metadata = HashMap::new();
-        let mut found: Vec<Vec<usize>> = Vec::new();
+        let mut found: Vec<(LbMetadata, Vec<usize>)> = Vec::new();
         for selector in config.selectors.iter().filter(|selector| !selector.is_empty()) {
             for (position, metadata) in hosts.iter().enumerate() {
                 let pairs = selector.iter().map(|key| Some((key.clone(), metadata.get(key)?.clone())));
                 let Some(pairs) = pairs.collect::<Option<Vec<_>>>() else { continue };
-                let subset = *by_metadata.entry(LbMetadata::new(pairs)).or_insert_with(|| {
-                    found.push(Vec::new());
+                let metadata = LbMetadata::new(pairs);
+                let subset = *by_metadata.entry(metadata.clone()).or_insert_with(|| {
+                    found.push((metadata, Vec::new()));
                     found.len() - 1
                 });
-                found[subset].push(position);
+                found[subset].1.push(position);
             }
         }
         let fallback = match &config.fallback {
@@ -77,16 +78,17 @@ impl Subsets {
             SubsetFallback::Any => Target::All,
             SubsetFallback::Default(wanted) => {
                 let fits = |host: &LbMetadata| wanted.pairs().iter().all(|(key, value)| host.get(key) == Some(value));
-                found.push((0..hosts.len()).filter(|&position| fits(hosts[position])).collect());
+                let default = (0..hosts.len()).filter(|&position| fits(hosts[position])).collect();
+                found.push((wanted.clone(), default));
                 Target::Subset(found.len() - 1)
             }
         };
-        let subset = |mut positions: Vec<usize>| {
+        let subset = |(metadata, mut positions): (LbMetadata, Vec<usize>)| {
             // Two selectors may have the same keys.
             positions.sort_unstable();
             positions.dedup();
             let group = positions.iter().map(|&position| members[position].clone()).collect();
-            Subset { group: Group::of_subset(cluster, group), positions: positions.into() }
+            Subset { group: Group::of_subset(cluster, group, label(&metadata)), positions: positions.into() }
         };
         Subsets { by_metadata, subsets: found.into_iter().map(subset).collect(), fallback }
     }
@@ -100,4 +102,10 @@ impl Subsets {
             None => self.fallback,
         }
     }
+}
+
+/// For the log: `key=value` of each pair.
+fn label(metadata: &LbMetadata) -> String {
+    let pairs = metadata.pairs().iter().map(|(key, value)| format!("{key}={value}"));
+    pairs.collect::<Vec<_>>().join(",")
 }

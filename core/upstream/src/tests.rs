@@ -5,6 +5,7 @@ mod breaking;
 mod clusters;
 mod ejecting;
 mod loads;
+mod panicking;
 mod subsets;
 
 use std::sync::{Arc, LazyLock};
@@ -23,12 +24,13 @@ fn but(tried: &TriedHosts) -> Choice<'_> {
     Choice { tried, hash: None, subset: &NO_METADATA }
 }
 
+/// Without panic: what is out stays out.
 fn config(lb: LbPolicy, weights: &[u64]) -> ClusterConfig {
     let hosts = weights.iter().enumerate().map(|(position, &weight)| HostConfig {
         weight: HostWeight::new(weight).unwrap(),
         ..HostConfig::new(address(position + 1))
     });
-    ClusterConfig { lb, ..ClusterConfig::new("c", hosts.collect()) }
+    ClusterConfig { lb, panic_threshold: PanicThreshold::new(0), ..ClusterConfig::new("c", hosts.collect()) }
 }
 
 fn cluster(lb: LbPolicy, weights: &[u64]) -> Arc<Cluster> {

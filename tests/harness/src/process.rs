@@ -23,6 +23,8 @@ pub struct ProxyOptions {
     pub directory: Option<PathBuf>,
     /// The binary, if not the usual one.
     pub binary: Option<PathBuf>,
+    /// Descriptors that the process may have; as many as the test otherwise.
+    pub descriptors: Option<u32>,
 }
 
 /// A running proxy. Dropping it kills the process, and shows its logs if the
@@ -63,7 +65,7 @@ impl Proxy {
     pub fn try_run(dir: TempDir, file: &Path, options: &ProxyOptions) -> Result<Self, String> {
         let ready = dir.join("ready.json");
         let binary = options.binary.clone().unwrap_or_else(binary);
-        let mut command = Command::new(&binary);
+        let mut command = limited(&binary, options.descriptors);
         command.arg("run").arg("-c").arg(file).arg("--ready-file").arg(&ready);
         command.arg("--workers").arg(options.workers.unwrap_or(2).to_string()).args(&options.arguments);
         if let Some(directory) = &options.directory {
@@ -240,6 +242,16 @@ impl Proxy {
             pause();
         }
     }
+}
+
+/// `binary` with at most so many descriptors: the hard limit too, since the
+/// process raises the soft one. The shell becomes the binary, so that the
+/// process id is its.
+fn limited(binary: &Path, descriptors: Option<u32>) -> Command {
+    let Some(descriptors) = descriptors else { return Command::new(binary) };
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")).arg(binary);
+    command
 }
 
 impl Drop for Proxy {

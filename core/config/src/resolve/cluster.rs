@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use sidegate_upstream::{BreakerConfig, ClusterConfig, ClusterKind, LbPolicy};
+use sidegate_upstream::{BreakerConfig, ClusterConfig, ClusterKind, LbPolicy, PanicThreshold, RetryBudget, RetryLimit};
 
 use super::cluster_health::{health_check, outlier_detection, slow_start};
 use super::cluster_hosts::hosts;
@@ -97,6 +97,9 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     config.outlier = object.get("outlier_detection").and_then(|c| outlier_detection(&c));
     config.slow_start = object.get("slow_start").and_then(|c| slow_start(&c));
     config.subsets = object.get("lb_subset_config").and_then(|c| subsets(&c));
+    if let Some(percent) = object.get("healthy_panic_threshold").and_then(|c| c.integer()) {
+        config.panic_threshold = PanicThreshold::new(u8::try_from(percent).unwrap_or(100));
+    }
     if let Some(breakers) = object.get("circuit_breakers") {
         config.breakers = circuit_breakers(&breakers);
     }
@@ -135,20 +138,40 @@ fn parsed_type<T, E: std::fmt::Display>(
     None
 }
 
+/// The budget goes before a fixed number, as in Envoy.
+fn retry_limit(object: &mut ObjectReader<'_>) -> RetryLimit {
+    let fixed = object.get("max_retries");
+    let number = fixed.as_ref().and_then(count);
+    let Some(mut budget) = object.get("retry_budget").and_then(|c| c.object(&schema::RETRY_BUDGET)) else {
+        return number.map_or_else(RetryLimit::default, RetryLimit::Fixed);
+    };
+    if let (Some(fixed), Some(_)) = (&fixed, number) {
+        fixed.inert("`retry_budget` goes before it, as in Envoy");
+    }
+    let default = RetryBudget::default();
+    let mut number = |name| budget.get(name).and_then(|c| c.integer()).and_then(|n| u32::try_from(n).ok());
+    let percent = number("budget_percent").and_then(|n| u8::try_from(n).ok()).unwrap_or(default.percent);
+    let min_concurrency = number("min_retry_concurrency").unwrap_or(default.min_concurrency);
+    budget.finish();
+    RetryLimit::Budget(RetryBudget { percent, min_concurrency })
+}
+
 /// MOSN reads the first element alone, and zero means no limit.
 fn circuit_breakers(cursor: &Cursor<'_>) -> BreakerConfig {
     let mut breakers = BreakerConfig::default();
+    let mut says_retries = false;
     let mut elements = cursor.array().unwrap_or_default().into_iter();
     if let Some(mut object) = elements.next().and_then(|first| first.object(&schema::CIRCUIT_BREAKER)) {
         breakers = BreakerConfig {
             max_connections: object.get("max_connections").and_then(|c| count(&c)),
             max_pending_requests: object.get("max_pending_requests").and_then(|c| count(&c)),
             max_requests: object.get("max_requests").and_then(|c| count(&c)),
-            max_retries: object.get("max_retries").and_then(|c| count(&c)),
+            retries: retry_limit(&mut object),
         };
+        says_retries = object.get("retry_budget").is_some();
         object.finish();
     }
-    if breakers == BreakerConfig::default() {
+    if !says_retries && breakers == BreakerConfig::default() {
         cursor.inert("circuit breakers without a limit do nothing");
     }
     for further in elements {

@@ -56,8 +56,7 @@ static KEYS: &[Key] = &[
          each worker. `LB_LEAST_REQUEST`, `LB_LEAST_CONNECTION` and `LB_PEAK_EWMA` compare a few hosts drawn at random \
          (`lbconfig.choice_count`) by their requests in progress, connections, or latest latencies times requests in \
          progress, over all workers. `LB_MAGLEV` goes by the route's `hash_policy`, without one at random; a host that \
-         is out leaves its share to the others until it is back. If all hosts are out, the request gets 502 with the \
-         flag `UH`: there is no panic mode.",
+         is out leaves its share to the others until it is back.",
     ),
     key("lbconfig", Shape::Object(&LB_CONFIG), "none", "Numbers for `lb_type`."),
     key("hosts", Shape::Array(&Shape::Object(&HOST)), "none", "Without one every request gets 502."),
@@ -65,7 +64,8 @@ static KEYS: &[Key] = &[
         "connect_timeout",
         Shape::Duration,
         "10s",
-        "504 if the last host that was tried did not answer within it, 502 if it refused. `\"0\"`: the default.",
+        "504 if the last host that was tried did not answer within it, 502 if it refused. Also bounds waiting for room \
+         under `max_connections` (503). `\"0\"`: the default.",
     ),
     key("idle_timeout", Shape::Duration, "90s", "Close a pooled connection after it; `\"0\"`: never."),
     key(
@@ -89,10 +89,19 @@ static KEYS: &[Key] = &[
         "none: no host is ejected",
         "Passive checks: hosts whose answers are bad are left out for a while.",
     ),
+    own(
+        "healthy_panic_threshold",
+        Shape::Integer(0, 100),
+        "50",
+        "While fewer than so many percent of the hosts are well (neither failing their checks nor ejected), all are used: \
+         few hosts would break under the load of all, and what is said of so many is rarely true. Of a cluster with \
+         subsets, for each subset by itself. 0: never; if all hosts are out, requests get 502 with the flag `UH`. (MOSN \
+         has no such thing.)",
+    ),
     key(
         "circuit_breakers",
         Shape::Array(&Shape::Object(&CIRCUIT_BREAKER)),
-        "none",
+        "none, but for `retry_budget`",
         "How much the cluster may use at once. The first element alone counts, as in MOSN.",
     ),
     key(

@@ -106,19 +106,53 @@ pub(crate) static OUTLIER_DETECTION: Object = Object::new(
 
 pub(crate) static CIRCUIT_BREAKER: Object = Object::new(
     "circuit_breaker",
-    "`clusters[].circuit_breakers[0]`: limits over all workers, exact. Above one the client gets 503 with the flag `UO`.",
+    "`clusters[].circuit_breakers[0]`: limits over all workers, exact. Above one the client gets 503 with the flag `UO`; \
+     a retry does not happen.",
     &[
         key(
             "max_connections",
             COUNT,
             "0: no limit",
-            "Connections to the hosts, in use or pooled. When one is refused, a worker that \
-         keeps an idle one closes it within a second.",
+            "Connections to the hosts, in use or pooled. At the limit a request waits for one: first come, first served, \
+             over all workers, which give up what they keep idle at once. It waits as long as `connect_timeout`, then \
+             it gets 503. (MOSN: 503 at once.)",
         ),
-        key("max_pending_requests", COUNT, "0: no limit", "Requests that wait for a connection to be made."),
+        key(
+            "max_pending_requests",
+            COUNT,
+            "0: no limit",
+            "Requests that wait for a connection: for one to be made, or for `max_connections` to have room.",
+        ),
         key("max_requests", COUNT, "0: no limit", "Requests in progress."),
-        key("max_retries", COUNT, "0: no limit", "Retries in progress."),
+        key(
+            "max_retries",
+            COUNT,
+            "0: `retry_budget`",
+            "Retries in progress: a fixed number instead of a share. (MOSN: 0 is no limit.)",
+        ),
+        own(
+            "retry_budget",
+            Shape::Object(&RETRY_BUDGET),
+            "20 %, at least 3",
+            "Retries in progress, as a share of the requests in progress, so that a failing cluster is not drowned in \
+             repetitions. Goes before `max_retries`.",
+        ),
         quiet("priority"),
+    ],
+);
+
+pub(crate) static RETRY_BUDGET: Object = Object::new(
+    "retry_budget",
+    "`clusters[].circuit_breakers[0].retry_budget`, in Envoy's terms. A retry that it does not allow does not happen: the \
+     client gets what the attempt before had. The next host after one that cannot be reached is no retry: nothing was sent.",
+    &[
+        own(
+            "budget_percent",
+            Shape::Integer(0, 100),
+            "20",
+            "Retries in progress, in percent of the cluster's requests in progress. 100: as many as there are requests.",
+        ),
+        own("min_retry_concurrency", COUNT, "3", "So many retries are allowed with however few requests."),
     ],
 );
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sidegate_api::{LbMetadata, ReceiverPhase, Status};
 use sidegate_router::{HashCookie, HashPolicy, HeaderName, RetryOn, RetryPolicy, RouteAction};
-use sidegate_upstream::{BreakerConfig, LbPolicy, SubsetConfig, SubsetFallback};
+use sidegate_upstream::{BreakerConfig, LbPolicy, RetryLimit, SubsetConfig, SubsetFallback};
 
 use crate::kit::{Conn, Message, Origin, Script, Setup, ok};
 
@@ -139,6 +140,8 @@ fn too_many_requests_are_refused() {
         let (origin, go) = held();
         let mut setup = Setup::new(&[origin.address], vec![Script::new("a")]);
         setup.clusters[0].breakers = breakers;
+        // So long the second waits for a connection.
+        setup.clusters[0].connect_timeout = Duration::from_millis(50);
         let rig = setup.start();
         let mut first = rig.connect();
         first.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -190,7 +193,7 @@ fn retries_have_a_limit_of_their_own() {
         conn.rest();
     });
     let mut setup = Setup::new(&[origin.address], vec![Script::new("a")]);
-    setup.clusters[0].breakers.max_retries = NonZeroU32::new(1);
+    setup.clusters[0].breakers.retries = RetryLimit::Fixed(NonZeroU32::MIN);
     forward(&mut setup).retry = RetryPolicy { on: RetryOn::Failures, ..RetryPolicy::default() };
     let rig = setup.start();
     let mut first = rig.connect();

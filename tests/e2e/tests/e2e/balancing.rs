@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Dns, Gate, Origin, Proxy, Reply, TempDir, until};
+use sidegate_harness::{ConfigBuilder, Dns, Gate, Origin, Proxy, ProxyOptions, Reply, TempDir, until};
 
 /// An origin that answers with `name`.
 fn named(name: &'static str) -> Origin {
@@ -42,7 +42,10 @@ fn what_is_too_much_gets_503_and_the_rest_goes_on() {
             Reply::ok("done")
         });
         let hosts = json!([{"address": origin.address().to_string()}]);
-        let proxy = Proxy::start(&config(json!({}), json!({"hosts": hosts, "circuit_breakers": [{limit: 1}]})));
+        let proxy = Proxy::start(&config(
+            json!({}),
+            json!({"hosts": hosts, "connect_timeout": "50ms", "circuit_breakers": [{limit: 1}]}),
+        ));
         let mut held = proxy.connect();
         held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
         origin.wait("the held request", |origin| origin.count() == 1);
@@ -53,6 +56,83 @@ fn what_is_too_much_gets_503_and_the_rest_goes_on() {
         until("the limit is free", || (proxy.get("/").status() == 200).then_some(()));
         assert!(origin.seen().iter().all(|seen| seen.head.target() != "/refused"));
     }
+}
+
+#[test]
+fn no_request_is_refused_while_another_worker_keeps_a_connection() {
+    let origin = Origin::echo();
+    let hosts = json!([{"address": origin.address().to_string()}]);
+    let cluster = json!({"hosts": hosts, "circuit_breakers": [{"max_connections": 1}]});
+    let options = ProxyOptions { workers: Some(4), ..ProxyOptions::default() };
+    let proxy = Proxy::start_with(&config(json!({}), cluster), &options);
+    // On connections of their own, and in turn on some that stay.
+    let mut kept: Vec<_> = (0..8).map(|_| proxy.connect()).collect();
+    for round in 0..60 {
+        assert_eq!(proxy.get("/").status(), 200, "round {round}");
+        let client = &mut kept[round % 8];
+        assert_eq!(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response().status(), 200, "round {round}");
+    }
+    until("one connection", || {
+        let text = proxy.admin_get("/metrics").text();
+        text.contains("upstream_connection_active{cluster=\"many\"} 1\n").then_some(())
+    });
+}
+
+#[test]
+fn requests_at_the_limit_wait_for_each_other_and_all_get_their_turn() {
+    let origin = Origin::http(|seen| {
+        // So long the connection is in use.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        Reply::ok(seen.head.target().to_owned())
+    });
+    let hosts = json!([{"address": origin.address().to_string()}]);
+    let cluster = json!({"hosts": hosts, "circuit_breakers": [{"max_connections": 2}]});
+    let proxy = Proxy::start(&config(json!({}), cluster));
+    let clients: Vec<_> = (0..16)
+        .map(|number| {
+            let mut client = proxy.connect();
+            std::thread::spawn(move || {
+                for turn in 0..20 {
+                    let path = format!("/{number}/{turn}");
+                    let got = client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).response();
+                    assert_eq!((got.status(), got.text()), (200, path));
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    let text = proxy.admin_get("/metrics").text();
+    let made = text.lines().find_map(|line| line.strip_prefix("upstream_connection_total{cluster=\"many\"} "));
+    // From hand to hand: far fewer handshakes than requests.
+    assert!(made.unwrap().parse::<u32>().unwrap() < 160, "{made:?} of 320");
+}
+
+#[test]
+fn no_more_than_so_many_wait() {
+    let gate = Gate::new();
+    let waiting = gate.clone();
+    let origin = Origin::http(move |_| {
+        waiting.wait();
+        Reply::ok("done")
+    });
+    let hosts = json!([{"address": origin.address().to_string()}]);
+    let limits = json!([{"max_connections": 1, "max_pending_requests": 1}]);
+    let proxy = Proxy::start(&config(json!({}), json!({"hosts": hosts, "circuit_breakers": limits})));
+    let get = |path: &str| {
+        let mut client = proxy.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client
+    };
+    let mut first = get("/first");
+    origin.wait("the first request", |origin| origin.count() == 1);
+    let mut others = [get("/second"), get("/third")];
+    let refused = proxy.access_line("one too many", |line| line.status == 503);
+    assert_eq!((refused.has("UO"), &*refused.details), (true, "max_pending_requests"));
+    gate.open();
+    assert_eq!(first.response().status(), 200);
+    let mut statuses = others.each_mut().map(|client| client.response().status());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 503]);
 }
 
 /// Of each host of the cluster.

@@ -119,11 +119,46 @@ fn checks_are_requests_as_configured() {
 #[test]
 fn connects_are_checked_too_and_502_with_uh_is_what_is_left() {
     let check = json!({"service_name": "s", "interval": "20ms", "unhealthy_threshold": 2});
-    let proxy = Proxy::start(&config(&[refusing_address()], json!({"health_check": check})));
+    let keys = json!({"health_check": check, "healthy_panic_threshold": 0});
+    let proxy = Proxy::start(&config(&[refusing_address()], keys));
     until("the host is out", || (hosts(&proxy)[0]["failed_check"] == true).then_some(()));
     assert_eq!(proxy.get("/gone").status(), 502);
     assert!(proxy.access_line("no host", |line| line.path == "/gone").has("UH"));
     assert!(metric(&proxy, "healthcheck_network_failure{service=\"s\"}").unwrap() >= 2.0);
+}
+
+#[test]
+fn with_too_few_hosts_well_all_are_used_until_enough_are_back() {
+    let moody = ["a", "b", "c", "d"].map(Moody::new);
+    let proxy = Proxy::start(&config(&moody.each_ref().map(Moody::address), json!({"health_check": http_check()})));
+    let active = "upstream_lb_panic_active{cluster=\"many\"}";
+    let used = |proxy: &Proxy| {
+        let mut names = answers(proxy, 16);
+        names.sort();
+        names.dedup();
+        names.concat()
+    };
+    let out = |count: usize| {
+        until("hosts are out", || {
+            (hosts(&proxy).iter().filter(|host| host["failed_check"] == true).count() == count).then_some(())
+        });
+    };
+    moody[..2].iter().for_each(|host| host.health.store(503, Ordering::SeqCst));
+    out(2);
+    assert_eq!((used(&proxy).as_str(), metric(&proxy, active)), ("cd", Some(0.0)), "half of them is enough");
+    moody[2].health.store(503, Ordering::SeqCst);
+    out(3);
+    // Without a request: it is told when it begins.
+    until("panic", || (metric(&proxy, active) == Some(1.0)).then_some(()));
+    assert_eq!(used(&proxy), "abcd");
+    assert_eq!(metric(&proxy, "upstream_lb_healthy_panic_total{cluster=\"many\"}"), Some(16.0));
+    moody[0].health.store(200, Ordering::SeqCst);
+    out(2);
+    until("its end", || (metric(&proxy, active) == Some(0.0)).then_some(()));
+    assert_eq!(used(&proxy), "ad");
+    let logs = proxy.logs();
+    let count = |what: &str| logs.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((count("panic: too few hosts are well"), count("panic is over")), (1, 1), "{logs}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod connections;
 mod demo;
 mod docs;
 mod examples;
+mod exhaustion;
 mod filters;
 mod health;
 mod help;

@@ -1,7 +1,7 @@
 //! Requests that are sent again, and copies of requests.
 
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, until};
+use sidegate_harness::{ConfigBuilder, Gate, Origin, Proxy, Reply, until};
 
 use crate::support::refusing_address;
 
@@ -57,6 +57,65 @@ fn a_host_that_refuses_is_passed_over_without_a_policy_or_a_flag() {
         assert_eq!(proxy.get(&path).status(), 200);
         let line = proxy.access_line("served", |line| line.path == path);
         assert_eq!((line.status, line.flags.len(), line.details.as_str()), (200, 0, "-"), "{line:?}");
+    }
+}
+
+/// Metric of cluster `main`.
+fn metric(proxy: &Proxy, name: &str) -> u64 {
+    let text = proxy.admin_get("/metrics").text();
+    let series = format!("{name}{{cluster=\"main\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)).expect("the series").parse().unwrap()
+}
+
+#[test]
+fn a_cluster_that_fails_is_not_drowned_in_retries() {
+    // Both attempts of a request are held, so that all are in progress at once.
+    for (requests, limits, retries) in [
+        (12, json!([]), 3),
+        (40, json!([]), 8),
+        (12, json!([{"max_retries": 5}]), 5),
+        (12, json!([{"max_retries": 5, "retry_budget": {"budget_percent": 50}}]), 6),
+        (12, json!([{"retry_budget": {"budget_percent": 0, "min_retry_concurrency": 0}}]), 0),
+    ] {
+        let (first, again) = (Gate::new(), Gate::new());
+        let gates = (first.clone(), again.clone());
+        let seen = std::sync::Mutex::new(std::collections::HashSet::new());
+        let origin = Origin::http(move |request| {
+            let is_first = seen.lock().unwrap().insert(request.head.target().to_owned());
+            if is_first {
+                gates.0.wait()
+            } else {
+                gates.1.wait()
+            }
+            Reply::new(503).body("failed")
+        });
+        let policy = json!({"retry_policy": {"retry_on": true, "num_retries": 1}});
+        let config = ConfigBuilder::empty()
+            .cluster("main", &[origin.address()])
+            .in_cluster("circuit_breakers", limits.clone())
+            .virtual_host("all", &["*"], routes(policy, json!({})));
+        let proxy = Proxy::start(&config);
+        let mut clients: Vec<_> = (0..requests)
+            .map(|number| {
+                let mut client = proxy.connect();
+                client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+                client
+            })
+            .collect();
+        origin.wait("all requests", |origin| origin.count() == requests);
+        first.open();
+        until("each is repeated or given up", || {
+            let decided = metric(&proxy, "upstream_request_retry") + metric(&proxy, "upstream_request_retry_overflow");
+            (decided == requests as u64).then_some(())
+        });
+        let repeated = metric(&proxy, "upstream_request_retry");
+        again.open();
+        for client in &mut clients {
+            let got = client.response();
+            assert_eq!((got.status(), got.text().as_str()), (503, "failed"));
+        }
+        assert_eq!(repeated, retries, "{requests} {limits}");
+        assert_eq!(origin.count() as u64, requests as u64 + repeated);
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sidegate_api::LbMetadata;
 use sidegate_upstream::{
     BreakerConfig, ClusterConfig, ClusterKind, HealthCheckConfig, HttpProbe, LbOptions, LbPolicy, LookupFamily,
-    OutlierConfig, Probe, ProbeMethod, Resolver, ResolverServers, SlowStart, SubsetConfig, SubsetFallback, Ttl,
+    OutlierConfig, Probe, ProbeMethod, Resolver, ResolverServers, RetryBudget, RetryLimit, SlowStart, SubsetConfig,
+    SubsetFallback, Ttl,
 };
 
 use super::support::{BASE, lines, load};
@@ -124,7 +125,7 @@ fn limits_and_ejection() {
         max_connections: NonZeroU32::new(1),
         max_pending_requests: NonZeroU32::new(2),
         max_requests: NonZeroU32::new(3),
-        max_retries: None,
+        retries: RetryLimit::default(),
     };
     assert_eq!(config.breakers, limits);
     let ejection = OutlierConfig {
@@ -139,6 +140,23 @@ fn limits_and_ejection() {
     assert_eq!(config.outlier, Some(ejection));
     assert_eq!(warnings, ["circuit_breakers[1]: only the first element counts, as in MOSN"]);
     assert_eq!(cluster("    outlier_detection: {}\n").0.outlier, Some(OutlierConfig::default()));
+}
+
+#[test]
+fn retries_and_panic() {
+    let retries = |keys: &str| {
+        let (config, warnings) = cluster(&format!("    circuit_breakers: [{keys}]\n"));
+        (config.breakers.retries, warnings.len())
+    };
+    let budget = |percent, min_concurrency| RetryLimit::Budget(RetryBudget { percent, min_concurrency });
+    assert_eq!(cluster("").0.breakers.retries, budget(20, 3));
+    assert_eq!(retries("{max_retries: 7}"), (RetryLimit::Fixed(NonZeroU32::new(7).unwrap()), 0));
+    assert_eq!(retries("{max_requests: 7}"), (budget(20, 3), 0));
+    assert_eq!(retries("{retry_budget: {}}"), (budget(20, 3), 0));
+    assert_eq!(retries("{retry_budget: {budget_percent: 100, min_retry_concurrency: 0}}"), (budget(100, 0), 0));
+    assert_eq!(retries("{max_retries: 7, retry_budget: {budget_percent: 5}}"), (budget(5, 3), 1));
+    assert_eq!(cluster("").0.panic_threshold.percent(), 50);
+    assert_eq!(cluster("    healthy_panic_threshold: 0\n").0.panic_threshold.percent(), 0);
 }
 
 #[test]
