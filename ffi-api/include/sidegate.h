@@ -1,11 +1,11 @@
 /*
- * sidegate.h - the Sidegate module ABI, version 1.0
+ * sidegate.h - the Sidegate module ABI, version 1.1
  *
  * A whole module, which marks each request on its way upstream:
  *
  *     #include "sidegate.h"
  *
- *     static uint32_t mark(void *filter, const sidegate_hook_v1 *hook) {
+ *     static uint32_t mark(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {
  *         (void)filter;
  *         sidegate_host->header_set(hook->stream, SIDEGATE_MAP_REQUEST, sidegate_str("x-mark"), sidegate_str("1"));
  *         return SIDEGATE_STATUS_CONTINUE;
@@ -28,7 +28,7 @@
  *            knows it. Fields are only appended. A function that is NULL or
  *            lies beyond `size` is not supported by that peer: ask
  *            SIDEGATE_HAS(table, field). All functions of 1.0 are there in
- *            every 1.x host.
+ *            every 1.x host; later ones name their minor.
  * OWNERSHIP  Strings and buffers are pointer and length, bytes, not
  *            NUL-terminated; (NULL, 0) is empty. What the host lends is only
  *            read. What the module lends is copied before the call returns.
@@ -48,7 +48,8 @@
  *            comment allows it. Numbers this header does not name can come
  *            from newer hosts: treat them as failures.
  * UNWINDING  Nothing may unwind or longjmp out of a module: C++ functions
- *            given to the host must be `noexcept` and catch what they call.
+ *            given to the host are SIDEGATE_NOEXCEPT and catch what they call.
+ *            From C++17 on others do not compile.
  * PROCESS    A module must not fork, exit, chdir, setenv, setlocale or change
  *            signal handlers. Threads it starts block all signals and are
  *            joined when its factory is destroyed.
@@ -74,13 +75,20 @@ extern "C" {
 #define SIDEGATE_NOEXCEPT
 #endif
 
+/* In the types of functions of a module; before C++17 those cannot say it. */
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define SIDEGATE_NOEXCEPT_TYPE noexcept
+#else
+#define SIDEGATE_NOEXCEPT_TYPE
+#endif
+
 /* Put before the definition of what a module exports. */
 #define SIDEGATE_EXPORT SIDEGATE_EXTERN_C __attribute__((visibility("default")))
 
 /* ---- Numbers. Append-only: none is ever changed or reused. -------------- */
 
 #define SIDEGATE_ABI_MAJOR 1
-#define SIDEGATE_ABI_MINOR 0
+#define SIDEGATE_ABI_MINOR 1
 
 /* What sidegate_module_record_v1.panic says. */
 #define SIDEGATE_PANIC_NONE 0   /* nothing unwinds (C) */
@@ -150,7 +158,7 @@ extern "C" {
 /* Variables. Method, path and the like are variables, never headers; header
  * `host` and VAR_AUTHORITY are one value. `set` marks those that can be set,
  * `integer` those that variable_get_u64 reads. */
-#define SIDEGATE_VAR_METHOD UINT32_C(1)     /* set */
+#define SIDEGATE_VAR_METHOD UINT32_C(1)     /* set; BAD_VALUE to or from HEAD, and to CONNECT: they frame */
 #define SIDEGATE_VAR_PATH UINT32_C(2)       /* without query; set */
 #define SIDEGATE_VAR_QUERY UINT32_C(3)      /* without `?`; set */
 #define SIDEGATE_VAR_TARGET UINT32_C(4)     /* path and query; set */
@@ -173,6 +181,10 @@ extern "C" {
 #define SIDEGATE_VAR_BYTES_SENT UINT32_C(21)     /* of the response body so far; integer */
 #define SIDEGATE_VAR_RESPONSE_FLAGS UINT32_C(22) /* integer */
 #define SIDEGATE_VAR_RESPONSE_DETAILS UINT32_C(23)
+/* Of minor 1. */
+#define SIDEGATE_VAR_ORIGINAL_TARGET UINT32_C(24) /* as the client sent it: not normalized, not rewritten */
+#define SIDEGATE_VAR_REPLY_FILTER UINT32_C(25)    /* the filter that answered, closed or failed */
+#define SIDEGATE_VAR_REPLY_MODULE UINT32_C(26)    /* the module it is from; none if it is built in */
 
 /* Log levels. */
 #define SIDEGATE_LOG_ERROR UINT32_C(1)
@@ -242,7 +254,7 @@ typedef struct sidegate_error_out_v1 {
 typedef struct sidegate_reply_v1 {
     uint64_t size;
     uint32_t status; /* 200 to 599 */
-    uint32_t flags;  /* 0 */
+    uint32_t flags;  /* 0; BAD_VALUE otherwise */
     const sidegate_header *headers;
     uint64_t headers_len;
     sidegate_slice body;
@@ -264,7 +276,7 @@ typedef struct sidegate_completion_v1 {
 /* Given to headers_visit; called for each field in order. Return 0 to go on.
  * `*header` itself is valid during the call, its bytes as everywhere. It must
  * not change the map. */
-typedef uint32_t (*sidegate_header_visitor)(void *user, const sidegate_header *header);
+typedef uint32_t (*sidegate_header_visitor)(void *user, const sidegate_header *header) SIDEGATE_NOEXCEPT_TYPE;
 
 /* The host's functions. Valid until the process ends, on all threads. */
 typedef struct sidegate_host_v1 {
@@ -318,8 +330,12 @@ typedef struct sidegate_host_v1 {
     uint32_t (*headers_visit)(sidegate_stream *stream, uint32_t map, sidegate_header_visitor visitor, void *user);
 
     /* Replaces all fields `name` by one. In hooks. NOT_NOW, BAD_NAME,
-     * BAD_VALUE, RESERVED, LIMIT, UNSUPPORTED. Trailers are edited in hooks of
-     * their own direction. */
+     * BAD_VALUE, RESERVED (framing, hop-by-hop and `expect`), LIMIT (3,840
+     * fields or 896 KiB: more room is the host's), UNSUPPORTED. Trailers are
+     * edited in hooks of their own direction, while they can be sent: until
+     * the head is out, as the host then sends chunks, and later if it does. So
+     * NOT_NOW behind a head with a length, for a client of HTTP/1.0, and for
+     * responses without body (HEAD, 204, 205, 304). */
     uint32_t (*header_set)(sidegate_stream *stream, uint32_t map, sidegate_slice name, sidegate_slice value);
 
     /* Appends a field. In hooks. Errors as header_set. */
@@ -406,6 +422,13 @@ typedef struct sidegate_host_v1 {
     /* Says why this hook is going to return STATUS_FAULT, for the log. In
      * hooks. */
     uint32_t (*fault)(sidegate_stream *stream, sidegate_slice message);
+
+    /* Of minor 1; sidegate_waive_body asks for it. This filter wants no more
+     * of this stream's body and trailers of `direction`. In the hook of the
+     * message's head it is as if the interest had not been declared: the
+     * length stays. Later, nothing more is shown. In hooks. NOT_NOW (no
+     * interest was declared, or the stream has ended), UNSUPPORTED. */
+    uint32_t (*body_waive)(sidegate_stream *stream, uint32_t direction);
 } sidegate_host_v1;
 
 /* ---- What the module gives. --------------------------------------------- */
@@ -420,7 +443,7 @@ typedef struct sidegate_hook_v1 {
 } sidegate_hook_v1;
 
 /* One hook: returns a SIDEGATE_STATUS_*. Runs on the stream's worker. */
-typedef uint32_t (*sidegate_hook_fn)(void *filter, const sidegate_hook_v1 *hook);
+typedef uint32_t (*sidegate_hook_fn)(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT_TYPE;
 
 /* The functions of a filter. A hook that is NULL continues. After a hook
  * returned STATUS_FAULT only destroy follows. */
@@ -428,7 +451,7 @@ typedef struct sidegate_filter_table_v1 {
     uint64_t size;
 
     /* Frees the filter, once, on the stream's worker. Required. */
-    void (*destroy)(void *filter);
+    void (*destroy)(void *filter) SIDEGATE_NOEXCEPT_TYPE;
 
     /* The request head, in each phase of sidegate_interests_v1.phases; again
      * after a rematch or for another attempt. */
@@ -461,7 +484,8 @@ typedef struct sidegate_filter_table_v1 {
 
     /* The stream has ended: once, before destroy, also while pending; not
      * after a fault. `completion` is valid during the call. */
-    void (*on_complete)(void *filter, const sidegate_hook_v1 *hook, const sidegate_completion_v1 *completion);
+    void (*on_complete)(void *filter, const sidegate_hook_v1 *hook,
+                        const sidegate_completion_v1 *completion) SIDEGATE_NOEXCEPT_TYPE;
 } sidegate_filter_table_v1;
 
 /* The functions of a factory. */
@@ -470,31 +494,32 @@ typedef struct sidegate_factory_table_v1 {
 
     /* Frees the factory, once, after all its filters, route configurations and
      * worker states. Module-control thread. Required. */
-    void (*destroy)(void *factory);
+    void (*destroy)(void *factory) SIDEGATE_NOEXCEPT_TYPE;
 
     /* Makes a filter for a new stream and writes it to *filter (may be NULL:
      * it is only handed back). `worker_state` is what worker_attach made. On
      * the stream's worker, several workers at a time. Any result but OK is a
      * fault, and destroy is not called. Required. */
-    uint32_t (*create_filter)(void *factory, uint32_t worker, void *worker_state, void **filter);
+    uint32_t (*create_filter)(void *factory, uint32_t worker, void *worker_state,
+                              void **filter) SIDEGATE_NOEXCEPT_TYPE;
 
     /* Makes an object of a route's per_filter_config, a JSON value lent for
      * the call. Module-control thread. FAILED with the reason in `error`.
      * Optional. */
     uint32_t (*create_route_config)(void *factory, sidegate_slice config, sidegate_error_out_v1 *error,
-                                    void **route_config);
+                                    void **route_config) SIDEGATE_NOEXCEPT_TYPE;
 
     /* Frees such an object, once. Module-control thread. Required with
      * create_route_config. */
-    void (*destroy_route_config)(void *factory, void *route_config);
+    void (*destroy_route_config)(void *factory, void *route_config) SIDEGATE_NOEXCEPT_TYPE;
 
     /* Makes the state of one worker, on that worker, before its first filter.
      * Any result but OK is a fault. Optional. */
-    uint32_t (*worker_attach)(void *factory, uint32_t worker, void **state);
+    uint32_t (*worker_attach)(void *factory, uint32_t worker, void **state) SIDEGATE_NOEXCEPT_TYPE;
 
     /* Frees such a state, on that worker, after its last filter. Required with
      * worker_attach. */
-    void (*worker_detach)(void *factory, uint32_t worker, void *state);
+    void (*worker_detach)(void *factory, uint32_t worker, void *state) SIDEGATE_NOEXCEPT_TYPE;
 } sidegate_factory_table_v1;
 
 /* What the filters of a factory want to see: a hook nobody wants costs
@@ -553,7 +578,7 @@ typedef struct sidegate_module_record_v1 {
     uint16_t abi_minor;      /* what the module was built for and knows */
     uint16_t min_host_minor; /* the lowest it can work with */
     uint16_t panic;          /* SIDEGATE_PANIC_* */
-    uint32_t flags;          /* 0 */
+    uint32_t flags;          /* 0; refused otherwise */
     char name[64];
     char version[32];
     char sdk[32];
@@ -582,7 +607,7 @@ extern const sidegate_module_record_v1 sidegate_module_v1 __attribute__((visibil
     const sidegate_module_record_v1 sidegate_module_v1 = {                                                        \
         {'S', 'I', 'D', 'E', 'G', 'A', 'T', 'E'}, (uint32_t)sizeof(sidegate_module_record_v1),                    \
         SIDEGATE_ABI_MAJOR, SIDEGATE_ABI_MINOR, 0, SIDEGATE_PANIC_NONE, 0,                                        \
-        module_name "", module_version "", "sidegate.h", "1.0", SIDEGATE_COMPILER, "", {0},                       \
+        module_name "", module_version "", "sidegate.h", "1.1", SIDEGATE_COMPILER, "", {0},                       \
     };
 
 /* ---- Helpers. ------------------------------------------------------------ */
@@ -661,6 +686,12 @@ static inline int sidegate_host_ok(const sidegate_host_v1 *host) {
     /* `fault` is the last of 1.0: later minors of this header append to it. */
     return host && host->size >= offsetof(sidegate_host_v1, fault) + sizeof host->fault &&
            host->abi_major == SIDEGATE_ABI_MAJOR;
+}
+
+/* body_waive, or UNSUPPORTED on a host of 1.0: body hooks are called as always
+ * then. */
+static inline uint32_t sidegate_waive_body(const sidegate_host_v1 *host, sidegate_stream *stream, uint32_t direction) {
+    return SIDEGATE_HAS(host, body_waive) ? host->body_waive(stream, direction) : SIDEGATE_UNSUPPORTED;
 }
 
 /* Sets a reply with a plain-text body; return it from a hook. FAULT if the host
@@ -765,11 +796,11 @@ typedef struct sidegate_definition {
     sidegate_filter_table_v1 filter;
     sidegate_interests_v1 interests;
     size_t config_size;
-    uint32_t (*configure)(void *object, const sidegate_create_args_v1 *args);
-    void (*release)(void *object);
+    uint32_t (*configure)(void *object, const sidegate_create_args_v1 *args) SIDEGATE_NOEXCEPT_TYPE;
+    void (*release)(void *object) SIDEGATE_NOEXCEPT_TYPE;
     size_t stream_size;
-    uint32_t (*begin)(void *object, void *config, void *worker_state);
-    void (*end)(void *object);
+    uint32_t (*begin)(void *object, void *config, void *worker_state) SIDEGATE_NOEXCEPT_TYPE;
+    void (*end)(void *object) SIDEGATE_NOEXCEPT_TYPE;
 } sidegate_definition;
 
 typedef sidegate_definition *(*sidegate_definition_fn)(void);

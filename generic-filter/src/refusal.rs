@@ -99,6 +99,8 @@ pub enum Reason {
              {host_major}.{found}: this proxy is too old for it"
     )]
     HostMinorTooOld { host_major: u16, host_minor: u16, found: u16 },
+    #[error("expected no flags in its record, found {found:#x}, which this proxy does not know")]
+    RecordFlags { found: u32 },
     #[error("expected a module whose panics unwind, found one built with panic=abort: a panic would end the proxy")]
     PanicAbort,
     #[error("expected UTF-8 text without control characters as `{field}` of the module record, found other bytes")]
@@ -170,6 +172,7 @@ impl Reason {
             Reason::AbiMajorTooNew { .. } => "abi_major_too_new",
             Reason::AbiMajorUnknown { .. } => "abi_major_unknown",
             Reason::HostMinorTooOld { .. } => "host_minor_too_old",
+            Reason::RecordFlags { .. } => "record_flags",
             Reason::PanicAbort => "panic_abort",
             Reason::BadRecordText { .. } => "bad_record_text",
             Reason::UndefinedSymbols { .. } => "undefined_symbols",

@@ -29,7 +29,7 @@ static int has_value(sidegate_stream *stream, const rule *required) {
     return found;
 }
 
-static uint32_t on_request_headers(void *filter, const sidegate_hook_v1 *hook) {
+static uint32_t on_request_headers(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {
     const rules *required = (const rules *)filter;
     size_t i;
     for (i = 0; i < required->count; i++)
@@ -38,11 +38,11 @@ static uint32_t on_request_headers(void *filter, const sidegate_hook_v1 *hook) {
     return SIDEGATE_STATUS_CONTINUE;
 }
 
-static uint32_t configure(void *object, const sidegate_create_args_v1 *args) {
+static uint32_t configure(void *object, const sidegate_create_args_v1 *args) SIDEGATE_NOEXCEPT {
     return rules_parse(args->config, (rules *)object, args->error);
 }
 
-static void release(void *object) { rules_free((rules *)object); }
+static void release(void *object) SIDEGATE_NOEXCEPT { rules_free((rules *)object); }
 
 SIDEGATE_FILTER(auth, "auth-c", SIDEGATE_CONFIG(rules, configure, release),
                 SIDEGATE_ON_REQUEST_HEADERS(on_request_headers, SIDEGATE_IN_BEFORE_ROUTE))

@@ -34,20 +34,20 @@ static uint32_t all(const sidegate_hook_v1 *hook, uint32_t map, const edits *lis
     return SIDEGATE_STATUS_CONTINUE;
 }
 
-static uint32_t on_request_headers(void *filter, const sidegate_hook_v1 *hook) {
+static uint32_t on_request_headers(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {
     return all(hook, SIDEGATE_MAP_REQUEST, &((const config *)filter)->request);
 }
 
-static uint32_t on_response_headers(void *filter, const sidegate_hook_v1 *hook) {
+static uint32_t on_response_headers(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {
     return all(hook, SIDEGATE_MAP_RESPONSE, &((const config *)filter)->response);
 }
 
-static uint32_t configure(void *object, const sidegate_create_args_v1 *args) {
+static uint32_t configure(void *object, const sidegate_create_args_v1 *args) SIDEGATE_NOEXCEPT {
     uint32_t defined = sidegate_metric(args, SIDEGATE_METRIC_COUNTER, "headers_edited", &edited);
     return defined != SIDEGATE_OK ? defined : config_parse(args->config, (config *)object, args->error);
 }
 
-static void release(void *object) { config_free((config *)object); }
+static void release(void *object) SIDEGATE_NOEXCEPT { config_free((config *)object); }
 
 SIDEGATE_FILTER(headers, "headers-c", SIDEGATE_CONFIG(config, configure, release),
                 SIDEGATE_ON_REQUEST_HEADERS(on_request_headers, SIDEGATE_IN_BEFORE_ROUTE),

@@ -28,11 +28,14 @@ const char sidegate_record_storage[4] __asm__("sidegate_module_v1") __attribute_
 #ifndef PANIC
 #define PANIC SIDEGATE_PANIC_NONE
 #endif
+#ifndef FLAGS
+#define FLAGS 0
+#endif
 #ifndef NAME
 #define NAME "record"
 #endif
 const sidegate_module_record_v1 sidegate_module_v1 = {
-    {MAGIC}, RECORD_SIZE, MAJOR, SIDEGATE_ABI_MINOR, MIN_HOST_MINOR, PANIC, 0, NAME, "1.2.3", "sidegate.h", "1.0",
+    {MAGIC}, RECORD_SIZE, MAJOR, SIDEGATE_ABI_MINOR, MIN_HOST_MINOR, PANIC, FLAGS, NAME, "1.2.3", "sidegate.h", "1.0",
     "cc", "", {0},
 };
 #endif

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::stream::HeadState;
 use crate::{
-    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, MirrorFan, RefusedReply,
-    ResumeHandle, ResumeSlot, RouteFilterConfig, SetReply, StreamState, Variable, VariableValue, WorkerIndex,
-    check_filter_header, check_trailer, is_token,
+    BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, Method, MirrorFan, Protocol,
+    RefusedReply, ResumeHandle, ResumeSlot, RouteFilterConfig, SetReply, StreamState, Variable, VariableValue,
+    WorkerIndex, check_filter_header, check_trailer, is_token,
 };
 
 /// One of a stream's four header maps. Numbers are the module ABI's.
@@ -188,10 +188,8 @@ impl<'a> FilterCx<'a> {
         let request = &mut self.stream.request;
         if variable == Variable::Method {
             // Framing was decided by the method the client sent.
-            let method = crate::Method::parse(value).ok_or(EditError::BadValue)?;
-            if method == crate::Method::Connect
-                || (method == crate::Method::Head) != (request.method == crate::Method::Head)
-            {
+            let method = Method::parse(value).ok_or(EditError::BadValue)?;
+            if method == Method::Connect || (method == Method::Head) != (request.method == Method::Head) {
                 return Err(EditError::BadValue);
             }
             request.method = method;
@@ -308,8 +306,20 @@ impl<'a> FilterCx<'a> {
         }
     }
 
+    /// Trailers can be written while they have somewhere to go: until the head
+    /// is out any message can become a chunked one that may carry them.
     fn trailers_open(&self, direction: BodyDirection) -> Result<(), EditError> {
-        if self.trailers[direction as usize] { Ok(()) } else { Err(EditError::NotNow) }
+        let carried = match direction {
+            BodyDirection::Request => true,
+            BodyDirection::Response => {
+                self.stream.info.protocol != Protocol::Http10
+                    && self.stream.request.method != Method::Head
+                    && !matches!(self.stream.response.status, 204 | 205 | 304)
+            }
+        };
+        let at = direction as usize;
+        let open = self.trailers[at] && !self.stream.trailers_closed[at] && carried;
+        if open { Ok(()) } else { Err(EditError::NotNow) }
     }
 
     fn response_open(&self) -> Result<(), EditError> {

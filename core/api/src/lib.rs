@@ -55,7 +55,9 @@ pub use regex_budget::{RegexBudget, RegexRefused};
 pub use reply::{LocalReply, RefusedReply, SetReply};
 pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
-pub use stream::{ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState};
+pub use stream::{
+    AnsweredBy, ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState,
+};
 pub use validate::{HeaderProblem, check_filter_header, check_trailer, is_header_value, is_hop_by_hop, is_token};
 pub use variable::{Variable, VariableValue};
 

@@ -38,6 +38,8 @@ pub struct StreamState {
     /// Bodies (request, response) of which the hook that is running or just
     /// returned wants to see nothing.
     pub waived_bodies: [bool; 2],
+    /// Directions whose message went out in a form that carries no trailers.
+    pub trailers_closed: [bool; 2],
     /// What filters ask of the host, over what the route asks; `None`: nothing.
     pub metadata: Option<LbMetadata>,
     /// How filters want copies of the request to be sent, if the route mirrors
@@ -69,6 +71,7 @@ impl StreamState {
         self.reply = SetReply::None;
         self.wake_after = None;
         self.waived_bodies = [false; 2];
+        self.trailers_closed = [false; 2];
         self.metadata = None;
         self.mirror = None;
         if let Some(resume) = self.resume.take() {
@@ -195,6 +198,8 @@ pub struct RequestHead {
     target: String,
     /// Length of the path part of `target`.
     path_len: usize,
+    /// The target as it came, where `target` says something else by now.
+    original: Vec<u8>,
     /// End-to-end fields, names in lower case. `content-length` is here to be
     /// read; the codec writes its own.
     pub headers: Headers,
@@ -229,9 +234,35 @@ impl RequestHead {
         &self.target
     }
 
+    /// The request's target as the client sent it: before it was normalized,
+    /// and before filters and routes rewrote it.
+    pub fn original_target(&self) -> &[u8] {
+        if self.original.is_empty() { self.target.as_bytes() } else { &self.original }
+    }
+
+    /// For codecs: says that the target was made of what was `sent`.
+    pub fn set_original_target(&mut self, sent: &[u8]) {
+        self.original.clear();
+        self.original.extend_from_slice(sent);
+    }
+
+    /// For codecs: forgets the target of a head that is read anew.
+    pub fn clear_target(&mut self) {
+        self.target.clear();
+        self.path_len = 0;
+        self.original.clear();
+    }
+
+    fn keep_original(&mut self) {
+        if self.original.is_empty() && !self.target.is_empty() {
+            self.original.extend_from_slice(self.target.as_bytes());
+        }
+    }
+
     /// Sets path and query. `target` must be ASCII without controls or blanks;
     /// the codec and [`FilterCx`](crate::FilterCx) check that.
     pub fn set_target(&mut self, target: &str) {
+        self.keep_original();
         self.target.clear();
         self.target.push_str(target);
         self.path_len = target.find('?').unwrap_or(target.len());
@@ -239,6 +270,7 @@ impl RequestHead {
 
     /// Sets the path and keeps the query.
     pub fn set_path(&mut self, path: &str) {
+        self.keep_original();
         self.target.replace_range(..self.path_len, path);
         self.path_len = path.len();
     }
@@ -250,6 +282,7 @@ impl RequestHead {
         self.authority.clone_from(&other.authority);
         self.target.clone_from(&other.target);
         self.path_len = other.path_len;
+        self.original.clone_from(&other.original);
         self.headers.copy_from(&other.headers);
         self.state = other.state;
     }
@@ -258,8 +291,7 @@ impl RequestHead {
         self.method = Method::Get;
         self.scheme = "http";
         self.authority.clear();
-        self.target.clear();
-        self.path_len = 0;
+        self.clear_target();
         self.state = HeadState::Open;
     }
 }
@@ -338,6 +370,17 @@ pub struct StreamInfo {
     pub flags: ResponseFlags,
     /// One word more on what went wrong, for logs; a `LocalReply`'s details.
     pub details: &'static str,
+    /// The filter that answered, or that failed and so had the proxy answer.
+    pub answered_by: Option<AnsweredBy>,
+}
+
+/// A filter that ended a stream, and the module it is from.
+#[derive(Debug, Clone)]
+pub struct AnsweredBy {
+    /// Its name.
+    pub filter: Arc<str>,
+    /// `None` for one that is built in.
+    pub module: Option<Arc<str>>,
 }
 
 impl StreamInfo {
@@ -385,5 +428,6 @@ impl StreamInfo {
         self.upstream_us = None;
         self.flags = ResponseFlags::default();
         self.details = "";
+        self.answered_by = None;
     }
 }

@@ -45,7 +45,7 @@ pub fn check_filter_header(name: &[u8], value: &[u8]) -> Result<(), HeaderProble
     if let Some(lower) = lower.get_mut(..name.len()) {
         lower.copy_from_slice(name);
         lower.make_ascii_lowercase();
-        if is_hop_by_hop(lower) || matches!(&*lower, b"content-length" | b"trailer") {
+        if is_hop_by_hop(lower) || matches!(&*lower, b"content-length" | b"trailer" | b"expect") {
             return Err(HeaderProblem::Reserved);
         }
     }
@@ -113,7 +113,7 @@ mod tests {
         for value in [&b"a\r\nb: c"[..], b"a\0", b"a\nb", b"\x7f", b" a", b"a "] {
             assert_eq!(check_filter_header(b"x", value), Err(HeaderProblem::BadValue), "{value:?}");
         }
-        for name in ["Content-Length", "transfer-encoding", "Connection", "TE", "Upgrade", "Trailer"] {
+        for name in ["Content-Length", "transfer-encoding", "Connection", "TE", "Upgrade", "Trailer", "Expect"] {
             assert_eq!(check_filter_header(name.as_bytes(), b"1"), Err(HeaderProblem::Reserved), "{name}");
         }
         assert_eq!(check_trailer(b"Authorization", b"x"), Err(HeaderProblem::Reserved));

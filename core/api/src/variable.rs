@@ -53,6 +53,12 @@ pub enum Variable {
     ResponseFlags = 22,
     /// One word on why the proxy replied itself.
     ResponseDetails = 23,
+    /// The target as the client sent it.
+    OriginalTarget = 24,
+    /// Name of the filter that answered or failed.
+    ReplyFilter = 25,
+    /// Name of the module of that filter; absent if it is built in.
+    ReplyModule = 26,
 }
 
 /// Value of a numbered variable.
@@ -66,7 +72,7 @@ pub enum VariableValue<'a> {
 
 impl Variable {
     /// All variables, for documentation and lookup.
-    pub const ALL: [Variable; 23] = [
+    pub const ALL: [Variable; 26] = [
         Variable::Method,
         Variable::Path,
         Variable::Query,
@@ -90,6 +96,9 @@ impl Variable {
         Variable::BytesSent,
         Variable::ResponseFlags,
         Variable::ResponseDetails,
+        Variable::OriginalTarget,
+        Variable::ReplyFilter,
+        Variable::ReplyModule,
     ];
 
     /// The variable with this ABI number.
@@ -123,6 +132,9 @@ impl Variable {
             Variable::TlsPeerSubject | Variable::TlsServerName => return None,
             Variable::ResponseDetails if info.details.is_empty() => return None,
             Variable::ResponseDetails => info.details,
+            Variable::OriginalTarget => return Some(VariableValue::Bytes(stream.request.original_target())),
+            Variable::ReplyFilter => &info.answered_by.as_ref()?.filter,
+            Variable::ReplyModule => info.answered_by.as_ref()?.module.as_deref()?,
             Variable::Status => {
                 let status = stream.response.status;
                 return (status != 0).then_some(VariableValue::Integer(status.into()));

@@ -85,9 +85,9 @@ pub(crate) struct CallEnv<'a> {
 }
 
 impl FilterChain {
-    /// Makes the filters of a new stream. `Err`: a filter could not be made
-    /// and its policy forbids to go on without it.
-    pub(crate) fn start(&mut self, listener: &ListenerView, worker: WorkerIndex) -> Result<(), FaultPolicy> {
+    /// Makes the filters of a new stream. `Err`: the filter at this place could
+    /// not be made and its policy forbids to go on without it.
+    pub(crate) fn start(&mut self, listener: &ListenerView, worker: WorkerIndex) -> Result<(), (usize, FaultPolicy)> {
         self.slots.clear();
         for (index, entry) in listener.config.filters.iter().enumerate() {
             let place = listener.plan.places[index];
@@ -103,7 +103,7 @@ impl FilterChain {
                 Err(fault) => {
                     report(entry, &fault);
                     if entry.on_fault != FaultPolicy::Pass {
-                        return Err(entry.on_fault);
+                        return Err((index, entry.on_fault));
                     }
                     None
                 }

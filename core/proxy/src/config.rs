@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{Counter, FaultPolicy, RouteFilterConfig, StreamFilterFactory};
+use sidegate_api::{AnsweredBy, Counter, FaultPolicy, RouteFilterConfig, StreamFilterFactory};
 use sidegate_protocol::http1::UpgradeProtocol;
 use sidegate_router::{RouteId, RouteTable, VirtualHostId};
 use sidegate_telemetry::AccessLog;
@@ -38,6 +38,8 @@ pub struct ProxyConfig {
 pub struct FilterEntry {
     /// Name for `per_filter_config`, metrics and logs.
     pub name: Arc<str>,
+    /// What the log calls it where it answered.
+    pub answers_as: AnsweredBy,
     /// Makes the filters.
     pub factory: Arc<dyn StreamFilterFactory>,
     /// What a fault does.

@@ -291,26 +291,34 @@ impl Stream<'_> {
                 Verdict::EndPhase => return Ok(Step::EndPhase),
                 Verdict::Rematch => return Ok(Step::Flow(Flow::Rematch)),
                 Verdict::Rechoose => return Ok(Step::Flow(Flow::Rechoose)),
-                Verdict::Reply(reply) => return Err(Halt::filter_reply(reply)),
+                Verdict::Reply(reply) => {
+                    self.note_answer(index);
+                    return Err(Halt::filter_reply(reply));
+                }
                 Verdict::Terminate => {
+                    self.note_answer(index);
                     return Err(Halt::Cut(ResetBy::Filter, ResponseFlags::FILTER_TERMINATED, "filter_terminated"));
                 }
-                Verdict::Fault(policy) => return self.fault(policy),
+                Verdict::Fault(policy) => return self.fault(index, policy),
                 Verdict::Pending => match self.wait(&mut wait).await? {
                     Ok(()) => hook = hook.resumed(),
                     Err(overdue) => {
                         let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
                         let policy = self.chain.expire(index, overdue.into(), &env);
-                        return self.fault(policy);
+                        return self.fault(index, policy);
                     }
                 },
             }
         }
     }
 
-    /// What a fault policy makes of a stream.
-    pub(crate) fn fault(&mut self, policy: FaultPolicy) -> Result<Step, Halt> {
+    /// What a fault policy makes of a stream, after a fault of the filter at
+    /// `index`.
+    pub(crate) fn fault(&mut self, index: usize, policy: FaultPolicy) -> Result<Step, Halt> {
         self.state.info.flags.insert(ResponseFlags::FILTER_FAULT);
+        if policy != FaultPolicy::Pass {
+            self.note_answer(index);
+        }
         match policy {
             FaultPolicy::Pass => Ok(Step::Continue),
             FaultPolicy::Reply500 => {

@@ -30,6 +30,8 @@ impl Stream<'_> {
         attempt.download = match framing {
             ResponseFraming::NoBody | ResponseFraming::Length(0) => Download::Flushing,
             _ if self.response_pass.is_held() => Download::Buffered(EndOfStream::End),
+            // Chunked for a filter's trailers only.
+            _ if matches!(meta.body, BodyLength::None | BodyLength::Length(0)) => Download::Buffered(EndOfStream::End),
             _ => Download::Reading,
         };
         if attempt.download == Download::Flushing && !attempt.connection.wire.is_body_done() {
@@ -165,6 +167,8 @@ impl Stream<'_> {
             }
         } else {
             match body {
+                // A filter added some.
+                _ if !self.state.response_trailers.is_empty() => ResponseFraming::Chunked,
                 BodyLength::None => ResponseFraming::Length(0),
                 BodyLength::Length(length) if length == 0 || !self.edits(BodyDirection::Response) => {
                     ResponseFraming::Length(length)
@@ -183,6 +187,7 @@ impl Stream<'_> {
         self.sent_persistence = self
             .worker
             .with_date(format, |date| encode_response_head(output.head(), head, framing, version, persistence, date));
+        self.state.trailers_closed[BodyDirection::Response as usize] = framing != ResponseFraming::Chunked;
         output.start_body(match framing {
             ResponseFraming::NoBody => BodyLength::None,
             ResponseFraming::Length(length) => BodyLength::Length(length),

@@ -138,8 +138,8 @@ impl Stream<'_> {
         if forwarding::identify(self.state, listener.config.forwarding).is_err() {
             return Err(Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
         }
-        if let Err(policy) = self.chain.start(&listener, self.worker.index) {
-            self.fault(policy)?;
+        if let Err((index, policy)) = self.chain.start(&listener, self.worker.index) {
+            self.fault(index, policy)?;
         }
         self.request_phase(ReceiverPhase::BeforeRoute).await?;
         for _ in 0..MAX_PASSES {

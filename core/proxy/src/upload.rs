@@ -29,12 +29,15 @@ impl Stream<'_> {
                 (length, true) => BodyLength::Length(length as u64),
                 (_, false) => BodyLength::Chunked,
             }
-        } else if self.has_request_body() && self.edits(BodyDirection::Request) {
+        } else if self.has_request_body() && self.edits(BodyDirection::Request)
+            || !self.state.request_trailers.is_empty()
+        {
             BodyLength::Chunked
         } else {
             self.meta.body
         };
         self.retry.framing = Some(framing);
+        self.state.trailers_closed[BodyDirection::Request as usize] = framing != BodyLength::Chunked;
         let output = &mut attempt.connection.wire.output;
         encode_request_head(output.head(), &self.state.request, framing, self.meta.expect, self.meta.upgrade);
         output.start_body(framing);
@@ -43,10 +46,10 @@ impl Stream<'_> {
         attempt.upload = if let Some(rest) = self.retry.take_rest() {
             attempt.rest = rest;
             Upload::Again(0)
-        } else if held {
-            Upload::Buffered(EndOfStream::End)
-        } else if self.has_request_body() {
+        } else if self.has_request_body() && !held {
             Upload::Reading
+        } else if held || framing == BodyLength::Chunked {
+            Upload::Buffered(EndOfStream::End)
         } else {
             Upload::Flushing
         };

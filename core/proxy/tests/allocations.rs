@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sidegate_api::{
-    Address, FaultPolicy, FilterFault, HookSet, Interests, Metrics, ReceiverPhase, StreamFilter, StreamFilterFactory,
-    WorkerIndex,
+    Address, AnsweredBy, FaultPolicy, FilterFault, HookSet, Interests, Metrics, ReceiverPhase, StreamFilter,
+    StreamFilterFactory, WorkerIndex,
 };
 use sidegate_net::{AcceptMode, ListenerConfig, Workers, bind, start_accepting};
 use sidegate_proxy::{
@@ -116,6 +116,7 @@ fn snapshot(
         routes: Arc::new(RouteTable::new(router).unwrap()),
         filters: vec![FilterEntry {
             name: "marking".into(),
+            answers_as: AnsweredBy { filter: "marking".into(), module: None },
             factory: Arc::new(Marking),
             on_fault: FaultPolicy::default(),
             faults: metrics.counter("faults", &[]).unwrap(),

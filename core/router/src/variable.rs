@@ -37,7 +37,7 @@ pub enum VariableError {
 }
 
 /// Names of variables, MOSN's and our own.
-pub const VARIABLE_NAMES: [(&str, Variable); 32] = [
+pub const VARIABLE_NAMES: [(&str, Variable); 33] = [
     ("method", Variable::Method),
     ("path", Variable::Path),
     ("query", Variable::Query),
@@ -65,6 +65,7 @@ pub const VARIABLE_NAMES: [(&str, Variable); 32] = [
     ("x-mosn-querystring", Variable::Query),
     ("x-mosn-host", Variable::Authority),
     ("response_details", Variable::ResponseDetails),
+    ("original_target", Variable::OriginalTarget),
     ("request_method", Variable::Method),
     ("request_path", Variable::Path),
     ("request_arg", Variable::Query),

@@ -179,4 +179,8 @@ pub struct HostTable {
     pub route_config: Option<unsafe extern "C" fn(stream: *mut Stream) -> *mut c_void>,
     /// Says why this hook is going to return `STATUS_FAULT`, for the log.
     pub fault: Option<unsafe extern "C" fn(stream: *mut Stream, message: Slice) -> u32>,
+
+    /// Of minor 1: this filter wants no more of this stream's body and trailers
+    /// of `direction`. In the hook of its head the message keeps its length.
+    pub body_waive: Option<unsafe extern "C" fn(stream: *mut Stream, direction: u32) -> u32>,
 }

@@ -3,7 +3,7 @@
 /// Major version: a change of it breaks modules, so there is none within 1.x.
 pub const ABI_MAJOR: u16 = 1;
 /// Minor version: counts appended functions, fields and numbers.
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 
 /// First bytes of a module's record.
 pub const RECORD_MAGIC: [u8; 8] = *b"SIDEGATE";
@@ -116,7 +116,7 @@ pub const BODY_REQUEST: u32 = 0;
 /// Body direction: to the client.
 pub const BODY_RESPONSE: u32 = 1;
 
-/// Variable: request method.
+/// Variable: request method. Never set to or from HEAD, nor to CONNECT.
 pub const VAR_METHOD: u32 = 1;
 /// Variable: path without query.
 pub const VAR_PATH: u32 = 2;
@@ -162,6 +162,13 @@ pub const VAR_BYTES_SENT: u32 = 21;
 pub const VAR_RESPONSE_FLAGS: u32 = 22;
 /// Variable: one word on why the proxy replied itself.
 pub const VAR_RESPONSE_DETAILS: u32 = 23;
+/// Variable of minor 1: path and query as the client sent them, before they
+/// were normalized or rewritten.
+pub const VAR_ORIGINAL_TARGET: u32 = 24;
+/// Variable of minor 1: name of the filter that answered, closed or failed.
+pub const VAR_REPLY_FILTER: u32 = 25;
+/// Variable of minor 1: name of the module of that filter.
+pub const VAR_REPLY_MODULE: u32 = 26;
 
 /// Log level.
 pub const LOG_ERROR: u32 = 1;

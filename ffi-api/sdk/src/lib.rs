@@ -55,6 +55,7 @@ mod http_types;
 mod metrics;
 mod objects;
 mod panic;
+mod pool;
 mod reply;
 mod resume;
 mod stream;
@@ -75,6 +76,7 @@ pub use hooks::{BodyMode, Hooks, Phase};
 pub use host::{Level, Logger};
 pub use metrics::{Counter, Family, Gauge, Histogram, Label, Metric};
 pub use objects::{ConfigValue, RouteObject, WorkerObject};
+pub use pool::{BackgroundPool, NotQueued};
 pub use reply::{IntoBytes, Reply, ReplyStatus};
 pub use resume::ResumeHandle;
 pub use stream::Stream;
@@ -83,11 +85,11 @@ pub use variable::{NumberVariable, Variable};
 /// Everything a filter usually needs.
 pub mod prelude {
     pub use crate::{
-        bail, At, Background, BodyMode, Complete, ConfigError, ConfigValue, Counter, FactoryEnv, Family, Fault, Filter,
-        FilterEnv, FilterFactory, Gauge, Histogram, HookResult, Hooks, HostError, Level, Logger, NoConfig,
-        NumberVariable, OrFault, Phase, Reply, RequestBody, RequestFilter, RequestHeaders, RequestTrailers, ResetBy,
-        ResponseBody, ResponseHeaders, ResponseTrailers, ResumeHandle, Resumed, RouteObject, Status, Stream, Variable,
-        WorkerObject,
+        bail, At, Background, BackgroundPool, BodyMode, Complete, ConfigError, ConfigValue, Counter, FactoryEnv,
+        Family, Fault, Filter, FilterEnv, FilterFactory, Gauge, Histogram, HookResult, Hooks, HostError, Level, Logger,
+        NoConfig, NumberVariable, OrFault, Phase, Reply, RequestBody, RequestFilter, RequestHeaders, RequestTrailers,
+        ResetBy, ResponseBody, ResponseHeaders, ResponseTrailers, ResumeHandle, Resumed, RouteObject, Status, Stream,
+        Variable, WorkerObject,
     };
 }
 

@@ -131,7 +131,9 @@ impl<'a> Stream<'a> {
     }
 
     /// The request's trailers, to change or to add where there were none; in
-    /// hooks of the request.
+    /// hooks of the request, while the message can carry them: until its head
+    /// is sent it can, and then if it is sent in chunks.
+    /// [`HostError::NotNow`] otherwise.
     pub fn request_trailers_mut(&mut self) -> HeadersMut<'_> {
         self.map_mut(Map::RequestTrailers)
     }
@@ -142,7 +144,9 @@ impl<'a> Stream<'a> {
     }
 
     /// The response's trailers, to change or to add where there were none; in
-    /// hooks of the response.
+    /// hooks of the response, as those of the request. A client of HTTP/1.0
+    /// and a response without body (`HEAD`, 204, 205,
+    /// 304) have none.
     pub fn response_trailers_mut(&mut self) -> HeadersMut<'_> {
         self.map_mut(Map::ResponseTrailers)
     }
@@ -184,6 +188,54 @@ impl<'a> Stream<'a> {
         let send = host_fn!(self.host, reply)?;
         // SAFETY: in the stream's hook; the reply is lent for the call.
         reply.with_raw(|raw| check(unsafe { send(self.raw, raw) }))
+    }
+
+    /// Wants no more of this stream's request body and trailers. Said in
+    /// `on_request_headers`, it is as if the body had not been declared: it
+    /// passes by, with its length. [`HostError::NotNow`] if none was declared,
+    /// [`HostError::Unsupported`] from a host of ABI 1.0, which goes on calling
+    /// the body's hook.
+    pub fn waive_request_body(&mut self) -> Result<(), HostError> {
+        self.waive_body(abi::BODY_REQUEST)
+    }
+
+    /// The same for the response. An injector leaves alone what it cannot
+    /// change:
+    ///
+    /// ```
+    /// # use sidegate_sdk::{prelude::*, testing::TestHost};
+    /// # struct Inject;
+    /// # struct InjectFilter;
+    /// # impl FilterFactory for Inject {
+    /// #   type Config = NoConfig;
+    /// #   type Filter<'f> = InjectFilter;
+    /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Inject) }
+    /// #   fn filter(&self, _: &FilterEnv<'_>) -> InjectFilter { InjectFilter }
+    /// # }
+    /// impl Filter for InjectFilter {
+    ///     const HOOKS: Hooks = Hooks::new().response_headers().response_body(BodyMode::Stream);
+    ///
+    ///     fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+    ///         let html = cx.headers().get("content-type").is_some_and(|kind| kind.starts_with(b"text/html"));
+    ///         if !html {
+    ///             // An older proxy shows the body all the same.
+    ///             let _ = cx.waive_response_body();
+    ///         }
+    ///         Ok(Status::Continue)
+    ///     }
+    /// }
+    /// # let host = TestHost::new::<Inject>(serde_json::json!({})).unwrap();
+    /// let outcome = host.request("GET", "/", &[]).respond(200, &[("content-type", "image/png")]).respond_body("png").run();
+    /// assert_eq!(outcome.hooks(), ["on_response_headers", "destroy"]);
+    /// ```
+    pub fn waive_response_body(&mut self) -> Result<(), HostError> {
+        self.waive_body(abi::BODY_RESPONSE)
+    }
+
+    fn waive_body(&mut self, direction: u32) -> Result<(), HostError> {
+        let waive = host_fn!(self.host, body_waive)?;
+        // SAFETY: in the stream's hook.
+        check(unsafe { waive(self.raw, direction) })
     }
 
     /// A handle that ends the wait after this hook returned

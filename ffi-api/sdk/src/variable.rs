@@ -25,7 +25,8 @@ use sidegate_abi as abi;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Variable {
-    /// Request method; can be set.
+    /// Request method; can be set, but not to or from `HEAD` nor to `CONNECT`,
+    /// which frame the messages ([`HostError::BadValue`](crate::HostError::BadValue)).
     Method = abi::VAR_METHOD,
     /// Path without query; can be set.
     Path = abi::VAR_PATH,
@@ -63,10 +64,17 @@ pub enum Variable {
     TlsServerName = abi::VAR_TLS_SERVER_NAME,
     /// One word on why the proxy replied itself.
     ResponseDetails = abi::VAR_RESPONSE_DETAILS,
+    /// Path and query as the client sent them: before they were normalized,
+    /// and before filters and routes rewrote them. ABI 1.1.
+    OriginalTarget = abi::VAR_ORIGINAL_TARGET,
+    /// Name of the filter that answered, closed or failed. ABI 1.1.
+    ReplyFilter = abi::VAR_REPLY_FILTER,
+    /// Name of the module of that filter, unless it is built in. ABI 1.1.
+    ReplyModule = abi::VAR_REPLY_MODULE,
 }
 
 impl Variable {
-    pub(crate) const ALL: [Variable; 19] = [
+    pub(crate) const ALL: [Variable; 22] = [
         Variable::Method,
         Variable::Path,
         Variable::Query,
@@ -86,6 +94,9 @@ impl Variable {
         Variable::TlsPeerSubject,
         Variable::TlsServerName,
         Variable::ResponseDetails,
+        Variable::OriginalTarget,
+        Variable::ReplyFilter,
+        Variable::ReplyModule,
     ];
 }
 

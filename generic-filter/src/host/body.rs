@@ -1,10 +1,10 @@
 //! Body bytes that the running hook may see.
 
 use sidegate_abi::{BAD_ARGUMENT, BODY_REQUEST, BODY_RESPONSE, LIMIT, NOT_NOW, Slice, Stream, UNSUPPORTED};
-use sidegate_api::BodyDirection;
+use sidegate_api::{BodyDirection, BodyInterest};
 
 use super::arguments::{Out, array, bytes};
-use super::scope::with_cx;
+use super::scope::{with, with_cx};
 use super::{answer, edit_result};
 
 fn body_direction(direction: u32) -> Result<BodyDirection, u32> {
@@ -93,6 +93,28 @@ pub(super) unsafe extern "C" fn body_drain(stream: *mut Stream, direction: u32, 
         // SAFETY: NULL or the module's place.
         unsafe { drained.write(removed as u64) };
         Ok(())
+    })
+}
+
+pub(super) unsafe extern "C" fn body_waive(stream: *mut Stream, direction: u32) -> u32 {
+    answer(|| {
+        let direction = body_direction(direction)?;
+        with(stream, |host| {
+            let wants = &host.core.interests;
+            let declared = match direction {
+                BodyDirection::Request => wants.request_body != BodyInterest::None || wants.request_trailers.wanted(),
+                BodyDirection::Response => {
+                    wants.response_body != BodyInterest::None || wants.response_trailers.wanted()
+                }
+            };
+            host.with_cx(|cx| {
+                if !declared || cx.is_ended() {
+                    return Err(NOT_NOW);
+                }
+                cx.waive_body(direction);
+                Ok(())
+            })
+        })
     })
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn table() -> &'static HostTable {
         resume_release: Some(resume::resume_release),
         route_config: Some(reply::route_config),
         fault: Some(reply::fault),
+        body_waive: Some(body::body_waive),
     });
     &TABLE.0
 }

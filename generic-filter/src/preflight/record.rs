@@ -73,6 +73,10 @@ pub(super) fn read(
     if min_host_minor > ABI_MINOR {
         problems.push(Reason::HostMinorTooOld { host_major: ABI_MAJOR, host_minor: ABI_MINOR, found: min_host_minor });
     }
+    let flags = record.u32(offset_of!(ModuleRecord, flags) as u64).unwrap_or_default();
+    if flags != 0 {
+        problems.push(Reason::RecordFlags { found: flags });
+    }
     let panic = number(offset_of!(ModuleRecord, panic));
     if panic == PANIC_ABORT && policy.panic_abort == Rule::Refuse {
         problems.push(Reason::PanicAbort);

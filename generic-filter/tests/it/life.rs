@@ -21,7 +21,7 @@ fn one_file_is_loaded_once_and_shared() {
     let modules = builder.modules();
     assert_eq!(modules.len(), 1);
     let ModuleStatus { name, abi, version, generation, filters, streams, faults, sha256, .. } = modules[0].clone();
-    assert_eq!((name.as_str(), abi.as_str(), version.as_str()), ("libhostile", "1.0", "1.0.0"));
+    assert_eq!((name.as_str(), abi.as_str(), version.as_str()), ("libhostile", "1.1", "1.0.0"));
     assert_eq!((generation, streams, faults, sha256.len()), (1, 1, 0, 64));
     assert_eq!(filters, ["alias", "status"]);
     assert_eq!(first.module(), Some(modules[0].clone()));

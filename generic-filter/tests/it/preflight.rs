@@ -50,7 +50,7 @@ fn a_good_module_passes_and_is_described() {
     let inspection = inspect(&module);
     assert!(inspection.is_ok());
     let record = inspection.module.as_ref().unwrap();
-    assert_eq!((record.name.as_str(), record.version.as_str(), record.abi.as_str()), ("record", "1.2.3", "1.0"));
+    assert_eq!((record.name.as_str(), record.version.as_str(), record.abi.as_str()), ("record", "1.2.3", "1.1"));
     assert_eq!(inspection.needed[0], "libm.so.6");
     assert_eq!(inspection.versions, ["GLIBC_2.2.5"]);
     assert_eq!(inspection.not_reloadable, [""; 0]);
@@ -175,7 +175,13 @@ fn record_of_something_else() {
 fn abi_versions() {
     refused(&compile("record", &["-DMAJOR=2"]), "abi_major_too_new", &["ABI major 1, found 2"]);
     refused(&compile("record", &["-DMAJOR=0"]), "abi_major_unknown", &["ABI major 1, found 0"]);
-    refused(&compile("record", &["-DMIN_HOST_MINOR=1"]), "host_minor_too_old", &["1.0 or older", "at least 1.1"]);
+    refused(&compile("record", &["-DMIN_HOST_MINOR=2"]), "host_minor_too_old", &["1.1 or older", "at least 1.2"]);
+    accepted(&compile("record", &["-DMIN_HOST_MINOR=1"]));
+}
+
+#[test]
+fn flags_of_a_record_that_nobody_knows() {
+    refused(&compile("record", &["-DFLAGS=0x10"]), "record_flags", &["expected no flags", "found 0x10"]);
 }
 
 #[test]

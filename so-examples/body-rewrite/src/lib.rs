@@ -108,6 +108,15 @@ fn rewritten(body: Body<'_>, last: bool, next: &mut Option<(&Rules, Replacer)>) 
     Ok(Some(replacer.push(rules, &body.to_vec()?, part)))
 }
 
+/// A body that nobody rewrites keeps its length. Proxies of ABI 1.0 cannot do
+/// that, and without a declared body there is nothing to waive.
+fn waived(answer: Result<(), HostError>) -> Result<(), HostError> {
+    match answer {
+        Err(HostError::Unsupported | HostError::NotNow) => Ok(()),
+        answer => answer,
+    }
+}
+
 fn put(mut body: BodyMut<'_>, bytes: Option<Vec<u8>>) -> HookResult {
     if let Some(bytes) = bytes {
         body.replace(bytes)?;
@@ -126,6 +135,8 @@ impl Filter for RewriteFilter<'_> {
         let headers = cx.headers();
         if self.rewrite.wants(headers.get_str("content-type"), headers.get("content-encoding")) {
             self.request = self.rewrite.request.as_ref().map(|rules| (rules, Replacer::default()));
+        } else {
+            waived(cx.waive_request_body())?;
         }
         Ok(Status::Continue)
     }
@@ -141,6 +152,8 @@ impl Filter for RewriteFilter<'_> {
             self.response = self.rewrite.response.as_ref().map(|rules| (rules, Replacer::default()));
             // It names bytes that are not sent any more.
             cx.headers_mut().remove("etag")?;
+        } else {
+            waived(cx.waive_response_body())?;
         }
         Ok(Status::Continue)
     }

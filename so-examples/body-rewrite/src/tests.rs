@@ -33,6 +33,10 @@ fn other_types_and_compressed_bodies_pass() {
         [&[("content-type", "image/png")][..], &[], &[("content-type", "text/plain"), ("content-encoding", "gzip")]]
     {
         let outcome = host().request("GET", "/", &[]).respond(200, headers).respond_body("internal").run();
+        assert_eq!(
+            outcome.did(),
+            ["on_request_headers: waive the request body", "on_response_headers: waive the response body"]
+        );
         assert_eq!(outcome.response.unwrap().text(), "internal", "{headers:?}");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sidegate_api::{BuildEnv, FilterConfigError, Registry, StreamFilterBuilder, StreamFilterFactory};
+use sidegate_api::{
+    AnsweredBy, BuildEnv, FilterConfigError, FilterSpec, Registry, StreamFilterBuilder, StreamFilterFactory,
+};
 use sidegate_proxy::{FilterEntry, RouteConfigs};
 
 use super::router::{Router, Scope};
@@ -56,7 +58,15 @@ pub(super) fn build(
     let labels = [("listener", listener), ("filter", filter.spec.name.as_str())];
     let faults = env.metrics.counter("sidegate_filter_faults_total", &labels);
     let faults = faults.map_err(|problem| filter.at.error(Finding::said(kind::BAD_VALUE, problem.to_string()))).ok()?;
-    Some(FilterEntry { name, factory, on_fault: filter.spec.on_fault, faults, route_configs })
+    let answers_as = answers_as(&filter.spec);
+    Some(FilterEntry { name, answers_as, factory, on_fault: filter.spec.on_fault, faults, route_configs })
+}
+
+/// A filter of a module goes by the name that it has there, if it has one.
+fn answers_as(spec: &FilterSpec) -> AnsweredBy {
+    let of_module = spec.module.as_ref();
+    let filter = of_module.map(|module| module.filter.as_str()).filter(|name| !name.is_empty()).unwrap_or(&spec.name);
+    AnsweredBy { filter: filter.into(), module: of_module.map(|module| module.name.as_str().into()) }
 }
 
 fn route_configs(name: &str, factory: &dyn StreamFilterFactory, router: &Router<'_>) -> Option<RouteConfigs> {

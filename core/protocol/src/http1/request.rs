@@ -170,7 +170,7 @@ fn blank_lines(buf: &[u8]) -> Result<usize, RequestError> {
 fn clear(head: &mut RequestHead) {
     head.method = Method::Get;
     head.authority.clear();
-    head.set_target("");
+    head.clear_target();
     head.headers.clear();
     head.state = HeadState::Open;
     if head.scheme.is_empty() {
@@ -201,7 +201,12 @@ fn read_fields(
             Known::Connection => framing.has_connection_field(),
             // RFC 9110 section 10.1.1: from HTTP/1.0 it is ignored.
             Known::Expect if version == Protocol::Http10 => {}
-            Known::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => expect = Expect::Continue,
+            Known::Expect if field.value.eq_ignore_ascii_case(b"100-continue") => {
+                // Kept to be read; upstream it goes by `expect`.
+                expect = Expect::Continue;
+                head.headers.remove(b"expect");
+                fields::add(&mut head.headers, b"expect", field.value)?;
+            }
             Known::Expect => return Err(RequestError::new(417, "expectation_unknown")),
             Known::Upgrade => upgrade.note(field.value),
             Known::Dropped => {}

@@ -50,6 +50,7 @@ pub(super) fn decode(target: &str, head: &mut RequestHead, scratch: &mut Scratch
             head.set_target(&scratch.absolute);
         }
     }
+    head.set_original_target(target.as_bytes());
     Ok(TargetForm::NamesHost)
 }
 
@@ -94,6 +95,7 @@ fn set_path_and_query(target: &str, head: &mut RequestHead, scratch: &mut Scratc
             path::normalize(&target[..path_len], &mut scratch.normal).map_err(RequestError::bad)?;
             scratch.normal.push_str(&target[path_len..]);
             head.set_target(&scratch.normal);
+            head.set_original_target(target.as_bytes());
         }
     }
     Ok(())

@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use sidegate_api::{BodyInterest, EndOfStream, FilterCx, HeaderMapKind, LocalReply, ReceiverPhase, Status};
+use sidegate_api::{
+    BodyInterest, EditError, EndOfStream, FilterCx, HeaderMapKind, LocalReply, Protocol, ReceiverPhase, Status,
+};
 
 use crate::kit::{At, Origin, PATIENCE, Rig, Script};
 
@@ -95,7 +97,8 @@ fn local_replies_can_have_trailers_with_and_without_a_body() {
     for text in ["text", ""] {
         let script = Script::new("a").phases(&[ReceiverPhase::BeforeRoute]).response().hook(move |at, cx| match at {
             At::ResponseHeaders => {
-                cx.add_header(HeaderMapKind::ResponseTrailers, b"x-t", b"1").unwrap();
+                let added = cx.add_header(HeaderMapKind::ResponseTrailers, b"x-t", b"1");
+                assert_eq!(added.is_ok(), cx.stream().info.protocol == Protocol::Http11, "1.0 knows no trailers");
                 Status::Continue
             }
             _ => {
@@ -139,4 +142,75 @@ fn filters_see_both_maps_at_the_end() {
     let rig = Rig::new(&[origin.address], vec![script]);
     rig.connect().send(REQUEST).response();
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), (Some(b"2".to_vec()), Some(b"2".to_vec())));
+}
+
+#[test]
+fn set_with_the_head_they_make_any_message_chunked() {
+    for (request, body) in [
+        ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", ""),
+        ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody", "body"),
+    ] {
+        for answer in
+            ["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"]
+        {
+            let origin = Origin::new(|_| answer.into());
+            let script = Script::new("a").phases(&[ReceiverPhase::AfterRoute]).response().hook(|at, cx| {
+                let map = match at {
+                    At::ResponseHeaders => HeaderMapKind::ResponseTrailers,
+                    _ => HeaderMapKind::RequestTrailers,
+                };
+                cx.add_header(map, b"x-t", b"1").unwrap();
+                Status::Continue
+            });
+            let rig = Rig::new(&[origin.address], vec![script]);
+            let mut client = rig.connect();
+            for _ in 0..2 {
+                let reply = client.send(request).response();
+                let wanted = answer.split("\r\n\r\n").nth(1).unwrap();
+                assert_eq!((&*reply.body, reply.trailer("x-t"), reply.is_chunked()), (wanted, Some("1"), true));
+            }
+            let seen = &origin.requests()[1];
+            assert_eq!((&*seen.body, seen.trailer("x-t"), seen.is_chunked()), (body, Some("1"), true));
+        }
+    }
+}
+
+#[test]
+fn behind_a_head_with_a_length_they_are_refused() {
+    let origin = Origin::hello();
+    let script =
+        Script::new("a").request_body(BodyInterest::Observe).response_body(BodyInterest::Observe).hook(|at, cx| {
+            let map = match at {
+                At::ResponseBody(_) => HeaderMapKind::ResponseTrailers,
+                _ => HeaderMapKind::RequestTrailers,
+            };
+            assert_eq!(cx.add_header(map, b"x-t", b"1"), Err(EditError::NotNow), "{at:?}");
+            assert_eq!(cx.remove_header(map, b"x-t"), Err(EditError::NotNow), "{at:?}");
+            Status::Continue
+        });
+    let rig = Rig::new(&[origin.address], vec![script]);
+    let reply = rig.connect().post("/", "body");
+    assert_eq!((&*reply.body, reply.is_chunked(), rig.faults("a")), ("hello", false, 0));
+    assert_eq!(origin.request().body, "body");
+}
+
+#[test]
+fn responses_without_body_refuse_them() {
+    for (method, answer) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n"),
+    ] {
+        let origin = Origin::new(|_| answer.into());
+        let script = Script::new("a").response().hook(|_, cx| {
+            let added = cx.add_header(HeaderMapKind::ResponseTrailers, b"x-t", b"1");
+            assert_eq!(added, Err(EditError::NotNow));
+            Status::Continue
+        });
+        let rig = Rig::new(&[origin.address], vec![script]);
+        let mut client = rig.connect();
+        client.send(format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n"));
+        assert!(client.try_message(false).unwrap().status() < 400, "{method} {answer}");
+        assert_eq!(rig.faults("a"), 0);
+    }
 }

@@ -147,3 +147,45 @@ fn the_routes_configuration_comes_before_the_virtual_hosts() {
     }
     assert_eq!(rig.faults("a") + rig.faults("b"), 0);
 }
+
+#[test]
+fn the_target_is_kept_as_it_was_sent() {
+    let origin = Origin::hello();
+    let (sender, seen) = std::sync::mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let script = Script::new("a").phases(&ReceiverPhase::ALL).hook(move |at, cx| {
+        if at == BEFORE {
+            cx.set_variable(Variable::Path, b"/rewritten").unwrap();
+            cx.set_variable(Variable::Query, b"q=1").unwrap();
+        } else if at == At::Headers(ReceiverPhase::AfterChooseHost) {
+            let Some(VariableValue::Bytes(sent)) = cx.variable(Variable::OriginalTarget) else { panic!("no target") };
+            sender.lock().unwrap().send(String::from_utf8(sent.to_vec()).unwrap()).unwrap();
+            assert_eq!(cx.set_variable(Variable::OriginalTarget, b"/x"), Err(EditError::NotNow));
+        }
+        Status::Continue
+    });
+    let rig = Rig::new(&[origin.address], vec![script]);
+    let mut client = rig.connect();
+    for target in ["/plain", "/a/../b?x=../y", "/%7euser", "http://a/x/./y?z", "http://a", "/last"] {
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        assert_eq!(client.response().body, "hello");
+        assert_eq!(seen.recv_timeout(crate::kit::PATIENCE).unwrap(), target);
+    }
+}
+
+#[test]
+fn an_expectation_can_be_seen_and_not_edited() {
+    let origin = Origin::hello();
+    let script = Script::new("a").phases(&[ReceiverPhase::BeforeRoute]).hook(|_, cx| {
+        assert_eq!(cx.header(HeaderMapKind::Request, b"expect"), Some(&b"100-Continue"[..]));
+        let reserved = Err(EditError::Header(sidegate_api::HeaderProblem::Reserved));
+        assert_eq!(cx.set_header(HeaderMapKind::Request, b"Expect", b"100-continue"), reserved);
+        assert_eq!(cx.remove_header(HeaderMapKind::Request, b"expect").map(|_| ()), reserved);
+        Status::Continue
+    });
+    let rig = Rig::new(&[origin.address], vec![script]);
+    let mut client = rig.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-Continue\r\ncontent-length: 4\r\n\r\nbody");
+    assert_eq!(client.response().body, "hello");
+    assert_eq!((rig.faults("a"), origin.request().headers.iter().filter(|(n, _)| n == "expect").count()), (0, 1));
+}

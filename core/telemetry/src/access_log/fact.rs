@@ -33,7 +33,7 @@ pub(super) enum Fact {
 impl Fact {
     /// MOSN's names and our own. Where there are several for one thing, the
     /// first is the one to recommend.
-    pub(super) const NAMES: [(&str, Fact); 57] = [
+    pub(super) const NAMES: [(&str, Fact); 60] = [
         ("start_time", Fact::StartTime),
         ("duration", Fact::Duration),
         ("request_finished_duration", Fact::Duration),
@@ -59,6 +59,7 @@ impl Fact {
         ("original_path", Fact::OriginalPath),
         ("request_path_original", Fact::OriginalPath),
         ("x-mosn-path-original", Fact::OriginalPath),
+        ("original_target", Fact::Stream(Variable::OriginalTarget)),
         ("query", Fact::Stream(Variable::Query)),
         ("request_arg", Fact::Stream(Variable::Query)),
         ("x-mosn-querystring", Fact::Stream(Variable::Query)),
@@ -69,6 +70,8 @@ impl Fact {
         ("response_flag", Fact::ResponseFlags),
         ("response_flags", Fact::ResponseFlags),
         ("response_details", Fact::Stream(Variable::ResponseDetails)),
+        ("reply_filter", Fact::Stream(Variable::ReplyFilter)),
+        ("reply_module", Fact::Stream(Variable::ReplyModule)),
         ("reset_by", Fact::ResetBy),
         ("request_id", Fact::Stream(Variable::RequestId)),
         ("listener", Fact::Stream(Variable::ListenerName)),

@@ -45,6 +45,7 @@ use super::template::{FormatError, Piece, cut};
 /// | `response_code` (`x-mosn-status`) | status sent to the client |
 /// | `response_flag`, `response_flags` | what went wrong, as short names (MOSN: `true` or `false`) |
 /// | `response_details` | why the proxy replied itself |
+/// | `reply_filter`, `reply_module` | the filter that answered or failed, and the module it is from |
 /// | `upstream_transport_failure_reason` | the same, if the upstream was the reason |
 /// | `reset_by` | who ended the stream early |
 /// | `request_id` | `x-request-id` |

@@ -48,6 +48,12 @@ impl<'a> Stream<'a> {
         self.variable_str(Variable::Query)
     }
 
+    /// Path and query as the client sent them: before they were normalized or
+    /// rewritten. `None` also from a host of ABI 1.0.
+    pub fn original_target(&self) -> Option<&[u8]> {
+        self.variable(Variable::OriginalTarget)
+    }
+
     /// Host and optional port that the request is for.
     pub fn authority(&self) -> Option<&str> {
         self.variable_str(Variable::Authority)

@@ -116,7 +116,11 @@ impl Engine<'_> {
             Some(body) => body,
             None => {
                 // A body is sent as it comes, behind the head.
-                self.state().request_sent = !no_body;
+                if !no_body {
+                    self.state().request_sent = true;
+                    let fixed = self.mode(abi::BODY_REQUEST) != abi::BODY_STREAM && has_length(&test.headers);
+                    self.close_trailers(abi::BODY_REQUEST, abi::MAP_REQUEST_TRAILERS, fixed);
+                }
                 self.request_body(&test.chunks, &test.trailers, first)?
             }
         };
@@ -137,14 +141,38 @@ impl Engine<'_> {
         // SAFETY: the SDK's table.
         let (hook, trailers_hook) =
             unsafe { ((*self.host.filter_table).on_request_body, (*self.host.filter_table).on_request_trailers) };
-        let mode = self.host.interests.request_body;
+        let mode = self.mode(abi::BODY_REQUEST);
         let end = trailers.is_empty();
         let body = self.body("on_request_body", hook, chunks, mode, abi::BODY_REQUEST, phase, end)?;
-        if !end && self.host.interests.hooks & abi::WANT_REQUEST_TRAILERS != 0 {
+        if !end && self.wants_trailers(abi::BODY_REQUEST, abi::WANT_REQUEST_TRAILERS) {
             let status = self.call("on_request_trailers", trailers_hook, phase, abi::HOOK_END)?;
             self.judge(status, None)?;
         }
         Ok(body)
+    }
+
+    /// How the filter wants to see a body of this stream.
+    fn mode(&mut self, direction: u32) -> u32 {
+        let declared = match direction {
+            abi::BODY_REQUEST => self.host.interests.request_body,
+            _ => self.host.interests.response_body,
+        };
+        if self.state().waived[direction as usize] {
+            abi::BODY_NONE
+        } else {
+            declared
+        }
+    }
+
+    fn wants_trailers(&mut self, direction: u32, hook: u32) -> bool {
+        self.host.interests.hooks & hook != 0 && !self.state().waived[direction as usize]
+    }
+
+    /// The head goes out: with a length, if there are no trailers yet and the
+    /// message came so. Then there never will be.
+    fn close_trailers(&mut self, direction: u32, map: u32, has_length: bool) {
+        let state = self.state();
+        state.no_trailers[direction as usize] |= has_length && state.maps[map as usize].is_empty();
     }
 
     /// Shows a body to its hook as its interest says and returns what is left.
@@ -171,6 +199,10 @@ impl Engine<'_> {
         let mut out = Vec::new();
         for (index, chunk) in shown.iter().enumerate() {
             let state = self.state();
+            if state.waived[direction as usize] {
+                out.extend_from_slice(chunk);
+                continue;
+            }
             state.bodies[direction as usize] = chunk.clone();
             state.access[direction as usize] = if mode == abi::BODY_OBSERVE { Access::Read } else { Access::Edit };
             let last = index + 1 == shown.len();
@@ -215,6 +247,7 @@ impl Engine<'_> {
         let status = response.status;
         let state = self.state();
         state.response_there = true;
+        state.no_trailers[abi::BODY_RESPONSE as usize] = bodiless(&test.method, status);
         state.numbers.insert(abi::VAR_STATUS, status.into());
         state.maps[abi::MAP_RESPONSE as usize] = headers;
         state.maps[abi::MAP_RESPONSE_TRAILERS as usize] = trailers;
@@ -234,7 +267,7 @@ impl Engine<'_> {
             _ if own[0].is_empty() => &[],
             _ => &own[..],
         };
-        let (hook, mode) = (table.on_response_body, interests.response_body);
+        let (hook, mode) = (table.on_response_body, self.mode(abi::BODY_RESPONSE));
         if bodiless(&test.method, response.status) {
             response.body.clear();
             response.trailers.clear();
@@ -242,9 +275,13 @@ impl Engine<'_> {
         }
         // The proxy has sent the head by the time of a streamed chunk.
         let held = mode == abi::BODY_WHOLE || (chunks.is_empty() && no_trailers);
-        self.state().response_sent = response.source == Source::Upstream && !held;
+        if response.source == Source::Upstream && !held {
+            self.state().response_sent = true;
+            let fixed = mode != abi::BODY_STREAM && has_length(&answer.headers);
+            self.close_trailers(abi::BODY_RESPONSE, abi::MAP_RESPONSE_TRAILERS, fixed);
+        }
         response.body = self.body("on_response_body", hook, chunks, mode, abi::BODY_RESPONSE, send, no_trailers)?;
-        if !no_trailers && interests.hooks & abi::WANT_RESPONSE_TRAILERS != 0 {
+        if !no_trailers && self.wants_trailers(abi::BODY_RESPONSE, abi::WANT_RESPONSE_TRAILERS) {
             let status = self.call("on_response_trailers", table.on_response_trailers, send, abi::HOOK_END)?;
             self.judge(status, None)?;
         }
@@ -422,6 +459,10 @@ impl Engine<'_> {
 /// Whether such a response has no content (RFC 9110 section 6.4.1).
 fn bodiless(method: &str, status: u16) -> bool {
     method == "HEAD" || matches!(status, 204 | 205 | 304)
+}
+
+fn has_length(headers: &[(String, String)]) -> bool {
+    headers.iter().any(|(name, _)| name == "content-length")
 }
 
 fn failed() -> Response {

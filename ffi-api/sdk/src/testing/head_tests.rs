@@ -77,13 +77,14 @@ fn absent_host_functions_are_errors_and_short_tables_are_refused() {
     assert_eq!(outcome.fault.as_deref(), Some("not supported by this host"));
 
     let mut table = table::HOST;
-    table.size -= 8;
+    // The last function of 1.0 is missing.
+    table.size = std::mem::offset_of!(abi::HostTable, fault) as u64;
     let refused = TestHost::with_table::<Lonely>(table, json!({}), 1).unwrap_err();
     assert!(refused.message.contains("function table has"), "{refused}");
     let mut table = table::HOST;
     table.abi_major = 2;
     let refused = TestHost::with_table::<Lonely>(table, json!({}), 1).unwrap_err();
-    assert_eq!(refused.message, "the host speaks ABI 2.0, expected 1.x");
+    assert_eq!(refused.message, "the host speaks ABI 2.1, expected 1.x");
 }
 
 /// Sets the replies that the request names, one after the other, does not look
@@ -207,4 +208,135 @@ fn a_reply_that_does_not_go_out_lets_nothing_pass() {
     );
     assert_eq!(run("response-body", "403", "stop").status(), None, "a head is out");
     assert_eq!(run("nowhere", "403", "stop").status(), Some(200));
+}
+
+/// Waives what the request's header `x-waive` names, and shows what came of it.
+struct Waiving;
+
+struct WaivingFilter;
+
+impl FilterFactory for Waiving {
+    type Config = NoConfig;
+    type Filter<'f> = WaivingFilter;
+
+    fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> {
+        Ok(Waiving)
+    }
+
+    fn filter(&self, _: &FilterEnv<'_>) -> WaivingFilter {
+        WaivingFilter
+    }
+}
+
+fn show(cx: &mut Stream<'_>, hook: &str, waived: Result<(), HostError>) -> HookResult {
+    cx.set_named(hook, format!("{waived:?}"))?;
+    Ok(Status::Continue)
+}
+
+impl Filter for WaivingFilter {
+    const HOOKS: Hooks = Hooks::new()
+        .request_headers(Phase::BeforeRoute)
+        .response_headers()
+        .response_body(BodyMode::Stream)
+        .response_trailers()
+        .complete();
+
+    fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+        let waived = cx.waive_request_body();
+        let target = cx.original_target().map(<[u8]>::to_vec);
+        cx.set_variable(Variable::Path, "/rewritten")?;
+        assert_eq!(cx.original_target().map(<[u8]>::to_vec), target);
+        show(cx, "request", waived)
+    }
+
+    fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+        let waived = cx.waive_response_body();
+        show(cx, "response", waived)
+    }
+}
+
+#[test]
+fn a_waived_body_is_not_shown_and_older_hosts_say_that_they_cannot() {
+    let run = |host: &TestHost| {
+        let request = host.request("GET", "/as/sent", &[]).respond(200, &[]);
+        request.respond_body("hello").respond_trailers(&[("x-t", "1")]).run()
+    };
+    let outcome = run(&TestHost::new::<Waiving>(json!({})).unwrap());
+    assert_eq!(outcome.hooks(), ["on_request_headers", "on_response_headers", "on_complete", "destroy"]);
+    assert_eq!((outcome.named("request"), outcome.named("response")), (Some("Err(NotNow)"), Some("Ok(())")));
+    let response = outcome.response.unwrap();
+    assert_eq!((response.text(), response.trailers.len()), ("hello", 1));
+
+    // A host of 1.0: a module built for 1.1 works with it.
+    let mut table = table::HOST;
+    table.size = std::mem::offset_of!(abi::HostTable, body_waive) as u64;
+    table.abi_minor = 0;
+    let outcome = run(&TestHost::with_table::<Waiving>(table, json!({}), 1).unwrap());
+    assert_eq!(outcome.named("response"), Some("Err(Unsupported)"));
+    assert!(outcome.hooks().contains(&"on_response_body") && outcome.hooks().contains(&"on_response_trailers"));
+}
+
+/// Sets trailers in the hook that `x-in` names.
+struct Trailing;
+
+struct TrailingFilter;
+
+impl FilterFactory for Trailing {
+    type Config = NoConfig;
+    type Filter<'f> = TrailingFilter;
+
+    fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> {
+        Ok(Trailing)
+    }
+
+    fn filter(&self, _: &FilterEnv<'_>) -> TrailingFilter {
+        TrailingFilter
+    }
+}
+
+impl Filter for TrailingFilter {
+    const HOOKS: Hooks = Hooks::new()
+        .request_headers(Phase::BeforeRoute)
+        .request_body(BodyMode::Observe)
+        .response_headers()
+        .response_body(BodyMode::Observe);
+
+    fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+        match cx.request().get("x-in") {
+            Some(b"head") => cx.request_trailers_mut().set("x-t", "1")?,
+            Some(b"expect") => cx.headers_mut().set("expect", "100-continue")?,
+            _ => {}
+        }
+        Ok(Status::Continue)
+    }
+
+    fn on_request_body(&mut self, cx: &mut RequestBody<'_>) -> HookResult {
+        if cx.request().get("x-in") == Some(b"body") {
+            cx.request_trailers_mut().set("x-t", "1")?;
+        }
+        Ok(Status::Continue)
+    }
+
+    fn on_response_headers(&mut self, cx: &mut ResponseHeaders<'_>) -> HookResult {
+        if cx.request().get("x-in") == Some(b"response") {
+            cx.response_trailers_mut().set("x-t", "1")?;
+        }
+        Ok(Status::Continue)
+    }
+}
+
+#[test]
+fn trailers_are_taken_where_they_can_be_sent() {
+    let host = TestHost::new::<Trailing>(json!({})).unwrap();
+    let run = |method: &str, at: &str, headers: &[(&str, &str)]| {
+        let headers: Vec<_> = [("x-in", at)].iter().chain(headers).copied().collect();
+        host.request(method, "/", &headers).body("hello").run()
+    };
+    let length = &[("content-length", "5")][..];
+    assert_eq!(run("POST", "head", length).upstream.unwrap().trailers.len(), 1, "it becomes a chunked message");
+    assert_eq!(run("POST", "body", &[]).upstream.unwrap().trailers.len(), 1);
+    assert!(run("POST", "body", length).fault.unwrap().contains("not possible"), "the head is out");
+    assert_eq!(run("GET", "response", &[]).response.unwrap().trailers.len(), 1);
+    assert!(run("HEAD", "response", &[]).fault.is_some());
+    assert!(run("GET", "expect", &[]).fault.unwrap().contains("belong to the host"));
 }

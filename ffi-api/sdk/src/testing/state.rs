@@ -90,6 +90,12 @@ pub(super) struct StreamState {
     /// By `BODY_*` direction: what the running hook sees.
     pub(super) bodies: [Vec<u8>; 2],
     pub(super) access: [Access; 2],
+    /// Directions of which the filter declared that it wants to see something.
+    pub(super) declared: [bool; 2],
+    /// Directions of which it wants no more.
+    pub(super) waived: [bool; 2],
+    /// Directions whose message can carry no trailers.
+    pub(super) no_trailers: [bool; 2],
     pub(super) reply: SetReply,
     pub(super) fault: Option<String>,
     pub(super) resume: Option<Arc<ResumeSlot>>,
@@ -130,6 +136,7 @@ impl StreamState {
 
 /// A stream before its first hook.
 pub(super) fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamState {
+    let interests = test.host.interests;
     let mut state = StreamState {
         maps: [fields(&test.headers), fields(&test.trailers), Vec::new(), Vec::new()],
         request_sent: false,
@@ -141,6 +148,12 @@ pub(super) fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamSt
         named: Vec::new(),
         bodies: [Vec::new(), Vec::new()],
         access: [Access::None; 2],
+        declared: [
+            interests.request_body != abi::BODY_NONE || interests.hooks & abi::WANT_REQUEST_TRAILERS != 0,
+            interests.response_body != abi::BODY_NONE || interests.hooks & abi::WANT_RESPONSE_TRAILERS != 0,
+        ],
+        waived: [false; 2],
+        no_trailers: [false; 2],
         reply: SetReply::None,
         fault: None,
         resume: None,
@@ -162,6 +175,7 @@ pub(super) fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamSt
         state.variables.insert(variable, value.as_bytes().to_vec());
     }
     state.set_target(test.target.as_bytes());
+    state.variables.insert(abi::VAR_ORIGINAL_TARGET, test.target.clone().into_bytes());
     for (variable, value) in &test.variables {
         state.variables.insert(*variable, value.as_bytes().to_vec());
     }

@@ -11,8 +11,8 @@ use super::state::{Field, MetricState, ModuleState, StreamState};
 use super::table_headers::{header_add, header_get, header_get_all, header_remove, header_set, headers_visit};
 use super::table_reply::reply;
 use super::table_stream::{
-    body_append, body_drain, body_len, body_read, body_replace, fault, named_get, named_set, resume, resume_handle,
-    resume_release, resume_retain, route_config, variable_get, variable_get_u64, variable_set,
+    body_append, body_drain, body_len, body_read, body_replace, body_waive, fault, named_get, named_set, resume,
+    resume_handle, resume_release, resume_retain, route_config, variable_get, variable_get_u64, variable_set,
 };
 use crate::host::lent;
 use crate::Level;
@@ -53,6 +53,7 @@ pub(crate) const HOST: abi::HostTable = abi::HostTable {
     resume_release: Some(resume_release),
     route_config: Some(route_config),
     fault: Some(fault),
+    body_waive: Some(body_waive),
 };
 
 const NAME: &[u8] = b"sidegate-sdk in-memory host";

@@ -91,9 +91,9 @@ fn open<'s>(stream: &'s mut StreamState, map: u32, name: &[u8], value: &[u8]) ->
         _ if stream.ended => false,
         abi::MAP_REQUEST => !stream.request_sent,
         abi::MAP_RESPONSE => stream.response_there && !stream.response_sent,
-        abi::MAP_RESPONSE_TRAILERS => stream.response_there,
+        abi::MAP_RESPONSE_TRAILERS => stream.response_there && !stream.no_trailers[abi::BODY_RESPONSE as usize],
         // Edited in hooks of the request: later they are sent.
-        _ => !stream.response_there,
+        _ => !stream.response_there && !stream.no_trailers[abi::BODY_REQUEST as usize],
     };
     let fields = stream.maps.get_mut(map as usize).ok_or(abi::UNSUPPORTED)?;
     check_field(name, value)?;
@@ -116,7 +116,7 @@ pub(super) fn check_field(name: &[u8], value: &[u8]) -> Result<(), u32> {
     if value.iter().any(bad) || blank(value.first()) || blank(value.last()) {
         return Err(abi::BAD_VALUE);
     }
-    const RESERVED: [&[u8]; 8] = [
+    const RESERVED: [&[u8]; 9] = [
         b"connection",
         b"keep-alive",
         b"proxy-connection",
@@ -125,6 +125,7 @@ pub(super) fn check_field(name: &[u8], value: &[u8]) -> Result<(), u32> {
         b"upgrade",
         b"content-length",
         b"trailer",
+        b"expect",
     ];
     if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
         return Err(abi::RESERVED);

@@ -15,7 +15,7 @@ pub(super) const MAX_BODY: usize = 1 << 20;
 const MAX_NAMED: usize = 64 * 1024;
 
 pub(super) unsafe extern "C" fn variable_get(stream: *mut abi::Stream, variable: u32, value: *mut abi::Slice) -> u32 {
-    if is_number(variable) || !(abi::VAR_METHOD..=abi::VAR_RESPONSE_DETAILS).contains(&variable) {
+    if is_number(variable) || !(abi::VAR_METHOD..=abi::VAR_REPLY_MODULE).contains(&variable) {
         return abi::UNSUPPORTED;
     }
     // SAFETY: in the stream's hook.
@@ -110,7 +110,7 @@ pub(super) fn set_variable(stream: &mut StreamState, variable: u32, value: &[u8]
             stream.variables.insert(variable, value.to_ascii_lowercase());
             abi::OK
         }
-        abi::VAR_SCHEME..=abi::VAR_RESPONSE_DETAILS => abi::NOT_NOW,
+        abi::VAR_SCHEME..=abi::VAR_REPLY_MODULE => abi::NOT_NOW,
         _ => abi::UNSUPPORTED,
     }
 }
@@ -293,6 +293,21 @@ pub(super) unsafe extern "C" fn body_drain(
             },
         )
     }
+}
+
+pub(super) unsafe extern "C" fn body_waive(stream: *mut abi::Stream, direction: u32) -> u32 {
+    // SAFETY: in the stream's hook.
+    let stream = unsafe { stream_of(stream) };
+    let code = match direction {
+        abi::BODY_REQUEST | abi::BODY_RESPONSE if stream.ended || !stream.declared[direction as usize] => abi::NOT_NOW,
+        abi::BODY_REQUEST | abi::BODY_RESPONSE => {
+            stream.waived[direction as usize] = true;
+            abi::OK
+        }
+        _ => abi::UNSUPPORTED,
+    };
+    let name = if direction == abi::BODY_REQUEST { "request" } else { "response" };
+    stream.note(|| format!("waive the {name} body"), code)
 }
 
 /// Bytes as a test shows them: not too many.

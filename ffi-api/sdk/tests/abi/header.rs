@@ -97,7 +97,7 @@ fn the_header_names_no_other_numbers() {
 #[test]
 fn the_header_stays_readable() {
     let header = header();
-    assert!(header.lines().count() < 900);
+    assert!(header.lines().count() < 1000);
     for (number, line) in header.lines().enumerate() {
         assert!(line.chars().count() <= 120, "line {} is too long", number + 1);
     }
@@ -156,4 +156,91 @@ fn a_module_compiles_without_warning_and_carries_its_record() {
         assert!(record.compiler.starts_with("gcc ") || record.compiler.starts_with("clang "), "{}", record.compiler);
         assert_eq!(record.panic, sidegate_abi::PANIC_NONE);
     }
+}
+
+/// Every standard that the header promises, with every compiler that is here.
+fn with_standards(test: impl Fn(&str, &str, bool)) {
+    let c = ["-std=c11", "-std=c17"];
+    let cxx = ["-std=c++11", "-std=c++14", "-std=c++17", "-std=c++20"];
+    for compiler in compilers() {
+        let is_cxx = compiler.language[1] == "c++";
+        for standard in if is_cxx { &cxx[..] } else { &c[..] } {
+            test(compiler.program, standard, is_cxx);
+        }
+    }
+}
+
+/// Compiles `source` with warnings as errors and says what the compiler said.
+fn try_compile(program: &str, standard: &str, source: &str) -> Result<(), String> {
+    let dir = TempDir::new();
+    let input = dir.file(if standard.starts_with("-std=c++") { "source.cpp" } else { "source.c" });
+    std::fs::write(&input, source).unwrap();
+    let output = Command::new(program)
+        .args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
+        .arg(ffi_api().join("include"))
+        .arg(&input)
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// A module of the macros, with what the author forgets in place of `HERE`.
+const BARE: &str = r#"
+#include "sidegate.h"
+typedef struct object { int nothing; } object;
+static uint32_t mark(void *filter, const sidegate_hook_v1 *hook) HOOK {
+    (void)filter;
+    return sidegate_waive_body(sidegate_host, hook->stream, SIDEGATE_BODY_RESPONSE);
+}
+static void complete(void *filter, const sidegate_hook_v1 *hook, const sidegate_completion_v1 *how) COMPLETE {
+    (void)filter; (void)hook; (void)how;
+}
+static uint32_t configure(void *made, const sidegate_create_args_v1 *args) CONFIGURE {
+    (void)made; (void)args;
+    return SIDEGATE_OK;
+}
+static uint32_t begin(void *made, void *config, void *worker) BEGIN {
+    (void)made; (void)config; (void)worker;
+    return SIDEGATE_OK;
+}
+static void end(void *made) END { (void)made; }
+SIDEGATE_FILTER(bare, "bare", SIDEGATE_ON_REQUEST_HEADERS(mark, SIDEGATE_IN_BEFORE_ROUTE),
+                SIDEGATE_ON_COMPLETE(complete), SIDEGATE_CONFIG(object, configure, NULL),
+                SIDEGATE_STREAM(object, begin, end))
+SIDEGATE_MODULE("bare", "1.0.0", bare)
+"#;
+
+const MARKS: [&str; 5] = ["HOOK", "COMPLETE", "CONFIGURE", "BEGIN", "END"];
+
+/// [`BARE`] with every mark but `forgotten` in place.
+fn module_without(forgotten: &str) -> String {
+    let with = |mark: &str| if mark == forgotten { "" } else { "SIDEGATE_NOEXCEPT" };
+    MARKS
+        .iter()
+        .fold(BARE.to_owned(), |text, mark| text.replace(&format!(") {mark} {{"), &format!(") {} {{", with(mark))))
+}
+
+#[test]
+fn every_standard_from_c11_and_cxx11_on_compiles_it_without_a_warning() {
+    with_standards(|program, standard, _| {
+        for module in [MODULE, &module_without("nothing")] {
+            if let Err(said) = try_compile(program, standard, module) {
+                panic!("{program} {standard}: {said}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_function_that_may_throw_does_not_compile_from_cxx17_on() {
+    with_standards(|program, standard, is_cxx| {
+        let refused = is_cxx && !["-std=c++11", "-std=c++14"].contains(&standard);
+        for mark in MARKS {
+            let tried = try_compile(program, standard, &module_without(mark));
+            assert_eq!(tried.is_err(), refused, "{program} {standard}, {mark}: {tried:?}");
+        }
+    });
 }

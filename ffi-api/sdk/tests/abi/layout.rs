@@ -65,6 +65,7 @@ pub fn types() -> Vec<Type> {
             metric_set metric_observe header_get header_get_all headers_visit header_set header_add header_remove
             variable_get variable_get_u64 variable_set named_get named_set body_len body_read body_replace
             body_append body_drain reply resume_handle resume resume_retain resume_release route_config fault
+            body_waive
         }
         "sidegate_hook_v1" Hook { size stream worker_state phase flags }
         "sidegate_filter_table_v1" FilterTable {

@@ -17,40 +17,40 @@ typedef struct state { const config *made_from; int seen; } state;
 
 static uint64_t counter;
 
-static uint32_t configure(void *object, const sidegate_create_args_v1 *args) {
+static uint32_t configure(void *object, const sidegate_create_args_v1 *args) SIDEGATE_NOEXCEPT {
     config *it = (config *)object;
     printf("configure, zeroed %d\n", it->limit == 0);
     if (args->config.len < 3) return sidegate_error(args->error, "limit", "expected a limit");
     it->limit = 3;
     return sidegate_metric(args, SIDEGATE_METRIC_COUNTER, args->config.len > 5 ? "refused" : "taken", &counter);
 }
-static void release(void *object) { printf("release %d\n", ((config *)object)->limit); }
-static uint32_t begin(void *object, void *made_from, void *worker_state) {
+static void release(void *object) SIDEGATE_NOEXCEPT { printf("release %d\n", ((config *)object)->limit); }
+static uint32_t begin(void *object, void *made_from, void *worker_state) SIDEGATE_NOEXCEPT {
     state *it = (state *)object;
     printf("begin, zeroed %d\n", it->seen == 0);
     it->made_from = (const config *)made_from;
     return worker_state ? SIDEGATE_OK : SIDEGATE_FAILED;
 }
-static void end(void *object) { printf("end after %d\n", ((state *)object)->seen); }
-static uint32_t count(void *filter, const sidegate_hook_v1 *hook) {
+static void end(void *object) SIDEGATE_NOEXCEPT { printf("end after %d\n", ((state *)object)->seen); }
+static uint32_t count(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {
     (void)hook;
     return ++((state *)filter)->seen < ((state *)filter)->made_from->limit ? SIDEGATE_STATUS_CONTINUE
                                                                            : SIDEGATE_STATUS_TERMINATE;
 }
-static uint32_t route(void *factory, sidegate_slice text, sidegate_error_out_v1 *error, void **made) {
+static uint32_t route(void *factory, sidegate_slice text, sidegate_error_out_v1 *error, void **made) SIDEGATE_NOEXCEPT {
     (void)factory; (void)text; (void)error; (void)made;
     return SIDEGATE_OK;
 }
-static void route_end(void *factory, void *made) { (void)factory; (void)made; }
-static uint32_t attach(void *factory, uint32_t worker, void **made) {
+static void route_end(void *factory, void *made) SIDEGATE_NOEXCEPT { (void)factory; (void)made; }
+static uint32_t attach(void *factory, uint32_t worker, void **made) SIDEGATE_NOEXCEPT {
     (void)factory; (void)worker; (void)made;
     return SIDEGATE_OK;
 }
-static void detach(void *factory, uint32_t worker, void *made) { (void)factory; (void)worker; (void)made; }
-static void complete(void *filter, const sidegate_hook_v1 *hook, const sidegate_completion_v1 *completion) {
+static void detach(void *factory, uint32_t worker, void *made) SIDEGATE_NOEXCEPT { (void)factory; (void)worker; (void)made; }
+static void complete(void *filter, const sidegate_hook_v1 *hook, const sidegate_completion_v1 *completion) SIDEGATE_NOEXCEPT {
     (void)filter; (void)hook; (void)completion;
 }
-static uint32_t plain(void *filter, const sidegate_hook_v1 *hook) {
+static uint32_t plain(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {
     (void)hook;
     SIDEGATE_LOG(SIDEGATE_LOG_INFO, filter ? "an object" : "no object");
     return SIDEGATE_STATUS_CONTINUE;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{Address, Metrics};
+use sidegate_api::{Address, AnsweredBy, Metrics};
 use sidegate_net::{AcceptHandle, AcceptMode, ListenerConfig, RunPhase, Workers, bind, start_accepting};
 use sidegate_protocol::http1::UpgradeProtocol;
 use sidegate_proxy::{
@@ -128,6 +128,7 @@ impl Setup {
         let mut route_configs = self.route_configs.into_iter();
         let filters = self.scripts.into_iter().map(|script| FilterEntry {
             name: script.name.into(),
+            answers_as: AnsweredBy { filter: script.name.into(), module: None },
             on_fault: script.on_fault,
             faults: metrics.counter("faults", &[("filter", script.name)]).unwrap(),
             factory: Arc::new(Factory(script)),
