@@ -9,6 +9,7 @@ mod endings;
 mod hangs;
 mod hostile;
 mod limits;
+mod minor1;
 mod panics;
 mod phases;
 mod refusals;
