@@ -84,13 +84,18 @@ fn serve(queue: &Receiver<Job>) {
 }
 
 /// Threads inherit the mask of their maker, so that threads a factory starts
-/// never take a signal away from the proxy's own handling.
+/// never take a signal away from the proxy's own handling. Signals of a crash
+/// belong to the thread that crashes: blocked, they would end the process
+/// without a word.
 fn block_signals() {
     // SAFETY: the set is filled before it is read, and the call changes this
     // thread's mask only.
     unsafe {
         let mut all = std::mem::zeroed::<libc::sigset_t>();
         libc::sigfillset(&mut all);
+        for crash in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT] {
+            libc::sigdelset(&mut all, crash);
+        }
         libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
     }
 }

@@ -50,6 +50,7 @@ impl LoadedModule {
         let library = unsafe { Library::open(Some(path.as_str()), RTLD_NOW | RTLD_LOCAL) };
         drop(mark);
         let library = library.map_err(|error| failed(text::one_line(&error), &path))?;
+        sidegate_watch::note_loaded(&path, name);
         // The loader knows libraries by name: were this descriptor's number
         // used again, it would hand out this module's code for another one.
         let _ = descriptor.into_raw_fd();

@@ -4,24 +4,15 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use sidegate_config::{Config, LoadMode};
-use sidegate_watch::end_within;
 
 use crate::cli::{CheckArgs, Format};
 use crate::compose::ComposeError;
-use crate::ending::LAST_PATIENCE;
 use crate::start::Start;
 use crate::{complain, print};
 
-pub(crate) fn check(args: &CheckArgs) -> ExitCode {
+pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
     let mode = if args.no_load { LoadMode::NoLoad } else { LoadMode::Load };
-    let mut start = match Start::begin() {
-        Ok(start) => start,
-        Err(error) => {
-            complain(&format_args!("cannot start: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let code = match start.load(&args.config, None, mode) {
+    match start.load(&args.config, None, mode) {
         Ok(loaded) => {
             let (warnings, patience) = (loaded.config.warnings, loaded.config.graceful_timeout);
             let omitted = loaded.config.warnings_omitted;
@@ -64,9 +55,7 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
             start.settle(Config::GRACEFUL_TIMEOUT);
             ExitCode::FAILURE
         }
-    };
-    end_within(LAST_PATIENCE, || complain(&"held up by a destructor at the very end"));
-    code
+    }
 }
 
 /// Prints an error, one line per finding, and how many there are beyond those.

@@ -49,6 +49,13 @@ impl Hangs {
                 }
                 error(&format_args!("{thread} goes on after {:.1} s", after.as_secs_f64()));
             }
+            Notice::Forked { times, thread, at } => {
+                let last = match thread {
+                    Some(thread) => format!("{thread} {}", place(*at)),
+                    None => "a thread of a module's own".to_owned(),
+                };
+                error(&format_args!("forked {times} times, last by {last}"));
+            }
         }
     }
 

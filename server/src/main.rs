@@ -26,8 +26,8 @@ static ALLOCATOR: sidegate_memory::Allocator = sidegate_memory::Allocator;
 
 fn main() -> ExitCode {
     match cli::Cli::parse().command {
-        cli::Command::Run(args) => run::run(&args),
-        cli::Command::Check(args) => check::check(&args),
+        cli::Command::Run(args) => start::with_modules(|start| run::run(&args, start)),
+        cli::Command::Check(args) => start::with_modules(|start| check::check(&args, start)),
         cli::Command::Inspect(args) => inspect::inspect(&args),
         cli::Command::Schema(args) => schema::schema(&args),
     }

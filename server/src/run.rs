@@ -13,7 +13,7 @@ use sidegate_overload::{Machine, Manager, Overload};
 use sidegate_proxy::ProxyService;
 use sidegate_telemetry::{LogSinks, Logging};
 use sidegate_upstream::HostRegistry;
-use sidegate_watch::{HELD_UP, end_now, end_within};
+use sidegate_watch::{HELD_UP, end_now};
 use tokio::sync::watch;
 
 use crate::admin_source::Process;
@@ -52,14 +52,7 @@ impl Logs<'_> {
     }
 }
 
-pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    let mut start = match Start::begin() {
-        Ok(start) => start,
-        Err(error) => {
-            complain(&format_args!("cannot start: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
+pub(crate) fn run(args: &RunArgs, start: &mut Start) -> ExitCode {
     let loaded = match start.load(&args.config, args.workers, LoadMode::Load) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -78,7 +71,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         }
     };
     let sinks = LogSinks::new(loaded.metrics.clone());
-    let result = serve(args, loaded, &mut start, &Logs { logging: &logging, sinks: &sinks });
+    let result = serve(args, loaded, start, &Logs { logging: &logging, sinks: &sinks });
     if let Err(failure) = &result {
         complain(failure);
         start.settle(patience);
@@ -87,9 +80,9 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     logging.shutdown();
     match result {
         Ok(End::HeldUp) => end_now(HELD_UP),
-        Ok(End::Whole) | Err(_) => end_within(LAST_PATIENCE, || complain(&"held up by a destructor at the very end")),
+        Ok(End::Whole) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
-    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Binds everything, serves until told to end, and drains.
@@ -181,6 +174,8 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
     let end = control.block_on(async {
         serving.until_end(&workers, &process, signals, logs.logging, logs.sinks).await;
         let mut ending = Ending::begin(drain_delay.saturating_add(LAST_PATIENCE));
+        // Held until they are written: the last that uses them may go before.
+        let written = logs.sinks.sinks();
         process.set_state(RunState::Draining);
         if !drain_delay.is_zero() {
             // Load balancers notice that it is not ready any more.
@@ -212,6 +207,8 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
         });
         // Slow clients of the admin interface do not make an end a bad one.
         let _ = closed.await;
+        logs.sinks.flush(LOG_PATIENCE);
+        drop(written);
         if settled.is_some() { drained } else { End::HeldUp }
     });
     match end {

@@ -2,19 +2,20 @@
 //! modules are loaded next, and they may hang.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use sidegate_config::LoadMode;
 use sidegate_generic_filter::GenericFilter;
-use sidegate_watch::{HELD_UP, Watchdog, end_now};
+use sidegate_watch::{HELD_UP, OnThread, Role, Watchdog, Watched, end_now, end_within};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::complain;
 use crate::compose::{ComposeError, Loaded, load};
-use crate::ending::{Ending, in_modules, modules_settled, name_who_is_left};
+use crate::ending::{Ending, LAST_PATIENCE, in_modules, modules_settled, name_who_is_left};
 use crate::hangs::{Hangs, whereabouts};
 use crate::signals::Signals;
 
@@ -30,10 +31,32 @@ pub(crate) struct Start {
     pub(crate) hangs: Hangs,
     /// Kept here so that nobody waits for its threads without a bound.
     modules: Arc<OnceLock<Arc<GenericFilter>>>,
+    _main: OnThread,
+}
+
+/// Does what may run code of modules: watched from the first moment to the
+/// last.
+pub(crate) fn with_modules(work: impl FnOnce(&mut Start) -> ExitCode) -> ExitCode {
+    sidegate_watch::report_ends();
+    match Start::begin() {
+        Ok(mut start) => {
+            let code = work(&mut start);
+            end_within(LAST_PATIENCE, || complain(&"held up by a destructor at the very end"));
+            // Waits for the module-control thread.
+            drop(start);
+            code
+        }
+        Err(error) => {
+            complain(&format_args!("cannot start: {error}"));
+            end_within(LAST_PATIENCE, || ());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl Start {
-    pub(crate) fn begin() -> std::io::Result<Self> {
+    fn begin() -> std::io::Result<Self> {
+        let main = Watched::new("main", Role::Jobs).on_this_thread();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _entered = runtime.enter();
@@ -42,7 +65,7 @@ impl Start {
         let hangs = Hangs::default();
         let of_watchdog = hangs.clone();
         let watchdog = Watchdog::start(move |notice| of_watchdog.tell(notice))?;
-        Ok(Start { runtime, signals, watchdog, hangs, modules: Arc::default() })
+        Ok(Start { runtime, signals, watchdog, hangs, modules: Arc::default(), _main: main })
     }
 
     /// Reads a configuration and loads its modules, on a thread of its own: a

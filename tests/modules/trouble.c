@@ -74,7 +74,7 @@ void trouble_cause(const char *what, size_t length) {
         zero = page[0];
     }
 #if defined(__x86_64__)
-    if (strcmp(name, "fpe") == 0) zero = 1 / zero;
+    if (strcmp(name, "fpe") == 0) zero = 7 / zero;
     if (strcmp(name, "ill") == 0) __asm__ volatile("ud2");
 #else
     if (strcmp(name, "fpe") == 0) raise(SIGFPE);

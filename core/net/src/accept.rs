@@ -10,6 +10,7 @@ use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use sidegate_api::Address;
 use sidegate_files::SocketFile;
 use sidegate_overload::Gate;
+use sidegate_watch::{Listening, Role, Watched};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -69,6 +70,7 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
             let gate = workers.gate();
             for (number, fd) in listener.sockets.into_iter().enumerate() {
                 loops.push(AcceptLoop {
+                    _listening: Listening::note(&fd),
                     socket: watch_readable(fd)?,
                     listener: index,
                     address: address.clone(),
@@ -85,6 +87,7 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
         }
     }
     let thread = std::thread::Builder::new().name("accept".into()).spawn(move || {
+        let _watched = Watched::new("accept", Role::Jobs).on_this_thread();
         runtime.block_on(async {
             let tasks: Vec<_> = loops.into_iter().map(|accept| tokio::spawn(accept.run())).collect();
             for task in tasks {
@@ -105,6 +108,8 @@ fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 struct AcceptLoop<S: Service> {
+    /// Goes before the socket does.
+    _listening: Listening,
     socket: AsyncFd<OwnedFd>,
     listener: usize,
     address: Arc<Address>,

@@ -1,9 +1,12 @@
 //! The end of the process, whatever its threads do.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Exit code of a process that something in it kept from ending: EX_SOFTWARE
-/// of `sysexits.h`.
+use crate::crash::{Line, push_whereabouts};
+
+/// Exit code of a process that something in it kept from ending, or ended:
+/// EX_SOFTWARE of `sysexits.h`.
 pub const HELD_UP: i32 = 70;
 
 /// Ends the process at once: no destructor runs, no thread is asked.
@@ -16,6 +19,7 @@ pub fn end_now(code: i32) -> ! {
 /// libraries hold it up for longer than `patience`, `complain` is called and
 /// it ends all the same, with [`HELD_UP`].
 pub fn end_within(patience: Duration, complain: impl FnOnce() + Send + 'static) {
+    DECLARED.store(true, Ordering::Relaxed);
     let last = std::thread::Builder::new().name("last".into());
     // Without the thread the process ends as well, unless it is held up.
     let _ = last.spawn(move || {
@@ -23,4 +27,31 @@ pub fn end_within(patience: Duration, complain: impl FnOnce() + Send + 'static) 
         complain();
         end_now(HELD_UP);
     });
+}
+
+/// Our own main function is about to return.
+static DECLARED: AtomicBool = AtomicBool::new(false);
+/// The process that is guarded, and not its children.
+static GUARDED: AtomicU32 = AtomicU32::new(0);
+
+/// From now on an `exit` that our main function has not declared is no clean
+/// end. To be called again after a module was loaded, so that the guard comes
+/// before that module's own destructors: handlers run last first.
+pub(crate) fn guard() {
+    GUARDED.store(std::process::id(), Ordering::Relaxed);
+    // SAFETY: a function of the program itself, which is never unloaded. A
+    // full table leaves the guards that there are.
+    unsafe { libc::atexit(on_exit) };
+}
+
+extern "C" fn on_exit() {
+    if DECLARED.load(Ordering::Relaxed) || GUARDED.load(Ordering::Relaxed) != std::process::id() {
+        return;
+    }
+    let mut line = Line::new();
+    line.push("exit was called");
+    push_whereabouts(&mut line);
+    line.push("; ends with 70");
+    line.write();
+    end_now(HELD_UP);
 }

@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::crash::stack::{HandlerStack, StackEnd};
 use crate::place::{Hook, Place};
 
 /// What standing still means for a thread.
@@ -55,6 +56,7 @@ pub(crate) struct ThreadCell {
     /// Written by the watchdog.
     stuck: AtomicBool,
     ended: AtomicBool,
+    pub(crate) stack: StackEnd,
     name: String,
     role: Role,
 }
@@ -75,6 +77,7 @@ impl Watched {
             beats: AtomicU64::new(0),
             stuck: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            stack: StackEnd::default(),
             name: name.into(),
             role,
         }));
@@ -84,8 +87,9 @@ impl Watched {
 
     /// Makes the calling thread this one, until the answer is dropped.
     pub fn on_this_thread(self) -> OnThread {
+        self.0.stack.note();
         CURRENT.set(Some(self.0));
-        OnThread { cell: self.0, _here: PhantomData }
+        OnThread { cell: self.0, _handlers: HandlerStack::set(), _here: PhantomData }
     }
 
     /// The thread's loop came round, or it took a job.
@@ -130,14 +134,32 @@ impl Watched {
 
 impl ThreadCell {
     pub(crate) fn at(&self) -> Option<At> {
-        let mark = self.mark.load(Ordering::Relaxed);
-        let hook = Hook::from_number(mark.addr() & HOOK_BITS)?;
-        let place = mark.map_addr(|address| address & !HOOK_BITS);
-        // SAFETY: marks are made of places, which live as long as the process
-        // and do not change; a place is published with a lock before anybody
-        // can mark it.
-        unsafe { place.as_ref() }.map(|place| At { place, hook })
+        at_of(self.mark())
     }
+
+    pub(crate) fn mark(&self) -> *mut Place {
+        self.mark.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What a mark says.
+pub(crate) fn at_of(mark: *mut Place) -> Option<At> {
+    let hook = Hook::from_number(mark.addr() & HOOK_BITS)?;
+    let place = mark.map_addr(|address| address & !HOOK_BITS);
+    // SAFETY: marks are made of places, which live as long as the process
+    // and do not change; a place is published with a lock before anybody
+    // can mark it.
+    unsafe { place.as_ref() }.map(|place| At { place, hook })
+}
+
+/// The calling thread's cell; `None`: nobody watches it. May be called in a
+/// signal handler.
+pub(crate) fn current() -> Option<&'static ThreadCell> {
+    CURRENT.get()
 }
 
 const HOOK_BITS: usize = align_of::<Place>() - 1;
@@ -172,13 +194,14 @@ impl Drop for Mark {
 
 /// What the calling thread is doing; `None`: nobody watches it.
 pub fn here() -> Option<ThreadReport> {
-    CURRENT.get().map(|cell| Watched(cell).report())
+    current().map(|cell| Watched(cell).report())
 }
 
 /// Says that the calling thread is watched, for as long as it lives.
 #[derive(Debug)]
 pub struct OnThread {
     cell: &'static ThreadCell,
+    _handlers: Option<HandlerStack>,
     _here: PhantomData<*const ()>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::fork::{self, Forks};
 use crate::sample::{Change, Look, Sampler};
 use crate::thread::{At, Role, Watched, living};
 
@@ -33,6 +34,15 @@ pub enum Notice {
         role: Role,
         /// How long it stood still, to a look.
         after: Duration,
+    },
+    /// The process was forked.
+    Forked {
+        /// So many times since the last notice.
+        times: u64,
+        /// Thread of the last fork; `None`: one that nobody watches.
+        thread: Option<String>,
+        /// Where it was.
+        at: Option<At>,
     },
 }
 
@@ -105,11 +115,15 @@ impl Drop for Watchdog {
 
 fn look_until_stopped(shared: &Shared, mut tell: impl FnMut(&Notice)) {
     let mut samplers = HashMap::new();
+    let mut forks = 0;
     loop {
         let stopped = shared.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = shared.wake.wait_timeout_while(stopped, LOOK, |stopped| !*stopped);
         if *waited.unwrap_or_else(PoisonError::into_inner).0 {
             return;
+        }
+        if let Some(Forks { times, thread, at }) = fork::since(&mut forks) {
+            tell(&Notice::Forked { times, thread: thread.map(str::to_owned), at });
         }
         let threads = living();
         samplers.retain(|key, _| threads.iter().any(|thread| thread.key() == *key));

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use sidegate_api::Address;
 use sidegate_files::{SocketFile, remove_stale};
+use sidegate_watch::Listening;
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -38,6 +39,8 @@ const BACKLOG: i32 = 1024;
 
 #[derive(Debug)]
 pub(super) struct BoundListener {
+    /// Goes before the socket does.
+    listening: Listening,
     socket: Socket,
     local: Address,
     file: Option<SocketFile>,
@@ -51,7 +54,14 @@ enum Socket {
 
 /// A listener on the runtime.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(super) struct Listener {
+    /// Goes before the socket does.
+    _listening: Listening,
+    socket: TokioSocket,
+}
+
+#[derive(Debug)]
+enum TokioSocket {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
@@ -81,18 +91,19 @@ impl BoundListener {
 
     /// Hands the socket to the current runtime.
     pub(super) fn into_tokio(self) -> io::Result<Listener> {
-        Ok(match self.socket {
-            Socket::Tcp(socket) => Listener::Tcp(TcpListener::from_std(socket)?),
-            Socket::Unix(socket) => Listener::Unix { listener: UnixListener::from_std(socket)?, _file: self.file },
-        })
+        let socket = match self.socket {
+            Socket::Tcp(socket) => TokioSocket::Tcp(TcpListener::from_std(socket)?),
+            Socket::Unix(socket) => TokioSocket::Unix { listener: UnixListener::from_std(socket)?, _file: self.file },
+        };
+        Ok(Listener { _listening: self.listening, socket })
     }
 }
 
 impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
-        match self {
-            Listener::Tcp(socket) => socket.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer.ip())),
-            Listener::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        match &self.socket {
+            TokioSocket::Tcp(socket) => socket.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer.ip())),
+            TokioSocket::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
         }
     }
 }
@@ -101,7 +112,7 @@ fn bind_tcp(address: net::SocketAddr) -> io::Result<BoundListener> {
     let socket = net::TcpListener::bind(address)?;
     socket.set_nonblocking(true)?;
     let local = Address::Tcp(socket.local_addr()?);
-    Ok(BoundListener { socket: Socket::Tcp(socket), local, file: None })
+    Ok(BoundListener { listening: Listening::note(&socket), socket: Socket::Tcp(socket), local, file: None })
 }
 
 fn bind_unix(path: &Path, mode: SocketMode) -> io::Result<BoundListener> {
@@ -113,6 +124,7 @@ fn bind_unix(path: &Path, mode: SocketMode) -> io::Result<BoundListener> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode.0))?;
     socket.listen(BACKLOG)?;
     Ok(BoundListener {
+        listening: Listening::note(&socket),
         socket: Socket::Unix(socket.into()),
         local: Address::Unix(path.to_path_buf()),
         file: Some(file),

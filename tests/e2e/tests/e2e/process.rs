@@ -163,6 +163,7 @@ fn with_reuseport_a_new_process_takes_over_beside_the_old_one() {
     let config = ConfigBuilder::to(origin.address()).in_listener("reuseport", json!(true));
     let mut old = Proxy::start(&config);
     let address = old.address();
+    let config = config.in_listener("reuseport_overlap", json!(true));
     let new = Proxy::start(&config.in_listener("address", json!(address.to_string())));
     assert_eq!(new.address(), address);
     old.signal(Signal::TERM);

@@ -12,13 +12,13 @@ use super::{Module, counter};
 const HELD_UP: Option<i32> = Some(70);
 
 /// The filter, with what it does where; a hang ends when `until` is there.
-fn trouble(module: &Module, until: &Path, what: &str) -> Value {
+pub(super) fn trouble(module: &Module, until: &Path, what: &str) -> Value {
     let mut entry = module.entry("", &json!({}));
     entry["config"] = json!({"what": format!("until:{} {what}", until.display())});
     entry
 }
 
-fn config(origin: &Origin, filter: Value) -> ConfigBuilder {
+pub(super) fn config(origin: &Origin, filter: Value) -> ConfigBuilder {
     ConfigBuilder::to(origin.address()).filter(filter)
 }
 

@@ -4,6 +4,7 @@ mod bodies;
 mod chains;
 mod compilers;
 mod conformance;
+mod crashes;
 mod edits;
 mod endings;
 mod hangs;
