@@ -35,10 +35,22 @@ static DECLARED: AtomicBool = AtomicBool::new(false);
 static GUARDED: AtomicU32 = AtomicU32::new(0);
 
 /// From now on an `exit` that our main function has not declared is no clean
-/// end. To be called again after a module was loaded, so that the guard comes
-/// before that module's own destructors: handlers run last first.
+/// end.
 pub(crate) fn guard() {
     GUARDED.store(std::process::id(), Ordering::Relaxed);
+    put_first();
+}
+
+/// To be called after a module was loaded, so that the guard comes before that
+/// module's own destructors: handlers run last first. Nothing in a process
+/// that is not guarded.
+pub(crate) fn guard_again() {
+    if GUARDED.load(Ordering::Relaxed) != 0 {
+        put_first();
+    }
+}
+
+fn put_first() {
     // SAFETY: a function of the program itself, which is never unloaded. A
     // full table leaves the guards that there are.
     unsafe { libc::atexit(on_exit) };

@@ -39,5 +39,5 @@ pub fn report_ends() {
 /// `name`.
 pub fn note_loaded(path: &str, name: &str) {
     crash::objects::note_loaded(Some((path, name)));
-    exit::guard();
+    exit::guard_again();
 }
