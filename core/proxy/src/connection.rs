@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, RequestHead, ResetBy, ResponseFlags, StreamState};
-use sidegate_net::{Accepted, RunPhase, WorkerContext};
+use sidegate_net::{Accepted, RunPhase, Traffic, WorkerContext};
 use sidegate_overload::{HeavyMark, IdleTask, IdleVisit};
 use sidegate_protocol::http1::{Limits, Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
 use sidegate_stream::{ServerConnection, ServerError};
@@ -39,6 +39,13 @@ impl ConnectionCount {
     fn new(stats: Rc<DownstreamStats>) -> Self {
         stats.connection_opened();
         ConnectionCount(stats)
+    }
+}
+
+impl ConnectionCount {
+    fn traffic(&self, traffic: Traffic) {
+        self.0.bytes_read(traffic.read);
+        self.0.bytes_written(traffic.written);
     }
 }
 
@@ -171,6 +178,8 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             }
         }
     }
+    // What came after the last request, or before there was one.
+    counted.traffic(down.new_traffic());
     drop(down);
     drop(counted);
     drop(guard);
@@ -299,13 +308,13 @@ async fn refuse(
         })
         .await;
         timers.down.set(None);
-        finish::refused(listener, state, status, ResetBy::Nobody);
+        finish::refused(listener, down, state, status, ResetBy::Nobody);
         if sent {
             linger(worker, down, timers).await;
         }
         return;
     }
-    finish::refused(listener, state, 0, ResetBy::Downstream);
+    finish::refused(listener, down, state, 0, ResetBy::Downstream);
 }
 
 /// Ends our side and reads what the client still sends, for a while: closing

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState};
+use sidegate_net::Traffic;
+use sidegate_stream::ServerConnection;
 
 use crate::chain::CallEnv;
 use crate::stream::{Course, Stream};
@@ -34,7 +36,7 @@ impl Stream<'_> {
             // A handle that `on_complete` took is as late as any other.
             resume.close();
         }
-        record(&self.listener, self.state, &completion);
+        record(&self.listener, self.state, &completion, self.down.new_traffic());
         let ledger = &self.worker.ledger;
         self.held.end(ledger);
         if self.admission.is_ok() {
@@ -47,8 +49,14 @@ impl Stream<'_> {
 }
 
 /// A request that never became a stream: its head was refused.
-pub(crate) fn refused(listener: &ListenerView, state: &StreamState, status: u16, by: ResetBy) {
-    record(listener, state, &completion(state, status, by));
+pub(crate) fn refused(
+    listener: &ListenerView,
+    down: &mut ServerConnection,
+    state: &StreamState,
+    status: u16,
+    by: ResetBy,
+) {
+    record(listener, state, &completion(state, status, by), down.new_traffic());
 }
 
 fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion {
@@ -67,10 +75,10 @@ fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion
     }
 }
 
-fn record(listener: &ListenerView, state: &StreamState, completion: &Completion) {
-    listener.stats.bytes_read(completion.bytes_received);
-    listener.stats.bytes_written(completion.bytes_sent);
-    listener.stats.request_ended(completion);
+fn record(listener: &ListenerView, state: &StreamState, completion: &Completion, traffic: Traffic) {
+    listener.stats.bytes_read(traffic.read);
+    listener.stats.bytes_written(traffic.written);
+    listener.stats.request_ended(completion, state.info.details);
     for log in &listener.config.access_logs {
         log.log(state, completion);
     }

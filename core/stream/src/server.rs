@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use sidegate_api::RequestHead;
-use sidegate_net::{BufferPool, Socket};
+use sidegate_net::{BufferPool, Socket, Traffic};
 use sidegate_protocol::http1::{Decoded, Limits, RequestDecoder, RequestError, RequestMeta, only_blank_lines};
 
 use crate::Wire;
@@ -15,6 +15,8 @@ pub struct ServerConnection {
     /// Socket and buffers.
     pub wire: Wire,
     decoder: RequestDecoder,
+    /// What of the socket's traffic was told.
+    told: Traffic,
 }
 
 /// Why no request came.
@@ -37,7 +39,15 @@ pub enum ServerError {
 impl ServerConnection {
     /// Serves `socket`.
     pub fn new(socket: Socket, pool: BufferPool) -> Self {
-        ServerConnection { wire: Wire::new(socket, pool), decoder: RequestDecoder::new() }
+        ServerConnection { wire: Wire::new(socket, pool), decoder: RequestDecoder::new(), told: Traffic::default() }
+    }
+
+    /// Bytes that went over the socket since the last call, heads and framing
+    /// included.
+    pub fn new_traffic(&mut self) -> Traffic {
+        let now = self.wire.socket.traffic();
+        let before = std::mem::replace(&mut self.told, now);
+        Traffic { read: now.read - before.read, written: now.written - before.written }
     }
 
     /// Whether the client has begun a request that was not decoded yet.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sidegate_api::{Completion, Counter, Histogram, MetricError, Metrics, ResetBy, UpDown};
+use sidegate_api::{Completion, Counter, Histogram, MetricError, Metrics, ResetBy, ResponseFlags, UpDown};
 
 /// Handles of the `downstream_*{listener="…"}` series. The series
 /// `downstream_*{proxy="global"}` are sums made when metrics are rendered, so
@@ -108,12 +108,14 @@ impl DownstreamStats {
     }
 
     /// A request that was started has ended.
-    pub fn request_ended(&self, completion: &Completion) {
+    ///
+    /// `details` is the word that the access log has for the outcome.
+    pub fn request_ended(&self, completion: &Completion, details: &str) {
         self.request_active.dec();
         if completion.reset_by != ResetBy::Nobody {
             self.request_reset.inc();
         }
-        if completion.status == 0 || completion.status >= 500 {
+        if completion.flags != ResponseFlags::default() && is_failed(completion, details) {
             self.request_failed.inc();
         }
         if completion.status != 0 {
@@ -125,6 +127,27 @@ impl DownstreamStats {
         self.process_time.observe(millis(completion.process_duration));
         self.process_time_total.add(nanos(completion.process_duration));
     }
+}
+
+/// Whether the proxy failed the request, in MOSN's sense: what the upstream
+/// answered, or failed to, is no failure of the proxy's.
+#[cold]
+fn is_failed(completion: &Completion, details: &str) -> bool {
+    const FAILURES: [ResponseFlags; 7] = [
+        ResponseFlags::NO_ROUTE,
+        ResponseFlags::NO_HEALTHY_UPSTREAM,
+        ResponseFlags::TOO_LARGE,
+        ResponseFlags::FILTER_TERMINATED,
+        ResponseFlags::DRAIN_TIMEOUT,
+        ResponseFlags::OVERLOAD,
+        ResponseFlags::INTERNAL,
+    ];
+    let has = |flag| completion.flags.contains(flag);
+    // A fault may be passed over.
+    let was_faulted = has(ResponseFlags::FILTER_FAULT) && (completion.status == 0 || completion.status >= 500);
+    // Filters whose replies MOSN counts: `fault` and `payload_limit`.
+    let was_injected = has(ResponseFlags::FILTER_REPLY) && matches!(details, "fault_injected" | "payload_limit");
+    was_faulted || was_injected || FAILURES.into_iter().any(has)
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -161,16 +184,16 @@ mod tests {
             stats.request_started();
             let duration = Duration::from_millis(30);
             let process_duration = Duration::from_millis(10);
-            again.request_ended(&Completion { status, reset_by, duration, process_duration, ..Default::default() });
+            again.request_ended(&Completion { status, reset_by, duration, process_duration, ..Default::default() }, "");
         }
         stats.request_started();
-        stats.request_ended(&Completion { reset_by: ResetBy::Downstream, ..Default::default() });
+        stats.request_ended(&Completion { reset_by: ResetBy::Downstream, ..Default::default() }, "client_closed");
         stats.request_started();
         for (name, expected) in [
             ("downstream_request_total", 6),
             ("downstream_request_active", 1),
             ("downstream_request_reset", 2),
-            ("downstream_request_failed", 2),
+            ("downstream_request_failed", 0),
             ("downstream_request_200_total", 1),
             ("downstream_request_404_total", 1),
             ("downstream_request_504_total", 1),
@@ -180,6 +203,35 @@ mod tests {
             ("downstream_process_time_total", 40_000_000),
         ] {
             assert_eq!(read(&metrics, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn failures_are_the_proxys_own() {
+        type Flags = ResponseFlags;
+        let upstreams = [
+            (Flags::default(), 503, "", 0),
+            (Flags::UPSTREAM_TIMEOUT, 504, "upstream_timeout", 0),
+            (Flags::UPSTREAM_CONNECT, 502, "upstream_connect_failed", 0),
+            (Flags::OVERFLOW, 503, "max_requests", 0),
+            (Flags::FILTER_REPLY, 403, "module_reply", 0),
+            (Flags::FILTER_FAULT, 200, "", 0),
+        ];
+        let own = [
+            (Flags::NO_ROUTE, 404, "no_route", 1),
+            (Flags::NO_HEALTHY_UPSTREAM, 502, "no_host", 1),
+            (Flags::TOO_LARGE, 413, "body_too_large", 1),
+            (Flags::FILTER_FAULT, 500, "filter_fault", 1),
+            (Flags::FILTER_TERMINATED, 0, "filter_terminated", 1),
+            (Flags::FILTER_REPLY, 503, "fault_injected", 1),
+            (Flags::FILTER_REPLY, 413, "payload_limit", 1),
+        ];
+        for (flags, status, details, expected) in upstreams.into_iter().chain(own) {
+            let metrics = Metrics::new(1);
+            let stats = DownstreamStats::new(&metrics, "in").unwrap();
+            stats.request_started();
+            stats.request_ended(&Completion { status, flags, ..Default::default() }, details);
+            assert_eq!(read(&metrics, "downstream_request_failed"), expected, "{flags:?} {details}");
         }
     }
 

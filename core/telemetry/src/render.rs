@@ -52,7 +52,14 @@ pub fn page(series: &[Series], version: &str, options: &PageOptions, format: Pag
         value: sidegate_api::SeriesValue::Gauge(1),
     };
     page.series(&[build]);
-    page.series(series);
-    page.levels(&percentile::with_percentiles(series, &options.percentiles));
+    let levels = percentile::with_percentiles(series, &options.percentiles);
+    if options.percentiles.is_empty() {
+        page.series(series);
+    } else {
+        let rest: Vec<Series> = series.iter().filter(|one| !percentile::is_of_mosn(one)).cloned().collect();
+        page.take_names(levels.iter().map(|(level, _)| &*level.name));
+        page.series(&rest);
+        page.levels(&levels);
+    }
     page.finish()
 }

@@ -44,7 +44,7 @@ pub(crate) static PROMETHEUS: Object = Object::new(
             "percentiles",
             Shape::Array(&Shape::Integer(1, 100)),
             "none",
-            "Estimated from each histogram's buckets over the process's life, as `NAME_percentile{percentile=\"P99\"}`. \
+            "Estimated from each histogram's buckets over the process's life, as MOSN shows them: `NAME{percentile=\"P99\"}` in nanoseconds, in place of the histogram. \
              `histogram_quantile` of Prometheus tells more.",
         ),
         key("disable_collect_process", Shape::Bool, "`false`", "Leave out `process_*`."),

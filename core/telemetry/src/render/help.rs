@@ -1,26 +1,113 @@
-//! What series mean, in a sentence.
+//! What series mean, in a sentence. Prometheus' own rules (`promtool check
+//! metrics`) ask for one of every family.
 
-/// What is measured, where the name leaves room for doubt.
+/// What the family called `name` measures; `None` for those of modules.
 pub(super) fn help(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "downstream_connection_total" => "Connections accepted.",
-        "downstream_connection_destroy" => "Connections closed.",
-        "downstream_connection_active" => "Connections open now.",
-        "downstream_bytes_read_total" => "Bytes read from clients.",
-        "downstream_bytes_write_total" => "Bytes written to clients.",
-        "downstream_request_total" => "Requests begun.",
-        "downstream_request_active" => "Requests in progress.",
-        "downstream_request_reset" => "Requests that a side ended early.",
-        "downstream_request_failed" => "Requests answered with 5xx or not at all.",
-        "downstream_request_other_code" => "Responses with a status that has no counter of its own.",
-        "downstream_request_time" => "Milliseconds from a request's first byte to the end of the stream.",
-        "downstream_request_time_total" => "Nanoseconds from a request's first byte to the end of the stream.",
-        "downstream_process_time" => "Milliseconds that the proxy itself took of a stream.",
-        "downstream_process_time_total" => "Nanoseconds that the proxy itself took of streams.",
-        "sidegate_access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
-        "sidegate_process_log_dropped_total" => "Lines of the process log lost because it took them too slowly.",
-        "downstream_request_time_percentile" => "Estimated percentiles of all requests so far, in milliseconds.",
-        "sidegate_build_info" => "Always 1; the label tells the version.",
+    let (kind, key) = name.split_once('_')?;
+    match kind {
+        "downstream" => downstream(key),
+        "upstream" => upstream(key),
+        "healthcheck" => health_check(key),
+        "sidegate" => own(key),
+        _ => None,
+    }
+}
+
+fn downstream(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "connection_total" => "Connections accepted.",
+        "connection_destroy" => "Connections closed.",
+        "connection_active" => "Connections open now.",
+        "bytes_read_total" => "Bytes read from clients, heads and framing included.",
+        "bytes_write_total" => "Bytes written to clients, heads and framing included.",
+        "request_total" => "Requests begun.",
+        "request_active" => "Requests in progress.",
+        "request_reset" => "Requests that a side ended early.",
+        "request_failed" => "Requests that the proxy itself failed: no route, no host, too large, cut or faulted.",
+        "request_mirrored_total" => "Copies of requests sent to another cluster.",
+        "request_mirror_dropped_total" => "Copies of requests that were not sent: too large, or too many at once.",
+        "request_other_code" => "Responses with a status that has no counter of its own.",
+        "request_time" => "Milliseconds from a request's first byte to the end of the stream.",
+        "request_time_total" => "Nanoseconds from a request's first byte to the end of the stream.",
+        "process_time" => "Milliseconds that the proxy itself took of a stream.",
+        "process_time_total" => "Nanoseconds that the proxy itself took of streams.",
+        _ if is_code(key) => "Responses with the status in the name.",
+        _ => return None,
+    })
+}
+
+/// `request_200_total`
+fn is_code(key: &str) -> bool {
+    let code = key.strip_prefix("request_").and_then(|rest| rest.strip_suffix("_total"));
+    code.is_some_and(|code| code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn upstream(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "connection_total" => "Connections made.",
+        "connection_close" => "Connections closed.",
+        "connection_active" => "Connections open now.",
+        "connection_con_fail" => "Connections that could not be made.",
+        "connection_exhausted_total" => "Connects given up for lack of descriptors, memory or ports of our own.",
+        "connection_local_close" => "Connections closed by the proxy.",
+        "connection_remote_close" => "Connections closed by the host.",
+        "connection_bytes_read_total" => "Bytes read from hosts, heads and framing included.",
+        "connection_bytes_write" => "Bytes written to hosts, heads and framing included.",
+        "request_total" => "Requests sent.",
+        "request_active" => "Requests in progress.",
+        "request_timeout" => "Requests that ran out of time.",
+        "request_remote_reset" => "Requests that the host broke off.",
+        "request_local_reset" => "Requests that were given up.",
+        "request_retry" => "Requests sent again.",
+        "request_retry_overflow" => "Requests not sent again: too many are.",
+        "request_pending_overflow" => "Requests refused by a limit of circuit_breakers.",
+        "request_duration_time" => "Milliseconds from a request to the end of its response.",
+        "request_duration_time_total" => "Time from requests to the ends of their responses.",
+        "lb_panic_active" => "1 while too few hosts are well and all are used.",
+        "lb_healthy_panic_total" => "Choices of a host while too few were well.",
+        "response_success" => "Responses with a status below 500.",
+        "response_failed" => "Responses with a status of 500 or more, and requests without one.",
+        "ejections_total" => "Hosts left out by outlier_detection.",
+        "ejections_active" => "Hosts that are left out by outlier_detection now.",
+        _ => return None,
+    })
+}
+
+fn health_check(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "attempt" => "Health checks made.",
+        "success" => "Health checks passed.",
+        "failure" => "Health checks failed.",
+        "active_failure" => "Health checks failed by an answer.",
+        "network_failure" => "Health checks failed for lack of an answer.",
+        "healty" => "Hosts that are in.",
+        _ => return None,
+    })
+}
+
+fn own(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "build_info" => "Always 1; the label tells the version.",
+        "access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
+        "process_log_dropped_total" => "Lines of the process log lost because it took them too slowly.",
+        "filter_faults_total" => "Faults of filters, by place in a chain.",
+        "filter_replies_total" => "Replies that filters made in place of the upstream, by status.",
+        "module_faults_total" => "Faults of all filters of a module.",
+        "module_filters_quarantined" => "Places in chains where a filter is in quarantine.",
+        "module_log_lines_lost_total" => "Log lines of a module beyond what it may write.",
+        "overload_used" => "How much of a limit is used.",
+        "overload_limit" => "What a limit came to.",
+        "overload_active" => "1 while an action against overload runs.",
+        "overload_actions_total" => "How often an action against overload began.",
+        "overload_closed_idle_total" => "Idle connections closed to make room.",
+        "overload_refused_connections_total" => "Connections refused by a limit.",
+        "overload_refused_streams_total" => "Requests refused by a limit.",
+        "overload_reset_streams_total" => "Streams reset for the memory that they held.",
+        "route_request_duration_seconds" => "Seconds from a request's first byte to the end of the stream, by route.",
+        "route_requests_total" => "Requests by route and class of their status.",
+        "worker_connections_active" => "Connections of each worker.",
+        "worker_stuck" => "1 while a worker hangs.",
+        "worker_stuck_total" => "How often a worker hung.",
         _ => return None,
     })
 }

@@ -35,24 +35,39 @@ impl Percentile {
     }
 }
 
-/// For each histogram a level `…_percentile{percentile="P99"}` per percentile.
-/// MOSN has no suffix there, but one name cannot be a histogram and a level.
+/// The families that a page shows as percentiles alone, as MOSN does: levels in
+/// nanoseconds under the family's own name. One name cannot be a histogram too.
+pub(super) fn is_of_mosn(series: &Series) -> bool {
+    is_histogram(series) && (series.name.starts_with("downstream_") || series.name.starts_with("upstream_"))
+}
+
+fn is_histogram(series: &Series) -> bool {
+    matches!(series.value, SeriesValue::Histogram { .. })
+}
+
+/// For each histogram a level `{percentile="P99"}` per percentile. Those that
+/// MOSN does not have keep their unit, and are called `…_percentile`.
 pub(super) fn with_percentiles(series: &[Series], percentiles: &[Percentile]) -> Vec<(Series, f64)> {
     let histograms = series.iter().filter_map(|one| match &one.value {
         SeriesValue::Histogram { buckets, count, .. } => Some((one, buckets, *count)),
         SeriesValue::Counter(_) | SeriesValue::Gauge(_) => None,
     });
     let levels = histograms.flat_map(|(one, buckets, count)| {
+        let (name, scale) = match is_of_mosn(one) {
+            true => (one.name.clone(), NANOS_IN_MILLI),
+            false => (Arc::from(format!("{}_percentile", one.name)), 1.0),
+        };
         percentiles.iter().filter_map(move |percentile| {
-            let level = percentile.estimate(buckets, count)?;
+            let level = percentile.estimate(buckets, count)? * scale;
             let label = ("percentile".to_owned(), format!("P{}", percentile.0));
             let labels = one.labels.iter().cloned().chain([label]).collect();
-            let name = Arc::from(format!("{}_percentile", one.name));
-            Some((Series { name, labels, value: SeriesValue::Gauge(0) }, level))
+            Some((Series { name: name.clone(), labels, value: SeriesValue::Gauge(0) }, level))
         })
     });
     levels.collect()
 }
+
+const NANOS_IN_MILLI: f64 = 1e6;
 
 #[cfg(test)]
 mod tests {

@@ -47,6 +47,8 @@ impl PageFormat {
 pub(super) struct Page {
     out: String,
     format: PageFormat,
+    /// Names of families that come later.
+    taken: HashSet<String>,
 }
 
 /// Type of a family.
@@ -59,7 +61,7 @@ pub(super) enum Kind {
 
 impl Page {
     pub(super) fn new(format: PageFormat) -> Self {
-        Page { out: String::with_capacity(32 * 1024), format }
+        Page { out: String::with_capacity(32 * 1024), format, taken: HashSet::new() }
     }
 
     /// One family of one sample.
@@ -68,10 +70,17 @@ impl Page {
         self.sample(name, "", &[], None, format_args!("{value}"));
     }
 
+    /// Keeps names of families that are to come from those that come before.
+    pub(super) fn take_names<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.taken.extend(names.map(str::to_owned));
+    }
+
     /// Series in families: `HELP` and `TYPE` once per name.
     pub(super) fn series(&mut self, series: &[Series]) {
         let families = families(series.iter().map(|one| (&*one.name, one)));
-        let names: HashSet<&str> = families.iter().map(|(name, _)| *name).collect();
+        let mut names: HashSet<&str> = families.iter().map(|(name, _)| *name).collect();
+        let taken = std::mem::take(&mut self.taken);
+        names.extend(taken.iter().map(String::as_str));
         for (name, members) in &families {
             let kind = match members.first().map(|one| &one.value) {
                 Some(SeriesValue::Counter(_)) => Kind::Counter,
@@ -83,10 +92,11 @@ impl Page {
         }
     }
 
-    /// Levels that are no integers.
+    /// Percentiles: levels that are no integers.
     pub(super) fn levels(&mut self, levels: &[(Series, f64)]) {
+        const HELP: &str = "Percentiles of all observations so far, estimated; in nanoseconds where MOSN has the name.";
         for (name, members) in families(levels.iter().map(|level| (&*level.0.name, level))) {
-            self.head(name, Kind::Gauge, help(name), |_| false);
+            self.head(name, Kind::Gauge, Some(HELP), |_| false);
             for (series, value) in members {
                 self.sample(name, "", &series.labels, None, format_args!("{value}"));
             }
