@@ -12,8 +12,11 @@ pub(crate) struct Quota {
     taken: AtomicU64,
     /// `u64::MAX`: no limit.
     limit: u64,
-    /// How much a worker takes and gives back at once.
+    /// How much a worker takes at once.
     batch: u64,
+    /// How much it may have in hand unused: nothing where the limit is so small
+    /// that others would miss it.
+    slack: u64,
 }
 
 impl Quota {
@@ -24,7 +27,7 @@ impl Quota {
             Some(limit) => (limit / (workers.max(1) as u64 * 8)).clamp(1, largest_batch),
             None => largest_batch,
         };
-        Quota { taken: AtomicU64::new(0), limit: limit.unwrap_or(u64::MAX), batch }
+        Quota { taken: AtomicU64::new(0), limit: limit.unwrap_or(u64::MAX), batch, slack: 2 * (batch - 1) }
     }
 
     /// What workers have taken: what they use and a little more.
@@ -97,7 +100,7 @@ impl Share {
     pub(crate) fn give_one(&self) {
         let used = self.used.get().saturating_sub(1);
         self.used.set(used);
-        if self.granted.get() - used > 2 * self.quota.batch {
+        if self.granted.get() - used > self.quota.slack {
             self.give_surplus();
         }
     }
@@ -131,14 +134,14 @@ impl Share {
     /// Uses `count` less.
     pub(crate) fn give(&self, count: u64) {
         self.used.set(self.used.get().saturating_sub(count));
-        if self.granted.get() - self.used.get() > 2 * self.quota.batch {
+        if self.granted.get() - self.used.get() > self.quota.slack {
             self.give_surplus();
         }
     }
 
     #[cold]
     fn give_surplus(&self) {
-        let surplus = self.granted.get() - self.used.get() - self.quota.batch;
+        let surplus = self.granted.get() - self.used.get() - self.quota.slack / 2;
         self.granted.set(self.granted.get() - surplus);
         self.quota.give(surplus);
     }
@@ -165,8 +168,8 @@ mod tests {
         assert!(a.take_one() && b.take_one() && a.take_one());
         assert!(!a.take_one() && !b.take_one());
         a.give_one();
-        // One that is in hand of another worker may be missed.
-        assert!(a.take_one() && !b.take_one());
+        // Nobody keeps what another could use.
+        assert!(b.take_one() && !a.take_one());
         drop((a, b));
         assert_eq!(quota.taken(), 0);
     }

@@ -9,6 +9,8 @@ use sidegate_protocol::http1::UpgradeProtocol;
 use sidegate_router::{RouteId, RouteTable, VirtualHostId};
 use sidegate_telemetry::AccessLog;
 
+use crate::BodyPace;
+
 /// Everything the streams of one listener use; immutable within a snapshot.
 #[derive(Debug)]
 pub struct ProxyConfig {
@@ -115,6 +117,12 @@ pub struct Timeouts {
     pub request_header: Option<Duration>,
     /// Between two reads of a request body (408).
     pub request_body_idle: Option<Duration>,
+    /// What bodies of a known length are held to (408).
+    pub body_pace: BodyPace,
+    /// What chunked bodies are held to (408).
+    pub chunked_pace: BodyPace,
+    /// So long a client may wait in all before its rate counts.
+    pub body_rate_grace: Duration,
     /// Between two writes that the client takes.
     pub response_write_idle: Option<Duration>,
     /// From the end of the request to the head of the response, and the whole
@@ -132,6 +140,9 @@ impl Default for Timeouts {
         Timeouts {
             request_header: Some(Duration::from_secs(10)),
             request_body_idle: Some(Duration::from_secs(60)),
+            body_pace: BodyPace::USUAL,
+            chunked_pace: BodyPace::NONE,
+            body_rate_grace: Duration::from_secs(20),
             response_write_idle: Some(Duration::from_secs(60)),
             response: Some(Duration::from_secs(60)),
             tunnel_idle: Some(Duration::from_secs(300)),

@@ -17,6 +17,7 @@ use crate::body_pass::BodyPass;
 use crate::chain::FilterChain;
 use crate::finish;
 use crate::held::Held;
+use crate::pace::Pace;
 use crate::retry::Retry;
 use crate::stream::{After, ClientSide, Course, Responded, Stream, Timers};
 use crate::view::ListenerView;
@@ -160,6 +161,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             new_cookie: None,
             admission: worker.ledger.stream_begins(),
             held: Held::new(&mark),
+            pace: Pace::default(),
         };
         let after = stream.run().await;
         drop(stream);

@@ -37,11 +37,6 @@ impl Halt {
         Halt::Cut(ResetBy::Downstream, ResponseFlags::DOWNSTREAM_CLOSED, "client_closed")
     }
 
-    /// The client did not go on in time.
-    pub(crate) fn client_stalled() -> Self {
-        Halt::error(408, "request_body_timeout", ResponseFlags::DOWNSTREAM_TIMEOUT, ResetBy::Downstream)
-    }
-
     /// The client did not take its response in time.
     pub(crate) fn client_takes_nothing() -> Self {
         Halt::Cut(ResetBy::Downstream, ResponseFlags::DOWNSTREAM_TIMEOUT, "response_write_timeout")

@@ -113,8 +113,11 @@ impl Stream<'_> {
         let listener = self.listener.clone();
         let before = &listener.plan.request_body[..place];
         loop {
-            self.timers.down.set(listener.config.timeouts.request_body_idle);
-            match self.next_request_event().await? {
+            let patience = self.await_body();
+            self.timers.down.set(patience);
+            let event = self.next_request_event().await?;
+            self.body_came();
+            match event {
                 BodyEvent::Data(count) => {
                     self.state.info.bytes_received += count as u64;
                     self.state.request_body.replace(&self.down.wire.input.filled()[..count]);
@@ -162,7 +165,7 @@ impl Stream<'_> {
             }
             // Who waits for the rest of a body needs no buffer for it.
             self.down.wire.input.release();
-            self.timers.down.poll(cx).map(|()| Err(Halt::client_stalled()))
+            self.timers.down.poll(cx).map(|()| Err(self.pace.halt()))
         })
         .await
     }

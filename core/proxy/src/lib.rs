@@ -6,6 +6,7 @@
 //!  relay        both directions of one attempt, in one poll function: upload, download
 //!  tunnel       both directions after a switch to another protocol
 //!  meanwhile    what happens beside that: filters, held bodies, clients that leave
+//!  pace         how fast a request has to arrive
 //!  held         what a stream holds in memory, and who is refused or reset for it
 //!  respond      response filters ▸ client; local replies come in here
 //!  finish       on_complete, access log, statistics; runs whatever happened
@@ -32,6 +33,7 @@ mod kept;
 mod meanwhile;
 mod mirror;
 mod note;
+mod pace;
 mod plan;
 mod relay;
 mod respond;
@@ -49,6 +51,7 @@ mod wait;
 pub use config::{
     FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,
 };
+pub use pace::BodyPace;
 pub use service::ProxyService;
 pub use sidegate_protocol::http1::UpgradeProtocol;
 pub use snapshot::ProxySnapshot;

@@ -320,7 +320,7 @@ impl Stream<'_> {
         }
         if self.timers.down.poll(cx).is_ready() {
             return Poll::Ready(Err(match attempt.download {
-                Download::Head | Download::Reading => Halt::client_stalled(),
+                Download::Head | Download::Reading => self.pace.halt(),
                 _ => Halt::client_takes_nothing(),
             }));
         }
@@ -341,21 +341,20 @@ impl Stream<'_> {
 
     /// Sets the deadlines of the sides that we wait for, if there was progress
     /// since they were set.
-    fn arm(&self, attempt: &mut Attempt) {
+    fn arm(&mut self, attempt: &mut Attempt) {
         let moved = self.state.info.bytes_received + self.state.info.bytes_sent;
         let now = Some((attempt.upload, attempt.download, moved));
         if attempt.armed_at == now {
             return;
         }
         let before = std::mem::replace(&mut attempt.armed_at, now);
-        let timeouts = &self.listener.config.timeouts;
         let response = self.time_left(attempt);
+        self.body_came();
+        let write_idle = self.listener.config.timeouts.response_write_idle;
         let down = match (attempt.upload, attempt.download) {
-            (Upload::Reading, Download::Head) => timeouts.request_body_idle,
-            (_, Download::Interim | Download::Direct(_) | Download::Buffered(_) | Download::Flushing) => {
-                timeouts.response_write_idle
-            }
-            (Upload::Reading, _) => timeouts.request_body_idle,
+            (Upload::Reading, Download::Head) => self.await_body(),
+            (_, Download::Interim | Download::Direct(_) | Download::Buffered(_) | Download::Flushing) => write_idle,
+            (Upload::Reading, _) => self.await_body(),
             _ => None,
         };
         let up = match (attempt.upload, attempt.download) {

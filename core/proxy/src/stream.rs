@@ -18,6 +18,7 @@ use crate::forwarding;
 use crate::halt::Halt;
 use crate::held::Held;
 use crate::hooks::Flow;
+use crate::pace::Pace;
 use crate::retry::Retry;
 use crate::target::Target;
 use crate::view::{ClusterView, ListenerView};
@@ -74,6 +75,7 @@ pub(crate) struct Stream<'a> {
     /// Whether it may begin at all.
     pub(crate) admission: Result<(), Shortage>,
     pub(crate) held: Held<'a>,
+    pub(crate) pace: Pace,
 }
 
 /// The client's half of the connection, as far as that was looked at.

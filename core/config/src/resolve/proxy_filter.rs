@@ -3,7 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use sidegate_proxy::{ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, Timeouts, UpgradeProtocol};
+use sidegate_proxy::{
+    BodyPace, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, Timeouts, UpgradeProtocol,
+};
 
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
@@ -40,10 +42,13 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
     if let Some(extend) = object.get("extend_config").and_then(|c| c.object(&schema::EXTEND_CONFIG)) {
         extend_config(extend, &mut limits);
     }
+    let mut rates = (Timeouts::default().body_pace.min_rate, Timeouts::default().chunked_pace.min_rate);
     if let Some(object) = object.get("limits").and_then(|c| c.object(&schema::LIMITS)) {
-        read_limits(object, &mut limits);
+        rates = read_limits(object, &mut limits, rates);
     }
-    let timeouts = object.get("timeouts").and_then(|c| c.object(&schema::TIMEOUTS)).map(timeouts).unwrap_or_default();
+    let timeouts = object.get("timeouts").and_then(|c| c.object(&schema::TIMEOUTS)).map(timeouts);
+    let mut timeouts = timeouts.unwrap_or_default();
+    (timeouts.body_pace.min_rate, timeouts.chunked_pace.min_rate) = rates;
     let forwarding =
         object.get("forwarding").and_then(|c| c.object(&schema::FORWARDING)).map(forwarding).unwrap_or_default();
     let upgrades = object.get("upgrades").and_then(|c| upgrades(&c)).unwrap_or_else(ProxyConfig::default_upgrades);
@@ -91,14 +96,20 @@ fn mosn_limits(object: &mut ObjectReader<'_>, limits: &mut Http1Limits) {
     }
 }
 
-fn read_limits(mut object: ObjectReader<'_>, limits: &mut Http1Limits) {
+/// Least rates of bodies, of known length and chunked.
+type Rates = (Option<NonZeroU64>, Option<NonZeroU64>);
+
+fn read_limits(mut object: ObjectReader<'_>, limits: &mut Http1Limits, default: Rates) -> Rates {
     if let Some(count) = object.get("max_headers").and_then(|c| c.integer()) {
         limits.max_headers = count as usize;
     }
     if let Some(bytes) = object.get("max_buffered_body").and_then(|c| c.size()) {
         limits.max_buffered_body = bytes;
     }
+    let mut rate = |name, default| object.get(name).and_then(|c| c.integer()).map_or(default, NonZeroU64::new);
+    let rates = (rate("min_body_rate", default.0), rate("min_chunked_body_rate", default.1));
     object.finish();
+    rates
 }
 
 fn timeouts(mut object: ObjectReader<'_>) -> Timeouts {
@@ -106,14 +117,20 @@ fn timeouts(mut object: ObjectReader<'_>) -> Timeouts {
     let mut bound = |name, default: Option<Duration>| object.get(name).and_then(|c| c.bound()).unwrap_or(default);
     let request_header = bound("request_header", default.request_header);
     let request_body_idle = bound("request_body", default.request_body_idle);
+    let whole = bound("request", default.body_pace.whole);
+    let chunked_whole = bound("chunked_request", default.chunked_pace.whole);
     let response_write_idle = bound("response_write", default.response_write_idle);
     let response = bound("response", default.response);
     let tunnel_idle = bound("tunnel_idle", default.tunnel_idle);
     let filter_pending = object.get("filter_pending").and_then(|c| c.duration());
+    let grace = object.get("body_rate_grace").and_then(|c| c.duration());
     object.finish();
     Timeouts {
         request_header,
         request_body_idle,
+        body_pace: BodyPace { whole, ..default.body_pace },
+        chunked_pace: BodyPace { whole: chunked_whole, ..default.chunked_pace },
+        body_rate_grace: grace.unwrap_or(default.body_rate_grace),
         response_write_idle,
         response,
         tunnel_idle,

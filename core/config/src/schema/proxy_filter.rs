@@ -77,6 +77,20 @@ pub(crate) static LIMITS: Object = Object::new(
             "1048576",
             "Bytes of a body that a filter may hold whole; above, 413 for requests and 502 for responses.",
         ),
+        own(
+            "min_body_rate",
+            NUMBER,
+            "500",
+            "Bytes per second that a request body with a `Content-Length` has to bring on the average, once the proxy has \
+             waited for the client for `timeouts.body_rate_grace`; 408. Time in which the upstream or a filter is waited \
+             for does not count. 0: no bound.",
+        ),
+        own(
+            "min_chunked_body_rate",
+            NUMBER,
+            "no bound",
+            "The same for chunked bodies, which may be streams that last.",
+        ),
     ],
 );
 
@@ -92,6 +106,24 @@ pub(crate) static TIMEOUTS: Object = Object::new(
              after this or `connection_idle_timeout`, whichever is shorter.",
         ),
         own("request_body", Shape::Duration, "60s", "Between two pieces of a request body; 408."),
+        own(
+            "body_rate_grace",
+            Shape::Duration,
+            "20s",
+            "How long a client may let the proxy wait in all before `limits.min_body_rate` counts.",
+        ),
+        own(
+            "request",
+            Shape::Duration,
+            "3600s",
+            "From a request's first byte to the end of its body, if that has a `Content-Length`; 408.",
+        ),
+        own(
+            "chunked_request",
+            Shape::Duration,
+            "no bound",
+            "The same for chunked bodies, which may be streams that last.",
+        ),
         own("response_write", Shape::Duration, "60s", "Between two pieces that the client takes; then cut."),
         own(
             "response",

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sidegate_api::{Address, FaultPolicy, LbMetadata};
 use sidegate_net::{AcceptMode, ListenerConfig, PortSharing};
-use sidegate_proxy::{ForwardedFor, RequestIdPolicy, Timeouts, UpgradeProtocol};
+use sidegate_proxy::{BodyPace, ForwardedFor, RequestIdPolicy, Timeouts, UpgradeProtocol};
 use sidegate_router::{
     ClusterChoice, HashCookie, HashPolicy, HeaderName, MirrorPolicy, RetryOn, RetryPolicy, RouteAction, RouteId,
     VirtualHostId,
@@ -136,6 +136,7 @@ fn everything_set() {
     assert_eq!(first.timeouts.response, Some(Duration::from_secs(5)));
     assert_eq!(first.timeouts.filter_pending, Duration::from_secs(2));
     assert_eq!(first.timeouts.tunnel_idle, None);
+    assert_eq!((first.timeouts.body_pace, first.timeouts.chunked_pace), (BodyPace::USUAL, BodyPace::NONE));
     let upgrades = |upgrades: &[UpgradeProtocol]| upgrades.iter().map(|p| p.as_str().to_owned()).collect::<Vec<_>>();
     assert_eq!(upgrades(&first.upgrades), ["WebSocket", "foo/1"]);
     assert_eq!(upgrades(&third.upgrades), ["websocket"]);
