@@ -49,7 +49,7 @@ impl ModuleFilter {
             // SAFETY: the module's hook with its own filter, on its worker;
             // the stream's number is valid until `enter` returns.
             let status = unsafe { hook(self.object, &told) };
-            (status, host.fault.take())
+            (status, host.said())
         });
         let status = match status {
             abi::STATUS_CONTINUE => Status::Continue,

@@ -8,9 +8,9 @@ use sidegate_abi::{
 };
 use sidegate_api::{FilterCx, HeaderMapKind};
 
+use super::answer;
 use super::arguments::{Copied, Out, bytes};
-use super::scope::{with, with_cx, with_cx_to_edit};
-use super::{answer, edit_result};
+use super::scope::{edit, shown, with, with_cx};
 
 fn map_kind(map: u32) -> Result<HeaderMapKind, u32> {
     match map {
@@ -120,7 +120,8 @@ pub(super) unsafe extern "C" fn header_set(stream: *mut Stream, map: u32, name: 
         // SAFETY: the module lends both for the call; they may lie in the map
         // itself, hence the copies.
         let (name, value) = unsafe { (Copied::of(bytes(name)?), Copied::of(bytes(value)?)) };
-        with_cx_to_edit(stream, |cx| cx.set_header(map_kind(map)?, name.get(), value.get()).map_err(edit_result))
+        let kind = map_kind(map)?;
+        edit(stream, "header_set", || shown(name.get()), |cx| cx.set_header(kind, name.get(), value.get()))
     })
 }
 
@@ -128,7 +129,8 @@ pub(super) unsafe extern "C" fn header_add(stream: *mut Stream, map: u32, name: 
     answer(|| {
         // SAFETY: as in `header_set`.
         let (name, value) = unsafe { (Copied::of(bytes(name)?), Copied::of(bytes(value)?)) };
-        with_cx_to_edit(stream, |cx| cx.add_header(map_kind(map)?, name.get(), value.get()).map_err(edit_result))
+        let kind = map_kind(map)?;
+        edit(stream, "header_add", || shown(name.get()), |cx| cx.add_header(kind, name.get(), value.get()))
     })
 }
 
@@ -137,7 +139,16 @@ pub(super) unsafe extern "C" fn header_remove(stream: *mut Stream, map: u32, nam
         let removed = Out::optional(removed)?;
         // SAFETY: as in `header_set`.
         let name = Copied::of(unsafe { bytes(name) }?);
-        let count = with_cx_to_edit(stream, |cx| cx.remove_header(map_kind(map)?, name.get()).map_err(edit_result))?;
+        let (kind, mut count) = (map_kind(map)?, 0);
+        edit(
+            stream,
+            "header_remove",
+            || shown(name.get()),
+            |cx| {
+                count = cx.remove_header(kind, name.get())?;
+                Ok(())
+            },
+        )?;
         // SAFETY: NULL or the module's place.
         unsafe { removed.write(count as u64) };
         Ok(())

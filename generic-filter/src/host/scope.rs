@@ -5,8 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sidegate_abi as abi;
-use sidegate_api::{FilterCx, RefusedReply};
+use sidegate_api::{EditError, FilterCx, RefusedReply};
 
+use super::edit_result;
 use crate::factory::FactoryCore;
 
 /// What host functions need while a hook runs. Only shared references to it
@@ -19,6 +20,9 @@ pub(crate) struct HostStream<'h> {
     pub(crate) core: &'h FactoryCore,
     /// What the module said about a fault.
     pub(crate) fault: RefCell<Option<String>>,
+    /// The last call that changes something and was refused, for the log of a
+    /// fault that may come of it.
+    pub(crate) refused: RefCell<Option<String>>,
     /// Visits of header maps that are going on.
     pub(super) visits: Cell<u32>,
 }
@@ -42,6 +46,7 @@ pub(crate) fn enter<R>(
         cx: std::ptr::from_mut(cx).cast::<FilterCx<'_>>(),
         core,
         fault: RefCell::new(None),
+        refused: RefCell::new(None),
         visits: Cell::new(0),
     };
     let number = next_number();
@@ -95,11 +100,30 @@ pub(super) fn with_cx<R>(
 }
 
 /// The same for what changes header maps, which must not happen under a visit.
-pub(super) fn with_cx_to_edit<R>(
+pub(super) fn edit(
     stream: *mut abi::Stream,
-    act: impl FnOnce(&mut FilterCx<'_>) -> Result<R, u32>,
-) -> Result<R, u32> {
-    with(stream, |host| if host.visits.get() > 0 { Err(abi::NOT_NOW) } else { host.with_cx(act) })
+    call: &str,
+    what: impl FnOnce() -> String,
+    act: impl FnOnce(&mut FilterCx<'_>) -> Result<(), EditError>,
+) -> Result<(), u32> {
+    with(stream, |host| if host.visits.get() > 0 { Err(abi::NOT_NOW) } else { host.noted(call, what, act) })
+}
+
+/// Calls `act`, which changes `what` of the stream, and notes if that was
+/// refused to `call`. Values are not noted: they may be secret.
+pub(super) fn noted(
+    stream: *mut abi::Stream,
+    call: &str,
+    what: impl FnOnce() -> String,
+    act: impl FnOnce(&mut FilterCx<'_>) -> Result<(), EditError>,
+) -> Result<(), u32> {
+    with(stream, |host| host.noted(call, what, act))
+}
+
+/// A name for the log.
+pub(super) fn shown(name: &[u8]) -> String {
+    const SHOWN: usize = 64;
+    name.get(..SHOWN).unwrap_or(name).escape_ascii().to_string()
 }
 
 /// Notes for the hook that runs on this thread, if one does, that a reply of
@@ -114,6 +138,30 @@ pub(super) fn refuse(refused: RefusedReply) {
 }
 
 impl HostStream<'_> {
+    /// What the log says of a fault: the module's words, and what was refused
+    /// to it last.
+    pub(crate) fn said(&self) -> Option<String> {
+        match (self.fault.take(), self.refused.take()) {
+            (said, None) => said,
+            (said, Some(refused)) => {
+                let said = said.as_deref().unwrap_or("it gave no reason");
+                Some(format!("{said} (the last call that was refused: {refused})"))
+            }
+        }
+    }
+
+    fn noted(
+        &self,
+        call: &str,
+        what: impl FnOnce() -> String,
+        act: impl FnOnce(&mut FilterCx<'_>) -> Result<(), EditError>,
+    ) -> Result<(), u32> {
+        self.with_cx(act).map_err(|error| {
+            *self.refused.borrow_mut() = Some(format!("`{call}` of `{}`: {error}", what()));
+            edit_result(error)
+        })
+    }
+
     /// Borrows the view of the stream. `act` must not call into the module.
     pub(super) fn with_cx<R>(&self, act: impl FnOnce(&mut FilterCx<'_>) -> R) -> R {
         // SAFETY: `enter` holds the exclusive borrow this came from. Host

@@ -3,9 +3,9 @@
 use sidegate_abi::{NOT_FOUND, Slice, Stream, UNSUPPORTED};
 use sidegate_api::{Variable, VariableValue};
 
+use super::answer;
 use super::arguments::{Copied, Out, bytes};
-use super::scope::{with_cx, with_cx_to_edit};
-use super::{answer, edit_result};
+use super::scope::{edit, noted, shown, with_cx};
 
 fn variable(number: u32) -> Result<Variable, u32> {
     Variable::from_number(number).ok_or(UNSUPPORTED)
@@ -53,7 +53,7 @@ pub(super) unsafe extern "C" fn variable_set(stream: *mut Stream, number: u32, v
         // SAFETY: the module lends it for the call; it may lie in the stream
         // itself, hence the copy.
         let value = Copied::of(unsafe { bytes(value) }?);
-        with_cx_to_edit(stream, |cx| cx.set_variable(variable, value.get()).map_err(edit_result))
+        edit(stream, "variable_set", || format!("{variable:?}"), |cx| cx.set_variable(variable, value.get()))
     })
 }
 
@@ -73,6 +73,6 @@ pub(super) unsafe extern "C" fn named_set(stream: *mut Stream, name: Slice, valu
     answer(|| {
         // SAFETY: as in `variable_set`.
         let (name, value) = unsafe { (Copied::of(bytes(name)?), Copied::of(bytes(value)?)) };
-        with_cx(stream, |cx| cx.set_named(name.get(), value.get()).map_err(edit_result))
+        noted(stream, "named_set", || shown(name.get()), |cx| cx.set_named(name.get(), value.get()))
     })
 }

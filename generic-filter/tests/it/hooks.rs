@@ -103,7 +103,9 @@ fn null_pointers_and_impossible_lengths_are_refused() {
 fn foreign_bytes_are_refused_or_escaped() {
     let status = run_on(filter("encodings").get(), &mut stream(&[]));
     let Status::Fault(fault) = status else { panic!("{status:?}") };
-    assert!(fault.message.ends_with("\\xff\\xfe\\x80 \\x1b[31m\\x0a"), "{fault}");
+    let (said, refused) = fault.message.split_once(" (the last call that was refused: ").unwrap();
+    assert!(said.ends_with("\\xff\\xfe\\x80 \\x1b[31m\\x0a"), "{fault}");
+    assert!(refused.starts_with("`named_set` of `") && refused.ends_with("header name is not a token)"), "{fault}");
 }
 
 #[test]
