@@ -46,11 +46,6 @@ impl Ending {
         self.hurried
     }
 
-    /// The time that is left.
-    pub(crate) fn left(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
-    }
-
     /// Works for as long as there is time and nobody orders the end once more;
     /// `None`: then work is given up, and what comes next has a last moment.
     pub(crate) async fn within<T>(

@@ -184,6 +184,7 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
             ending.within(signals, |order| logs.obey(order), delay).await;
         }
         ending.extend_to(graceful_timeout);
+        tracing::info!(patience = ?graceful_timeout, "draining");
         process.listeners_closed();
         let drained = drain(workers, accepting, &mut ending, signals, logs).await;
         process.set_state(RunState::Stopping);
@@ -260,7 +261,6 @@ async fn drain(
     signals: &mut Signals,
     logs: &Logs<'_>,
 ) -> End {
-    tracing::info!(patience = ?ending.left(), "draining");
     // Joins the accept thread, which only has to empty the queues.
     accepting.stop();
     workers.set_phase(RunPhase::Draining);
