@@ -57,6 +57,7 @@ pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
 pub use stream::{
     AnsweredBy, ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState,
+    whole_micros,
 };
 pub use validate::{HeaderProblem, check_filter_header, check_trailer, is_header_value, is_hop_by_hop, is_token};
 pub use variable::{Variable, VariableValue};

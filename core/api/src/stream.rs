@@ -383,6 +383,12 @@ pub struct AnsweredBy {
     pub module: Option<Arc<str>>,
 }
 
+/// `duration` in microseconds. Not `as_micros`, which counts in 128 bits: this
+/// runs some times for each stream.
+pub fn whole_micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
+}
+
 impl StreamInfo {
     /// Name of the matched virtual host.
     pub fn virtual_host_name(&self) -> Option<&str> {
@@ -396,9 +402,7 @@ impl StreamInfo {
 
     /// Microseconds from the stream's start to `now`.
     pub fn micros_until(&self, now: Instant) -> Option<u64> {
-        let since = now.saturating_duration_since(self.start?);
-        // Not `as_micros`, which counts in 128 bits: this runs for each stream.
-        Some(since.as_secs().saturating_mul(1_000_000).saturating_add(since.subsec_micros().into()))
+        Some(whole_micros(now.saturating_duration_since(self.start?)))
     }
 
     /// Microseconds that the proxy itself took of a stream of `total_us`: until

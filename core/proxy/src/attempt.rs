@@ -99,7 +99,11 @@ impl Stream<'_> {
                 );
             };
             self.state.info.upstream_host = Some(cluster.cluster.members()[position].host.text().clone());
-            match self.request_phase(ReceiverPhase::AfterChooseHost).await? {
+            let flow = match self.listener.plan.is_busy(ReceiverPhase::AfterChooseHost) {
+                true => self.request_phase(ReceiverPhase::AfterChooseHost).await?,
+                false => Flow::Next,
+            };
+            match flow {
                 Flow::Next => {}
                 Flow::Rematch => return Ok(None),
                 Flow::Rechoose if rechosen >= passes => {

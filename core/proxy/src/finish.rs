@@ -1,8 +1,8 @@
 //! The end of a stream, whatever brought it about.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState};
+use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, whole_micros};
 use sidegate_net::Traffic;
 use sidegate_stream::ServerConnection;
 
@@ -60,9 +60,7 @@ pub(crate) fn refused(
 }
 
 fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion {
-    let now = Instant::now();
-    let duration = state.info.start.map(|start| now.saturating_duration_since(start)).unwrap_or_default();
-    let micros = state.info.micros_until(now).unwrap_or_default();
+    let duration = state.info.start.map(|start| start.elapsed()).unwrap_or_default();
     Completion {
         status,
         flags: state.info.flags,
@@ -70,7 +68,7 @@ fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion
         bytes_sent: state.info.bytes_sent,
         duration,
         upstream_duration: state.info.upstream_us.map(Duration::from_micros),
-        process_duration: Duration::from_micros(state.info.process_us(micros)),
+        process_duration: Duration::from_micros(state.info.process_us(whole_micros(duration))),
         reset_by,
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct ChainPlan {
     /// Filters with something to do in each receiver phase: a header hook, or
     /// a whole body to wait for.
     receive: [Vec<usize>; 3],
+    /// Whether a phase has anything to do for any stream: most have not.
+    busy: [bool; 3],
     /// Filters that see the request body or trailers, in the order of their
     /// first phases.
     pub(crate) request_body: Vec<usize>,
@@ -39,8 +41,10 @@ impl ChainPlan {
                 }
                 if first && (wants.request_body != BodyInterest::None || wants.request_trailers.wanted()) {
                     plan.request_body.push(index);
+                    plan.busy[phase as usize - 1] = true;
                 }
             }
+            plan.busy[phase as usize - 1] |= !plan.receive(phase).is_empty();
         }
         for (index, wants) in interests.iter().enumerate() {
             let body = wants.response_body != BodyInterest::None || wants.response_trailers.wanted();
@@ -57,6 +61,13 @@ impl ChainPlan {
         plan.interests = interests;
         plan.places = filters.iter().map(place).collect();
         plan
+    }
+
+    /// Whether a phase has anything to do. Asked before a call that would find
+    /// out the same at the cost of a future.
+    #[inline]
+    pub(crate) fn is_busy(&self, phase: ReceiverPhase) -> bool {
+        self.busy[phase as usize - 1]
     }
 
     pub(crate) fn receive(&self, phase: ReceiverPhase) -> &[usize] {

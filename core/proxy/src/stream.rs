@@ -143,12 +143,15 @@ impl Stream<'_> {
         if let Err((index, policy)) = self.chain.start(&listener, self.worker.index) {
             self.fault(index, policy)?;
         }
-        self.request_phase(ReceiverPhase::BeforeRoute).await?;
+        if listener.plan.is_busy(ReceiverPhase::BeforeRoute) {
+            self.request_phase(ReceiverPhase::BeforeRoute).await?;
+        }
         for _ in 0..MAX_PASSES {
             self.match_route()?;
-            match self.request_phase(ReceiverPhase::AfterRoute).await? {
-                Flow::Next | Flow::Rechoose => {}
-                Flow::Rematch => continue,
+            if listener.plan.is_busy(ReceiverPhase::AfterRoute)
+                && self.request_phase(ReceiverPhase::AfterRoute).await? == Flow::Rematch
+            {
+                continue;
             }
             self.answer_by_route()?;
             if let Some(after) = self.attempts(MAX_PASSES).await? {
