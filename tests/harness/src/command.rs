@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use crate::wait::pause;
 use crate::{TempDir, binary};
 
@@ -57,6 +59,7 @@ pub fn run_within(limit: Duration, command: &mut Command) -> Outcome {
 
 #[track_caller]
 fn run_from(input: Stdio, limit: Duration, command: &mut Command) -> Outcome {
+    no_core_files();
     // Files instead of pipes: nothing to drain while we watch the clock.
     let dir = TempDir::new();
     let (out, err) = (dir.join("stdout"), dir.join("stderr"));
@@ -76,4 +79,13 @@ fn run_from(input: Stdio, limit: Duration, command: &mut Command) -> Outcome {
     };
     let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
     Outcome { code: status.code(), stdout: read(out), stderr: read(err) }
+}
+
+/// Processes of tests crash on purpose; their memory is of no use to anybody.
+/// They inherit the limit.
+pub(crate) fn no_core_files() {
+    let mut limit = getrlimit(Resource::Core);
+    limit.current = Some(0);
+    // Without it there are core files, which is no failure of a test.
+    let _ = setrlimit(Resource::Core, limit);
 }

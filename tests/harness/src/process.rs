@@ -9,6 +9,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::command::no_core_files;
 use crate::wait::{patience, pause};
 use crate::{AccessLine, ConfigBuilder, Message, TempDir, Wire, binary, until};
 
@@ -63,6 +64,7 @@ impl Proxy {
 
     /// The same, with the failure as text.
     pub fn try_run(dir: TempDir, file: &Path, options: &ProxyOptions) -> Result<Self, String> {
+        no_core_files();
         let ready = dir.join("ready.json");
         let binary = options.binary.clone().unwrap_or_else(binary);
         let mut command = limited(&binary, options.descriptors);
