@@ -144,6 +144,7 @@ pub fn stream() -> StreamState {
     stream.request.headers.add(b"user", b"admin").unwrap();
     let local = Address::parse("127.0.0.1:80").unwrap();
     stream.info.connection = Some(Rc::new(ConnectionInfo {
+        id: 1,
         listener: "listener".into(),
         remote: PeerText::new(local.clone()),
         local: PeerText::new(local),

@@ -60,7 +60,7 @@ pub use stream::{
     whole_micros,
 };
 pub use validate::{HeaderProblem, check_filter_header, check_trailer, is_header_value, is_hop_by_hop, is_token};
-pub use variable::{Variable, VariableValue};
+pub use variable::{Variable, VariableValue, variable_name};
 
 /// Version of the proxy, as `sidegate --version` and the admin page print it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -48,6 +48,13 @@ pub struct StreamState {
 }
 
 impl StreamState {
+    /// What ties this request to others: the trace of its `traceparent` (W3C
+    /// Trace Context), or else its own id.
+    pub fn trace_id(&self) -> Option<&[u8]> {
+        let parent = self.request.headers.get(b"traceparent").and_then(trace_of);
+        parent.or_else(|| Some(self.info.request_id.as_bytes()).filter(|id| !id.is_empty()))
+    }
+
     /// Forgets one stream and keeps the memory for the next, up to a bound.
     pub fn reset(&mut self) {
         const KEEP_BYTES: usize = 16 * 1024;
@@ -317,6 +324,8 @@ impl ResponseHead {
 /// What streams of one downstream connection share.
 #[derive(Debug)]
 pub struct ConnectionInfo {
+    /// Number of the connection, unique in the process.
+    pub id: u64,
     /// Name of the listener.
     pub listener: Arc<str>,
     /// The client.
@@ -347,6 +356,10 @@ pub struct StreamInfo {
     pub upstream_host: Option<Arc<PeerText>>,
     /// Hosts that were tried, each as often as it was.
     pub attempts: u32,
+    /// Its configured name; only where a log shows it.
+    pub upstream_hostname: Option<Arc<str>>,
+    /// Number of the connection to it, unique in the process.
+    pub upstream_connection: Option<u64>,
     /// Our end of the connection to it; only where a log shows it.
     pub upstream_local: Option<Arc<PeerText>>,
     /// Path and query as the client sent them, normalized but before rewrites;
@@ -422,6 +435,8 @@ impl StreamInfo {
         self.cluster = None;
         self.upstream_host = None;
         self.attempts = 0;
+        self.upstream_hostname = None;
+        self.upstream_connection = None;
         self.upstream_local = None;
         self.original_target.clear();
         self.bytes_received = 0;
@@ -434,4 +449,15 @@ impl StreamInfo {
         self.details = "";
         self.answered_by = None;
     }
+}
+
+/// The trace id of a `traceparent`: `version-trace-parent-flags`, where a trace
+/// of zeros is none.
+fn trace_of(value: &[u8]) -> Option<&[u8]> {
+    let mut parts = value.split(|byte| *byte == b'-');
+    let (version, trace, parent) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let lengths = (version.len(), trace.len(), parent.len()) == (2, 32, 16);
+    let known = is_hex(version) && version != b"ff" && is_hex(trace) && is_hex(parent);
+    (lengths && known && trace.iter().any(|byte| *byte != b'0')).then_some(trace)
 }

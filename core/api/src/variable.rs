@@ -147,6 +147,18 @@ impl Variable {
     }
 }
 
+/// The name that `text` begins with, as formats and header values name
+/// variables: a letter, then what may stand in a header's name but `%`. Empty:
+/// it begins with none.
+pub fn variable_name(text: &str) -> &str {
+    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return "";
+    }
+    let is_part = |byte: u8| byte != b'%' && crate::is_token(&[byte]);
+    let end = text.bytes().position(|byte| !is_part(byte)).unwrap_or(text.len());
+    &text[..end]
+}
+
 /// Variables that filters of one stream share, by name.
 #[derive(Debug, Default)]
 pub struct NamedVariables(Headers);

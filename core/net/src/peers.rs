@@ -38,6 +38,11 @@ impl Peers {
         Peers { all: self.all.clone(), own: Some(index) }
     }
 
+    /// How many workers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.asked.len()
+    }
+
     /// Asks the others to close connections that they keep for later, where
     /// somebody waits for one.
     pub fn ask(&self) {

@@ -45,6 +45,8 @@ pub struct WorkerContext {
     pub ledger: Ledger,
     /// The other workers.
     pub peers: Peers,
+    /// Connections that were numbered so far.
+    numbered: Cell<u64>,
     phase: Cell<RunPhase>,
     connections: Cell<usize>,
     /// The most there were since memory was last given back.
@@ -135,6 +137,7 @@ impl WorkerContext {
             buffers: BufferPool::new(READ_BUFFER, KEEP_BUFFERS),
             ledger,
             peers,
+            numbered: Cell::new(0),
             phase: Cell::new(RunPhase::Running),
             connections: Cell::new(0),
             peak: Cell::new(0),
@@ -154,6 +157,16 @@ impl WorkerContext {
     /// when it changes.
     pub fn phase(&self) -> RunPhase {
         self.phase.get()
+    }
+
+    /// A number for a connection, to a client or to a host. Each worker has its
+    /// own ones, so that none is used twice in the process and nobody shares a
+    /// counter.
+    pub fn next_connection_id(&self) -> u64 {
+        let turn = self.numbered.get();
+        self.numbered.set(turn + 1);
+        let workers = self.peers.len().max(1) as u64;
+        turn * workers + self.index.0 as u64 + 1
     }
 
     /// Connections of this worker.

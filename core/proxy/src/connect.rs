@@ -145,6 +145,7 @@ impl Stream<'_> {
                     let guard = Box::new(ConnectionCount::new(host.clone(), permit));
                     let connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
                     let mut connection = Box::new(connection);
+                    connection.id = Some(self.worker.next_connection_id());
                     if let Some(limit) = cluster.cluster.config().conn_buffer_limit_bytes {
                         connection.wire.limit_reads(limit);
                     }

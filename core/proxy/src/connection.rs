@@ -79,6 +79,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
     let counted = ConnectionCount::new(listener.stats.clone());
     let mut state = Box::<StreamState>::default();
     state.info.connection = Some(Rc::new(ConnectionInfo {
+        id: worker.next_connection_id(),
         listener: listener.config.listener.clone(),
         remote: PeerText::new(remote),
         local: PeerText::new(local),

@@ -36,6 +36,11 @@ impl Stream<'_> {
         if !spent.is_zero() {
             self.state.info.lost_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
         }
+        self.state.info.upstream_connection = attempt.connection.id;
+        if self.listener.log_needs.upstream_hostname {
+            let member = &attempt.count.cluster.cluster.members()[attempt.count.position()];
+            self.state.info.upstream_hostname = member.hostname.clone();
+        }
         if self.listener.log_needs.upstream_local {
             self.state.info.upstream_local = attempt.connection.local_address();
         }

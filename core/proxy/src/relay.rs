@@ -81,6 +81,11 @@ impl RequestCount {
         count
     }
 
+    /// Of the host in its cluster.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
     pub(crate) fn host(&self) -> &Host {
         &self.cluster.cluster.members()[self.position].host
     }

@@ -1,11 +1,12 @@
 //! Values of `*_headers_to_add`.
 
-use sidegate_api::{StreamState, VariableValue, is_header_value};
+use sidegate_api::{StreamState, VariableValue, is_header_value, variable_name};
 
 use crate::header_name::HeaderNameError;
 use crate::variable::{StreamVariable, VariableError};
 
-/// Literal text with `%variable%` parts; `%%` is a percent sign.
+/// Literal text with `%variable%` parts; `%%` is a percent sign, and so is one
+/// that begins no name: `100%`.
 ///
 /// Variables are named as [`StreamVariable`] says. MOSN knows only values that
 /// are one variable or one literal, and drops others with a warning; what it
@@ -25,9 +26,9 @@ pub enum TemplateError {
     /// No variable has that name.
     #[error("`%{0}%` is no variable")]
     UnknownVariable(String),
-    /// An odd number of percent signs.
-    #[error("`%` begins a variable that does not end; write `%%` for a percent sign")]
-    Unterminated,
+    /// A variable's name with a percent sign in front alone.
+    #[error("`%{0}` begins a variable that does not end; write `%{0}%`, or `%%` for a percent sign")]
+    Unterminated(String),
     /// Control bytes, or blanks at an end.
     #[error("header value has a control byte, or a blank at an end")]
     BadValue,
@@ -47,16 +48,28 @@ impl HeaderValueTemplate {
         let mut rest = text;
         while let Some(at) = rest.find('%') {
             literal.push_str(&rest[..at]);
-            let (name, after) = rest[at + 1..].split_once('%').ok_or(TemplateError::Unterminated)?;
-            if name.is_empty() {
-                literal.push('%');
-            } else {
-                if !literal.is_empty() {
-                    parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+            let after = &rest[at + 1..];
+            let name = variable_name(after);
+            let part = after.split_once('%').map(|(part, _)| part);
+            match part.map(|part| (part, Part::variable(part))) {
+                Some(("", _)) => {
+                    literal.push('%');
+                    rest = &after[1..];
                 }
-                parts.push(Part::variable(name)?);
+                Some((part, Ok(variable))) => {
+                    if !literal.is_empty() {
+                        parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+                    }
+                    parts.push(variable);
+                    rest = &after[part.len() + 1..];
+                }
+                Some((part, Err(error))) if part == name => return Err(error),
+                _ if Part::variable(name).is_ok() => return Err(TemplateError::Unterminated(name.to_owned())),
+                _ => {
+                    literal.push('%');
+                    rest = after;
+                }
             }
-            rest = after;
         }
         literal.push_str(rest);
         if !literal.is_empty() {
@@ -120,6 +133,10 @@ mod tests {
         assert_eq!(rendered("plain", &stream), "plain");
         assert_eq!(rendered("", &stream), "");
         assert_eq!(rendered("%path%", &stream), "/a/b");
+        for literal in ["100%", "%", "50% off", "1% of 10%", "a%20b%20c", "% path %"] {
+            assert_eq!(rendered(literal, &stream), literal);
+        }
+        assert_eq!(rendered("100%% of %path%", &stream), "100% of /a/b");
         assert_eq!(rendered("<%host%%path%?%query%> 5%%", &stream), "<x.y:1/a/b?c> 5%");
         assert_eq!(rendered("%request_header_User%-%request_header_host%", &stream), "admin-x.y:1");
         assert_eq!(rendered("%response_code%%response_header_none%%upstream_host%", &stream), "204");
@@ -129,7 +146,7 @@ mod tests {
     fn what_is_no_template_is_refused() {
         let parse = |text: &str| HeaderValueTemplate::parse(text).map(|_| ()).unwrap_err();
         assert_eq!(parse("%nope%"), TemplateError::UnknownVariable("nope".into()));
-        assert_eq!(parse("50% off"), TemplateError::Unterminated);
+        assert_eq!(parse("%path/x"), TemplateError::Unterminated("path".into()));
         assert_eq!(parse("a\r\nb: c"), TemplateError::BadValue);
         assert_eq!(parse("%request_header_%"), TemplateError::Header(HeaderNameError::NotAToken));
     }

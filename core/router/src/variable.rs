@@ -6,8 +6,9 @@ use crate::header_name::{HeaderName, HeaderNameError};
 
 /// Something of a stream that has a name in the configuration: one of
 /// [`VARIABLE_NAMES`], or `request_header_NAME`, `response_header_NAME`,
-/// `cookie_NAME`, `request_arg_NAME` (of the query, as it was sent), or
-/// `filter_NAME` (a variable that a filter set). MOSN's names that begin with
+/// `cookie_NAME`, `request_arg_NAME` (of the query, as it was sent),
+/// `filter_NAME` (a variable that a filter set), or `connection_id`,
+/// `upstream_connection_id`, `trace_id`. MOSN's names that begin with
 /// `Http1_` mean the same without that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamVariable(Kind);
@@ -20,6 +21,9 @@ enum Kind {
     Cookie(Box<str>),
     Argument(Box<str>),
     Filter(Box<str>),
+    ConnectionId,
+    UpstreamConnectionId,
+    TraceId,
 }
 
 /// A text names nothing of a stream.
@@ -81,6 +85,15 @@ impl StreamVariable {
         if let Some((_, variable)) = VARIABLE_NAMES.iter().find(|(known, _)| *known == name) {
             return Ok(StreamVariable(Kind::Numbered(*variable)));
         }
+        let own = match name {
+            "connection_id" => Some(Kind::ConnectionId),
+            "upstream_connection_id" => Some(Kind::UpstreamConnectionId),
+            "trace_id" => Some(Kind::TraceId),
+            _ => None,
+        };
+        if let Some(kind) = own {
+            return Ok(StreamVariable(kind));
+        }
         let kind = if let Some(header) = name.strip_prefix("request_header_") {
             Kind::RequestHeader(HeaderName::parse_readable(header)?)
         } else if let Some(header) = name.strip_prefix("response_header_") {
@@ -102,6 +115,7 @@ impl StreamVariable {
         let variable = Self::parse(name)?;
         match &variable.0 {
             Kind::ResponseHeader(_)
+            | Kind::UpstreamConnectionId
             | Kind::Numbered(
                 Variable::Status
                 | Variable::VirtualHost
@@ -127,6 +141,9 @@ impl StreamVariable {
             Kind::Cookie(name) => cookie(&stream.request.headers, name.as_bytes())?,
             Kind::Argument(name) => argument(stream.request.query()?, name)?,
             Kind::Filter(name) => stream.named.get(name.as_bytes())?,
+            Kind::TraceId => stream.trace_id()?,
+            Kind::ConnectionId => return Some(VariableValue::Integer(stream.info.connection.as_ref()?.id)),
+            Kind::UpstreamConnectionId => return Some(VariableValue::Integer(stream.info.upstream_connection?)),
         };
         Some(VariableValue::Bytes(bytes))
     }
@@ -165,6 +182,9 @@ mod tests {
             stream.request.headers.add(name.as_bytes(), value.as_bytes()).unwrap();
         }
         stream.named.set(b"tenant", b"blue").unwrap();
+        stream.info.upstream_connection = Some(9);
+        let parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        stream.request.headers.add(b"traceparent", parent).unwrap();
         for (name, value) in [
             ("Http1_request_path", Some("/a")),
             ("x-mosn-path", Some("/a")),
@@ -181,6 +201,9 @@ mod tests {
             ("filter_Tenant", Some("blue")),
             ("filter_none", None),
             ("response_code", None),
+            ("connection_id", None),
+            ("upstream_connection_id", Some("9")),
+            ("trace_id", Some("4bf92f3577b34da6a3ce929d0e0e4736")),
         ] {
             assert_eq!(shown(name, &stream).as_deref(), value, "{name}");
         }

@@ -21,6 +21,8 @@ const MAX_INTERIM_BYTES: usize = 64 * 1024;
 pub struct ClientConnection {
     /// Socket and buffers.
     pub wire: Wire,
+    /// Its number in the process, where somebody gave it one.
+    pub id: Option<u64>,
     /// Requests sent on it, the current one included.
     pub requests: u32,
     decoder: ResponseDecoder,
@@ -87,7 +89,7 @@ impl ClientConnection {
     pub fn new(socket: Socket, pool: BufferPool, guard: Option<Box<dyn OnClose>>) -> Self {
         let decoder = ResponseDecoder::new();
         let interim = Interim::default();
-        ClientConnection { wire: Wire::new(socket, pool), requests: 0, decoder, interim, local: None, guard }
+        ClientConnection { wire: Wire::new(socket, pool), id: None, requests: 0, decoder, interim, local: None, guard }
     }
 
     /// Whether the connection carried a request before the current one: then a

@@ -4,6 +4,7 @@ mod fact;
 mod field;
 mod format;
 mod json;
+mod mosn;
 mod needs;
 mod template;
 mod value;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use sidegate_api::{Completion, StreamState};
 
-pub use self::format::AccessLogFormat;
+pub use self::format::{AccessLogFormat, LogStyle};
 pub use self::needs::LogNeeds;
 pub use self::template::FormatError;
 use crate::LogSink;

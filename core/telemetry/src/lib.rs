@@ -19,7 +19,7 @@ mod target;
 mod test_dir;
 mod timestamp;
 
-pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds};
+pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds, LogStyle};
 pub use downstream::DownstreamStats;
 pub use log::{LogConfig, LogLevel, Logging};
 pub use render::{

@@ -123,6 +123,7 @@ pub fn stream(headers: &[(&str, &str)]) -> StreamState {
     }
     let local = Address::parse("127.0.0.1:80").unwrap();
     stream.info.connection = Some(Rc::new(ConnectionInfo {
+        id: 7,
         listener: "listener".into(),
         remote: PeerText::new(local.clone()),
         local: PeerText::new(local),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sidegate_telemetry::{AccessLogFormat, LogRotation, LogTarget};
+use sidegate_telemetry::{AccessLogFormat, LogRotation, LogStyle, LogTarget};
 
 use crate::diagnostic::{Finding, kind};
 use crate::document::NodeValue;
@@ -20,19 +20,20 @@ pub struct AccessLogConfig {
     pub rotation: Option<LogRotation>,
 }
 
-/// How the files of logs are rotated, by target: one writer rotates a file, in
-/// one way.
+/// What access logs have in common: how they are written, and how their files
+/// are rotated, by target: one writer rotates a file, in one way.
 #[derive(Default)]
 pub(super) struct Rotations {
     /// What counts for logs that say nothing: `global_log_roller`.
     global: Option<LogRotation>,
     process_log: Option<LogTarget>,
+    style: LogStyle,
     by_target: HashMap<LogTarget, (Option<LogRotation>, String)>,
 }
 
 impl Rotations {
-    pub fn new(global: Option<LogRotation>, process_log: LogTarget) -> Self {
-        Rotations { global, process_log: Some(process_log), by_target: HashMap::new() }
+    pub fn new(global: Option<LogRotation>, process_log: LogTarget, style: LogStyle) -> Self {
+        Rotations { global, process_log: Some(process_log), style, by_target: HashMap::new() }
     }
 
     /// What the access log at `cursor` gets; reports what does not go together.
@@ -67,7 +68,7 @@ pub(super) fn rotation(cursor: &Cursor<'_>) -> Option<Option<LogRotation>> {
 pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations) -> Option<AccessLogConfig> {
     let mut object = cursor.object(&schema::ACCESS_LOG)?;
     let target = object.required("log_path").and_then(|c| c.name()).map(LogTarget::parse);
-    let format = format(&mut object);
+    let format = format(&mut object, rotations.style);
     let own = object.text("log_roller").map(|(cursor, _)| rotation(&cursor));
     object.finish();
     let target = target?;
@@ -79,14 +80,14 @@ pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations) -> Opti
     Some(AccessLogConfig { target, format: format?, rotation })
 }
 
-fn format(object: &mut ObjectReader<'_>) -> Option<AccessLogFormat> {
+fn format(object: &mut ObjectReader<'_>, style: LogStyle) -> Option<AccessLogFormat> {
     let text = object.text("log_format");
     let json = object.get("json_format");
     // An empty text is no absent object.
     let json = json.filter(|c| matches!(c.node().value, NodeValue::String(_)) || !c.says_nothing());
     match (text, json) {
-        (None, None) => Some(AccessLogFormat::default()),
-        (Some((text, _)), None) => text.parsed(AccessLogFormat::parse),
+        (None, None) => Some(AccessLogFormat::of_style(style)),
+        (Some((text, _)), None) => text.parsed(|text| AccessLogFormat::parse_as(text, style)),
         (None, Some(json)) => {
             let value = json.json_object()?;
             AccessLogFormat::json(value.as_object()?).map_err(|problem| json.refuse(&problem)).ok()

@@ -12,6 +12,7 @@ use sidegate_upstream::{
 
 use super::cluster_hosts::Hosts;
 use crate::diagnostic::kind;
+use crate::document::NodeValue;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
 
@@ -35,7 +36,7 @@ pub(super) fn lb_options(cursor: &Cursor<'_>) -> Option<LbOptions> {
 
 /// `None` if it says nothing.
 pub(super) fn subsets(cursor: &Cursor<'_>) -> Option<SubsetConfig> {
-    if cursor.says_nothing() {
+    if matches!(cursor.node().value, NodeValue::Object(_)) && cursor.says_nothing() {
         return None;
     }
     let mut object = cursor.object(&schema::LB_SUBSET)?;

@@ -9,6 +9,7 @@ mod cluster_choice;
 mod cluster_health;
 mod cluster_hosts;
 mod cluster_lb;
+mod compat;
 mod filters;
 mod forward;
 mod header_ops;
@@ -184,11 +185,12 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
+    let compat = top.get("compat").and_then(|cursor| compat::compat(&cursor)).unwrap_or_default();
     let clusters = match top.get("cluster_manager") {
         Some(manager) => cluster::clusters(&manager, &mut names),
         None => Vec::new(),
     };
-    let server = server::server(&mut top, &names, &mut taken, &mut modules);
+    let server = server::server(&mut top, &names, &mut taken, &mut modules, compat);
     let admin = top.get("admin").map(|cursor| admin::admin(&cursor));
     if let Some(Some((admin, at))) = &admin {
         taken.check_address(at, &admin.address);

@@ -7,6 +7,7 @@ use sidegate_telemetry::{LogConfig, LogLevel, LogTarget};
 
 use super::Config;
 use super::access_log::{Rotations, rotation};
+use super::compat::Compat;
 use super::listener::{ListenerNames, ReadListener, listener};
 use super::modules::Modules;
 use super::names::Names;
@@ -31,6 +32,7 @@ pub(super) fn server<'a>(
     clusters: &Names,
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
+    compat: Compat,
 ) -> Option<Server<'a>> {
     let servers = top.required("servers")?;
     let elements = servers.array()?;
@@ -47,7 +49,7 @@ pub(super) fn server<'a>(
     }
     let roller = object.text("global_log_roller");
     log.rotation = roller.and_then(|(cursor, _)| rotation(&cursor)).flatten();
-    let mut rotations = Rotations::new(log.rotation, log.target.clone());
+    let mut rotations = Rotations::new(log.rotation, log.target.clone(), compat.log_style());
     let workers = object.get("processor").and_then(|c| processor(&c));
     let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
     let drain_delay = object.get("drain_delay").and_then(|c| c.duration()).unwrap_or_default();

@@ -120,7 +120,7 @@ pub(crate) static ACCESS_LOG: Object = Object::new(
             "log_format",
             Shape::Text,
             "a line with everything",
-            "Text with `%variable%` parts; `%%` is a percent sign, absent values are `-`.",
+            "Text with `%variable%` parts; `%%` is a percent sign, and so is one that begins no name; absent values are `-`.",
         ),
         own(
             "json_format",

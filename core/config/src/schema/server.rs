@@ -23,6 +23,13 @@ pub(crate) static TOP: Object = Object::new(
             "metrics are on the admin interface alone",
             "What is shown of statistics, and where.",
         ),
+        own(
+            "compat",
+            Shape::Words(&["off", "mosn"]),
+            "`off`",
+            "`mosn`: what a file cannot tell is done as in MOSN. Access logs are written as MOSN writes them, those without a \
+             format in its default one; see the [page on MOSN](mosn.md#access-logs).",
+        ),
         own("modules", Shape::Object(&MODULES), "nothing is permitted", "What is permitted to modules."),
         own("overload", Shape::Object(&OVERLOAD), "limits by default", "What the process may use at most."),
         refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),

@@ -11,6 +11,7 @@ use crate::testing::{Bench, Outcome, errors};
 fn from(bench: Bench, remote: &str) -> Bench {
     let mut bench = bench;
     bench.stream.info.connection = Some(Rc::new(ConnectionInfo {
+        id: 7,
         listener: "main".into(),
         remote: PeerText::new(Address::parse(remote).unwrap()),
         local: PeerText::new(Address::parse("127.0.0.1:80").unwrap()),

@@ -26,6 +26,10 @@ pub(super) enum Fact {
     UpstreamLocalAddress,
     UpstreamFailure,
     UpstreamAttempts,
+    ConnectionId,
+    UpstreamConnectionId,
+    TraceId,
+    UpstreamProtocol,
     /// A variable that filters know too.
     Stream(Variable),
 }
@@ -33,7 +37,7 @@ pub(super) enum Fact {
 impl Fact {
     /// MOSN's names and our own. Where there are several for one thing, the
     /// first is the one to recommend.
-    pub(super) const NAMES: [(&str, Fact); 60] = [
+    pub(super) const NAMES: [(&str, Fact); 66] = [
         ("start_time", Fact::StartTime),
         ("duration", Fact::Duration),
         ("request_finished_duration", Fact::Duration),
@@ -45,6 +49,11 @@ impl Fact {
         ("bytes_received", Fact::BytesReceived),
         ("bytes_sent", Fact::BytesSent),
         ("protocol", Fact::Stream(Variable::Protocol)),
+        ("downstream_protocol", Fact::Stream(Variable::Protocol)),
+        ("upstream_protocol", Fact::UpstreamProtocol),
+        ("connection_id", Fact::ConnectionId),
+        ("upstream_connection_id", Fact::UpstreamConnectionId),
+        ("trace_id", Fact::TraceId),
         ("method", Fact::Stream(Variable::Method)),
         ("request_method", Fact::Stream(Variable::Method)),
         ("x-mosn-method", Fact::Stream(Variable::Method)),
@@ -93,6 +102,7 @@ impl Fact {
         ("Http1_request_method", Fact::Stream(Variable::Method)),
         ("Http1_request_scheme", Fact::Stream(Variable::Scheme)),
         ("Http1_request_path", Fact::Stream(Variable::Path)),
+        ("Http1_request_path_original", Fact::OriginalPath),
         ("Http1_request_uri", Fact::Stream(Variable::Target)),
         ("Http1_request_arg", Fact::Stream(Variable::Query)),
     ];
@@ -106,6 +116,7 @@ impl Fact {
             received: self == Fact::RequestReceived,
             upstream_local: self == Fact::UpstreamLocalAddress,
             original_target: self == Fact::OriginalPath,
+            ..LogNeeds::default()
         }
     }
 
@@ -145,6 +156,12 @@ impl Fact {
                 Value::word(info.upstream_local.as_ref().map(|address| address.as_str().as_bytes()))
             }
             Fact::UpstreamAttempts => Value::integer(Some(info.attempts.into()).filter(|count| *count != 0)),
+            Fact::ConnectionId => Value::integer(info.connection.as_ref().map(|connection| connection.id)),
+            Fact::UpstreamConnectionId => Value::integer(info.upstream_connection),
+            Fact::TraceId => Value::word(stream.trace_id()),
+            // There is no other yet.
+            Fact::UpstreamProtocol if info.upstream_connection.is_some() => Value::Name("HTTP/1.1"),
+            Fact::UpstreamProtocol => Value::Absent,
             Fact::UpstreamFailure if is_upstream_failure(completion.flags) && !info.details.is_empty() => {
                 Value::Name(info.details)
             }

@@ -2,7 +2,9 @@
 
 use sidegate_api::{Completion, StreamState};
 
+use super::LogStyle;
 use super::fact::Fact;
+use super::mosn::MosnFact;
 use super::needs::LogNeeds;
 use super::value::Value;
 use sidegate_api::nearest::nearest;
@@ -11,6 +13,7 @@ use sidegate_api::nearest::nearest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
     Fact(Fact),
+    Mosn(MosnFact),
     RequestHeader(HeaderName),
     ResponseHeader(HeaderName),
     /// A parameter of the query.
@@ -39,9 +42,12 @@ const PREFIXES: [&str; 8] = [
 ];
 
 impl Field {
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str, style: LogStyle) -> Option<Self> {
         if let Some(fact) = Fact::named(name) {
-            return Some(Field::Fact(fact));
+            return Some(match style {
+                LogStyle::Own => Field::Fact(fact),
+                LogStyle::Mosn => MosnFact::of_fact(fact).map_or(Field::Fact(fact), Field::Mosn),
+            });
         }
         let prefix = PREFIXES.into_iter().find(|prefix| name.starts_with(prefix))?;
         let parameter = &name[prefix.len()..];
@@ -72,13 +78,15 @@ impl Field {
     pub(super) fn needs(&self) -> LogNeeds {
         match self {
             Field::Fact(fact) => fact.needs(),
+            Field::Mosn(fact) => fact.needs(),
             _ => LogNeeds::default(),
         }
     }
 
-    pub(super) fn of<'a>(&self, stream: &'a StreamState, completion: &Completion) -> Value<'a> {
+    pub(super) fn of<'a>(&'a self, stream: &'a StreamState, completion: &Completion) -> Value<'a> {
         match self {
             Field::Fact(fact) => fact.of(stream, completion),
+            Field::Mosn(fact) => fact.of(stream, completion),
             Field::RequestHeader(name) => Value::text(name.find(|name| stream.request.headers.get(name))),
             Field::ResponseHeader(name) => Value::text(name.find(|name| stream.response.headers.get(name))),
             Field::Argument(name) => Value::word(argument(stream.request.query().unwrap_or_default(), name)),

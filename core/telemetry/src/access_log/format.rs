@@ -8,6 +8,16 @@ use super::json::{JsonPart, compile};
 use super::needs::LogNeeds;
 use super::template::{FormatError, Piece, cut};
 
+/// Whose way facts are written in, in lines of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogStyle {
+    /// Our own.
+    #[default]
+    Own,
+    /// MOSN's, for those who parse its logs.
+    Mosn,
+}
+
 /// A parsed format: a line of text or a JSON object.
 ///
 /// In text, `%name%` stands for a variable and `%%` for a percent sign. Each
@@ -34,7 +44,10 @@ use super::template::{FormatError, Piece, cut};
 /// | `response_received_duration` | from there to the upstream's first byte |
 /// | `process_time_duration` (`process_duration`) | what of `duration` the proxy took: until the request was forwarded, less attempts that failed, and from the upstream's first byte to the end |
 /// | `bytes_received`, `bytes_sent` | body bytes from and to the client |
-/// | `protocol` | `HTTP/1.1` or `HTTP/1.0` |
+/// | `protocol` (`downstream_protocol`) | `HTTP/1.1` or `HTTP/1.0` |
+/// | `upstream_protocol` | `HTTP/1.1` once an upstream connection is used |
+/// | `connection_id`, `upstream_connection_id` | numbers of the connections, unique in the process |
+/// | `trace_id` | of `traceparent`, or else `request_id` |
 /// | `method` (`request_method`, `x-mosn-method`) | of the request |
 /// | `scheme` (`request_scheme`, `x-mosn-scheme`) | `http` |
 /// | `authority` (`x-mosn-host`) | host and port |
@@ -79,9 +92,30 @@ impl AccessLogFormat {
         upstream_duration=%response_received_duration% upstream=%upstream_host% cluster=%upstream_cluster% \
         request_id=%request_id%";
 
+    /// What MOSN logs if no format is configured; the two blanks in a row are
+    /// its own.
+    pub const MOSN_DEFAULT: &str = "%start_time% %trace_id%  %connection_id% %upstream_connection_id% \
+        %request_received_duration% %response_received_duration% %bytes_sent% %bytes_received% %protocol% \
+        %response_code% %duration% %response_flag% %response_code% %upstream_local_address% \
+        %downstream_local_address% %downstream_remote_address% %upstream_host%";
+
+    /// What is logged if no format is configured, in this style.
+    pub fn of_style(style: LogStyle) -> Self {
+        match style {
+            LogStyle::Own => Self::default(),
+            // A test holds that it parses.
+            LogStyle::Mosn => Self::parse_as(Self::MOSN_DEFAULT, style).unwrap_or_default(),
+        }
+    }
+
+    /// Reads a text format in our own style.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        Self::parse_as(text, LogStyle::Own)
+    }
+
     /// Reads a text format. One line feed at its end is taken away: every line
     /// gets one anyway.
-    pub fn parse(text: &str) -> Result<Self, FormatError> {
+    pub fn parse_as(text: &str, style: LogStyle) -> Result<Self, FormatError> {
         let text = text.strip_suffix('\n').unwrap_or(text);
         if text.is_empty() {
             return Err(FormatError::Empty);
@@ -89,7 +123,7 @@ impl AccessLogFormat {
         if let Some((at, _)) = text.char_indices().find(|(_, c)| c.is_control() && *c != '\t') {
             return Err(FormatError::Control { at });
         }
-        Ok(AccessLogFormat(Parts::Text(cut(text)?.into())))
+        Ok(AccessLogFormat(Parts::Text(cut(text, style)?.into())))
     }
 
     /// Reads a JSON format.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::LogStyle;
 use super::field::Field;
 use super::template::{FormatError, Piece, cut};
 
@@ -65,7 +66,7 @@ impl Compiler {
     }
 
     fn template(&mut self, template: &str) -> Result<(), FormatError> {
-        let pieces = cut(template)
+        let pieces = cut(template, LogStyle::Own)
             .map_err(|problem| FormatError::Within { path: self.path.join("."), problem: Box::new(problem) })?;
         if let [Piece::Field(field)] = pieces.as_slice() {
             self.part(JsonPart::Whole(field.clone()));

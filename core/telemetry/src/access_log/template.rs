@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use sidegate_api::variable_name;
+
+use super::LogStyle;
 use super::field::Field;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +47,10 @@ pub enum FormatError {
 }
 
 /// Cuts `text`; neighbouring pieces of text are one.
-pub(super) fn cut(text: &str) -> Result<Vec<Piece>, FormatError> {
+///
+/// A percent sign that begins no name is one: `100%`, `5% of 10%`. One in front
+/// of a name that a variable has, and that does not end, is a mistake.
+pub(super) fn cut(text: &str, style: LogStyle) -> Result<Vec<Piece>, FormatError> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -52,20 +58,28 @@ pub(super) fn cut(text: &str) -> Result<Vec<Piece>, FormatError> {
         let at = text.len() - rest.len() + before;
         literal.push_str(&rest[..before]);
         let after = &rest[before + 1..];
-        let Some(length) = after.find('%') else {
-            return Err(FormatError::Unclosed { at });
+        let name = variable_name(after);
+        let part = after.split_once('%').map(|(part, _)| part);
+        let field = match part.map(|part| (part, Field::named(part, style))) {
+            Some(("", _)) => {
+                literal.push('%');
+                rest = &after[1..];
+                continue;
+            }
+            Some((part, Some(field))) => {
+                rest = &after[part.len() + 1..];
+                field
+            }
+            Some((part, None)) if part == name => {
+                return Err(FormatError::Unknown { name: name.to_owned(), nearest: Field::nearest(name), at });
+            }
+            _ if Field::named(name, style).is_some() => return Err(FormatError::Unclosed { at }),
+            _ => {
+                literal.push('%');
+                rest = after;
+                continue;
+            }
         };
-        let name = &after[..length];
-        rest = &after[length + 1..];
-        if name.is_empty() {
-            literal.push('%');
-            continue;
-        }
-        let field = Field::named(name).ok_or_else(|| FormatError::Unknown {
-            name: name.to_owned(),
-            nearest: Field::nearest(name),
-            at,
-        })?;
         push_text(&mut pieces, &mut literal);
         pieces.push(Piece::Field(field));
     }

@@ -21,6 +21,7 @@ fn stream() -> StreamState {
     stream.response.headers.add(b"server", b"origin").unwrap();
     stream.named.set(b"tenant", b"blue").unwrap();
     stream.info.connection = Some(Rc::new(ConnectionInfo {
+        id: 7,
         listener: "in".into(),
         remote: PeerText::new(Address::parse("10.0.0.1:5000").unwrap()),
         local: PeerText::new(Address::parse("10.0.0.2:80").unwrap()),
@@ -33,6 +34,8 @@ fn stream() -> StreamState {
     stream.info.original_target = "/before?x=y".to_owned();
     stream.info.received_us = Some(500);
     stream.info.attempts = 2;
+    stream.info.upstream_connection = Some(9);
+    stream.info.upstream_hostname = Some("backend.example".into());
     stream.info.forwarded_us = Some(600);
     stream.request.headers.add(b"cookie", b"a=1; session=\"x y\"; b").unwrap();
     stream.info.details = "upstream_response_timeout";
@@ -116,6 +119,10 @@ fn facts_are_what_the_stream_knows() {
         ("upstream_attempts", "2", json!(2)),
         ("upstream_local_address", "10.0.0.2:40000", json!("10.0.0.2:40000")),
         ("upstream_transport_failure_reason", "upstream_response_timeout", json!("upstream_response_timeout")),
+        ("connection_id", "7", json!(7)),
+        ("upstream_connection_id", "9", json!(9)),
+        ("upstream_protocol", "HTTP/1.1", json!("HTTP/1.1")),
+        ("trace_id", "id\\x201\\x0a", json!("id 1\n")),
         ("upstream_cluster", "c1", json!("c1")),
         ("request_id", "id\\x201\\x0a", json!("id 1\n")),
         ("request_header_user_agent", "x \\x22y\\x22 \\xff", json!("x \"y\" \u{fffd}")),
@@ -132,6 +139,43 @@ fn facts_are_what_the_stream_knows() {
     }
     let fine = Completion { flags: ResponseFlags::default(), ..completion() };
     assert_eq!(line("%upstream_transport_failure_reason%", &stream(), &fine), "-");
+}
+
+/// What MOSN's own default shows, in its own way.
+#[test]
+fn lines_in_mosns_style_are_as_mosn_writes_them() {
+    let format = AccessLogFormat::of_style(LogStyle::Mosn);
+    assert_ne!(format, AccessLogFormat::default());
+    let shown = |format: &AccessLogFormat, stream: &StreamState, completion: &Completion| {
+        let mut out = Vec::new();
+        format.write(&mut out, stream, completion);
+        String::from_utf8(out).unwrap()
+    };
+    let text = shown(&format, &stream(), &completion());
+    let (time, rest) = text.split_at(23);
+    let digits = time.replace(|c: char| c.is_ascii_digit(), "0");
+    assert_eq!(digits, "0000/00/00 00:00:00.000", "{time}");
+    assert_eq!(
+        rest,
+        " id\\x201\\x0a  7 9 600µs 999µs 22 11 Http1 504 1.002003s true 504 10.0.0.3:8080 10.0.0.2:80 10.0.0.1:5000 \
+         backend.example"
+    );
+    let text = shown(&format, &StreamState::default(), &Completion::default());
+    assert_eq!(&text[23..], " -  - - 0s 0s 0 0 Http1 0 0s false 0 - - - -");
+    for (variable, expected) in [
+        ("%upstream_transport_failure_reason%", "0x4"),
+        ("%process_time_duration%", "1.604ms"),
+        ("%path% %upstream_cluster%", "/a/b c1"),
+    ] {
+        let format = AccessLogFormat::parse_as(variable, LogStyle::Mosn).unwrap();
+        assert_eq!(shown(&format, &stream(), &completion()), expected);
+    }
+    // A filter's fault is no flag of MOSN's.
+    let fine = Completion { flags: ResponseFlags::FILTER_FAULT, ..completion() };
+    let format = AccessLogFormat::parse_as("%response_flags% %upstream_transport_failure_reason%", LogStyle::Mosn);
+    assert_eq!(shown(&format.unwrap(), &stream(), &fine), "false 0x0");
+    let needs = AccessLogFormat::of_style(LogStyle::Mosn).needs();
+    assert_eq!(needs, LogNeeds { upstream_hostname: true, ..LogNeeds::default() });
 }
 
 #[test]
@@ -155,10 +199,10 @@ fn only_what_a_format_shows_is_measured() {
     let received = LogNeeds { received: true, ..LogNeeds::default() };
     assert_eq!(needs("%path% %request_received_duration%"), received);
     let all: LogNeeds = [needs("%upstream_local_address%"), received, needs("%original_path%")].into_iter().collect();
-    assert_eq!(all, LogNeeds { received: true, upstream_local: true, original_target: true });
+    assert_eq!(all, LogNeeds { received: true, upstream_local: true, original_target: true, upstream_hostname: false });
     let json = json!({"a": ["x", {"b": "%upstream_local_address%"}], "c": "%path% %x-mosn-path-original%"});
     let json = AccessLogFormat::json(json.as_object().unwrap()).unwrap().needs();
-    assert_eq!(json, LogNeeds { received: false, upstream_local: true, original_target: true });
+    assert_eq!(json, LogNeeds { upstream_local: true, original_target: true, ..LogNeeds::default() });
 }
 
 #[test]
@@ -168,7 +212,7 @@ fn wrong_json_formats_say_where() {
             json!({"a": {"b": ["x", "%pathh%"]}}),
             "in `a.b.1`: unknown variable `%pathh%` at byte 0; did you mean `%path%`?",
         ),
-        (json!({"a": "5 %"}), "in `a`: `%` at byte 2 has no partner"),
+        (json!({"a": "5 %path"}), "in `a`: `%` at byte 2 has no partner"),
         (json!({}), "the format is empty"),
     ] {
         let error = AccessLogFormat::json(format.as_object().unwrap()).unwrap_err().to_string();
@@ -184,6 +228,7 @@ fn headers_and_variables_are_named_and_escaped() {
         ("%response_header_server%|%response_header_x%", "origin|-"),
         ("%variable_tenant%/%variable_nobody%", "blue/-"),
         ("100%% %reset_by%%process_duration%", "100% proxy1.604"),
+        ("100% %path% 5%, 1% of 10%", "100% /a/b 5%, 1% of 10%"),
         ("%path% %query%\n", "/a/b c=d"),
     ] {
         assert_eq!(line(format, &stream(), &completion()), expected, "{format}");
@@ -203,7 +248,7 @@ fn wrong_formats_say_where_and_what_was_meant() {
         ("%request_arg_%", "unknown variable `%request_arg_%` at byte 0; did you mean `%request_arg%`?"),
         ("%request_header_%", "unknown variable `%request_header_%` at byte 0"),
         ("%variable_%", "unknown variable `%variable_%` at byte 0"),
-        ("x%path% 5%", "`%` at byte 9 has no partner; write `%name%`, or `%%` for a percent sign"),
+        ("x%path% %duration ms", "`%` at byte 8 has no partner; write `%name%`, or `%%` for a percent sign"),
         ("a\nb", "control character at byte 1; a line is one line"),
         ("", "the format is empty"),
     ] {

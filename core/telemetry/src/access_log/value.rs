@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::tz::TimeZone;
 use sidegate_api::ResponseFlags;
 
+use super::mosn::{write_go_duration, write_local};
 use crate::escape::{write_json, write_value, write_word};
 use crate::timestamp::{digits, write_rfc3339};
 
@@ -18,6 +20,12 @@ pub(super) enum Value<'a> {
     /// One of ours, without anything to escape.
     Name(&'static str),
     Integer(u64),
+    /// Shown in local time, as in MOSN.
+    LocalTime(SystemTime, &'a TimeZone),
+    /// Shown as in Go.
+    GoDuration(Duration),
+    /// Shown as in MOSN.
+    Bits(u32),
     /// Shown in milliseconds.
     Duration(Duration),
     Time(SystemTime),
@@ -83,6 +91,9 @@ impl<'a> Value<'a> {
             Value::Duration(duration) => write_millis(out, duration),
             Value::Time(time) => write_rfc3339(out, time),
             Value::Flags(flags) => flags.write_to(out),
+            Value::LocalTime(time, zone) => write_local(out, time, zone),
+            Value::GoDuration(duration) => write_go_duration(out, duration),
+            Value::Bits(bits) => out.extend_from_slice(format!("0x{bits:x}").as_bytes()),
         }
     }
 }

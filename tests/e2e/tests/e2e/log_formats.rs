@@ -53,6 +53,101 @@ fn timings() -> Value {
     })
 }
 
+/// Under `compat: mosn` a line without a format is MOSN's own, so that whoever
+/// parses it goes on working.
+#[test]
+fn lines_are_mosns_where_that_is_asked_for() {
+    let origin = Origin::echo();
+    let dir = TempDir::new();
+    let logs = [dir.join("default.log"), dir.join("own.log")];
+    let host = json!({"address": origin.address().to_string(), "hostname": "backend.example"});
+    let config = ConfigBuilder::to(origin.address())
+        .in_cluster("hosts", json!([host]))
+        .top("compat", json!("mosn"))
+        .in_listener(
+            "access_logs",
+            json!([
+                {"log_path": logs[0]},
+                {"log_path": logs[1], "log_format": "%path% %protocol% %response_flag% 100% %duration%"},
+            ]),
+        );
+    let proxy = Proxy::start(&config);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut client = proxy.connect();
+    for (path, fields) in [("/a", format!("traceparent: {parent}\r\n")), ("/b", String::new())] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nx-request-id: r1\r\n{fields}\r\n"));
+        assert_eq!(client.response().status(), 200);
+    }
+    let read = |log: &PathBuf| {
+        until("two lines", || {
+            let text = std::fs::read_to_string(log).ok()?;
+            (text.lines().count() == 2 && text.ends_with('\n')).then_some(text)
+        })
+    };
+    let text = read(&logs[0]);
+    let local = client.local().to_string();
+    let (address, upstream) = (proxy.address().to_string(), origin.address().to_string());
+    let mut connections = Vec::new();
+    for (line, trace) in text.lines().zip(["4bf92f3577b34da6a3ce929d0e0e4736", "r1"]) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [
+            date,
+            time,
+            id,
+            "",
+            connection,
+            upstream_connection,
+            received,
+            response,
+            sent,
+            "0",
+            "Http1",
+            "200",
+            duration,
+            "false",
+            "200",
+            to,
+            at,
+            from,
+            name,
+        ] = words[..]
+        else {
+            panic!("{line}");
+        };
+        assert_eq!((date.len(), time.len(), id), (10, 12, trace), "{line}");
+        assert!(sent.parse::<u32>().unwrap() > 0, "{line}");
+        // Go's way: a number with a unit.
+        for word in [received, response, duration] {
+            assert!(word.ends_with("µs") || word.ends_with("ms") || word.ends_with('s'), "{line}");
+            let number = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+            assert!(number.parse::<f64>().is_ok_and(|number| number > 0.0), "{line}");
+        }
+        assert_eq!((to, at, from, name), (&*upstream, &*address, &*local, "backend.example"), "{line}");
+        connections.push((connection.parse::<u64>().unwrap(), upstream_connection.parse::<u64>().unwrap()));
+    }
+    // Both requests came on one connection and went over one.
+    assert_eq!(connections[0], connections[1]);
+    assert_ne!(connections[0].0, connections[0].1);
+    for (line, path) in read(&logs[1]).lines().zip(["/a", "/b"]) {
+        assert!(line.starts_with(&format!("{path} Http1 false 100% ")), "{line}");
+    }
+}
+
+#[test]
+fn a_percent_sign_that_begins_no_name_is_one() {
+    let origin = Origin::echo();
+    let add = json!([
+        {"header": {"key": "x-share", "value": "100%"}, "append": true},
+        {"header": {"key": "x-part", "value": "5% of %path%"}, "append": true},
+        {"header": {"key": "x-connection", "value": "%connection_id%"}, "append": true},
+    ]);
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).in_router("request_headers_to_add", add));
+    assert_eq!(proxy.get("/a").status(), 200);
+    let head = origin.seen()[0].head.clone();
+    assert_eq!((head.get("x-share"), head.get("x-part")), (Some("100%"), Some("5% of /a")));
+    assert!(head.get("x-connection").is_some_and(|id| id.parse::<u64>().is_ok()));
+}
+
 #[test]
 fn every_duration_is_measured_and_they_are_in_order() {
     let origin = Origin::echo();
