@@ -142,7 +142,7 @@ fn pick_gently(
     const DRAWS: usize = 8;
     let mut chosen = picker.pick(group, random, hash, &usable)?;
     if picker.is_consistent() {
-        // Somewhere else is no answer to a hash.
+        // Somewhere else is no answer to a hash, nor to an order.
         return Some(chosen);
     }
     for _ in 1..DRAWS {

@@ -55,7 +55,7 @@ impl ClusterKind {
     }
 }
 
-/// How a host is chosen. All honour host weights; MOSN's plain round robin and
+/// How a host is chosen. All but [`LbPolicy::FirstOfRequest`] honour host weights; MOSN's plain round robin and
 /// random do not, but with equal weights there is no difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LbPolicy {
@@ -64,6 +64,9 @@ pub enum LbPolicy {
     /// In turn, spread evenly by weight.
     #[default]
     RoundRobin,
+    /// The first that is not out and was not tried yet for the request: a
+    /// primary with its backups. Weights say nothing there.
+    FirstOfRequest,
     /// The one with the fewest requests in progress, of a few drawn at random.
     LeastRequest,
     /// The one with the fewest connections, of a few drawn at random.
@@ -111,7 +114,8 @@ impl LbPolicy {
     pub fn parse(text: &str) -> Result<Self, LbPolicyError> {
         match text {
             "LB_RANDOM" => Ok(LbPolicy::Random),
-            "LB_ROUNDROBIN" | "LB_WEIGHTED_ROUNDROBIN" | "LB_REQUEST_ROUNDROBIN" => Ok(LbPolicy::RoundRobin),
+            "LB_ROUNDROBIN" | "LB_WEIGHTED_ROUNDROBIN" => Ok(LbPolicy::RoundRobin),
+            "LB_REQUEST_ROUNDROBIN" => Ok(LbPolicy::FirstOfRequest),
             "LB_LEAST_REQUEST" => Ok(LbPolicy::LeastRequest),
             "LB_LEAST_CONNECTION" => Ok(LbPolicy::LeastConnection),
             "LB_PEAK_EWMA" => Ok(LbPolicy::PeakEwma),
@@ -126,6 +130,7 @@ impl LbPolicy {
         match self {
             LbPolicy::Random => "LB_RANDOM",
             LbPolicy::RoundRobin => "LB_ROUNDROBIN",
+            LbPolicy::FirstOfRequest => "LB_REQUEST_ROUNDROBIN",
             LbPolicy::LeastRequest => "LB_LEAST_REQUEST",
             LbPolicy::LeastConnection => "LB_LEAST_CONNECTION",
             LbPolicy::PeakEwma => "LB_PEAK_EWMA",

@@ -15,11 +15,11 @@ pub struct SubsetConfig {
     /// Keys that together make subsets: hosts that have all of them, grouped
     /// by their values.
     pub selectors: Vec<Vec<Arc<str>>>,
-    /// Where requests go that no subset is for.
+    /// Where requests go that want metadata which no subset has.
     pub fallback: SubsetFallback,
 }
 
-/// Where requests go that no subset is for.
+/// Where requests go that want metadata which no subset has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SubsetFallback {
     /// Nowhere: 502.
@@ -93,10 +93,14 @@ impl Subsets {
         Subsets { by_metadata, subsets: found.into_iter().map(subset).collect(), fallback }
     }
 
-    /// Where a request goes that wants `criteria`: to the subset whose keys and
-    /// values are exactly these, or where the fallback says. A subset whose
-    /// hosts are all out is not left for the fallback.
+    /// Where a request goes that wants `criteria`: anywhere if it wants
+    /// nothing, as in MOSN; else to the subset whose keys and values are exactly
+    /// these, or where the fallback says. A subset whose hosts are all out is
+    /// not left for the fallback.
     pub(crate) fn target(&self, criteria: &LbMetadata) -> Target {
+        if criteria.pairs().is_empty() {
+            return Target::All;
+        }
         match self.by_metadata.get(criteria) {
             Some(subset) => Target::Subset(*subset),
             None => self.fallback,

@@ -52,8 +52,10 @@ static KEYS: &[Key] = &[
             "LB_MAGLEV",
         ]),
         "`LB_ROUNDROBIN`",
-        "How a host is chosen; all honour weights. The three round robins are the same and begin at a random host on \
-         each worker. `LB_LEAST_REQUEST`, `LB_LEAST_CONNECTION` and `LB_PEAK_EWMA` compare a few hosts drawn at random \
+        "How a host is chosen; all but `LB_REQUEST_ROUNDROBIN` honour weights. `LB_ROUNDROBIN` and \
+         `LB_WEIGHTED_ROUNDROBIN` are the same and begin at a random host on each worker. `LB_REQUEST_ROUNDROBIN` begins \
+         at the first host for each request: the others are tried, in their order, if it is out or was tried already. \
+         `LB_LEAST_REQUEST`, `LB_LEAST_CONNECTION` and `LB_PEAK_EWMA` compare a few hosts drawn at random \
          (`lbconfig.choice_count`) by their requests in progress, connections, or latest latencies times requests in \
          progress, over all workers. `LB_MAGLEV` goes by the route's `hash_policy`, without one at random; a host that \
          is out leaves its share to the others until it is back.",

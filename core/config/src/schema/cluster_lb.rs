@@ -38,7 +38,7 @@ pub(crate) static LB_SUBSET: Object = Object::new(
             "fall_back_policy",
             Shape::Codes(&[0, 1, 2]),
             "0",
-            "For requests that no group is for. 0: 502. 1: any host. 2: hosts with `default_subset`.",
+            "For requests that ask for metadata which no group has. 0: 502. 1: any host. 2: hosts with `default_subset`.",
         ),
         key(
             "default_subset",

@@ -24,6 +24,8 @@ pub(crate) enum Picker {
     /// Whose turn it is.
     InTurn(usize),
     InTurnByWeight(Turns),
+    /// In the order of the configuration, anew for each request.
+    InOrder,
     Least(Least),
     Hashed,
 }
@@ -36,6 +38,7 @@ impl Picker {
             LbPolicy::Random => Picker::Random(Shares::new(members)),
             LbPolicy::RoundRobin if shares::are_equal(members) => Picker::InTurn(random.below(members.len())),
             LbPolicy::RoundRobin => Picker::InTurnByWeight(Turns::new(members, random)),
+            LbPolicy::FirstOfRequest => Picker::InOrder,
             LbPolicy::LeastRequest => least(Load::Requests),
             LbPolicy::LeastConnection => least(Load::Connections),
             LbPolicy::PeakEwma => least(Load::Latency),
@@ -61,6 +64,7 @@ impl Picker {
                 usable(position).then_some(position)
             }),
             Picker::InTurnByWeight(turns) => turns.next(usable),
+            Picker::InOrder => (0..members.len()).find(|&position| usable(position)),
             Picker::Least(least) => least.pick(members, random, usable),
             Picker::Hashed => {
                 let hash = hash.unwrap_or_else(|| random.next());
@@ -69,8 +73,8 @@ impl Picker {
         }
     }
 
-    /// Whether the same hash gives the same host.
+    /// Whether asking once more gives the same host.
     pub(crate) fn is_consistent(&self) -> bool {
-        matches!(self, Picker::Hashed)
+        matches!(self, Picker::Hashed | Picker::InOrder)
     }
 }

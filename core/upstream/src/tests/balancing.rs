@@ -53,6 +53,22 @@ fn equal_hosts_take_turns_from_a_place_that_the_seed_chooses() {
     assert!(starts.iter().all(|&n| n > 60), "{starts:?}");
 }
 
+/// A primary and its backups.
+#[test]
+fn each_request_begins_at_the_first_host() {
+    let cluster = cluster(LbPolicy::FirstOfRequest, &[1, 9, 9]);
+    let mut balancer = Balancer::new(cluster.clone(), Seed(1));
+    assert_eq!(count(&mut balancer, 20), [20, 0, 0], "weights say nothing");
+    assert_eq!(balancer.pick(&but(&tried([0]))), Some(1));
+    assert_eq!(balancer.pick(&but(&tried([0, 1]))), Some(2));
+    assert_eq!(balancer.pick(&but(&tried([0, 1, 2]))), None);
+    assert_eq!(balancer.pick(&but(&TriedHosts::new())), Some(0));
+    cluster.members()[0].host.set_health(Health::Unhealthy);
+    assert_eq!(count(&mut balancer, 20), [0, 20, 0]);
+    cluster.members()[0].host.set_health(Health::Healthy);
+    assert_eq!(count(&mut balancer, 20), [20, 0, 0]);
+}
+
 #[test]
 fn a_host_that_is_out_leaves_the_others_in_turn() {
     let cluster = cluster(LbPolicy::RoundRobin, &[1, 1, 1]);

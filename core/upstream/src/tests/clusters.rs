@@ -70,6 +70,7 @@ fn an_address_twice_is_refused() {
 #[test]
 fn names_and_ranges_of_the_configuration() {
     assert_eq!(LbPolicy::parse("LB_WEIGHTED_ROUNDROBIN"), Ok(LbPolicy::RoundRobin));
+    assert_eq!(LbPolicy::parse("LB_REQUEST_ROUNDROBIN"), Ok(LbPolicy::FirstOfRequest));
     assert_eq!(LbPolicy::parse("LB_ORIGINAL_DST"), Err(LbPolicyError::Unsupported));
     assert_eq!(LbPolicy::parse("LB_RANDUM"), Err(LbPolicyError::Unknown));
     for lb in super::balancing::POLICIES {

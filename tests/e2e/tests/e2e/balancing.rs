@@ -8,6 +8,8 @@ use std::os::unix::net::UnixListener;
 use serde_json::{Value, json};
 use sidegate_harness::{ConfigBuilder, Dns, Gate, Origin, Proxy, ProxyOptions, Reply, TempDir, until};
 
+use crate::support::refusing_address;
+
 /// An origin that answers with `name`.
 fn named(name: &'static str) -> Origin {
     Origin::http(move |_| Reply::ok(name))
@@ -207,6 +209,7 @@ fn a_subset_is_never_left() {
         (json!({"zone": "east"}), json!({"fall_back_policy": 0}), Some("a")),
         (json!({"zone": "north"}), json!({"fall_back_policy": 2, "default_subset": {"zone": "west"}}), Some("b")),
         (json!({"zone": "north"}), json!({"fall_back_policy": 0}), None),
+        (json!({"zone": "north"}), json!({}), None),
     ] {
         let mut subsets = policy.clone();
         subsets["subset_selectors"] = json!([["zone"]]);
@@ -219,6 +222,46 @@ fn a_subset_is_never_left() {
                 None => assert_eq!(answer.status(), 502, "{wanted} {policy}"),
             }
         }
+    }
+}
+
+/// Only a route that asks for metadata may find none: others get any host.
+#[test]
+fn a_route_without_metadata_gets_any_host_of_a_cluster_with_subsets() {
+    let (a, b) = (named("a"), named("b"));
+    let hosts = json!([with_zone(&a, "east"), with_zone(&b, "west")]);
+    for policy in [
+        json!({}),
+        json!({"fall_back_policy": 0}),
+        json!({"fall_back_policy": 1}),
+        json!({"fall_back_policy": 2, "default_subset": {"zone": "north"}}),
+    ] {
+        let mut subsets = policy.clone();
+        subsets["subset_selectors"] = json!([["zone"]]);
+        let proxy = Proxy::start(&config(json!({}), json!({"hosts": hosts, "lb_subset_config": subsets})));
+        let answers: BTreeSet<_> = (0..8).map(|_| proxy.get("/").text()).collect();
+        assert_eq!(answers, BTreeSet::from(["a".to_owned(), "b".to_owned()]), "{policy}");
+    }
+}
+
+/// `LB_REQUEST_ROUNDROBIN`: the first host that works, anew for each request.
+#[test]
+fn a_primary_host_has_backups() {
+    let (primary, backup) = (named("primary"), named("backup"));
+    let with = |first: SocketAddr| {
+        let hosts = json!([{"address": first.to_string()}, {"address": backup.address().to_string(), "weight": 9}]);
+        Proxy::start(&config(json!({}), json!({"lb_type": "LB_REQUEST_ROUNDROBIN", "hosts": hosts})))
+    };
+    let proxy = with(primary.address());
+    let mut clients: Vec<_> = (0..6).map(|_| proxy.connect()).collect();
+    for client in clients.iter_mut().chain(&mut [proxy.connect()]) {
+        let got = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response();
+        assert_eq!(got.text(), "primary");
+    }
+    assert_eq!(backup.count(), 0);
+    let proxy = with(refusing_address());
+    for _ in 0..4 {
+        assert_eq!(proxy.get("/").text(), "backup");
     }
 }
 
