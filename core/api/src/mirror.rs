@@ -17,7 +17,8 @@ pub struct MirrorFan {
 pub enum MirrorHosts {
     /// For each copy the one that the cluster's balancer chooses.
     Chosen,
-    /// Each healthy host gets one.
+    /// Each healthy host gets one, and nobody gets the request itself: the
+    /// proxy answers it.
     All,
 }
 

@@ -23,7 +23,8 @@ static MIRROR: Table = Table::new(
             "broadcast",
             Shape::Bool,
             "`false`",
-            "Whether each healthy host of the cluster gets one copy, whatever `amplification` says.",
+            "Whether each healthy host of the cluster gets the request, whatever `amplification` says, and nobody else \
+             does: the answer is an empty 200.",
         ),
     ],
 );

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sidegate_api::{Address, BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_router::ApplyError;
-use sidegate_upstream::TriedHosts;
+use sidegate_upstream::{Member, TriedHosts};
 
 use crate::connect::Unreachable;
 use crate::forwarding;
@@ -180,25 +180,33 @@ impl Stream<'_> {
     /// Puts the request into the form that the host gets: once by the route,
     /// for each host by its name.
     fn prepare(&mut self, cluster: &ClusterView, position: usize, applied: &mut RouteApplied) -> Result<(), Halt> {
+        let member = &cluster.cluster.members()[position];
+        if *applied == RouteApplied::No {
+            *applied = RouteApplied::Yes;
+            return self.apply_route(member);
+        }
+        let listener = self.listener.clone();
+        if let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) {
+            matched.rewrite_host(&mut self.state.request, member.hostname.as_deref());
+        }
+        Ok(())
+    }
+
+    /// Changes the request once as its route says; `member` may lend its name.
+    pub(crate) fn apply_route(&mut self, member: &Member) -> Result<(), Halt> {
         let listener = self.listener.clone();
         let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) else { return Ok(()) };
-        let hostname = cluster.cluster.members()[position].hostname.as_deref();
-        if *applied == RouteApplied::Yes {
-            matched.rewrite_host(&mut self.state.request, hostname);
-            return Ok(());
-        }
-        *applied = RouteApplied::Yes;
         forwarding::forward_client(self.state, listener.config.forwarding, self.scratch)
             .map_err(|_| Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream))?;
         if self.state.request.authority.is_empty() {
             // An HTTP/1.0 client may leave Host out; upstream we speak 1.1.
-            let host = cluster.cluster.members()[position].host.text();
+            let host = member.host.text();
             self.state.request.authority.push_str(match host.address() {
                 Address::Tcp(_) => host.as_str(),
                 Address::Unix(_) => "localhost",
             });
         }
-        matched.apply_request(self.state, hostname, self.scratch).map_err(|error| match error {
+        matched.apply_request(self.state, member.hostname.as_deref(), self.scratch).map_err(|error| match error {
             ApplyError::DotSegment => {
                 Halt::error(400, "dot_segment_after_rewrite", ResponseFlags::DOWNSTREAM_PROTOCOL, ResetBy::Downstream)
             }

@@ -104,7 +104,7 @@ impl Stream<'_> {
 
     /// Collects the whole request body; each chunk first passes the streaming
     /// filters in front of `place`.
-    async fn hold_request(&mut self, place: usize) -> Result<(), Halt> {
+    pub(crate) async fn hold_request(&mut self, place: usize) -> Result<(), Halt> {
         if self.request_pass.hold == Hold::Whole {
             let listener = self.listener.clone();
             return self.pass_held(BodyDirection::Request, &listener.plan.request_body, place).await;

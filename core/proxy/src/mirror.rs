@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sidegate_api::{BodyDirection, MirrorFan, MirrorHosts};
+use sidegate_api::{BodyDirection, BodyInterest, LbMetadata, LocalReply, MirrorFan, MirrorHosts};
 use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Expect, Upgrade, encode_last_chunk, encode_request_head,
 };
@@ -13,6 +13,7 @@ use sidegate_router::MirrorPolicy;
 use sidegate_upstream::{Choice, TriedHosts};
 
 use crate::copy::RequestCopy;
+use crate::halt::Halt;
 use crate::kept::Kept;
 use crate::stream::Stream;
 use crate::view::ClusterView;
@@ -53,6 +54,10 @@ impl Stream<'_> {
     /// kept for that from now on.
     pub(crate) fn begin_mirror(&mut self, policy: &MirrorPolicy) {
         let targets = &self.listener.targets;
+        if self.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
+            // Such a request is not copied but sent elsewhere, or not at all.
+            return;
+        }
         if self.meta.upgrade == Upgrade::Asked || !targets.happens(policy.percent) {
             return;
         }
@@ -63,31 +68,74 @@ impl Stream<'_> {
         }
     }
 
+    /// Sends the request to every healthy host of the cluster that its route
+    /// mirrors to, if that is to happen, and answers by itself, as in MOSN: the
+    /// route's own cluster gets nothing. The whole body is held for that.
+    pub(crate) async fn broadcast(&mut self) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let matched = self.route.and_then(|(id, _)| listener.config.routes.matched(id));
+        let Some(policy) = matched.and_then(|matched| matched.mirror()) else { return Ok(()) };
+        if self.asks_for_tunnel() || !listener.targets.happens(policy.percent) {
+            return Ok(());
+        }
+        let Some(cluster) = listener.targets.named(&policy.cluster) else { return Ok(()) };
+        // Says how long a copy may take.
+        self.begin_attempts();
+        self.state.info.cluster = None;
+        self.hold_all_of_request().await?;
+        let members = cluster.cluster.members();
+        let may_use = |&position: &usize| cluster.balancer.borrow_mut().may_use(position);
+        let hosts: Vec<usize> = (0..members.len()).filter(may_use).collect();
+        if let Some(&first) = hosts.first() {
+            self.apply_route(&members[first])?;
+            let (body, trailers) = (&self.state.request_body, &self.state.request_trailers);
+            let framing = match (body.len(), trailers.is_empty()) {
+                (0, true) if !self.has_request_body() => self.meta.body,
+                (length, true) => BodyLength::Length(length as u64),
+                (_, false) => BodyLength::Chunked,
+            };
+            let request: Rc<[u8]> = self.copied_request(body.as_slice(), framing).into();
+            for position in hosts {
+                self.send_copy(&cluster, Some(position), &request);
+            }
+        }
+        Err(Halt::filter_reply(Box::new(LocalReply::new(200, "mirror_broadcast"))))
+    }
+
+    /// Lets the whole body pass all its filters, before any host is chosen.
+    async fn hold_all_of_request(&mut self) -> Result<(), Halt> {
+        let listener = self.listener.clone();
+        let plan = &listener.plan;
+        let order = &plan.request_body;
+        if !self.has_request_body() {
+            return self.show_empty_request().await;
+        }
+        let waits = |&index: &usize| plan.interests[index].request_body == BodyInterest::Whole;
+        let whole = order.iter().position(waits).unwrap_or(order.len());
+        self.hold_request(whole.max(self.request_pass.passed)).await?;
+        self.pass_held(BodyDirection::Request, order, order.len()).await
+    }
+
     /// The request is sent to its end: sends the copies.
     pub(crate) fn send_copies(&mut self) {
         let Some(cluster) = self.mirror.take() else { return };
-        let fan = self.state.mirror.unwrap_or(MirrorFan::ONE);
+        let copies = self.state.mirror.unwrap_or(MirrorFan::ONE).copies;
         if matches!(self.retry.kept, Kept::TooMuch) {
             self.listener.stats.mirror_dropped();
             return;
         }
-        let request: Rc<[u8]> = self.copied_request().into();
-        match fan.hosts {
-            MirrorHosts::Chosen => {
-                for _ in 0..fan.copies.get() {
-                    let all = sidegate_api::LbMetadata::default();
-                    let choice = Choice { tried: &TriedHosts::new(), hash: None, subset: &all };
-                    let position = cluster.balancer.borrow_mut().pick(&choice);
-                    self.send_copy(&cluster, position, &request);
-                }
-            }
-            MirrorHosts::All => {
-                for position in 0..cluster.cluster.members().len() {
-                    if cluster.balancer.borrow_mut().may_use(position) {
-                        self.send_copy(&cluster, Some(position), &request);
-                    }
-                }
-            }
+        let body = self.retry.kept.bytes();
+        let framing = match (self.retry.framing, self.state.request_trailers.is_empty()) {
+            (Some(BodyLength::None), _) => BodyLength::None,
+            (_, true) => BodyLength::Length(body.len() as u64),
+            (_, false) => BodyLength::Chunked,
+        };
+        let request: Rc<[u8]> = self.copied_request(body, framing).into();
+        let all = LbMetadata::default();
+        for _ in 0..copies.get() {
+            let choice = Choice { tried: &TriedHosts::new(), hash: None, subset: &all };
+            let position = cluster.balancer.borrow_mut().pick(&choice);
+            self.send_copy(&cluster, position, &request);
         }
     }
 
@@ -116,14 +164,8 @@ impl Stream<'_> {
     }
 
     /// The request as its host got it, with its whole body.
-    fn copied_request(&self) -> Vec<u8> {
-        let body = self.retry.kept.bytes();
+    fn copied_request(&self, body: &[u8], framing: BodyLength) -> Vec<u8> {
         let trailers = &self.state.request_trailers;
-        let framing = match (self.retry.framing, trailers.is_empty()) {
-            (Some(BodyLength::None), _) => BodyLength::None,
-            (_, true) => BodyLength::Length(body.len() as u64),
-            (_, false) => BodyLength::Chunked,
-        };
         let mut out = Vec::with_capacity(512 + body.len());
         encode_request_head(&mut out, &self.state.request, framing, Expect::None, Upgrade::None);
         if framing == BodyLength::Chunked {

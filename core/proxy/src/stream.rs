@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use sidegate_api::{
-    BodyDirection, EndOfStream, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel, StreamState,
+    BodyDirection, EndOfStream, MirrorHosts, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel,
+    StreamState,
 };
 use sidegate_net::{Deadline, WorkerContext};
 use sidegate_overload::Shortage;
@@ -154,6 +155,9 @@ impl Stream<'_> {
                 continue;
             }
             self.answer_by_route()?;
+            if self.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
+                self.broadcast().await?;
+            }
             if let Some(after) = self.attempts(MAX_PASSES).await? {
                 return Ok(after);
             }

@@ -3,8 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use sidegate_api::{BodyInterest, FilterCx, HeaderMapKind, MirrorFan, MirrorHosts, ReceiverPhase, Status};
-use sidegate_router::{MirrorPolicy, RetryOn, RetryPolicy, RouteAction};
+use sidegate_api::{
+    BodyDirection, BodyInterest, FilterCx, HeaderMapKind, MirrorFan, MirrorHosts, ReceiverPhase, Status,
+};
+use sidegate_router::{AbsolutePath, MirrorPolicy, PathRewrite, RetryOn, RetryPolicy, RouteAction};
 
 use crate::kit::{At, Message, Origin, PATIENCE, Rig, Script, Setup, cluster, ok};
 
@@ -149,13 +151,72 @@ fn filters_say_how_copies_are_sent() {
     assert_eq!(rig.connect().get("/").body, "hello");
     assert_eq!(counted(&rig, "mirrored"), 3);
     let shadows = [Origin::hello(), Origin::hello()];
+    let sent = main.requests().len();
     let rig = mirroring(&main, &[&shadows[0], &shadows[1]], vec![fan(9, MirrorHosts::All)]).start();
-    assert_eq!(rig.connect().get("/").body, "hello");
+    let reply = rig.connect().get("/");
+    assert_eq!((reply.status(), &*reply.body), (200, ""));
     assert_eq!((wait_for(&shadows[0], 1).len(), wait_for(&shadows[1], 1).len()), (1, 1));
+    assert_eq!(main.requests().len(), sent);
     // Without a policy of the route there is nothing to fan.
     let rig = Rig::new(&[main.address], vec![fan(2, MirrorHosts::All)]);
     assert_eq!(rig.connect().get("/").body, "hello");
     assert_eq!(counted(&rig, "mirrored"), 0);
+}
+
+/// Such a request goes to the shadows alone, whole and as filters made it.
+#[test]
+fn a_broadcast_answers_by_itself() {
+    let all = || {
+        Script::new("b").phases(&[ReceiverPhase::AfterRoute]).hook(move |_, cx: &mut FilterCx<'_>| {
+            cx.fan_mirror(MirrorFan { copies: NonZeroU32::MIN, hosts: MirrorHosts::All });
+            Status::Continue
+        })
+    };
+    for interest in [BodyInterest::None, BodyInterest::Observe, BodyInterest::Stream, BodyInterest::Whole] {
+        for phase in ReceiverPhase::ALL {
+            let (main, shadows) = (Origin::hello(), [Origin::hello(), Origin::hello()]);
+            let filter = Script::new("a").phases(&[phase]).request_body(interest).response().hook(|at, cx| {
+                match at {
+                    At::Body(sidegate_api::EndOfStream::End) => _ = cx.append_body(BodyDirection::Request, b"!"),
+                    At::ResponseHeaders => cx.set_header(HeaderMapKind::Response, b"x-a", b"1").unwrap(),
+                    _ => {}
+                }
+                Status::Continue
+            });
+            let mut setup = mirroring(&main, &[&shadows[0], &shadows[1]], vec![all(), filter]);
+            if let RouteAction::Forward(forward) = &mut setup.routes[0].action {
+                forward.path_rewrite = PathRewrite::Prefix(AbsolutePath::parse("/new/").unwrap());
+            }
+            let rig = setup.start();
+            let mut client = rig.connect();
+            // More than is kept of a body for a copy.
+            let large = "x".repeat(100_000);
+            let adds = if matches!(interest, BodyInterest::Stream | BodyInterest::Whole) { "!" } else { "" };
+            for (count, body) in ["hi", &large, ""].into_iter().enumerate() {
+                let reply = if body.is_empty() { client.get("/a?b") } else { client.post("/a?b", body) };
+                assert_eq!((reply.status(), &*reply.body, reply.header("x-a")), (200, "", Some("1")));
+                for shadow in &shadows {
+                    let copy = wait_for(shadow, count + 1).pop().unwrap();
+                    let method = if body.is_empty() { "GET" } else { "POST" };
+                    assert_eq!(copy.start, format!("{method} /new/a?b HTTP/1.1"));
+                    assert!(copy.body == format!("{body}{adds}"), "{interest:?} {phase:?}: {} bytes", copy.body.len());
+                    let framed = !copy.body.is_empty();
+                    assert_eq!((copy.length().is_some(), copy.is_chunked()), (framed, false));
+                }
+            }
+            assert_eq!((main.connections(), counted(&rig, "mirrored")), (0, 6));
+        }
+    }
+    // Nobody is there to get it, or chance lets it pass.
+    let main = Origin::hello();
+    let mut setup = mirroring(&main, &[], vec![all()]);
+    setup.clusters[1] = cluster("shadow", &[]);
+    let rig = setup.start();
+    assert_eq!((rig.connect().get("/").status(), main.connections()), (200, 0));
+    let mut setup = mirroring(&main, &[&main], vec![all()]);
+    setup.routes[0].mirror.as_mut().unwrap().percent = 0;
+    let rig = setup.start();
+    assert_eq!((&*rig.connect().get("/").body, counted(&rig, "mirrored")), ("hello", 0));
 }
 
 #[test]
