@@ -27,6 +27,7 @@ mod response_flags;
 mod resume;
 #[cfg(test)]
 mod resume_tests;
+mod slashes;
 mod stream;
 mod sync;
 mod validate;
@@ -55,6 +56,7 @@ pub use regex_budget::{RegexBudget, RegexRefused};
 pub use reply::{LocalReply, RefusedReply, SetReply};
 pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
+pub use slashes::Slashes;
 pub use stream::{
     AnsweredBy, ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState,
     whole_micros,

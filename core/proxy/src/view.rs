@@ -155,6 +155,7 @@ impl ListenerView {
             plan: ChainPlan::new(&config.filters),
             log_needs: config.access_logs.iter().map(|log| log.format().needs()).collect(),
             request_limits: Limits {
+                slashes: config.routes.slashes(),
                 max_head_bytes: config.limits.max_header_bytes,
                 max_headers: config.limits.max_headers,
                 max_body: config.limits.max_request_body,

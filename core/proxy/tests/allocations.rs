@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sidegate_api::{
-    Address, AnsweredBy, FaultPolicy, FilterFault, HookSet, Interests, Metrics, ReceiverPhase, StreamFilter,
+    Address, AnsweredBy, FaultPolicy, FilterFault, HookSet, Interests, Metrics, ReceiverPhase, Slashes, StreamFilter,
     StreamFilterFactory, WorkerIndex,
 };
 use sidegate_net::{AcceptMode, ListenerConfig, Workers, bind, start_accepting};
@@ -110,7 +110,12 @@ fn snapshot(
         headers: HeaderOps::default(),
         per_filter_config: vec![],
     };
-    let router = RouterConfig { name: "router".into(), virtual_hosts: vec![host], headers: HeaderOps::default() };
+    let router = RouterConfig {
+        name: "router".into(),
+        virtual_hosts: vec![host],
+        headers: HeaderOps::default(),
+        slashes: Slashes::default(),
+    };
     let config = ProxyConfig {
         listener: "test".into(),
         routes: Arc::new(RouteTable::new(router).unwrap()),

@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use sidegate_api::StreamState;
+use sidegate_api::{Slashes, StreamState};
 use sidegate_router::{
     Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
     VirtualHostConfig,
@@ -61,8 +61,12 @@ fn table(hosts: usize, of_each: usize) -> RouteTable {
         headers: HeaderOps::default(),
         per_filter_config: Vec::new(),
     });
-    let config =
-        RouterConfig { name: "r".into(), virtual_hosts: virtual_hosts.collect(), headers: HeaderOps::default() };
+    let config = RouterConfig {
+        name: "r".into(),
+        virtual_hosts: virtual_hosts.collect(),
+        headers: HeaderOps::default(),
+        slashes: Slashes::default(),
+    };
     RouteTable::new(config).expect("a table")
 }
 

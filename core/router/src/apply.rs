@@ -1,6 +1,6 @@
 //! What a matched route does to the heads of its messages.
 
-use sidegate_api::{HeaderLimit, Headers, RequestHead, StreamState, is_header_value};
+use sidegate_api::{HeaderLimit, Headers, RequestHead, Slashes, StreamState, is_header_value};
 
 use crate::config::{Append, HeaderAdd, HeaderEdits, RouteAction};
 use crate::forward::{ForwardAction, HostRewrite, PathRewrite};
@@ -43,7 +43,8 @@ impl Matched<'_> {
         self.rewrite_host(&mut stream.request, hostname);
         match self.route.action() {
             RouteAction::Forward(forward) => {
-                rewrite_path(self.route.matcher().path(), forward, &mut stream.request, scratch)
+                let matched = self.route.matcher().path();
+                rewrite_path(matched, forward, self.table.slashes(), &mut stream.request, scratch)
             }
             RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => Ok(()),
         }
@@ -133,9 +134,13 @@ fn set_authority(authority: &mut String, value: &[u8]) {
     }
 }
 
+/// Path before the rewrite, for the upstream; as MOSN names it.
+const ORIGINAL_PATH: &[u8] = b"x-mosn-original-path";
+
 fn rewrite_path(
     matched: &PathMatch,
     forward: &ForwardAction,
+    slashes: Slashes,
     request: &mut RequestHead,
     scratch: &mut Vec<u8>,
 ) -> Result<(), ApplyError> {
@@ -147,16 +152,17 @@ fn rewrite_path(
     match &forward.path_rewrite {
         PathRewrite::Keep => return Ok(()),
         PathRewrite::Prefix(new) => {
-            let rest = match matched {
+            let (prefix, rest) = match matched {
                 // A filter may have changed the path since it matched.
-                PathMatch::Prefix(prefix) => request.path().strip_prefix(prefix.as_str()),
-                PathMatch::Exact(_) => Some(""),
-                PathMatch::Regex(_) | PathMatch::Any => None,
+                PathMatch::Prefix(prefix) => (prefix.as_str(), request.path().strip_prefix(prefix.as_str())),
+                PathMatch::Exact(path) => (path.as_str(), Some("")),
+                PathMatch::Regex(_) | PathMatch::Any => return Ok(()),
             };
             let Some(rest) = rest else { return Ok(()) };
             scratch.extend_from_slice(new.as_str().as_bytes());
             // `/` for `/api` makes `/x` of `/api/x`, not `//x`.
-            let joint = if new.as_str().ends_with('/') { rest.strip_prefix('/').unwrap_or(rest) } else { rest };
+            let doubled = new.as_str().ends_with('/') && !prefix.ends_with('/');
+            let joint = if doubled { rest.strip_prefix('/').unwrap_or(rest) } else { rest };
             scratch.extend_from_slice(joint.as_bytes());
         }
         PathRewrite::Regex(substitution) => {
@@ -167,11 +173,17 @@ fn rewrite_path(
             scratch.extend_from_slice(path.as_bytes());
         }
     }
-    match std::str::from_utf8(scratch) {
-        Ok(path) if !has_dot_segment(path) => {
-            request.set_path(path);
-            Ok(())
-        }
-        _ => Err(ApplyError::DotSegment),
+    let rewritten = scratch.len();
+    scratch.extend_from_slice(request.path().as_bytes());
+    let (path, original) = scratch.split_at(rewritten);
+    let path = std::str::from_utf8(path).ok().filter(|path| !has_dot_segment(path)).ok_or(ApplyError::DotSegment)?;
+    request.headers.set(ORIGINAL_PATH, original)?;
+    if slashes.are_to_be_merged(path.as_bytes()) {
+        let mut tidy = path.to_owned();
+        slashes.tidy(&mut tidy);
+        request.set_path(&tidy);
+    } else {
+        request.set_path(path);
     }
+    Ok(())
 }

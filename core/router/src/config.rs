@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sidegate_api::Slashes;
 
 use crate::{
     Authority, Domain, ForwardAction, HeaderName, HeaderValueTemplate, MirrorPolicy, RedirectCode, RedirectPath,
@@ -21,6 +22,9 @@ pub struct RouterConfig {
     pub virtual_hosts: Vec<VirtualHostConfig>,
     /// Applied after those of the route and of the virtual host.
     pub headers: HeaderOps,
+    /// `merge_slashes`: of paths before they are matched, and of rewritten
+    /// ones.
+    pub slashes: Slashes,
 }
 
 /// One entry of `virtual_hosts`.

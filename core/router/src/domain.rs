@@ -7,7 +7,8 @@ use crate::target::{is_authority, split_port};
 /// One entry of `domains`, in lower case.
 ///
 /// A domain without a port, or with `:*`, takes requests to any port (in MOSN
-/// only `:*` does, and a bare host takes only requests that name no port).
+/// only `:*` does, and a bare host takes only requests that name no port). A
+/// dot at the end of a host names the same host in DNS: it does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Domain {
     /// `*`
@@ -40,6 +41,7 @@ impl Domain {
         let text = text.to_ascii_lowercase();
         let named = text.strip_suffix(":*").unwrap_or(&text);
         let (host, port) = split(named).ok_or(DomainError)?;
+        let host = without_root(host);
         match host.strip_prefix('*') {
             Some("") if port.is_none() => Ok(Domain::Any),
             Some(suffix) if suffix.is_empty() || is_host(suffix) => Ok(Domain::Suffix { suffix: suffix.into(), port }),
@@ -58,6 +60,12 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
         Some(port) => Some(parse_port(port)?),
     };
     Some((text.get(..host.len())?, port))
+}
+
+/// `host` without the dot of the DNS root, or dots that somebody added to it.
+fn without_root(host: &str) -> &str {
+    let rest = host.trim_end_matches('.');
+    if matches!(rest, "" | "*") { host } else { rest }
 }
 
 /// Digits alone: `u16::from_str` would take a sign.
@@ -102,6 +110,9 @@ mod tests {
             ("*:80", "*:80"),
             ("[::1]:80", "[::1]:80"),
             ("[::1]", "[::1]"),
+            ("a.com.", "a.com"),
+            ("a.com.:80", "a.com:80"),
+            ("*.a.com.", "*.a.com"),
         ] {
             assert_eq!(Domain::parse(text).unwrap().to_string(), shown, "{text}");
         }

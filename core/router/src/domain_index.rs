@@ -51,9 +51,13 @@ struct Ports {
 }
 
 impl DomainIndex {
-    /// The virtual host that serves `authority` (lower case).
+    /// The virtual host that serves `authority` (lower case). Dots at the
+    /// end of the host do not count.
     pub(crate) fn find(&self, authority: &str) -> Option<VirtualHostId> {
-        let (host, port) = split_port(authority.as_bytes());
+        let (mut host, port) = split_port(authority.as_bytes());
+        while let Some(rest) = host.strip_suffix(b".") {
+            host = rest;
+        }
         if host.is_empty() {
             return self.any;
         }

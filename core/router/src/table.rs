@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidegate_api::StreamState;
+use sidegate_api::{Slashes, StreamState};
 
 use crate::config::{HeaderOps, RouteAction, RouteConfig, RouterConfig};
 use crate::domain::Domain;
@@ -32,6 +32,7 @@ pub struct ClusterId(pub u32);
 pub struct RouteTable {
     name: Arc<str>,
     headers: HeaderOps,
+    slashes: Slashes,
     virtual_hosts: Vec<VirtualHost>,
     routes: Vec<Route>,
     /// By route.
@@ -136,6 +137,7 @@ impl RouteTable {
         Ok(RouteTable {
             name: config.name,
             headers: config.headers,
+            slashes: config.slashes,
             virtual_hosts,
             routes,
             heads,
@@ -165,6 +167,11 @@ impl RouteTable {
     /// `router_config_name`
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// `merge_slashes`: how paths are to be read before they are matched.
+    pub fn slashes(&self) -> Slashes {
+        self.slashes
     }
 
     /// The route with this number.

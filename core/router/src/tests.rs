@@ -9,7 +9,7 @@ mod scale;
 
 use std::sync::Arc;
 
-use sidegate_api::{Method, StreamState};
+use sidegate_api::{Method, Slashes, StreamState};
 
 use crate::*;
 
@@ -61,7 +61,7 @@ fn host(name: &str, domains: &[&str], routes: Vec<RouteConfig>) -> VirtualHostCo
 }
 
 fn router(virtual_hosts: Vec<VirtualHostConfig>) -> RouterConfig {
-    RouterConfig { name: "r".into(), virtual_hosts, headers: HeaderOps::default() }
+    RouterConfig { name: "r".into(), virtual_hosts, headers: HeaderOps::default(), slashes: Slashes::default() }
 }
 
 fn table(virtual_hosts: Vec<VirtualHostConfig>) -> RouteTable {

@@ -1,17 +1,19 @@
 //! `routers[]`, and the `connection_manager` filters that define routers too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use sidegate_api::Slashes;
 use sidegate_router::{
-    Domain, PerFilterConfig, RouteId, RouteTable, RouteTableError, RouterConfig, VirtualHostConfig, VirtualHostId,
+    Domain, PathMatch, PerFilterConfig, RouteId, RouteTable, RouteTableError, RouterConfig, VirtualHostConfig,
+    VirtualHostId,
 };
 
 use super::header_ops::header_ops;
 use super::names::Names;
 use super::route::route;
 use crate::diagnostic::{Finding, kind};
-use crate::reader::{Cursor, Unique};
+use crate::reader::{Cursor, ObjectReader, Unique};
 use crate::schema;
 
 /// All routers of the file.
@@ -22,6 +24,8 @@ pub(super) struct Routers<'a> {
     /// Those without errors of their own.
     pub by_name: BTreeMap<&'a str, Router<'a>>,
     unique: Unique,
+    /// Names in `routers`, which go before those of a `connection_manager`.
+    of_routers: HashSet<&'a str>,
 }
 
 /// A router and where its parts stand.
@@ -48,12 +52,43 @@ pub(super) struct PerFilter<'a> {
 struct Places<'a> {
     domains: Vec<(Cursor<'a>, Domain)>,
     routes: Vec<Cursor<'a>>,
+    /// Of `routes`, those that match a path which merging does away with.
+    unreachable: Vec<usize>,
+}
+
+impl Places<'_> {
+    fn warn_of_slashes(&self, slashes: Slashes) {
+        if slashes == Slashes::Merge {
+            for route in self.unreachable.iter().filter_map(|&place| self.routes.get(place)) {
+                route.inert(
+                    "no path has `//` by the time it is matched, so this route is never taken; see `merge_slashes`",
+                );
+            }
+        }
+    }
 }
 
 impl<'a> Routers<'a> {
-    /// Reads one router.
+    /// Reads an entry of `routers`.
     pub fn read(&mut self, cursor: &Cursor<'a>, clusters: &Names) {
+        if let Some(object) = cursor.object(&schema::ROUTER) {
+            let name = self.read_object(cursor, object, clusters);
+            self.of_routers.extend(name);
+        }
+    }
+
+    /// Reads the `config` of a `connection_manager`, once `routers` are read.
+    pub fn read_connection_manager(&mut self, cursor: &Cursor<'a>, clusters: &Names) {
         let Some(mut object) = cursor.object(&schema::ROUTER) else { return };
+        let name = object.text("router_config_name").map(|(_, name)| name);
+        if let Some(name) = name.filter(|name| self.of_routers.contains(name)) {
+            cursor.inert(format!("ignored: `routers` defines router {name:?} too and goes before, as in MOSN"));
+            return;
+        }
+        self.read_object(cursor, object, clusters);
+    }
+
+    fn read_object(&mut self, cursor: &Cursor<'a>, mut object: ObjectReader<'a>, clusters: &Names) -> Option<&'a str> {
         let name = object.required("router_config_name").and_then(|cursor| {
             let name = cursor.name()?;
             self.names.insert(name);
@@ -79,14 +114,22 @@ impl<'a> Routers<'a> {
             virtual_hosts.push(host);
             places.push(at);
         }
+        let slashes = match object.get("merge_slashes").and_then(|c| c.bool()) {
+            Some(false) => Slashes::Keep,
+            Some(true) | None => Slashes::Merge,
+        };
         object.finish();
-        let Some(name) = name else { return };
-        match RouteTable::new(RouterConfig { name: name.into(), virtual_hosts, headers }) {
+        for at in &places {
+            at.warn_of_slashes(slashes);
+        }
+        let name = name?;
+        match RouteTable::new(RouterConfig { name: name.into(), virtual_hosts, headers, slashes }) {
             Ok(table) => {
                 self.by_name.insert(name, Router { table: Arc::new(table), per_filter });
             }
             Err(errors) => errors.iter().for_each(|error| report(error, &places, cursor)),
         }
+        Some(name)
     }
 }
 
@@ -108,12 +151,17 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
         let domain = cursor.parsed(Domain::parse)?;
         Some((cursor, domain))
     });
-    let mut places = Places { domains: domains.collect(), routes: Vec::new() };
+    let mut places = Places { domains: domains.collect(), routes: Vec::new(), unreachable: Vec::new() };
     let headers = header_ops(&mut object);
     let mut routes = Vec::new();
     let mut per_filter_of_routes = Vec::new();
     for element in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
         if let Some((route, per_filter)) = route(&element, clusters) {
+            if let PathMatch::Prefix(text) | PathMatch::Exact(text) = route.matcher.path()
+                && Slashes::Merge.are_to_be_merged(text.as_str().as_bytes())
+            {
+                places.unreachable.push(places.routes.len());
+            }
             routes.push(route);
             per_filter_of_routes.push(per_filter);
             places.routes.push(element);

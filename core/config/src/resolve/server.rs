@@ -60,8 +60,9 @@ pub(super) fn server<'a>(
     let mut listeners = Vec::new();
     let entries = object.get("listeners");
     for entry in entries.and_then(|c| c.array()).unwrap_or_default() {
-        listeners
-            .extend(listener(&entry, taken, modules, &mut rotations, &mut |config| routers.read(&config, clusters)));
+        listeners.extend(listener(&entry, taken, modules, &mut rotations, &mut |config| {
+            routers.read_connection_manager(&config, clusters);
+        }));
     }
     object.finish();
     let graceful_timeout = graceful.unwrap_or(Config::GRACEFUL_TIMEOUT);

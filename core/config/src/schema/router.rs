@@ -1,7 +1,7 @@
 //! `routers[]`, and the `connection_manager` filters that define routers too.
 
 use super::headers::HEADER_EDITS;
-use super::{Key, Object, ROUTE, Rule, Shape, TEXTS, key, required, warned};
+use super::{Key, Object, ROUTE, Rule, Shape, TEXTS, key, own, required, warned};
 
 pub(crate) static ROUTER: Object = Object::new(
     "router",
@@ -20,6 +20,14 @@ pub(crate) static ROUTER: Object = Object::new(
             "none",
             "A directory with one virtual host per file (`.json`, `.yaml` or `.yml`, in the order of their names), \
              instead of `virtual_hosts`. A relative path begins at the folder of the file.",
+        ),
+        own(
+            "merge_slashes",
+            Shape::Bool,
+            "`true`",
+            "Whether slashes that follow each other in a path become one, as in MOSN: after dot segments were resolved \
+             and before any filter or route sees the path, which goes upstream like that. `%2f` and the query stay as \
+             sent. With `false` a rule for `/admin` does not see `//admin`; keys of objects and signed URLs may need it.",
         ),
     ],
 )

@@ -38,9 +38,13 @@ pub use request::{RequestDecoder, RequestMeta, only_blank_lines};
 pub use response::{ResponseDecoder, ResponseMeta};
 pub use upgrade::{Upgrade, UpgradeProtocol};
 
-/// What a peer may send at most.
+use sidegate_api::Slashes;
+
+/// What a peer may send at most, and how its paths are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Slashes that follow each other in a request's path.
+    pub slashes: Slashes,
     /// Bytes of a head, from the first byte of its first line to the end of
     /// the blank line.
     pub max_head_bytes: usize,
@@ -59,6 +63,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            slashes: Slashes::default(),
             max_head_bytes: 8192,
             max_headers: 100,
             max_body: None,

@@ -1,6 +1,8 @@
 //! One normal form for paths, so that what routes and filters judged is what
 //! the upstream gets.
 
+use sidegate_api::Slashes;
+
 /// Writes the normal form of `path` (ASCII, starting with `/`, without query)
 /// into `out`.
 ///
@@ -8,9 +10,11 @@
 ///   (RFC 3986 section 5.2.4).
 /// - Percent-encoded unreserved characters are decoded (section 6.2.2.2): a
 ///   rule for `/admin` must see `/%61dmin`, and `%2e%2e` is `..`.
-/// - Everything else stays as sent: `%2f`, `%5c`, `%252e`, `//` and `;x`.
+/// - Then slashes that follow each other are merged, if `slashes` says so: so
+///   late, `..` takes the segment away that it would without merging.
+/// - Everything else stays as sent: `%2f`, `%5c`, `%252e` and `;x`.
 /// - A malformed escape and `%00` are refused.
-pub(super) fn normalize(path: &str, out: &mut String) -> Result<(), &'static str> {
+pub(super) fn normalize(path: &str, slashes: Slashes, out: &mut String) -> Result<(), &'static str> {
     out.clear();
     out.push('/');
     let bytes = path.as_bytes();
@@ -43,6 +47,7 @@ pub(super) fn normalize(path: &str, out: &mut String) -> Result<(), &'static str
         }
     }
     end_segment(out, segment, Segment::Last);
+    slashes.tidy(out);
     Ok(())
 }
 
@@ -83,7 +88,7 @@ mod tests {
 
     fn normal(path: &str) -> Result<String, &'static str> {
         let mut out = String::from("left over");
-        normalize(path, &mut out).map(|()| out)
+        normalize(path, Slashes::Keep, &mut out).map(|()| out)
     }
 
     #[test]
@@ -119,6 +124,33 @@ mod tests {
         ] {
             assert_eq!(normal(path).as_deref(), Ok(expected), "{path}");
         }
+    }
+
+    /// Dot segments first, and neither remains.
+    #[test]
+    fn slashes_are_merged_after_dots_were_resolved() {
+        for (path, expected) in [
+            ("//x", "/x"),
+            ("//", "/"),
+            ("/..//x", "/x"),
+            ("/a//../b", "/a/b"),
+            ("/a/b//../../c", "/a/c"),
+            ("//../..//admin//", "/admin/"),
+            ("/.//./admin", "/admin"),
+            ("/%2e//%2E%2e/admin", "/admin"),
+            ("/a//%2f//b", "/a/%2f/b"),
+            ("/a%2f/b", "/a%2f/b"),
+            ("/x//..;a//b", "/x/..;a/b"),
+        ] {
+            let mut out = String::new();
+            assert_eq!(normalize(path, Slashes::Merge, &mut out).map(|()| &*out), Ok(expected), "{path}");
+            let mut again = String::new();
+            assert_eq!(normalize(&out, Slashes::Merge, &mut again).map(|()| &*again), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
         for (path, why) in [
             ("/%00", "nul_in_path"),
             ("/a%00b/..", "nul_in_path"),

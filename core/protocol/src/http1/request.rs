@@ -70,7 +70,7 @@ impl RequestDecoder {
                 Ok(Decoded::Complete { consumed: blank + consumed, meta })
             }
             None if text.len() >= limits.max_head_bytes => {
-                self.note_request_line(text, head);
+                self.note_request_line(text, limits, head);
                 Err(too_large(text, limits))
             }
             None => Ok(Decoded::Partial),
@@ -109,7 +109,7 @@ impl RequestDecoder {
             Ok(httparse::Status::Complete(consumed)) => consumed,
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(error) => {
-                self.note_request_line(text, head);
+                self.note_request_line(text, limits, head);
                 return Err(refine(error, text));
             }
         };
@@ -117,10 +117,10 @@ impl RequestDecoder {
             return Err(RequestError::bad("start_line_invalid"));
         };
         if consumed > limits.max_head_bytes {
-            self.note_request_line(text, head);
+            self.note_request_line(text, limits, head);
             return Err(too_large(text, limits));
         }
-        let form = self.request_line(method, path, head)?;
+        let form = self.request_line(method, path, limits, head)?;
         lines::check_line_ends(&text[..consumed], request.headers)?;
         let version = if version == 0 { Protocol::Http10 } else { Protocol::Http11 };
         let meta = read_fields(version, form, request.headers, limits, head)?;
@@ -129,20 +129,26 @@ impl RequestDecoder {
 
     /// Fills in what the access log can say of a request that is refused
     /// anyway: its method and target, as far as those are in order.
-    fn note_request_line(&mut self, text: &[u8], head: &mut RequestHead) {
+    fn note_request_line(&mut self, text: &[u8], limits: &Limits, head: &mut RequestHead) {
         let mut request = httparse::Request::new(&mut []);
         let _ = request.parse(text);
         if let (Some(method), Some(path)) = (request.method, request.path) {
-            let _ = self.request_line(method, path, head);
+            let _ = self.request_line(method, path, limits, head);
         }
     }
 
-    fn request_line(&mut self, method: &str, path: &str, head: &mut RequestHead) -> Result<TargetForm, RequestError> {
+    fn request_line(
+        &mut self,
+        method: &str,
+        path: &str,
+        limits: &Limits,
+        head: &mut RequestHead,
+    ) -> Result<TargetForm, RequestError> {
         if method.len() > MAX_METHOD_BYTES {
             return Err(RequestError::new(501, "method_too_long"));
         }
         head.method = Method::parse(method.as_bytes()).ok_or(RequestError::bad("method_invalid"))?;
-        target::decode(path, head, &mut self.scratch)
+        target::decode(path, limits.slashes, head, &mut self.scratch)
     }
 }
 

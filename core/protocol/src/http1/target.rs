@@ -1,6 +1,6 @@
 //! The request target: its forms, its bytes, and its normal form.
 
-use sidegate_api::{Method, RequestHead};
+use sidegate_api::{Method, RequestHead, Slashes};
 
 use super::authority;
 use super::error::RequestError;
@@ -17,12 +17,17 @@ pub(super) enum TargetForm {
 
 /// Checks `target` and writes its normal form into `head`, whose method must
 /// be set. `scratch` is reused between calls.
-pub(super) fn decode(target: &str, head: &mut RequestHead, scratch: &mut Scratch) -> Result<TargetForm, RequestError> {
+pub(super) fn decode(
+    target: &str,
+    slashes: Slashes,
+    head: &mut RequestHead,
+    scratch: &mut Scratch,
+) -> Result<TargetForm, RequestError> {
     if head.method == Method::Connect {
         return Err(RequestError::new(501, "connect_unsupported"));
     }
     if target.starts_with('/') {
-        set_path_and_query(target, head, scratch)?;
+        set_path_and_query(target, slashes, head, scratch)?;
         return Ok(TargetForm::NeedsHost);
     }
     if target == "*" {
@@ -41,12 +46,12 @@ pub(super) fn decode(target: &str, head: &mut RequestHead, scratch: &mut Scratch
         // RFC 9112 section 3.2.4: this is how a proxy is asked for `*`.
         "" if head.method == Method::Options => head.set_target("*"),
         "" => head.set_target("/"),
-        _ if rest.starts_with('/') => set_path_and_query(rest, head, scratch)?,
+        _ if rest.starts_with('/') => set_path_and_query(rest, slashes, head, scratch)?,
         _ => {
             scratch.absolute.clear();
             scratch.absolute.push('/');
             scratch.absolute.push_str(rest);
-            classify(scratch.absolute.as_bytes())?;
+            classify(scratch.absolute.as_bytes(), slashes)?;
             head.set_target(&scratch.absolute);
         }
     }
@@ -87,12 +92,17 @@ fn after_scheme(target: &str) -> Result<&str, RequestError> {
     Err(RequestError::bad(if target.contains("://") { "scheme_unsupported" } else { "target_invalid" }))
 }
 
-fn set_path_and_query(target: &str, head: &mut RequestHead, scratch: &mut Scratch) -> Result<(), RequestError> {
-    let (path_len, form) = classify(target.as_bytes())?;
+fn set_path_and_query(
+    target: &str,
+    slashes: Slashes,
+    head: &mut RequestHead,
+    scratch: &mut Scratch,
+) -> Result<(), RequestError> {
+    let (path_len, form) = classify(target.as_bytes(), slashes)?;
     match form {
         PathForm::Normal => head.set_target(target),
         PathForm::Unknown => {
-            path::normalize(&target[..path_len], &mut scratch.normal).map_err(RequestError::bad)?;
+            path::normalize(&target[..path_len], slashes, &mut scratch.normal).map_err(RequestError::bad)?;
             scratch.normal.push_str(&target[path_len..]);
             head.set_target(&scratch.normal);
             head.set_original_target(target.as_bytes());
@@ -103,7 +113,8 @@ fn set_path_and_query(target: &str, head: &mut RequestHead, scratch: &mut Scratc
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PathForm {
-    /// Has neither escapes nor segments that start with a dot.
+    /// Has neither escapes nor segments that start with a dot nor slashes to
+    /// be merged.
     Normal,
     Unknown,
 }
@@ -133,7 +144,7 @@ const CLASS: [u8; 256] = {
 
 /// Checks all bytes of an origin-form target; returns the path's length and
 /// whether it needs work.
-fn classify(target: &[u8]) -> Result<(usize, PathForm), RequestError> {
+fn classify(target: &[u8], slashes: Slashes) -> Result<(usize, PathForm), RequestError> {
     let path_len = memchr::memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(path_len);
     let in_path = path.iter().fold(0, |seen, &b| seen | CLASS[b as usize]);
@@ -145,6 +156,8 @@ fn classify(target: &[u8]) -> Result<(usize, PathForm), RequestError> {
     if in_path & BACKSLASH != 0 {
         return Err(RequestError::bad("backslash_in_path"));
     }
-    let unknown = in_path & ESCAPE != 0 || (in_path & DOT != 0 && memchr::memmem::find(path, b"/.").is_some());
+    let unknown = in_path & ESCAPE != 0
+        || (in_path & DOT != 0 && memchr::memmem::find(path, b"/.").is_some())
+        || slashes.are_to_be_merged(path);
     Ok((path_len, if unknown { PathForm::Unknown } else { PathForm::Normal }))
 }

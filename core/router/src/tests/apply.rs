@@ -116,6 +116,8 @@ fn prefixes_are_rewritten_and_the_query_stays() {
         (prefix("/api"), "/", "/api/x", "/x"),
         (prefix("/api"), "/", "/api", "/"),
         (prefix("/api/"), "/", "/api/x", "/x"),
+        // An empty segment behind the prefix is the request's own.
+        (prefix("/api"), "/", "/api//x", "/x"),
         (prefix("/api"), "/v2/", "/api/x", "/v2/x"),
         (prefix("/"), "/v2/", "/x", "/v2/x"),
         (exact("/One"), "/two", "/oNE?q", "/two?q"),
@@ -144,6 +146,42 @@ fn patterns_are_rewritten() {
     assert!(matches!(PathSubstitution::parse("(", ""), Err(SubstitutionError::Pattern(_))));
     for replacement in ["/a?b", "/a#b", "/a b", "/\r\n"] {
         assert_eq!(PathSubstitution::parse("a", replacement).unwrap_err(), SubstitutionError::Replacement);
+    }
+}
+
+/// What went before, as MOSN tells it; whatever the client says of it.
+#[test]
+fn the_upstream_is_told_the_path_before_a_rewrite() {
+    let prefixed = |new| PathRewrite::Prefix(AbsolutePath::parse(new).unwrap());
+    let substituted = |new| PathRewrite::Regex(PathSubstitution::parse("^/old", new).unwrap());
+    for (path_rewrite, target, expected) in [
+        (prefixed("/new"), "/old/x?q=/old", Some("/old/x")),
+        (prefixed("/old"), "/old/x", Some("/old/x")),
+        (substituted("/new"), "/old/x?q", Some("/old/x")),
+        (substituted("/new"), "/other", Some("client")),
+        (PathRewrite::Keep, "/old/x", Some("client")),
+    ] {
+        let matcher = if matches!(path_rewrite, PathRewrite::Prefix(_)) { prefix("/old") } else { prefix("/") };
+        let mut config = route("r", matcher);
+        config.action = RouteAction::Forward(ForwardAction { path_rewrite: path_rewrite.clone(), ..forward("c") });
+        let table = table(vec![host("h", &["*"], vec![config])]);
+        let mut stream = request("GET", "a", target, &[("x-mosn-original-path", "client")]);
+        table.find(&stream).unwrap().apply_request(&mut stream, None, &mut Vec::new()).unwrap();
+        let told: Vec<_> = stream.request.headers.get_all(b"x-mosn-original-path").collect();
+        assert_eq!(told, expected.map(str::as_bytes).as_slice(), "{path_rewrite:?} {target}");
+    }
+}
+
+#[test]
+fn rewritten_paths_have_their_slashes_merged_like_others() {
+    for (slashes, expected) in [(Slashes::Merge, "/x/y?q=//"), (Slashes::Keep, "//x//y?q=//")] {
+        let mut config = route("r", prefix("/"));
+        let path_rewrite = PathRewrite::Regex(PathSubstitution::parse("old", "").unwrap());
+        config.action = RouteAction::Forward(ForwardAction { path_rewrite, ..forward("c") });
+        let table = RouteTable::new(RouterConfig { slashes, ..router(vec![host("h", &["*"], vec![config])]) }).unwrap();
+        let mut stream = get("a", "/old/x/old/y?q=//");
+        table.find(&stream).unwrap().apply_request(&mut stream, None, &mut Vec::new()).unwrap();
+        assert_eq!(stream.request.target(), expected);
     }
 }
 

@@ -11,7 +11,7 @@ fn domains_have_mosns_precedence() {
         host("short", &["*.com"], any("short")),
         host("suffix", &["*.a.com"], any("suffix")),
         host("short-port", &["*.com:81"], any("short-port")),
-        host("host", &["www.a.com", "[::1]"], any("host")),
+        host("host", &["www.a.com.", "[::1]"], any("host")),
         host("port", &["WWW.a.com:80", "[::1]:80"], any("port")),
         host("any-port", &["*:99"], any("any-port")),
     ]);
@@ -32,6 +32,13 @@ fn domains_have_mosns_precedence() {
         ("[::1]", "host"),
         ("[::2]:80", "star"),
         ("", "star"),
+        // The root's dot names the same host.
+        ("www.a.com.", "host"),
+        ("www.a.com.:80", "port"),
+        ("x.a.com.", "suffix"),
+        ("x.a.com..", "suffix"),
+        ("com.", "star"),
+        (".", "star"),
     ] {
         assert_eq!(&*found(&table, &get(authority, "/")), name, "{authority}");
     }
@@ -50,7 +57,7 @@ fn without_a_star_unknown_authorities_have_no_virtual_host() {
 fn a_domain_in_two_virtual_hosts_is_refused_with_both_names() {
     let hosts = vec![
         host("one", &["a.com", "a.com:*"], any("x")),
-        host("two", &["b.com", "A.com"], any("y")),
+        host("two", &["b.com", "A.com."], any("y")),
         host("three", &["*", "a.com:80"], any("z")),
         host("four", &["*:*"], any("z")),
     ];

@@ -142,7 +142,12 @@ fn the_path_that_was_matched_is_the_path_that_is_sent() {
         ("/a/%2e/x", Some("/a/x")),
         ("/a%2fb", Some("/a%2fb")),
         ("/a%5cb", Some("/a%5cb")),
-        ("//x", Some("//x")),
+        ("//x", Some("/x")),
+        ("/a//b///c//", Some("/a/b/c/")),
+        ("/a//../b", Some("/a/b")),
+        ("/..//x", Some("/x")),
+        ("/a//%2f//b?c=//d", Some("/a/%2f/b?c=//d")),
+        ("/%2fprivate", Some("/%2fprivate")),
         ("/a;p=1/b", Some("/a;p=1/b")),
         ("/%252e%252e/private", Some("/%252e%252e/private")),
         ("/a?x=/../y", Some("/a?x=/../y")),
@@ -152,6 +157,10 @@ fn the_path_that_was_matched_is_the_path_that_is_sent() {
         ("/a/../private", None),
         ("/a/%2e%2e/private/x", None),
         ("/./private", None),
+        ("//private", None),
+        ("/a/..//private/x", None),
+        ("//./%2e//private", None),
+        ("/a//../..//private//x", None),
         ("/a/b/../../private", None),
     ] {
         let before = origin.count();
@@ -167,4 +176,80 @@ fn the_path_that_was_matched_is_the_path_that_is_sent() {
     for sent in ["/a%00b", "/%00"] {
         assert_eq!(proxy.get(sent).status(), 400, "{sent}");
     }
+    let absolute = proxy.exchange("GET http://a//private HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(absolute.status(), 403);
+    assert_eq!(proxy.access_line("merged", |line| line.path == "/%2fprivate").status, 200);
+}
+
+/// Keys of objects and signed URLs need their slashes.
+#[test]
+fn slashes_are_merged_unless_the_router_says_otherwise() {
+    let origin = sidegate_harness::Origin::echo();
+    let routes = json!([
+        {"match": {"prefix": "/go"}, "redirect": {"response_code": 302, "host_redirect": "b.test"}},
+        {"match": {"prefix": "/bucket/"}, "route": {"cluster_name": "origin", "prefix_rewrite": "/"}},
+        {"match": {"prefix": "/"}, "route": {"cluster_name": "origin"}}
+    ]);
+    let config = || ConfigBuilder::to_routes(origin.address(), routes.clone());
+    for (merge, cases) in [
+        (None, [("//key//a", "/key/a"), ("/bucket//a//b", "/a/b"), ("/a//./b", "/a/b")]),
+        (Some(true), [("//key//a", "/key/a"), ("/bucket//a//b", "/a/b"), ("/a//./b", "/a/b")]),
+        (Some(false), [("//key//a", "//key//a"), ("/bucket//a//b", "//a//b"), ("/a//./b", "/a//b")]),
+    ] {
+        let config = merge.map_or_else(config, |merge| config().in_router("merge_slashes", json!(merge)));
+        let proxy = Proxy::start(&config);
+        for (sent, forwarded) in cases {
+            assert_eq!(proxy.get(sent).status(), 200, "{merge:?} {sent}");
+            assert_eq!(origin.last().head.target(), forwarded, "{merge:?} {sent}");
+        }
+        let got = proxy.get("/go//x?y=//z");
+        let location = if merge == Some(false) { "http://b.test/go//x?y=//z" } else { "http://b.test/go/x?y=//z" };
+        assert_eq!(got.header("location"), Some(location), "{merge:?}");
+    }
+}
+
+/// A `Location` that begins with two slashes names another host.
+#[test]
+fn no_location_begins_with_two_slashes() {
+    for merge in [true, false] {
+        let routes = json!([{"match": {"prefix": "/"}, "redirect": {"scheme_redirect": "https"}}]);
+        let config =
+            ConfigBuilder::empty().virtual_host("all", &["*"], routes).in_router("merge_slashes", json!(merge));
+        let proxy = Proxy::start(&config);
+        for request in [
+            "GET //evil.test/x HTTP/1.0\r\n\r\n",
+            "GET /..//evil.test/x HTTP/1.0\r\n\r\n",
+            "GET //evil.test/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            let got = proxy.exchange(request);
+            let location = got.header("location").unwrap().to_owned();
+            assert!(!location.starts_with("//"), "{merge} {location}");
+            assert!(location.starts_with('/') || location.starts_with("https://a/"), "{merge} {location}");
+        }
+    }
+}
+
+/// The dot of the DNS root does not lead past a virtual host.
+#[test]
+fn a_dot_at_the_end_of_a_host_does_not_count() {
+    let origin = sidegate_harness::Origin::echo();
+    let config = ConfigBuilder::empty()
+        .cluster("origin", &[origin.address()])
+        .virtual_host("guarded", &["api.test", "*.inner.test"], json!([{"direct_response": {"status": 403}}]))
+        .virtual_host("dotted", &["dotted.test."], json!([{"direct_response": {"status": 204}}]))
+        .virtual_host("all", &["*"], json!([{"route": {"cluster_name": "origin"}}]));
+    let proxy = Proxy::start(&config);
+    for (host, status) in [
+        ("api.test", 403),
+        ("api.test.", 403),
+        ("API.test.:8080", 403),
+        ("a.inner.test.", 403),
+        ("dotted.test", 204),
+        ("dotted.test.:1", 204),
+        ("other.test.", 200),
+    ] {
+        let got = proxy.exchange(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(got.status(), status, "{host}");
+    }
+    assert_eq!(origin.last().head.get("host"), Some("other.test."), "it is sent on as it came");
 }

@@ -110,19 +110,22 @@ fn a_silent_host_is_504_after_the_connect_timeout() {
 #[test]
 fn redirects_answer_with_the_new_location() {
     let cases = [
-        (json!({"path_redirect": "/new"}), 301, "http://a.test/new"),
-        (json!({"response_code": 302, "host_redirect": "b.test"}), 302, "http://b.test/old"),
-        (json!({"response_code": 307, "scheme_redirect": "https"}), 307, "https://a.test/old"),
+        (json!({"path_redirect": "/new"}), 301, "http://a.test/new?q=1"),
+        (json!({"response_code": 302, "host_redirect": "b.test"}), 302, "http://b.test/old?q=1"),
+        (json!({"response_code": 307, "scheme_redirect": "https"}), 307, "https://a.test/old?q=1"),
         (
             json!({"response_code": 308, "scheme_redirect": "https", "host_redirect": "b.test", "path_redirect": "/n"}),
             308,
-            "https://b.test/n",
+            "https://b.test/n?q=1",
         ),
+        // Its own query takes the place of the request's.
+        (json!({"path_redirect": "/new?own=1&more"}), 301, "http://a.test/new?own=1&more"),
+        (json!({"path_redirect": "/new?"}), 301, "http://a.test/new?"),
     ];
     for (redirect, status, location) in cases {
         let routes = json!([{"match": {"prefix": "/"}, "redirect": redirect}]);
         let proxy = Proxy::start(&ConfigBuilder::empty().virtual_host("all", &["*"], routes));
-        let got = proxy.exchange("GET /old HTTP/1.1\r\nHost: a.test\r\nX-Secret: 1\r\n\r\n");
+        let got = proxy.exchange("GET /old?q=1 HTTP/1.1\r\nHost: a.test\r\nX-Secret: 1\r\n\r\n");
         assert_eq!((got.status(), got.header("location")), (status, Some(location)), "{redirect}");
         assert_eq!(got.header("x-secret"), None, "request headers are not echoed");
     }
@@ -200,15 +203,17 @@ fn rewrites_change_what_the_origin_gets() {
         route("/", json!({})),
     ]);
     let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), routes));
-    for (sent, target, host) in [
-        ("/old/a?q=/old/", "/new/a?q=/old/", "test"),
-        ("/num/12/x", "/x/12", "test"),
-        ("/host/a", "/host/a", "inner.test"),
-        ("/plain", "/plain", "test"),
+    for (sent, target, host, before) in [
+        ("/old/a?q=/old/", "/new/a?q=/old/", "test", Some("/old/a")),
+        ("/num/12/x", "/x/12", "test", Some("/num/12/x")),
+        ("/num/x", "/num/x", "test", None),
+        ("/host/a", "/host/a", "inner.test", None),
+        ("/plain", "/plain", "test", None),
     ] {
         assert_eq!(proxy.get(sent).status(), 200);
         let seen = origin.last();
         assert_eq!((seen.head.target(), seen.head.get("host")), (target, Some(host)), "{sent}");
+        assert_eq!(seen.head.get("x-mosn-original-path"), before, "{sent}");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sidegate_api::Slashes;
+
 use super::support::{env, lines, registry};
 use crate::{Config, ConfigErrors, LoadMode, load};
 
@@ -45,6 +47,55 @@ fn mosn_examples_that_need_more_are_refused_with_their_reason() {
         assert_eq!(errors.len(), 1, "{errors:#?}");
         assert!(errors[0].contains(expected), "{}", errors[0]);
     }
+}
+
+/// The same router in both places: that of `routers` serves.
+#[test]
+fn routers_go_before_a_connection_manager() {
+    let manager = "- type: connection_manager\n        config: {router_config_name: NAME, virtual_hosts: [{domains: \
+                   ['*'], routers: [{direct_response: {status: 204}}]}], unknown: 1}\n      - type: proxy";
+    let text = super::support::varied("- type: proxy", &manager.replace("NAME", "r"));
+    let config = super::support::load(&text).unwrap();
+    let routes = config.listeners[0].routes.routes();
+    assert_eq!(routes.iter().map(|route| &**route.name()).collect::<Vec<_>>(), ["prefix /"]);
+    assert_eq!(config.routers.len(), 1);
+    assert_eq!(
+        lines(&config.warnings),
+        [
+            "c.yaml:18:17: servers[0].listeners[0].filter_chains[0].filters[0].config: ignored: `routers` defines router \"r\" \
+          too and goes before, as in MOSN"
+        ]
+    );
+    // Two of them are still one too many.
+    let other = manager.replace("NAME", "s").replace(", unknown: 1", "");
+    let twice = format!("{}\n      {other}", other.replace("\n      - type: proxy", ""));
+    let errors = super::support::errors(&super::support::varied("- type: proxy", &twice));
+    assert!(errors.len() == 1 && errors[0].contains("router name \"s\" is given twice"), "{errors:?}");
+}
+
+#[test]
+fn merging_of_slashes_is_said_per_router() {
+    let with =
+        |keys: &str| super::support::varied("router_config_name: r\n", &format!("router_config_name: r\n{keys}"));
+    for (keys, slashes) in [
+        ("", Slashes::Merge),
+        ("    merge_slashes: true\n", Slashes::Merge),
+        ("    merge_slashes: false\n", Slashes::Keep),
+    ] {
+        let config = super::support::load(&with(keys)).unwrap();
+        assert_eq!(config.listeners[0].routes.slashes(), slashes, "{keys}");
+    }
+    let route = super::support::varied("match: {prefix: /}", "match: {path: //a}");
+    let warnings = |text: &str| lines(&super::support::load(text).unwrap().warnings);
+    assert_eq!(
+        warnings(&route),
+        [
+            "c.yaml:10:9: servers[0].routers[0].virtual_hosts[0].routers[0]: no path has `//` by the time it is matched, so this \
+          route is never taken; see `merge_slashes`"
+        ]
+    );
+    let kept = route.replace("router_config_name: r\n", "router_config_name: r\n    merge_slashes: false\n");
+    assert_eq!(warnings(&kept), [""; 0]);
 }
 
 /// Keys as older MOSN files and its reference page write them.

@@ -63,7 +63,7 @@ servers:
     - tls_context: {}
       filters:
       - type: connection_manager
-        config: {router_config_name: r2, virtual_hosts: [{name: x, domains: ['*'], routers: []}]}
+        config: {router_config_name: r2, merge_slashes: false, virtual_hosts: [{name: x, domains: ['*'], routers: []}]}
       - type: proxy
         config:
           downstream_protocol: Auto

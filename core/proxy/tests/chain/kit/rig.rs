@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{Address, AnsweredBy, Metrics};
+use sidegate_api::{Address, AnsweredBy, Metrics, Slashes};
 use sidegate_net::{AcceptHandle, AcceptMode, ListenerConfig, RunPhase, Workers, bind, start_accepting};
 use sidegate_protocol::http1::UpgradeProtocol;
 use sidegate_proxy::{
@@ -124,6 +124,7 @@ impl Setup {
                 per_filter_config: vec![],
             }],
             headers: HeaderOps::default(),
+            slashes: Slashes::default(),
         });
         let mut route_configs = self.route_configs.into_iter();
         let filters = self.scripts.into_iter().map(|script| FilterEntry {
