@@ -11,7 +11,8 @@ use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadM
 use sidegate_generic_filter::{GenericFilter, Policy, Rule};
 use sidegate_net::ListenerConfig;
 use sidegate_proxy::ProxySnapshot;
-use sidegate_telemetry::{DownstreamStats, LogError, LogSinks};
+use sidegate_router::{RouteId, RouteTable};
+use sidegate_telemetry::{DownstreamStats, LogError, LogSinks, RouteBudget, RouteStats};
 use sidegate_upstream::{Cluster, ClusterConfig, ClusterError, HostRegistry};
 
 /// A configuration cannot be turned into something that runs.
@@ -85,9 +86,11 @@ pub(crate) fn snapshot(
 ) -> Result<(Vec<Arc<ListenerConfig>>, Arc<ProxySnapshot>), ComposeError> {
     let mut configs = Vec::with_capacity(listeners.len());
     let mut proxies = Vec::with_capacity(listeners.len());
+    let mut budget = RouteBudget::default();
     for listener in listeners {
         let (net, proxy) = listener.open(sinks)?;
-        let stats = DownstreamStats::new(metrics, &net.name)?;
+        let routes = RouteStats::new(metrics, &net.name, names(&proxy.routes), &mut budget)?;
+        let stats = DownstreamStats::new(metrics, &net.name)?.with_routes(routes);
         configs.push(Arc::new(net));
         proxies.push((proxy, stats));
     }
@@ -113,6 +116,14 @@ fn policy(allowances: &[ModuleAllowance]) -> Policy {
         *rule = Rule::Permit;
     }
     policy
+}
+
+/// Virtual host and route by the route's number, as access logs name them.
+fn names(table: &RouteTable) -> impl Iterator<Item = (&str, &str)> {
+    (0..).map_while(|number| {
+        let matched = table.matched(RouteId(number))?;
+        Some((&**matched.virtual_host().name(), &**matched.route().name()))
+    })
 }
 
 /// Cores this process may use: the smaller of affinity mask and cgroup quota.

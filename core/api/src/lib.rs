@@ -49,7 +49,8 @@ pub use headers::{HeaderLimit, Headers};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
 pub use metrics::{
-    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Series, SeriesValue, UpDown,
+    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Observation, Series, SeriesValue,
+    UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use regex_budget::{RegexBudget, RegexRefused};

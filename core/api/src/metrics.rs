@@ -18,6 +18,8 @@ pub enum MetricKind {
     Gauge,
     /// Distribution over fixed buckets.
     Histogram,
+    /// The same of durations, read in seconds.
+    Durations,
 }
 
 /// A series could not be defined.
@@ -105,6 +107,14 @@ impl Metrics {
         Ok(Histogram(Cell { store: self.0.clone(), cell }))
     }
 
+    /// A histogram of durations, with the bounds of [`LATENCY_BUCKETS_MS`] in
+    /// seconds, which Prometheus' conventions want.
+    pub fn durations(&self, name: &str, labels: &[(&str, &str)]) -> Result<Histogram, MetricError> {
+        let cells = LATENCY_BUCKETS_MS.len() as u32 + 2;
+        let cell = self.0.define(MetricKind::Durations, name, labels, cells)?;
+        Ok(Histogram(Cell { store: self.0.clone(), cell }))
+    }
+
     /// All series, in order of definition.
     pub fn read(&self) -> Vec<Series> {
         self.0.read()
@@ -189,15 +199,38 @@ impl UpDown {
 pub struct Histogram(Cell);
 
 impl Histogram {
-    /// Counts one observation; negative and NaN count as zero.
+    /// Counts one observation, in milliseconds or whatever unit the name says.
     #[inline]
     pub fn observe(&self, value: f64) {
-        let value = if value > 0.0 { value } else { 0.0 };
-        let bucket = LATENCY_BUCKETS_MS.iter().position(|&bound| value <= bound).unwrap_or(LATENCY_BUCKETS_MS.len());
+        self.record(Observation::new(value));
+    }
+
+    /// The same, of what was looked up already.
+    #[inline]
+    pub fn record(&self, observation: Observation) {
         let worker = current_worker();
         let Cell { store, cell } = &self.0;
-        store.add(worker, cell + bucket as u32, 1);
-        // Thousandths keep the sum an integer cell; float-to-int casts saturate.
-        store.add(worker, cell + LATENCY_BUCKETS_MS.len() as u32 + 1, (value * 1000.0) as u64);
+        store.add(worker, cell + observation.bucket, 1);
+        store.add(worker, cell + LATENCY_BUCKETS_MS.len() as u32 + 1, observation.thousandths);
+    }
+}
+
+/// A value and its bucket, looked up once for all histograms that it goes into.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation {
+    bucket: u32,
+    /// Thousandths keep the sum an integer cell.
+    thousandths: u64,
+}
+
+impl Observation {
+    /// Of `value`, in milliseconds or the histogram's unit; negative and NaN
+    /// count as zero.
+    #[inline]
+    pub fn new(value: f64) -> Self {
+        let value = if value > 0.0 { value } else { 0.0 };
+        let bucket = LATENCY_BUCKETS_MS.iter().position(|&bound| value <= bound).unwrap_or(LATENCY_BUCKETS_MS.len());
+        // Float-to-int casts saturate.
+        Observation { bucket: bucket as u32, thousandths: (value * 1000.0) as u64 }
     }
 }

@@ -163,16 +163,18 @@ impl Store {
         match kind {
             MetricKind::Counter => SeriesValue::Counter(self.sum(cell)),
             MetricKind::Gauge => SeriesValue::Gauge(self.sum(cell) as i64),
-            MetricKind::Histogram => {
+            MetricKind::Histogram | MetricKind::Durations => {
+                // Cells are in milliseconds.
+                let unit = if kind == MetricKind::Durations { 1000.0 } else { 1.0 };
                 let mut count = 0;
                 let mut buckets = Vec::with_capacity(LATENCY_BUCKETS_MS.len());
                 for (index, bound) in LATENCY_BUCKETS_MS.into_iter().enumerate() {
                     count += self.sum(cell + index as u32);
-                    buckets.push((bound, count));
+                    buckets.push((bound / unit, count));
                 }
                 let over = LATENCY_BUCKETS_MS.len() as u32;
                 count += self.sum(cell + over);
-                SeriesValue::Histogram { buckets, sum: self.sum(cell + over + 1) as f64 / 1000.0, count }
+                SeriesValue::Histogram { buckets, sum: self.sum(cell + over + 1) as f64 / (1000.0 * unit), count }
             }
         }
     }
@@ -224,9 +226,13 @@ mod tests {
         histogram.observe(0.3);
         histogram.observe(99999.0);
         histogram.observe(f64::NAN);
+        metrics.durations("seconds", &[]).unwrap().observe(300.0);
         let series = metrics.read();
         let SeriesValue::Histogram { buckets, sum, count } = &series[1].value else { panic!() };
         assert_eq!((buckets[0].1, buckets[1].1, *count), (1, 2, 3));
         assert!((sum - 99999.3).abs() < 0.001);
+        let SeriesValue::Histogram { buckets, sum, count } = &series[2].value else { panic!() };
+        assert_eq!((buckets[0], buckets[10], buckets[13], *count), ((0.00025, 0), (0.5, 1), (10.0, 1), 1));
+        assert!((sum - 0.3).abs() < 1e-9);
     }
 }

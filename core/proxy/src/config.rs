@@ -7,7 +7,7 @@ use std::time::Duration;
 use sidegate_api::{AnsweredBy, Counter, FaultPolicy, RouteFilterConfig, StreamFilterFactory};
 use sidegate_protocol::http1::UpgradeProtocol;
 use sidegate_router::{RouteId, RouteTable, VirtualHostId};
-use sidegate_telemetry::AccessLog;
+use sidegate_telemetry::{AccessLog, FilterReplies};
 
 use crate::BodyPace;
 
@@ -48,6 +48,8 @@ pub struct FilterEntry {
     pub on_fault: FaultPolicy,
     /// Counts its faults: `sidegate_filter_faults_total{listener,filter}`.
     pub faults: Counter,
+    /// Counts its replies by status.
+    pub replies: FilterReplies,
     /// Objects for `per_filter_config`, found by route.
     pub route_configs: RouteConfigs,
 }

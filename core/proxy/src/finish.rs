@@ -36,7 +36,8 @@ impl Stream<'_> {
             // A handle that `on_complete` took is as late as any other.
             resume.close();
         }
-        record(&self.listener, self.state, &completion, self.down.new_traffic());
+        let route = self.route.map(|(route, _)| route.0);
+        record(&self.listener, self.state, &completion, route, self.down.new_traffic());
         let ledger = &self.worker.ledger;
         self.held.end(ledger);
         if self.admission.is_ok() {
@@ -56,7 +57,7 @@ pub(crate) fn refused(
     status: u16,
     by: ResetBy,
 ) {
-    record(listener, state, &completion(state, status, by), down.new_traffic());
+    record(listener, state, &completion(state, status, by), None, down.new_traffic());
 }
 
 fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion {
@@ -73,10 +74,10 @@ fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion
     }
 }
 
-fn record(listener: &ListenerView, state: &StreamState, completion: &Completion, traffic: Traffic) {
+fn record(listener: &ListenerView, state: &StreamState, completion: &Completion, route: Option<u32>, traffic: Traffic) {
     listener.stats.bytes_read(traffic.read);
     listener.stats.bytes_written(traffic.written);
-    listener.stats.request_ended(completion, state.info.details);
+    listener.stats.request_ended(completion, route, state.info.details);
     for log in &listener.config.access_logs {
         log.log(state, completion);
     }

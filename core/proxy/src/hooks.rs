@@ -296,6 +296,9 @@ impl Stream<'_> {
                 Verdict::Rechoose => return Ok(Step::Flow(Flow::Rechoose)),
                 Verdict::Reply(reply) => {
                     self.note_answer(index);
+                    if let Some(entry) = self.listener.config.filters.get(index) {
+                        entry.replies.count(reply.status);
+                    }
                     return Err(Halt::filter_reply(reply));
                 }
                 Verdict::Terminate => {

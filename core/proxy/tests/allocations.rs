@@ -22,7 +22,7 @@ use sidegate_proxy::{
 use sidegate_router::{
     Domain, ForwardAction, HeaderOps, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig, VirtualHostConfig,
 };
-use sidegate_telemetry::{AccessLog, AccessLogFormat, DownstreamStats, LogSinks, LogTarget};
+use sidegate_telemetry::{AccessLog, AccessLogFormat, DownstreamStats, FilterReplies, LogSinks, LogTarget};
 use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
 
 /// Counts allocations of threads that asked for it.
@@ -125,6 +125,7 @@ fn snapshot(
             factory: Arc::new(Marking),
             on_fault: FaultPolicy::default(),
             faults: metrics.counter("faults", &[]).unwrap(),
+            replies: FilterReplies::new(metrics, "test", "marking"),
             route_configs: RouteConfigs::default(),
         }],
         access_logs,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sidegate_api::{Completion, Counter, Histogram, MetricError, Metrics, ResetBy, ResponseFlags, UpDown};
+use sidegate_api::{Completion, Counter, Histogram, MetricError, Metrics, Observation, ResetBy, ResponseFlags, UpDown};
+
+use crate::RouteStats;
 
 /// Handles of the `downstream_*{listener="…"}` series. The series
 /// `downstream_*{proxy="global"}` are sums made when metrics are rendered, so
@@ -24,6 +26,7 @@ pub struct DownstreamStats {
     request_time_total: Counter,
     process_time: Histogram,
     process_time_total: Counter,
+    routes: RouteStats,
     /// In the order of [`CODES`], then all others.
     codes: [Counter; CODES.len() + 1],
 }
@@ -59,8 +62,14 @@ impl DownstreamStats {
             request_time_total: counter("request_time_total")?,
             process_time: histogram("process_time")?,
             process_time_total: counter("process_time_total")?,
+            routes: RouteStats::default(),
             codes: std::array::from_fn(|index| codes.get(index).unwrap_or(&other).clone()),
         })
+    }
+
+    /// The same, which counts for routes too.
+    pub fn with_routes(self, routes: RouteStats) -> Self {
+        DownstreamStats { routes, ..self }
     }
 
     /// A connection was accepted.
@@ -109,8 +118,9 @@ impl DownstreamStats {
 
     /// A request that was started has ended.
     ///
-    /// `details` is the word that the access log has for the outcome.
-    pub fn request_ended(&self, completion: &Completion, details: &str) {
+    /// `route` is the number of its route, and `details` the word that the
+    /// access log has for the outcome.
+    pub fn request_ended(&self, completion: &Completion, route: Option<u32>, details: &str) {
         self.request_active.dec();
         if completion.reset_by != ResetBy::Nobody {
             self.request_reset.inc();
@@ -122,7 +132,11 @@ impl DownstreamStats {
             let index = CODES.iter().position(|&code| code == completion.status).unwrap_or(CODES.len());
             self.codes[index].inc();
         }
-        self.request_time.observe(millis(completion.duration));
+        let time = Observation::new(millis(completion.duration));
+        self.request_time.record(time);
+        if let Some(route) = route {
+            self.routes.count(route, completion.status, time);
+        }
         self.request_time_total.add(nanos(completion.duration));
         self.process_time.observe(millis(completion.process_duration));
         self.process_time_total.add(nanos(completion.process_duration));
@@ -184,10 +198,14 @@ mod tests {
             stats.request_started();
             let duration = Duration::from_millis(30);
             let process_duration = Duration::from_millis(10);
-            again.request_ended(&Completion { status, reset_by, duration, process_duration, ..Default::default() }, "");
+            again.request_ended(
+                &Completion { status, reset_by, duration, process_duration, ..Default::default() },
+                None,
+                "",
+            );
         }
         stats.request_started();
-        stats.request_ended(&Completion { reset_by: ResetBy::Downstream, ..Default::default() }, "client_closed");
+        stats.request_ended(&Completion { reset_by: ResetBy::Downstream, ..Default::default() }, None, "client_closed");
         stats.request_started();
         for (name, expected) in [
             ("downstream_request_total", 6),
@@ -230,7 +248,7 @@ mod tests {
             let metrics = Metrics::new(1);
             let stats = DownstreamStats::new(&metrics, "in").unwrap();
             stats.request_started();
-            stats.request_ended(&Completion { status, flags, ..Default::default() }, details);
+            stats.request_ended(&Completion { status, flags, ..Default::default() }, None, details);
             assert_eq!(read(&metrics, "downstream_request_failed"), expected, "{flags:?} {details}");
         }
     }

@@ -10,9 +10,11 @@
 mod access_log;
 mod downstream;
 mod escape;
+mod filter_replies;
 mod log;
 mod render;
 mod rotation;
+mod routes;
 mod sink;
 mod target;
 #[cfg(test)]
@@ -21,11 +23,13 @@ mod timestamp;
 
 pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds, LogStyle};
 pub use downstream::DownstreamStats;
+pub use filter_replies::FilterReplies;
 pub use log::{LogConfig, LogLevel, Logging};
 pub use render::{
     PageFormat, PageOptions, Percentile, ProcessFigures, StatsMatcher, collect, page, stats_flat, stats_json,
 };
 pub use rotation::{LogCompression, LogRotation, RotationError};
+pub use routes::{MAX_ROUTES, RouteBudget, RouteStats};
 pub use sink::{FlushOutcome, LogSink, LogSinks, LogSwitch};
 pub use target::{LogError, LogTarget};
 pub use timestamp::write_rfc3339;

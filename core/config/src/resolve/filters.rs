@@ -6,6 +6,7 @@ use sidegate_api::{
     AnsweredBy, BuildEnv, FilterConfigError, FilterSpec, Registry, StreamFilterBuilder, StreamFilterFactory,
 };
 use sidegate_proxy::{FilterEntry, RouteConfigs};
+use sidegate_telemetry::FilterReplies;
 
 use super::router::{Router, Scope};
 use super::stream_filter::FilterAt;
@@ -59,7 +60,8 @@ pub(super) fn build(
     let faults = env.metrics.counter("sidegate_filter_faults_total", &labels);
     let faults = faults.map_err(|problem| filter.at.error(Finding::said(kind::BAD_VALUE, problem.to_string()))).ok()?;
     let answers_as = answers_as(&filter.spec);
-    Some(FilterEntry { name, answers_as, factory, on_fault: filter.spec.on_fault, faults, route_configs })
+    let replies = FilterReplies::new(&env.metrics, listener, &filter.spec.name);
+    Some(FilterEntry { name, answers_as, factory, on_fault: filter.spec.on_fault, faults, replies, route_configs })
 }
 
 /// A filter of a module goes by the name that it has there, if it has one.

@@ -214,3 +214,76 @@ fn a_request_fails_by_the_proxys_own_doing() {
     };
     sidegate_harness::until("both in the counters", || (failed() == (1, 1, 1)).then_some(()));
 }
+
+/// Value of the series `key`, as the page of the admin interface has it; 0 if
+/// it is not there.
+fn value(proxy: &Proxy, key: &str) -> f64 {
+    let page = proxy.admin_get("/metrics").text();
+    let found = page.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok());
+    found.unwrap_or(0.0)
+}
+
+#[test]
+fn routes_have_requests_classes_and_time() {
+    let origin =
+        Origin::http(|seen| sidegate_harness::Reply::new(if seen.head.target() == "/a?500" { 500 } else { 200 }));
+    let routes = json!([
+        {"match": {"path": "/a"}, "route": {"cluster_name": "origin"}},
+        {"match": {"prefix": "/"}, "direct_response": {"status": 404}},
+    ]);
+    let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), routes));
+    for (target, status) in [("/a", 200), ("/a?500", 500), ("/a", 200), ("/other", 404)] {
+        assert_eq!(proxy.get(target).status(), status);
+    }
+    let page = proxy.admin_get("/metrics").text();
+    let of_a = page
+        .lines()
+        .find_map(|line| line.strip_prefix("sidegate_route_requests_total")?.split_once(",class="))
+        .unwrap();
+    let labels = of_a.0.to_owned();
+    assert!(labels.starts_with("{listener=\"main\",virtual_host=\"") && labels.ends_with("route=\"/a\""), "{labels}");
+    let requests = |class: &str| value(&proxy, &format!("sidegate_route_requests_total{labels},class=\"{class}\"}}"));
+    until("the requests in the counters", || ((requests("2xx"), requests("5xx")) == (2.0, 1.0)).then_some(()));
+    assert_eq!((requests("4xx"), requests("none")), (0.0, 0.0));
+    let name = "sidegate_route_request_duration_seconds";
+    assert_eq!(value(&proxy, &format!("{name}_count{labels}}}")), 3.0);
+    assert_eq!(value(&proxy, &format!("{name}_bucket{labels},le=\"+Inf\"}}")), 3.0);
+    let sum = value(&proxy, &format!("{name}_sum{labels}}}"));
+    assert!(sum > 0.0 && sum < 60.0, "seconds: {sum}");
+}
+
+#[test]
+fn routes_beyond_the_bound_are_counted_together() {
+    let origin = Origin::echo();
+    let route = |n: usize| json!({"match": {"path": format!("/{n}")}, "route": {"cluster_name": "origin"}});
+    let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), (0..300).map(route).collect()));
+    for target in ["/0", "/255", "/256", "/299"] {
+        assert_eq!(proxy.get(target).status(), 200);
+    }
+    let requests = |route: &str| {
+        let page = proxy.admin_get("/metrics").text();
+        let wanted = format!("route=\"{route}\",class=\"2xx\"}} ");
+        page.lines().find_map(|line| line.split_once(&*wanted)?.1.parse::<u64>().ok())
+    };
+    until("the requests in the counters", || (requests("(others)") == Some(2)).then_some(()));
+    assert_eq!((requests("/0"), requests("/255"), requests("/256")), (Some(1), Some(1), None));
+}
+
+#[test]
+fn replies_of_filters_are_counted_by_status() {
+    let origin = Origin::echo();
+    let config = ConfigBuilder::to(origin.address())
+        .filter(json!({"type": "demo", "config": {"X-Door": "open"}}))
+        .filter(json!({"type": "payload_limit", "config": {"max_entity_size": 3, "http_status": 413}}));
+    let proxy = Proxy::start(&config);
+    assert_eq!(proxy.get("/").status(), 403);
+    assert_eq!(proxy.get("/").status(), 403);
+    assert_eq!(proxy.get_with("/", "X-Door: open\r\n").status(), 200);
+    let large = "POST / HTTP/1.1\r\nHost: a\r\nX-Door: open\r\nContent-Length: 4\r\n\r\nabcd";
+    assert_eq!(proxy.exchange(large).status(), 413);
+    let replies = |filter: &str, status: u16| {
+        let key = format!("sidegate_filter_replies_total{{listener=\"main\",filter=\"{filter}\",status=\"{status}\"}}");
+        value(&proxy, &key)
+    };
+    assert_eq!((replies("demo", 403), replies("payload_limit", 413), replies("demo", 200)), (2.0, 1.0, 0.0));
+}

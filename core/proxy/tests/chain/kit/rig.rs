@@ -14,7 +14,7 @@ use sidegate_router::{
     Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
     VirtualHostConfig,
 };
-use sidegate_telemetry::DownstreamStats;
+use sidegate_telemetry::{DownstreamStats, FilterReplies};
 use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
 
 use super::script::Factory;
@@ -132,6 +132,7 @@ impl Setup {
             answers_as: AnsweredBy { filter: script.name.into(), module: None },
             on_fault: script.on_fault,
             faults: metrics.counter("faults", &[("filter", script.name)]).unwrap(),
+            replies: FilterReplies::new(metrics, "test", script.name),
             factory: Arc::new(Factory(script)),
             route_configs: route_configs.next().unwrap_or_default(),
         });
