@@ -241,7 +241,10 @@ fn routes_have_requests_classes_and_time() {
         .find_map(|line| line.strip_prefix("sidegate_route_requests_total")?.split_once(",class="))
         .unwrap();
     let labels = of_a.0.to_owned();
-    assert!(labels.starts_with("{listener=\"main\",virtual_host=\"") && labels.ends_with("route=\"/a\""), "{labels}");
+    assert!(
+        labels.starts_with("{listener=\"main\",virtual_host=\"") && labels.ends_with("route=\"path /a\""),
+        "{labels}"
+    );
     let requests = |class: &str| value(&proxy, &format!("sidegate_route_requests_total{labels},class=\"{class}\"}}"));
     until("the requests in the counters", || ((requests("2xx"), requests("5xx")) == (2.0, 1.0)).then_some(()));
     assert_eq!((requests("4xx"), requests("none")), (0.0, 0.0));
@@ -266,7 +269,7 @@ fn routes_beyond_the_bound_are_counted_together() {
         page.lines().find_map(|line| line.split_once(&*wanted)?.1.parse::<u64>().ok())
     };
     until("the requests in the counters", || (requests("(others)") == Some(2)).then_some(()));
-    assert_eq!((requests("/0"), requests("/255"), requests("/256")), (Some(1), Some(1), None));
+    assert_eq!((requests("path /0"), requests("path /255"), requests("path /256")), (Some(1), Some(1), None));
 }
 
 #[test]
