@@ -11,6 +11,9 @@ use crate::halt::Halt;
 use crate::relay::{Attempt, Event, Upload};
 use crate::stream::Stream;
 
+/// Memory of a body that was sent which its connection may keep.
+const SPARE_BYTES: usize = 16 * 1024;
+
 impl Stream<'_> {
     /// Writes the request head and says where the body comes from.
     pub(crate) async fn begin_upload(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
@@ -113,7 +116,7 @@ impl Stream<'_> {
                             wire.output.finish(&self.state.request_trailers);
                             attempt.upload = Upload::Flushing;
                             // The response may take its time.
-                            self.state.request_body.shrink(0);
+                            self.state.request_body.shrink(SPARE_BYTES);
                             self.recount(Some(cx.waker()));
                         }
                     }

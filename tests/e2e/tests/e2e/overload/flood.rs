@@ -28,6 +28,9 @@ struct Flood {
 
 struct Sender {
     stream: TcpStream,
+    /// What of the head is still to be sent.
+    head: Vec<u8>,
+    /// The same of the body.
     left: usize,
 }
 
@@ -78,15 +81,15 @@ impl Sender {
             Err(error) if error.raw_os_error() != Some(115) => return None,
             _ => {}
         }
-        Some(Sender { stream: socket.into(), left: usize::MAX })
+        let head = format!("POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", SENT + 1);
+        Some(Sender { stream: socket.into(), head: head.into_bytes(), left: SENT })
     }
 
     /// Sends what the proxy takes; false once it has closed.
     fn go_on(&mut self, piece: &[u8]) -> bool {
-        if self.left == usize::MAX {
-            let head = format!("POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", SENT + 1);
-            match self.stream.write(head.as_bytes()) {
-                Ok(_) => self.left = SENT,
+        while !self.head.is_empty() {
+            match self.stream.write(&self.head) {
+                Ok(count) => drop(self.head.drain(..count)),
                 Err(error) => return waits(error.kind()),
             }
         }
@@ -135,7 +138,7 @@ fn withstand(limit: usize, connections: usize, at_once: usize, honest: usize) {
         client.set_patience(Duration::from_secs(60));
         let post = "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
         let get = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n";
-        client.send(if number % 2 == 0 { post } else { get });
+        client.send(if number.is_multiple_of(2) { post } else { get });
         let got = client.response_to("GET");
         assert_eq!((got.status(), got.text().as_str()), (200, "FINE!"), "request {number}");
     };

@@ -193,6 +193,40 @@ fn who_wants_to_hold_more_than_is_left_gets_503_and_who_holds_little_is_served()
 }
 
 #[test]
+fn responses_that_filters_hold_count_too() {
+    let module = Module::compile("body");
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::scripted(move |connection| {
+        loop {
+            let head = connection.head()?;
+            let wait = head.target() == "/first";
+            connection.finish(head)?;
+            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {HELD}\r\n\r\n"));
+            let _ = connection.try_send(vec![b'r'; HELD - 1]);
+            if wait {
+                held.wait();
+            }
+            let _ = connection.try_send("r");
+        }
+    });
+    let overload = json!({"buffered_bytes": 1 << 20, "actions": {"reset_streams": 0}});
+    let config =
+        ConfigBuilder::to(origin.address()).filter(module.entry("whole", &json!({}))).top("overload", overload);
+    let proxy = Proxy::start(&config);
+    let mut first = proxy.connect();
+    first.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
+    until("the response to be held", || (figure(&proxy, r#"used{limit="buffered_bytes"}"#) >= HELD).then_some(()));
+    assert_eq!(proxy.get("/second").status(), 503);
+    let line = proxy.access_line("503", |line| line.path == "/second");
+    assert!(line.has("OM") && line.details == "overload_buffered_bytes", "{line:?}");
+    gate.open();
+    let got = first.response();
+    assert_eq!((got.status(), got.body.len()), (200, HELD + 1));
+    until("room", || (proxy.get("/third").status() == 200).then_some(()));
+}
+
+#[test]
 fn the_stream_that_holds_most_is_reset_when_held_bytes_run_short() {
     let (origin, proxy) = holding(json!({"buffered_bytes": 1 << 20}));
     let mut small = proxy.connect();
