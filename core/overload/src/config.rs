@@ -96,7 +96,7 @@ impl Default for OverloadConfig {
     fn default() -> Self {
         OverloadConfig {
             memory: Self::share(80),
-            buffered_bytes: Self::share(50),
+            buffered_bytes: Self::share(40),
             connections: ConnectionLimits { total: Some(100_000), per_listener: None, per_client: None },
             descriptors: Self::share(90),
             streams: Some(100_000),

@@ -176,12 +176,12 @@ mod tests {
     fn shares_are_of_what_there_is() {
         let machine = Machine { memory: Some(10 * GIB), descriptors: Some(1000) };
         let limits = ResolvedLimits::new(&OverloadConfig::default(), &machine);
-        assert_eq!((limits.memory, limits.buffered_bytes), (Some(8 * GIB), Some(4 * GIB)));
+        assert_eq!((limits.memory, limits.buffered_bytes), (Some(8 * GIB), Some(8 * GIB * 2 / 5)));
         assert_eq!(limits.descriptors, Some(900));
         let small = Machine { memory: Some(16 << 20), ..machine };
         assert_eq!(ResolvedLimits::new(&OverloadConfig::default(), &small).memory, Some(LEAST_MEMORY));
         let off = OverloadConfig { memory: Bound::Off, ..OverloadConfig::default() };
-        assert_eq!(ResolvedLimits::new(&off, &machine).buffered_bytes, Some(5 * GIB));
+        assert_eq!(ResolvedLimits::new(&off, &machine).buffered_bytes, Some(4 * GIB));
         let half = Percent::new(50).unwrap();
         let of_given = OverloadConfig {
             memory: Bound::Absolute(GIB),

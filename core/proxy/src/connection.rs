@@ -171,6 +171,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             After::Close => {
                 // With the request read to its end a plain close harms nobody.
                 if !down.wire.is_body_done() || !down.wire.input.is_empty() {
+                    state.slim();
                     linger(&worker, &mut down, &timers).await;
                 }
                 break;

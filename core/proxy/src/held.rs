@@ -14,6 +14,10 @@ use crate::halt::Halt;
 use crate::kept::{KEPT_BYTES, Kept};
 use crate::stream::{After, Responded, Stream};
 
+/// Memory that a buffer for bodies may keep while nothing is in it: that of a
+/// large chunk is not left lying beside a body that is collected or sent.
+pub(crate) const SPARE_BYTES: usize = 16 * 1024;
+
 /// A stream that holds little waits for room so often, each time for so long.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -120,13 +124,17 @@ impl Stream<'_> {
         if needed <= capacity || needed > max {
             return Ok(());
         }
-        let bound = match announced {
-            BodyLength::Length(length) => usize::try_from(length).map_or(max, |length| length.min(max)),
-            _ => max,
+        // Each step leaves a smaller block behind, which the allocator keeps for a
+        // while: where the end is known, there are fewer.
+        let (bound, step) = match announced {
+            BodyLength::Length(length) => (usize::try_from(length).map_or(max, |length| length.min(max)), 4),
+            _ => (max, 2),
         };
-        let target = needed.max(capacity * 2).min(needed.max(bound));
+        let target = needed.max(capacity.saturating_mul(step)).min(needed.max(bound));
         let more = (target - capacity) as u64;
         if let Err(shortage) = self.room_for(more).await {
+            // The reply and the close after it need nothing of this.
+            self.give_up_bodies();
             return Err(Halt::overload(self.worker.ledger.refused(shortage)));
         }
         self.pass(direction).whole.reserve_to(target);
@@ -213,6 +221,15 @@ impl Stream<'_> {
     /// Others need what this stream holds. It gets a reply if none has begun.
     #[cold]
     async fn reset_for_others(&mut self) -> After {
+        self.give_up_bodies();
+        self.responded = Responded::Yes;
+        self.meta.persistence = Persistence::Close;
+        let halt = Halt::error(503, "overload_reset", ResponseFlags::OVERLOAD, ResetBy::Proxy);
+        self.end_by(halt).await
+    }
+
+    #[cold]
+    fn give_up_bodies(&mut self) {
         for body in [
             &mut self.state.request_body,
             &mut self.state.response_body,
@@ -223,9 +240,5 @@ impl Stream<'_> {
         }
         self.retry.kept = Kept::Nothing;
         self.held.end(&self.worker.ledger);
-        self.responded = Responded::Yes;
-        self.meta.persistence = Persistence::Close;
-        let halt = Halt::error(503, "overload_reset", ResponseFlags::OVERLOAD, ResetBy::Proxy);
-        self.end_by(halt).await
     }
 }

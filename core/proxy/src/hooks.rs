@@ -12,6 +12,7 @@ use sidegate_stream::BodyEvent;
 use crate::body_pass::Hold;
 use crate::chain::{CallEnv, Hook, Verdict};
 use crate::halt::Halt;
+use crate::held::SPARE_BYTES;
 use crate::stream::Stream;
 use crate::wait::Wait;
 
@@ -149,6 +150,9 @@ impl Stream<'_> {
     fn keep_chunk(&mut self) -> Result<(), Halt> {
         let whole = &mut self.request_pass.whole;
         whole.append(self.state.request_body.as_slice());
+        let chunk = &mut self.state.request_body;
+        chunk.clear();
+        chunk.shrink(SPARE_BYTES);
         if whole.len() > self.listener.config.limits.max_buffered_body {
             return Err(Halt::error(413, "buffered_body_too_large", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
         }

@@ -11,6 +11,7 @@ use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
 use crate::halt::Halt;
+use crate::held::SPARE_BYTES;
 use crate::relay::{Attempt, Download, Event, RequestEnd, Upload};
 use crate::stream::{ClientSide, Stream};
 
@@ -105,6 +106,9 @@ impl Stream<'_> {
     fn keep_response_chunk(&mut self) -> Result<(), Halt> {
         let whole = &mut self.response_pass.whole;
         whole.append(self.state.response_body.as_slice());
+        let chunk = &mut self.state.response_body;
+        chunk.clear();
+        chunk.shrink(SPARE_BYTES);
         if whole.len() > self.listener.config.limits.max_buffered_body {
             return Err(Halt::upstream(502, "buffered_response_too_large", ResponseFlags::TOO_LARGE));
         }

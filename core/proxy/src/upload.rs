@@ -8,11 +8,9 @@ use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
 use crate::halt::Halt;
+use crate::held::SPARE_BYTES;
 use crate::relay::{Attempt, Event, Upload};
 use crate::stream::Stream;
-
-/// Memory of a body that was sent which its connection may keep.
-const SPARE_BYTES: usize = 16 * 1024;
 
 impl Stream<'_> {
     /// Writes the request head and says where the body comes from.

@@ -22,7 +22,7 @@ pub(crate) static OVERLOAD: Object = Object::new(
         own(
             "buffered_bytes",
             AMOUNT,
-            "`\"50%\"`",
+            "`\"40%\"`",
             "Bytes that the proxy holds: bodies for filters, bytes kept for another attempt, output that waits. Counted \
              before the memory is there. A share is one of the limit of `memory`. A sixteenth is kept for streams that hold \
              at most 64 KiB.",

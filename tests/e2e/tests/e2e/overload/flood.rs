@@ -164,7 +164,7 @@ fn withstand(limit: usize, connections: usize, at_once: usize, honest: usize) {
 
 #[test]
 fn whoever_holds_little_is_served_beside_a_flood_of_those_who_hold_much() {
-    withstand(96 * MIB, 300, 300, 100);
+    withstand(128 * MIB, 400, 400, 100);
 }
 
 #[test]
