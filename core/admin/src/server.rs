@@ -3,6 +3,7 @@
 mod connection;
 mod listener;
 mod places;
+mod spare;
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,6 +17,7 @@ use self::connection::Connection;
 use self::listener::{Accepted, BoundListener};
 pub use self::listener::{BindError, SocketMode};
 use self::places::Places;
+use self::spare::Spare;
 use crate::access::Peer;
 use crate::reply::Reply;
 
@@ -67,6 +69,7 @@ impl HttpServer {
     pub(crate) async fn run(self, site: Arc<impl Site>, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let listener = self.listener.into_tokio()?;
         let mut places = Places::new();
+        let mut spare = Spare::new();
         let (closing, on_closing) = watch::channel(false);
         let mut shutdown = pin!(shutdown);
         loop {
@@ -86,14 +89,18 @@ impl HttpServer {
                 Ok(Accepted::Unix(stream)) => places.take(|activity| async move {
                     Connection::new(stream, Peer::Unix, activity, on_closing).serve(&*site).await;
                 }),
+                // The next one gets its place.
+                Err(_) if spare.give_up() => continue,
                 Err(error) => {
                     tracing::warn!(%error, "admin: accept failed");
                     tokio::select! {
                         () = &mut shutdown => break,
+                        () = places.fewer() => {}
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                     }
                 }
             }
+            spare.take_back();
             // The new connection is heard before the next one is taken.
             tokio::task::yield_now().await;
         }

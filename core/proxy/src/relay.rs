@@ -108,11 +108,16 @@ impl RequestCount {
 impl Drop for RequestCount {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        let failed = self.status == 0 || self.status >= 500;
+        let answered = self.status != 0;
+        let failed = !answered || self.status >= 500;
+        // Not `as_nanos`, which counts in 128 bits: this runs for each request.
+        let nanos = elapsed.as_secs().saturating_mul(1_000_000_000).saturating_add(elapsed.subsec_nanos().into());
         self.host().count(|m| {
             m.request_active.dec();
-            m.request_duration_time.observe(elapsed.as_secs_f64() * 1000.0);
-            m.request_duration_time_total.add(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+            if answered {
+                m.request_duration_time.observe(elapsed.as_secs_f64() * 1000.0);
+                m.request_duration_time_total.add(nanos);
+            }
             if failed {
                 m.response_failed.inc()
             } else {

@@ -3,9 +3,8 @@
 use sidegate_api::{Counter, Histogram, MetricError, Metrics, UpDown};
 
 /// Series of a cluster (`{cluster}`) or of one of its hosts
-/// (`{cluster, host}`). The names are MOSN's, `request_duration_time` in
-/// milliseconds included; what MOSN shows as `_min` and `_max` is a histogram
-/// here.
+/// (`{cluster, host}`). The names are MOSN's; what MOSN shows as `_min` and
+/// `_max` is a histogram here, in milliseconds.
 ///
 /// Each is counted twice, for the host and for its cluster, as in MOSN:
 /// [`Host::count`](crate::Host::count) does both.
@@ -35,9 +34,9 @@ pub struct UpstreamMetrics {
     pub request_timeout: Counter,
     /// Requests refused because of a limit.
     pub request_pending_overflow: Counter,
-    /// Milliseconds from request to end of response.
+    /// Milliseconds from request to end of response, where there was one.
     pub request_duration_time: Histogram,
-    /// Sum of the same.
+    /// Sum of the same, in nanoseconds.
     pub request_duration_time_total: Counter,
     /// Responses with a status below 500.
     pub response_success: Counter,

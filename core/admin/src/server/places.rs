@@ -55,22 +55,38 @@ impl Places {
         loop {
             while self.tasks.try_join_next().is_some() {}
             self.taken.retain(|place| !place.task.is_finished());
-            if self.taken.len() < MAX_CONNECTIONS {
+            if self.taken.len() < MAX_CONNECTIONS || self.free_one().await {
                 return;
-            }
-            let now = self.epoch.elapsed();
-            let ranks = self.taken.iter().map(|place| place.activity.rank(now)).enumerate();
-            let Some((index, (left, ..))) = ranks.min_by_key(|(_, rank)| *rank) else { return };
-            if left.is_zero() {
-                tracing::debug!("admin: closing a connection to make room for another");
-                self.taken.remove(index).task.abort();
-                return;
-            }
-            tokio::select! {
-                _ = self.tasks.join_next() => {}
-                () = sleep(left) => {}
             }
         }
+    }
+
+    /// Waits until there is a connection less: that of who has owed a request
+    /// the longest. Can be dropped while it waits.
+    pub(super) async fn fewer(&mut self) {
+        while !self.free_one().await {}
+    }
+
+    /// Closes the connection of who goes first, or waits for a change; whether
+    /// it closed one.
+    async fn free_one(&mut self) -> bool {
+        while self.tasks.try_join_next().is_some() {}
+        self.taken.retain(|place| !place.task.is_finished());
+        let now = self.epoch.elapsed();
+        let ranks = self.taken.iter().map(|place| place.activity.rank(now)).enumerate();
+        let Some((index, (left, ..))) = ranks.min_by_key(|(_, rank)| *rank) else {
+            return std::future::pending().await;
+        };
+        if left.is_zero() {
+            tracing::debug!("admin: closing a connection to make room for another");
+            self.taken.remove(index).task.abort();
+            return true;
+        }
+        tokio::select! {
+            _ = self.tasks.join_next() => {}
+            () = sleep(left) => {}
+        }
+        false
     }
 
     /// Gives a place to the connection that `serve` serves.

@@ -62,7 +62,7 @@ fn upstream(key: &str) -> Option<&'static str> {
         "request_retry_overflow" => "Requests not sent again: too many are.",
         "request_pending_overflow" => "Requests refused by a limit of circuit_breakers.",
         "request_duration_time" => "Milliseconds from a request to the end of its response.",
-        "request_duration_time_total" => "Time from requests to the ends of their responses.",
+        "request_duration_time_total" => "Nanoseconds from requests to the ends of their responses.",
         "lb_panic_active" => "1 while too few hosts are well and all are used.",
         "lb_healthy_panic_total" => "Choices of a host while too few were well.",
         "response_success" => "Responses with a status below 500.",

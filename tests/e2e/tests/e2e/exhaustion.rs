@@ -94,6 +94,23 @@ fn without_descriptors_no_host_is_blamed_and_the_admin_interface_answers() {
     assert!(proxy.logs().contains("accepting again"), "{}", proxy.logs());
 }
 
+/// The descriptors that are set aside can be used up, too: by those who connect
+/// to the admin interface and say nothing.
+#[test]
+fn readiness_is_told_with_no_descriptor_left() {
+    let origin = Origin::echo();
+    let options = ProxyOptions { descriptors: Some(64), ..ProxyOptions::default() };
+    let proxy = Proxy::start_with(&ConfigBuilder::to(origin.address()), &options);
+    let clients: Vec<Wire> = (0..64).map(|_| proxy.connect()).collect();
+    until("no room for clients", || proxy.logs().contains("new connections wait").then_some(()));
+    let silent: Vec<Wire> = (0..60).map(|_| Wire::connect(proxy.admin())).collect();
+    for _ in 0..5 {
+        assert_eq!(proxy.admin_get("/ready").status(), 200);
+    }
+    drop((clients, silent));
+    until("all is well again", || (proxy.get("/").status() == 200).then_some(()));
+}
+
 #[test]
 fn idle_upstream_connections_go_first() {
     let gates = [Gate::new(), Gate::new()];

@@ -35,6 +35,19 @@ fn has(page: &str, name: &str) -> bool {
 }
 
 #[test]
+fn durations_of_upstream_requests_are_summed_in_nanoseconds() {
+    let (_origin, proxy) = served(json!({}));
+    let text = proxy.admin_get("/metrics").text();
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("{cluster=\"origin\"} "));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse::<f64>().unwrap()
+    };
+    let (millis, nanos) = (value("upstream_request_duration_time_sum"), value("upstream_request_duration_time_total"));
+    assert_eq!(value("upstream_request_duration_time_count"), 1.0);
+    assert!((nanos - millis * 1e6).abs() < 1e3 && nanos > 1e3, "{millis} ms, {nanos} ns");
+}
+
+#[test]
 fn a_sink_serves_one_page() {
     let (_origin, proxy) = served(json!({"sinks": [
         sink(json!({})),
