@@ -45,7 +45,7 @@ class WithEnds:
     def saturate(self, port, load, seconds):
         """Closed loop: each connection sends its next request when the reply is there."""
         plan = {"port": port, "path": load.path, "connections": load.connections, "seconds": seconds,
-                "close": load.close, "upload": load.upload, "routes": list(load.routes) or None}
+                "close": load.close, "upload": load.upload, "chunk": load.chunk, "routes": list(load.routes) or None}
         report = self.ends.ask(plan, seconds + 30)
         return Saturation(report["requests"], report["rps"], report["errors"])
 
@@ -66,6 +66,8 @@ class WithWrk:
 
     def saturate(self, port, load, seconds):
         """Closed loop: each connection sends its next request when the reply is there."""
+        if load.path == "/chunks" or load.chunk:
+            raise BenchError("wrk and its origin have no bodies in chunks")
         command = [self.binary, "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "10s", *HEADERS]
         script_args = ()
         if load.upload:

@@ -15,6 +15,8 @@ class Load:
     close: bool = False
     # Bytes of each request's body.
     upload: int = 0
+    # Bytes of each chunk of that body; 0: it has a length.
+    chunk: int = 0
     # Host names and routes of each; every one of them is asked for.
     routes: tuple = ()
 
@@ -64,6 +66,8 @@ SCENARIOS = (
     Scenario("10k", "10 KiB replies, 64 connections", ALL_AND_MODULE, Load("/10k"), latency=True),
     Scenario("1m", "1 MiB replies, 64 connections", ALL_AND_MODULE, Load("/1m")),
     Scenario("upload", "64 KiB uploads, 64 connections", ALL_AND_MODULE, Load(upload=64 * 1024)),
+    Scenario("chunks-down", "64 KiB replies in chunks of one byte, 64 connections", ALL, Load("/chunks")),
+    Scenario("chunks-up", "64 KiB uploads in chunks of one byte, 64 connections", ALL, Load(upload=64 * 1024, chunk=1)),
     Scenario("connect", "a new connection per request, 64 at a time", ALL_AND_MODULE, Load(close=True)),
     Scenario("c1", "22-byte replies, 1 connection", ALL_AND_MODULE, Load(connections=1)),
     Scenario("c512", "22-byte replies, 512 connections", ALL_AND_MODULE, Load(connections=512)),

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its results are its output")]
 
+mod chunks;
 mod client;
 mod clock;
 mod ends;

@@ -1,13 +1,17 @@
-//! The service behind the proxy: fixed replies of three sizes.
+//! The service behind the proxy: fixed replies of three sizes, and one in chunks of one
+//! byte.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+
+use crate::chunks::{ChunkReader, chunked};
 
 /// What is answered, made once.
 pub(crate) struct Replies {
     small: Vec<u8>,
     ten_kib: Vec<u8>,
     one_mib: Vec<u8>,
+    chunks: Vec<u8>,
 }
 
 impl Replies {
@@ -16,15 +20,19 @@ impl Replies {
             small: reply(b"hello from the origin\n"),
             ten_kib: reply(&[b'x'; 10 * 1024]),
             one_mib: reply(&vec![b'x'; 1024 * 1024]),
+            chunks: reply_of("Transfer-Encoding: chunked", &chunked(&[b'x'; 64 * 1024], 1)),
         }
     }
 }
 
 fn reply(body: &[u8]) -> Vec<u8> {
+    reply_of(&format!("Content-Length: {}", body.len()), body)
+}
+
+fn reply_of(framing: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 200 OK\r\nServer: ends\r\nDate: Sat, 21 Nov 2026 09:00:00 GMT\r\nContent-Type: text/plain\r\n\
-         Content-Length: {}\r\nConnection: keep-alive\r\n\r\n",
-        body.len()
+         {framing}\r\nConnection: keep-alive\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
 }
@@ -34,8 +42,8 @@ pub(crate) struct OriginConnection {
     socket: TcpStream,
     /// A head that is not whole yet.
     head: Vec<u8>,
-    /// Bytes of the request's body that are still to come.
-    body_left: u64,
+    /// What is still to come of the request's body.
+    body: Body,
     reply: Reply,
     /// Which of the replies is on its way, and how much of it is sent.
     sending: Option<(Reply, usize)>,
@@ -46,6 +54,13 @@ enum Reply {
     Small,
     TenKib,
     OneMib,
+    Chunks,
+}
+
+#[derive(Clone, Copy)]
+enum Body {
+    Left(u64),
+    Chunks(ChunkReader),
 }
 
 /// Whether a connection goes on.
@@ -57,7 +72,7 @@ pub(crate) enum Life {
 
 impl OriginConnection {
     pub(crate) fn new(socket: TcpStream) -> OriginConnection {
-        OriginConnection { socket, head: Vec::new(), body_left: 0, reply: Reply::Small, sending: None }
+        OriginConnection { socket, head: Vec::new(), body: Body::Left(0), reply: Reply::Small, sending: None }
     }
 
     /// Does what became possible.
@@ -86,9 +101,9 @@ impl OriginConnection {
 
     /// Proxies do not pipeline: bytes belong to one request.
     fn take(&mut self, bytes: &[u8], replies: &Replies) -> Life {
-        let mut body = bytes.len() as u64;
-        if self.body_left == 0 {
-            let joined;
+        let joined;
+        let mut body = bytes;
+        if let Body::Left(0) = self.body {
             let text = if self.head.is_empty() {
                 bytes
             } else {
@@ -100,13 +115,18 @@ impl OriginConnection {
             let mut request = httparse::Request::new(&mut fields);
             match request.parse(text) {
                 Ok(httparse::Status::Complete(end)) => {
-                    let length = request.headers.iter().find(|f| f.name.eq_ignore_ascii_case("content-length"));
+                    let field = |name| request.headers.iter().find(|f| f.name.eq_ignore_ascii_case(name));
+                    let length = field("content-length");
                     let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok());
-                    self.body_left = length.unwrap_or(0);
-                    body = (text.len() - end) as u64;
+                    self.body = match field("transfer-encoding") {
+                        Some(_) => Body::Chunks(ChunkReader::new()),
+                        None => Body::Left(length.unwrap_or(0)),
+                    };
+                    body = &text[end..];
                     self.reply = match request.path {
                         Some("/10k") => Reply::TenKib,
                         Some("/1m") => Reply::OneMib,
+                        Some("/chunks") => Reply::Chunks,
                         _ => Reply::Small,
                     };
                 }
@@ -117,9 +137,17 @@ impl OriginConnection {
                 Err(_) => return Life::Over,
             }
         }
-        self.body_left = self.body_left.saturating_sub(body);
-        if self.body_left > 0 {
-            return Life::Open;
+        let over = match &mut self.body {
+            Body::Left(left) => {
+                *left = left.saturating_sub(body.len() as u64);
+                Some(*left == 0)
+            }
+            Body::Chunks(chunks) => chunks.read(body),
+        };
+        match over {
+            Some(true) => self.body = Body::Left(0),
+            Some(false) => return Life::Open,
+            None => return Life::Over,
         }
         self.sending = Some((self.reply, 0));
         self.send(replies)
@@ -131,6 +159,7 @@ impl OriginConnection {
             Reply::Small => &replies.small,
             Reply::TenKib => &replies.ten_kib,
             Reply::OneMib => &replies.one_mib,
+            Reply::Chunks => &replies.chunks,
         };
         while sent < bytes.len() {
             match self.socket.write(&bytes[sent..]) {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::chunks::chunked;
+
 /// One run, as a line of JSON.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,9 @@ pub(crate) struct Plan {
     /// Bytes of each request's body.
     #[serde(default)]
     pub(crate) upload: usize,
+    /// Bytes of each chunk of that body; 0: it has a length.
+    #[serde(default)]
+    pub(crate) chunk: usize,
     /// A new connection for each request.
     #[serde(default)]
     pub(crate) close: bool,
@@ -56,7 +61,9 @@ impl Plan {
     fn request(&self, host: &str, path: &str) -> Vec<u8> {
         let method = if self.upload > 0 { "POST" } else { "GET" };
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser: admin\r\n");
-        if self.upload > 0 {
+        if self.upload > 0 && self.chunk > 0 {
+            text += "Transfer-Encoding: chunked\r\n";
+        } else if self.upload > 0 {
             text += &format!("Content-Length: {}\r\n", self.upload);
         }
         if self.close {
@@ -64,7 +71,11 @@ impl Plan {
         }
         text += "\r\n";
         let mut bytes = text.into_bytes();
-        bytes.resize(bytes.len() + self.upload, b'x');
+        if self.chunk > 0 {
+            bytes.extend_from_slice(&chunked(&vec![b'x'; self.upload], self.chunk));
+        } else {
+            bytes.resize(bytes.len() + self.upload, b'x');
+        }
         bytes
     }
 }

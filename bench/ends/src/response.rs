@@ -1,5 +1,7 @@
 //! A response as it arrives: its status, and where it ends.
 
+use crate::chunks::ChunkReader;
+
 /// A reader for one connection's responses, one after another.
 #[derive(Default)]
 pub(crate) struct ResponseReader {
@@ -14,8 +16,15 @@ enum Part {
     Head,
     Body {
         status: u16,
-        left: u64,
+        body: Body,
     },
+}
+
+/// What is still to come of a body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Body {
+    Left(u64),
+    Chunks(ChunkReader),
 }
 
 /// What the bytes came to.
@@ -28,7 +37,7 @@ pub(crate) enum Progress {
     },
 }
 
-/// These clients ask for one reply at a time and want to know its length.
+/// These clients ask for one reply at a time and want to know where it ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotUnderstood;
 
@@ -37,10 +46,11 @@ const MAX_HEAD: usize = 64 * 1024;
 impl ResponseReader {
     /// Takes in the next bytes.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Progress, NotUnderstood> {
-        let (status, left, body) = match self.part {
-            Part::Body { status, left } => (status, left, bytes.len()),
+        let joined;
+        let (status, mut body, arrived) = match self.part {
+            Part::Body { status, body } => (status, body, bytes),
             Part::Head if self.head.is_empty() => match head(bytes)? {
-                Some((status, length, end)) => (status, length, bytes.len() - end),
+                Some((status, body, end)) => (status, body, &bytes[end..]),
                 None => {
                     self.head.extend_from_slice(bytes);
                     return Ok(Progress::More);
@@ -49,36 +59,45 @@ impl ResponseReader {
             Part::Head => {
                 self.head.extend_from_slice(bytes);
                 match head(&self.head)? {
-                    Some((status, length, end)) => {
-                        let body = self.head.len() - end;
-                        self.head.clear();
-                        (status, length, body)
+                    Some((status, body, end)) => {
+                        joined = std::mem::take(&mut self.head);
+                        (status, body, &joined[end..])
                     }
                     None => return Ok(Progress::More),
                 }
             }
         };
-        let left = left.checked_sub(body as u64).ok_or(NotUnderstood)?;
-        if left == 0 {
+        let over = match &mut body {
+            Body::Left(left) => {
+                *left = left.checked_sub(arrived.len() as u64).ok_or(NotUnderstood)?;
+                *left == 0
+            }
+            Body::Chunks(chunks) => chunks.read(arrived).ok_or(NotUnderstood)?,
+        };
+        if over {
             self.part = Part::Head;
             return Ok(Progress::Whole { status });
         }
-        self.part = Part::Body { status, left };
+        self.part = Part::Body { status, body };
         Ok(Progress::More)
     }
 }
 
-/// Status, length of the body, and length of the head; `None` if it is not
+/// Status, framing of the body, and length of the head; `None` if it is not
 /// whole.
-fn head(bytes: &[u8]) -> Result<Option<(u16, u64, usize)>, NotUnderstood> {
+fn head(bytes: &[u8]) -> Result<Option<(u16, Body, usize)>, NotUnderstood> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut fields);
     match response.parse(bytes) {
         Ok(httparse::Status::Complete(end)) => {
-            let length = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+            let field = |name| response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+            let length = field("content-length");
             let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok());
-            let status = response.code.ok_or(NotUnderstood)?;
-            Ok(Some((status, length.ok_or(NotUnderstood)?, end)))
+            let body = match field("transfer-encoding") {
+                Some(_) => Body::Chunks(ChunkReader::new()),
+                None => Body::Left(length.ok_or(NotUnderstood)?),
+            };
+            Ok(Some((response.code.ok_or(NotUnderstood)?, body, end)))
         }
         Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => Ok(None),
         _ => Err(NotUnderstood),
@@ -98,6 +117,16 @@ mod tests {
             assert_eq!(reader.read(&REPLY[..split]), Ok(Progress::More), "{split}");
             assert_eq!(reader.read(&REPLY[split..]), Ok(Progress::Whole { status: 200 }), "{split}");
             assert_eq!(reader.read(REPLY), Ok(Progress::Whole { status: 200 }), "{split}");
+        }
+    }
+
+    #[test]
+    fn chunks_make_a_whole() {
+        const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        for split in 1..REPLY.len() {
+            let mut reader = ResponseReader::default();
+            assert_eq!(reader.read(&REPLY[..split]), Ok(Progress::More), "{split}");
+            assert_eq!(reader.read(&REPLY[split..]), Ok(Progress::Whole { status: 200 }), "{split}");
         }
     }
 
