@@ -121,6 +121,11 @@ impl Deadline {
         self.table.due.borrow_mut()[self.slot] = due;
     }
 
+    /// Whether there is a deadline, passed or not.
+    pub fn is_set(&self) -> bool {
+        self.table.due.borrow()[self.slot] != NEVER
+    }
+
     /// Whether the deadline has passed.
     pub fn is_due(&self) -> bool {
         self.table.due.borrow()[self.slot] <= self.table.now.get()

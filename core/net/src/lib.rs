@@ -29,6 +29,6 @@ pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, BoundListener, bind};
 pub use peers::Peers;
 pub use shortage::Shortage;
-pub use socket::{Socket, Traffic, connect};
+pub use socket::{PeerEnd, Socket, Traffic, connect};
 pub use worker::{Accepted, ConnectionGuard, RunPhase, Service, WorkerContext};
 pub use workers::{Relief, WorkerError, Workers};

@@ -1,14 +1,15 @@
 //! A connected stream socket: what TLS will later wrap.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
 use rustix::net::RecvFlags;
 use sidegate_api::Address;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 
 use crate::ReadBuffer;
@@ -21,6 +22,17 @@ pub struct Socket {
     traffic: Traffic,
     /// The peer was seen to have ended its side, or to have failed.
     ended: Cell<bool>,
+}
+
+/// How a peer has ended its half of a connection, if it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerEnd {
+    /// It has not.
+    Open,
+    /// It sends nothing more; it may still read.
+    Ended,
+    /// It reset the connection.
+    Gone,
 }
 
 /// Bytes that went over a socket so far.
@@ -114,6 +126,24 @@ impl Socket {
         Poll::Ready(Ok(count))
     }
 
+    /// What the kernel has told of the peer's end, without a read: bytes that
+    /// wait may stand in front of it.
+    pub fn peer_end(&self) -> PeerEnd {
+        let mut cx = Context::from_waker(Waker::noop());
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::ERROR;
+        let ready = match &self.stream {
+            Stream::Tcp(stream) => pin!(stream.ready(interest)).poll(&mut cx),
+            Stream::Unix(stream) => pin!(stream.ready(interest)).poll(&mut cx),
+        };
+        match ready {
+            Poll::Pending => PeerEnd::Open,
+            Poll::Ready(Err(_)) => PeerEnd::Gone,
+            Poll::Ready(Ok(ready)) if ready.is_write_closed() || ready.is_error() => PeerEnd::Gone,
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() => PeerEnd::Ended,
+            Poll::Ready(Ok(_)) => PeerEnd::Open,
+        }
+    }
+
     /// Writes some of `slices`; the count is never 0 for non-empty slices.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let count = match &mut self.stream {
@@ -153,10 +183,12 @@ impl Socket {
         }
         let mut byte = [0_u8; 1];
         let peeked = match &self.stream {
-            Stream::Tcp(stream) => stream
-                .try_io(tokio::io::Interest::READABLE, || Ok(rustix::net::recv(stream, &mut byte, RecvFlags::PEEK)?.0)),
-            Stream::Unix(stream) => stream
-                .try_io(tokio::io::Interest::READABLE, || Ok(rustix::net::recv(stream, &mut byte, RecvFlags::PEEK)?.0)),
+            Stream::Tcp(stream) => {
+                stream.try_io(Interest::READABLE, || Ok(rustix::net::recv(stream, &mut byte, RecvFlags::PEEK)?.0))
+            }
+            Stream::Unix(stream) => {
+                stream.try_io(Interest::READABLE, || Ok(rustix::net::recv(stream, &mut byte, RecvFlags::PEEK)?.0))
+            }
         };
         let quiet = matches!(&peeked, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
         if !quiet && !matches!(peeked, Ok(1..)) {

@@ -2,10 +2,11 @@
 //! filters, a held response lets the request go on, a silent client may leave.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sidegate_api::{BodyBuffer, BodyDirection, EndOfStream, ResponseFlags};
+use sidegate_net::PeerEnd;
 use sidegate_protocol::http1::BodyLength;
 use sidegate_stream::BodyEvent;
 
@@ -17,6 +18,8 @@ use crate::stream::{ClientSide, Stream};
 
 /// How long a client that ended its side is worked for without progress.
 const HALF_CLOSED: Duration = Duration::from_secs(2);
+/// How often a client with unread bytes is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 impl Stream<'_> {
     pub(crate) async fn filter_request_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
@@ -134,38 +137,70 @@ impl Stream<'_> {
         }
     }
 
-    /// There is progress: gives a client that ended its side more time to
-    /// show that it still reads.
-    pub(crate) fn still_reading(&self) {
-        if self.client_side == ClientSide::Ended {
-            self.timers.leave.set(Some(HALF_CLOSED));
+    /// Gives a client that ended its side more time to show that it still
+    /// reads, if there is something that it may have read. That a request goes
+    /// to another host is nothing to the client.
+    pub(crate) fn still_reading(&mut self) {
+        if let ClientSide::Ended { at } = self.client_side
+            && at != self.moved_for_client()
+        {
+            self.client_ended();
         }
+    }
+
+    fn client_ended(&mut self) {
+        self.client_side = ClientSide::Ended { at: self.moved_for_client() };
+        self.timers.leave.set(Some(HALF_CLOSED));
+    }
+
+    /// Grows with all that comes from the client or goes to it.
+    fn moved_for_client(&self) -> u64 {
+        self.state.info.bytes_received + self.state.info.bytes_sent + u64::from(self.sent_status != 0)
     }
 
     /// While nothing is awaited from the client: notices that it has gone, so
     /// that nobody works for nobody. One that reset the connection has. One
     /// that ended its side may still read, or may have closed: it gets what
-    /// comes within a while. Bytes that it sends meanwhile end the watch;
-    /// without any, no buffer is held.
+    /// comes within a while. While it has sent nothing more, no buffer is
+    /// held.
     pub(crate) fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Poll<Halt> {
-        if self.client_side == ClientSide::Ended {
-            return self.timers.leave.poll(cx).map(|()| Halt::client_gone());
-        }
-        let wire = &mut self.down.wire;
-        // Body bytes that nobody takes yet must not hide that the client has
-        // left; as many are read as fit. What follows the request may wait.
-        while wire.input.is_empty() || !(wire.is_body_done() || wire.input.is_full()) {
-            wire.input.release();
-            match ready!(wire.socket.poll_read(cx, &mut wire.input, 0)) {
-                Ok(0) => {
-                    self.client_side = ClientSide::Ended;
-                    self.timers.leave.set(Some(HALF_CLOSED));
-                    return self.timers.leave.poll(cx).map(|()| Halt::client_gone());
+        if self.client_side == ClientSide::Open {
+            let wire = &mut self.down.wire;
+            // Bytes that nobody takes yet must not hide that the client has
+            // left; as many are read as fit. What follows the request may wait.
+            while wire.input.is_empty() || !(wire.is_body_done() || wire.input.is_full()) {
+                wire.input.release();
+                match wire.socket.poll_read(cx, &mut wire.input, 0) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0)) => {
+                        self.client_ended();
+                        break;
+                    }
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Halt::client_gone()),
                 }
-                Ok(_) => {}
-                Err(_) => return Poll::Ready(Halt::client_gone()),
             }
         }
-        Poll::Pending
+        if self.client_side == ClientSide::Open {
+            return self.poll_behind_bytes(cx);
+        }
+        self.timers.leave.poll(cx).map(|()| Halt::client_gone())
+    }
+
+    /// Looks at times whether the client has ended its side behind bytes that
+    /// wait: while those are not read, nothing wakes us.
+    #[cold]
+    fn poll_behind_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Halt> {
+        let leave = &self.timers.leave;
+        if leave.is_due() {
+            match self.down.wire.socket.peer_end() {
+                PeerEnd::Gone => return Poll::Ready(Halt::client_gone()),
+                PeerEnd::Ended => self.client_ended(),
+                PeerEnd::Open => leave.set(Some(LOOK)),
+            }
+        } else if !leave.is_set() {
+            leave.set(Some(LOOK));
+        }
+        self.timers.leave.poll(cx).map(|()| Halt::client_gone())
     }
 }

@@ -323,7 +323,8 @@ impl Stream<'_> {
     /// still there.
     pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
         self.arm(attempt);
-        if attempt.upload == Upload::Done
+        // A body that is read shows the client's end by itself.
+        if attempt.upload != Upload::Reading
             && let Poll::Ready(gone) = self.poll_client_gone(cx)
         {
             return Poll::Ready(Err(gone));

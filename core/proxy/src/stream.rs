@@ -83,8 +83,11 @@ pub(crate) struct Stream<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientSide {
     Open,
-    /// It sends nothing more.
-    Ended,
+    /// It sends nothing more; so much had moved when that, or that it still
+    /// reads, was last seen.
+    Ended {
+        at: u64,
+    },
 }
 
 /// Whether a stream came to its end by itself.

@@ -168,3 +168,22 @@ fn a_flood_of_idle_connections_costs_little_each() {
     let each = until("memory to be read", || Some(proxy.resident_bytes().saturating_sub(before) / CONNECTIONS));
     assert!(each < 32 << 10, "{each} bytes per idle connection");
 }
+
+#[test]
+fn a_client_that_leaves_frees_an_origin_that_takes_nothing() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::scripted(move |connection| {
+        connection.head()?;
+        held.wait();
+        Ok(())
+    });
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).timeout("response", "10m"));
+    let mut client = proxy.connect();
+    client.send(format!("POST /stuck HTTP/1.1\r\nHost: a\r\nContent-Length: {TOTAL}\r\n\r\n"));
+    client.send_until_stalled(&vec![b'u'; 64 << 10], TOTAL, QUIET);
+    client.reset();
+    let line = proxy.access_line("the lost upload", |line| line.path == "/stuck");
+    assert!(line.has("DC"), "{line:?}");
+    gate.open();
+}

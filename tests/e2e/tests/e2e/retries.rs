@@ -170,3 +170,45 @@ fn a_shadow_that_is_not_there_harms_nobody() {
         assert_eq!(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response().status(), 200);
     }
 }
+
+/// Requests that are sent again until something ends them: 7 s of pauses.
+fn persistent(ill: &Origin) -> ConfigBuilder {
+    let policy = json!({"retry_policy": {"retry_on": true, "num_retries": 30}});
+    ConfigBuilder::empty().cluster("main", &[ill.address()]).virtual_host("all", &["*"], routes(policy, json!({})))
+}
+
+#[test]
+fn attempts_end_when_the_client_has_gone() {
+    for (what, request) in [
+        ("alone", "GET /gone HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        ("with a body", "PUT /gone HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody".to_owned()),
+        (
+            "in front of another",
+            "GET /gone HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        ),
+    ] {
+        let ill = failing();
+        let proxy = Proxy::start(&persistent(&ill));
+        let mut client = proxy.connect();
+        client.send(request);
+        ill.wait("an attempt", |ill| ill.count() > 0);
+        client.shutdown_write();
+        let line = proxy.access_line(what, |line| line.path == "/gone");
+        assert_eq!((line.flags.as_slice(), line.details.as_str()), (&["DC".to_owned()][..], "client_closed"), "{what}");
+        // In two seconds there is time for twelve.
+        assert!(ill.count() <= 22, "{what}: {} attempts", ill.count());
+    }
+}
+
+#[test]
+fn attempts_end_at_once_when_the_client_resets() {
+    let ill = failing();
+    let proxy = Proxy::start(&persistent(&ill));
+    let mut client = proxy.connect();
+    client.send("GET /reset HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    ill.wait("an attempt", |ill| ill.count() > 0);
+    client.reset();
+    let line = proxy.access_line("the reset", |line| line.path == "/reset");
+    assert!(line.has("DC"), "{line:?}");
+    assert!(ill.count() <= 15, "{} attempts", ill.count());
+}
