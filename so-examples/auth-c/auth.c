@@ -2,17 +2,18 @@
  * Lets a request through if it carries every configured header with the
  * configured value, and answers 403 otherwise. The configuration is an object
  * of strings: {"User": "admin"}. Names are compared without case, values
- * exactly; of several fields of one name any may match.
+ * exactly; of several fields of one name all must match, since which of them
+ * the upstream looks at is not known here.
  */
 #include "sidegate.h"
 
 #include "rules.h"
 
-/* Whether any field of that name has exactly that value. */
+/* Whether there is a field of that name, and all have exactly that value. */
 static int has_value(sidegate_stream *stream, const rule *required) {
     sidegate_slice few[8], *values = few;
     uint64_t count = 0, i;
-    int found = 0;
+    int matches;
     if (sidegate_host->header_get_all(stream, SIDEGATE_MAP_REQUEST, required->name, few, 8, &count) != SIDEGATE_OK)
         return 0;
     if (count > 8) {
@@ -24,9 +25,10 @@ static int has_value(sidegate_stream *stream, const rule *required) {
             count > capacity)
             count = 0;
     }
-    for (i = 0; i < count && !found; i++) found = sidegate_slice_eq(values[i], required->value);
+    matches = count > 0;
+    for (i = 0; i < count && matches; i++) matches = sidegate_slice_eq(values[i], required->value);
     if (values != few) free(values);
-    return found;
+    return matches;
 }
 
 static uint32_t on_request_headers(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {

@@ -11,6 +11,9 @@ pub struct Headers {
     /// `compact`.
     arena: Vec<u8>,
     entries: Vec<Entry>,
+    /// Names as they were received, each with a line feed behind it; empty
+    /// unless somebody wants them.
+    spelling: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +45,7 @@ impl Headers {
 
     /// An empty map without allocations.
     pub const fn new() -> Self {
-        Headers { arena: Vec::new(), entries: Vec::new() }
+        Headers { arena: Vec::new(), entries: Vec::new(), spelling: Vec::new() }
     }
 
     /// Number of fields.
@@ -59,12 +62,14 @@ impl Headers {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();
+        self.spelling.clear();
     }
 
     /// Makes this map equal to `other`, in the memory it has.
     pub fn copy_from(&mut self, other: &Headers) {
         self.arena.clone_from(&other.arena);
         self.entries.clone_from(&other.entries);
+        self.spelling.clone_from(&other.spelling);
     }
 
     /// Gives back memory that a large message left behind.
@@ -73,6 +78,19 @@ impl Headers {
             self.arena.shrink_to(max_bytes);
         }
         self.entries.shrink_to(64);
+        self.spelling.shrink_to(max_bytes);
+    }
+
+    /// Remembers how a received field's name was written. The map itself has
+    /// names in lower case only.
+    pub fn note_spelling(&mut self, name: &[u8]) {
+        self.spelling.extend_from_slice(name);
+        self.spelling.push(b'\n');
+    }
+
+    /// How `name` was written where it was received first.
+    pub fn spelling_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.spelling.split(|&b| b == b'\n').find(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Value of the first field called `name`; `name` must be lower case.

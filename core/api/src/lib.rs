@@ -14,6 +14,7 @@ mod config_error;
 pub mod duration;
 mod filter;
 mod filter_cx;
+mod header_case;
 mod headers;
 mod label;
 mod metadata;
@@ -21,6 +22,7 @@ mod metrics;
 mod metrics_store;
 mod mirror;
 pub mod nearest;
+mod reason;
 mod regex_budget;
 mod reply;
 mod response_flags;
@@ -45,6 +47,7 @@ pub use filter::{
     RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
+pub use header_case::HeaderCase;
 pub use headers::{HeaderLimit, Headers};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
@@ -53,6 +56,7 @@ pub use metrics::{
     UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
+pub use reason::Reason;
 pub use regex_budget::{RegexBudget, RegexRefused};
 pub use reply::{LocalReply, RefusedReply, SetReply};
 pub use response_flags::ResponseFlags;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::variable::NamedVariables;
-use crate::{BodyBuffer, Headers, LbMetadata, MirrorFan, PeerText, ResponseFlags, ResumeSlot, RouteLabel, SetReply};
+use crate::{
+    BodyBuffer, Headers, LbMetadata, MirrorFan, PeerText, Reason, ResponseFlags, ResumeSlot, RouteLabel, SetReply,
+};
 
 /// Everything the proxy and its filters know of one stream. It lives on its
 /// worker and is reused by the next stream of a keep-alive connection, so that
@@ -308,6 +310,8 @@ impl RequestHead {
 pub struct ResponseHead {
     /// Status code; 0 until there is a response.
     pub status: u16,
+    /// What the upstream called that status, if it is not the usual phrase.
+    pub reason: Reason,
     /// End-to-end fields, names in lower case.
     pub headers: Headers,
     /// Whether it can still be edited.
@@ -317,6 +321,7 @@ pub struct ResponseHead {
 impl ResponseHead {
     fn reset(&mut self) {
         self.status = 0;
+        self.reason.clear();
         self.state = HeadState::Open;
     }
 }

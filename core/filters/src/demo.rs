@@ -1,4 +1,5 @@
-//! `demo`: every configured header must be there with its value, else 403.
+//! `demo`: every configured header must be there with its value, and with no
+//! other beside it, else 403.
 //! The `auth` example modules do the same, so that one table of behaviour runs
 //! over built in, Rust and C.
 
@@ -29,7 +30,7 @@ impl StreamFilterBuilder for DemoBuilder {
 
     fn schema(&self) -> serde_json::Value {
         serde_json::json!({
-            "description": "Answers 403 unless a request carries every header that is named here, with that value.",
+            "description": "Answers 403 unless a request carries every header that is named here, with that value and no other.",
             "type": "object",
             "additionalProperties": {"type": "string", "writeOnly": true},
         })
@@ -77,7 +78,11 @@ impl StreamFilter for Demo {
     fn on_request_headers(&mut self, cx: &mut FilterCx<'_>, _phase: ReceiverPhase, _end: EndOfStream) -> Status {
         let passes = self.0.0.iter().all(|(name, value)| match &name[..] {
             b"host" => cx.header(HeaderMapKind::Request, name) == Some(value),
-            _ => cx.headers(HeaderMapKind::Request).get_all(name).any(|found| found == value),
+            _ => {
+                // Which of several the upstream looks at is not known here.
+                let mut values = cx.headers(HeaderMapKind::Request).get_all(name);
+                values.next().is_some_and(|found| found == value) && values.all(|found| found == value)
+            }
         });
         if passes {
             return Status::Continue;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
-use sidegate_api::{Headers, Method, Protocol, RequestHead, ResponseHead};
+use sidegate_api::{HeaderCase, Headers, Method, Protocol, RequestHead, ResponseHead};
 use sidegate_protocol::http1::{
     BodyLength, ChunkPrefix, Expect, Persistence, ResponseFraming, Upgrade, encode_last_chunk, encode_request_head,
     encode_response_head,
@@ -49,7 +49,7 @@ fn request_heads() {
         (BodyLength::Chunked, Expect::Continue, "expect: 100-continue\r\ntransfer-encoding: chunked\r\n"),
     ] {
         let mut out = b"before ".to_vec();
-        encode_request_head(&mut out, &head, framing, expect, Upgrade::None);
+        encode_request_head(&mut out, &head, framing, expect, Upgrade::None, HeaderCase::Lower);
         let expected = format!("before POST /x?y HTTP/1.1\r\nhost: a:80\r\nx: y\r\n{end}\r\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
@@ -62,12 +62,20 @@ fn switching_is_asked_for_and_agreed_to() {
     head.set_target("/");
     head.headers = mixed();
     let mut out = Vec::new();
-    encode_request_head(&mut out, &head, BodyLength::None, Expect::None, Upgrade::Asked);
+    encode_request_head(&mut out, &head, BodyLength::None, Expect::None, Upgrade::Asked, HeaderCase::Lower);
     let expected = "GET / HTTP/1.1\r\nhost: a\r\nx: y\r\nconnection: upgrade\r\nupgrade: z\r\n\r\n";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
     let head = ResponseHead { status: 101, headers: mixed(), ..Default::default() };
     let mut out = Vec::new();
-    encode_response_head(&mut out, &head, ResponseFraming::NoBody, Protocol::Http11, Persistence::KeepAlive, DATE);
+    encode_response_head(
+        &mut out,
+        &head,
+        ResponseFraming::NoBody,
+        Protocol::Http11,
+        Persistence::KeepAlive,
+        DATE,
+        HeaderCase::Lower,
+    );
     let expected = "HTTP/1.1 101 Switching Protocols\r\nx: y\r\nconnection: upgrade\r\nupgrade: z\r\n\r\n";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
@@ -93,7 +101,7 @@ fn response_heads() {
     ] {
         let head = ResponseHead { status, headers: mixed(), ..Default::default() };
         let mut out = Vec::new();
-        assert_eq!(encode_response_head(&mut out, &head, framing, version, wanted, DATE), got);
+        assert_eq!(encode_response_head(&mut out, &head, framing, version, wanted, DATE, HeaderCase::Lower), got);
         let expected = format!("HTTP/1.1 {line}\r\nx: y\r\n{LATER}{end}\r\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
@@ -103,7 +111,15 @@ fn response_heads() {
 fn a_date_is_added_only_where_there_is_none() {
     let head = ResponseHead { status: 200, headers: headers(&[("date", "then")]), ..Default::default() };
     let mut out = Vec::new();
-    encode_response_head(&mut out, &head, ResponseFraming::Length(0), Protocol::Http11, Persistence::KeepAlive, DATE);
+    encode_response_head(
+        &mut out,
+        &head,
+        ResponseFraming::Length(0),
+        Protocol::Http11,
+        Persistence::KeepAlive,
+        DATE,
+        HeaderCase::Lower,
+    );
     assert_eq!(out, b"HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 0\r\n\r\n");
 }
 
@@ -111,7 +127,15 @@ fn a_date_is_added_only_where_there_is_none() {
 fn interim_responses_have_neither_date_nor_framing() {
     let head = ResponseHead { status: 103, headers: headers(&[("link", "</a>")]), ..Default::default() };
     let mut out = Vec::new();
-    encode_response_head(&mut out, &head, ResponseFraming::NoBody, Protocol::Http11, Persistence::Close, DATE);
+    encode_response_head(
+        &mut out,
+        &head,
+        ResponseFraming::NoBody,
+        Protocol::Http11,
+        Persistence::Close,
+        DATE,
+        HeaderCase::Lower,
+    );
     assert_eq!(out, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
 }
 
@@ -124,6 +148,7 @@ fn chunk_lines() {
     encode_last_chunk(
         &mut out,
         &headers(&[("a", "b"), ("authorization", "x"), ("content-length", "1"), ("host", "b")]),
+        HeaderCase::Lower,
     );
     assert_eq!(out, b"0\r\na: b\r\n\r\n");
 }

@@ -8,7 +8,7 @@ use common::mutation::{SEEDS, edits, mutate};
 use common::{body, fields, request, response};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sidegate_api::{Headers, Method, Protocol, RequestHead, ResponseHead};
+use sidegate_api::{HeaderCase, Headers, Method, Protocol, RequestHead, ResponseHead};
 use sidegate_protocol::http1::{
     BodyDecoder, BodyLength, CHUNK_END, ChunkPrefix, Expect, Limits, Persistence, RequestDecoder, ResponseDecoder,
     ResponseFraming, Upgrade, encode_last_chunk, encode_request_head, encode_response_head,
@@ -42,7 +42,7 @@ fn chunked(content: &[Vec<u8>], trailers: &Headers) -> Vec<u8> {
         out.extend_from_slice(chunk);
         out.extend_from_slice(CHUNK_END);
     }
-    encode_last_chunk(&mut out, trailers);
+    encode_last_chunk(&mut out, trailers, HeaderCase::Lower);
     out
 }
 
@@ -71,7 +71,7 @@ proptest! {
             _ => BodyLength::Chunked,
         };
         let mut wire = Vec::new();
-        encode_request_head(&mut wire, &head, framing, Expect::None, Upgrade::None);
+        encode_request_head(&mut wire, &head, framing, Expect::None, Upgrade::None, HeaderCase::Lower);
         let mut expected = sent;
         match framing {
             BodyLength::Length(length) => {
@@ -109,7 +109,7 @@ proptest! {
         let head = ResponseHead { status, headers: headers(&sent), ..ResponseHead::default() };
         let framing = length.map_or(ResponseFraming::Chunked, ResponseFraming::Length);
         let mut wire = Vec::new();
-        encode_response_head(&mut wire, &head, framing, Protocol::Http11, Persistence::KeepAlive, b"now");
+        encode_response_head(&mut wire, &head, framing, Protocol::Http11, Persistence::KeepAlive, b"now", HeaderCase::Lower);
         let (got, meta, consumed) = response(&wire, &Method::Get).unwrap();
         let mut expected = sent;
         expected.push(("date".to_owned(), "now".to_owned()));

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{AnsweredBy, Counter, FaultPolicy, RouteFilterConfig, StreamFilterFactory};
-use sidegate_protocol::http1::UpgradeProtocol;
+use sidegate_api::{AnsweredBy, Counter, FaultPolicy, HeaderCase, RouteFilterConfig, StreamFilterFactory};
+use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
 use sidegate_router::{RouteId, RouteTable, VirtualHostId};
 use sidegate_telemetry::{AccessLog, FilterReplies};
 
@@ -34,6 +34,10 @@ pub struct ProxyConfig {
     /// Protocols that a client may switch its connection to. Where a request
     /// asks for another one, the `upgrade` field does not travel on.
     pub upgrades: Vec<UpgradeProtocol>,
+    /// How names of fields are written for clients.
+    pub header_case: HeaderCase,
+    /// Which bytes a target may have.
+    pub target_bytes: TargetBytes,
 }
 
 /// One place in the filter chain.
@@ -98,6 +102,8 @@ pub struct Http1Limits {
     pub max_header_bytes: usize,
     /// Number of fields; 431 above.
     pub max_headers: usize,
+    /// Number of fields of a response; 502 above.
+    pub max_response_headers: usize,
     /// Request body in bytes; 413 above. `None`: unlimited.
     pub max_request_body: Option<u64>,
     /// Bytes of a body that a filter may hold whole: 413 for requests, 502 for
@@ -107,7 +113,13 @@ pub struct Http1Limits {
 
 impl Default for Http1Limits {
     fn default() -> Self {
-        Http1Limits { max_header_bytes: 8192, max_headers: 100, max_request_body: None, max_buffered_body: 1 << 20 }
+        Http1Limits {
+            max_header_bytes: 8192,
+            max_headers: 100,
+            max_response_headers: 256,
+            max_request_body: None,
+            max_buffered_body: 1 << 20,
+        }
     }
 }
 

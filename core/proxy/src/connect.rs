@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, ResetBy, ResponseFlags};
 use sidegate_net::{Shortage, Socket, connect};
+use sidegate_protocol::http1::Grammar;
 use sidegate_stream::{ClientConnection, ClosedBy, OnClose};
 use sidegate_upstream::{Host, Outcome, Overflow, Permit, Resource};
 
@@ -116,6 +117,11 @@ impl ClusterView {
             tracing::warn!(cluster, host, %error, "cannot connect: out of {shortage}; the host is not to blame");
         }
     }
+
+    /// How exactly its hosts keep to the grammar of responses.
+    pub(crate) fn grammar(&self) -> Grammar {
+        if self.cluster.config().bare_line_feeds { Grammar::BareLineFeeds } else { Grammar::Padded }
+    }
 }
 
 impl Stream<'_> {
@@ -146,6 +152,7 @@ impl Stream<'_> {
                     let connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
                     let mut connection = Box::new(connection);
                     connection.id = Some(self.worker.next_connection_id());
+                    connection.tolerate(cluster.grammar());
                     if let Some(limit) = cluster.cluster.config().conn_buffer_limit_bytes {
                         connection.wire.limit_reads(limit);
                     }

@@ -301,7 +301,8 @@ async fn refuse(
         let framing = ResponseFraming::Length(body.len() as u64);
         let format = |now, text: &mut Vec<u8>| text.extend_from_slice(&http_date(now));
         worker.with_date(format, |date| {
-            encode_response_head(output.head(), &state.response, framing, Protocol::Http11, Persistence::Close, date)
+            let (head, case) = (&state.response, listener.config.header_case);
+            encode_response_head(output.head(), head, framing, Protocol::Http11, Persistence::Close, date, case)
         });
         output.head().extend_from_slice(body.as_bytes());
         state.info.bytes_sent = body.len() as u64;

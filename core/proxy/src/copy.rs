@@ -87,7 +87,9 @@ impl RequestCopy {
         match connected.await {
             Ok(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                Some(Box::new(ClientConnection::new(socket, self.buffers.clone(), Some(guard))))
+                let mut connection = ClientConnection::new(socket, self.buffers.clone(), Some(guard));
+                connection.tolerate(self.cluster.grammar());
+                Some(Box::new(connection))
             }
             Err(error) if let Some(shortage) = Shortage::of(&error, host.address()) => {
                 self.cluster.exhausted(self.position, shortage, &error);

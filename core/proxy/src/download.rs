@@ -109,7 +109,8 @@ impl Stream<'_> {
             if self.meta.version == Protocol::Http11 {
                 let (output, head) = (self.down.wire.output.head(), &self.state.response);
                 let framing = ResponseFraming::NoBody;
-                encode_response_head(output, head, framing, Protocol::Http11, Persistence::KeepAlive, b"");
+                let case = self.listener.config.header_case;
+                encode_response_head(output, head, framing, Protocol::Http11, Persistence::KeepAlive, b"", case);
             }
             self.state.response.status = 0;
         }

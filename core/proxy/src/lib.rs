@@ -53,5 +53,5 @@ pub use config::{
 };
 pub use pace::BodyPace;
 pub use service::ProxyService;
-pub use sidegate_protocol::http1::UpgradeProtocol;
+pub use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
 pub use snapshot::ProxySnapshot;

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sidegate_api::{BodyDirection, BodyInterest, LbMetadata, LocalReply, MirrorFan, MirrorHosts};
+use sidegate_api::{BodyDirection, BodyInterest, HeaderCase, LbMetadata, LocalReply, MirrorFan, MirrorHosts};
 use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Expect, Upgrade, encode_last_chunk, encode_request_head,
 };
@@ -94,7 +94,8 @@ impl Stream<'_> {
                 (length, true) => BodyLength::Length(length as u64),
                 (_, false) => BodyLength::Chunked,
             };
-            let request: Rc<[u8]> = self.copied_request(body.as_slice(), framing).into();
+            let case = cluster.cluster.config().header_case;
+            let request: Rc<[u8]> = self.copied_request(body.as_slice(), framing, case).into();
             for position in hosts {
                 self.send_copy(&cluster, Some(position), &request);
             }
@@ -130,7 +131,8 @@ impl Stream<'_> {
             (_, true) => BodyLength::Length(body.len() as u64),
             (_, false) => BodyLength::Chunked,
         };
-        let request: Rc<[u8]> = self.copied_request(body, framing).into();
+        let case = cluster.cluster.config().header_case;
+        let request: Rc<[u8]> = self.copied_request(body, framing, case).into();
         let all = LbMetadata::default();
         for _ in 0..copies.get() {
             let choice = Choice { tried: &TriedHosts::new(), hash: None, subset: &all };
@@ -164,17 +166,17 @@ impl Stream<'_> {
     }
 
     /// The request as its host got it, with its whole body.
-    fn copied_request(&self, body: &[u8], framing: BodyLength) -> Vec<u8> {
+    fn copied_request(&self, body: &[u8], framing: BodyLength, case: HeaderCase) -> Vec<u8> {
         let trailers = &self.state.request_trailers;
         let mut out = Vec::with_capacity(512 + body.len());
-        encode_request_head(&mut out, &self.state.request, framing, Expect::None, Upgrade::None);
+        encode_request_head(&mut out, &self.state.request, framing, Expect::None, Upgrade::None, case);
         if framing == BodyLength::Chunked {
             if !body.is_empty() {
                 out.extend_from_slice(ChunkPrefix::new(body.len() as u64).as_slice());
                 out.extend_from_slice(body);
                 out.extend_from_slice(CHUNK_END);
             }
-            encode_last_chunk(&mut out, trailers);
+            encode_last_chunk(&mut out, trailers, case);
         } else {
             out.extend_from_slice(body);
         }

@@ -17,6 +17,9 @@ use crate::stream::{After, Responded, Stream};
 
 /// Bytes of a reply from which on it is counted as held.
 const COUNTED_REPLY: usize = 16 * 1024;
+/// Bytes of a request body that are read for nothing rather than closing the
+/// connection.
+const DROPPED_BODY: usize = 64 * 1024;
 
 impl Stream<'_> {
     /// Takes the upstream's response through the response filters and starts
@@ -47,6 +50,7 @@ impl Stream<'_> {
     pub(crate) async fn local_reply(&mut self, reply: Box<LocalReply>) -> Result<After, Halt> {
         let mut reply = *reply;
         self.state.response.status = reply.status;
+        self.state.response.reason.clear();
         self.state.response.state = HeadState::Open;
         std::mem::swap(&mut self.state.response.headers, &mut reply.headers);
         self.state.response_trailers.clear();
@@ -66,6 +70,7 @@ impl Stream<'_> {
             let length = self.state.response_body.len().to_string();
             let _ = self.state.response.headers.set(b"content-length", length.as_bytes());
         }
+        self.drop_request_body().await;
         self.write_response_head(framing);
         if !matches!(framing, ResponseFraming::NoBody | ResponseFraming::Length(0)) {
             let wire = &mut self.down.wire;
@@ -87,6 +92,17 @@ impl Stream<'_> {
         }
         self.flush_down().await?;
         Ok(if self.sent_persistence == Persistence::KeepAlive { After::KeepAlive } else { After::Close })
+    }
+
+    /// A reply of ours does not need the request's body. If it is small and
+    /// there, it is dropped, and the connection can carry another request.
+    async fn drop_request_body(&mut self) {
+        let has_body = self.has_request_body();
+        let wire = &mut self.down.wire;
+        if has_body && self.meta.persistence == Persistence::KeepAlive && !wire.is_body_done() {
+            let dropped = poll_fn(|cx| Poll::Ready(wire.drop_arrived_body(cx, DROPPED_BODY))).await;
+            self.state.info.bytes_received += dropped;
+        }
     }
 
     fn edit_by_route(&mut self) -> Result<(), Halt> {
@@ -183,17 +199,19 @@ impl Stream<'_> {
         let persistence = self.persistence();
         let output = &mut self.down.wire.output;
         let (head, version) = (&self.state.response, self.meta.version);
+        let case = self.listener.config.header_case;
         let format = |now, text: &mut Vec<u8>| text.extend_from_slice(&http_date(now));
-        self.sent_persistence = self
-            .worker
-            .with_date(format, |date| encode_response_head(output.head(), head, framing, version, persistence, date));
+        self.sent_persistence = self.worker.with_date(format, |date| {
+            encode_response_head(output.head(), head, framing, version, persistence, date, case)
+        });
         self.state.trailers_closed[BodyDirection::Response as usize] = framing != ResponseFraming::Chunked;
-        output.start_body(match framing {
+        let body = match framing {
             ResponseFraming::NoBody => BodyLength::None,
             ResponseFraming::Length(length) => BodyLength::Length(length),
             ResponseFraming::Chunked => BodyLength::Chunked,
             ResponseFraming::UntilClose => BodyLength::UntilClose,
-        });
+        };
+        output.start_body(body, case);
         self.sent_status = head.status;
         self.state.response.state = HeadState::Sent;
     }

@@ -44,7 +44,8 @@ impl Stream<'_> {
         }
         let output = &mut self.down.wire.output;
         let (head, framing) = (&self.state.response, ResponseFraming::NoBody);
-        encode_response_head(output.head(), head, framing, Protocol::Http11, Persistence::Close, b"");
+        let case = self.listener.config.header_case;
+        encode_response_head(output.head(), head, framing, Protocol::Http11, Persistence::Close, b"", case);
         self.sent_status = self.state.response.status;
         self.sent_persistence = Persistence::Close;
         self.state.response.state = HeadState::Sent;

@@ -40,8 +40,10 @@ impl Stream<'_> {
         self.retry.framing = Some(framing);
         self.state.trailers_closed[BodyDirection::Request as usize] = framing != BodyLength::Chunked;
         let output = &mut attempt.connection.wire.output;
-        encode_request_head(output.head(), &self.state.request, framing, self.meta.expect, self.meta.upgrade);
-        output.start_body(framing);
+        let case = attempt.count.cluster.cluster.config().header_case;
+        let head = &self.state.request;
+        encode_request_head(output.head(), head, framing, self.meta.expect, self.meta.upgrade, case);
+        output.start_body(framing, case);
         attempt.connection.begin_request(self.meta.upgrade);
         self.state.request.state = HeadState::Sent;
         attempt.upload = if let Some(rest) = self.retry.take_rest() {

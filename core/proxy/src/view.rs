@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sidegate_api::{Address, RouteFilterConfig, WorkerIndex};
-use sidegate_protocol::http1::Limits;
+use sidegate_api::{Address, HeaderCase, RouteFilterConfig, WorkerIndex};
+use sidegate_protocol::http1::{Limits, Spelling};
 use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_stream::{HostPool, PoolLimits};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
@@ -22,9 +22,6 @@ use crate::{FilterEntry, ProxyConfig, ProxySnapshot};
 
 /// Upstream response heads may be larger than what clients may send.
 const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
-
-/// Fields of an upstream response; up to so many the codec needs no heap.
-const RESPONSE_FIELDS: usize = 128;
 
 /// Pools by cluster name and address: they outlive snapshots.
 pub(crate) type Pools = HashMap<(Arc<str>, Address), Rc<HostPool>>;
@@ -159,12 +156,16 @@ impl ListenerView {
                 max_head_bytes: config.limits.max_header_bytes,
                 max_headers: config.limits.max_headers,
                 max_body: config.limits.max_request_body,
+                // Any of the clusters may be where a request goes.
+                spelling: spelling(clusters.values().map(|cluster| cluster.cluster.config().header_case)),
+                target_bytes: config.target_bytes,
                 ..Limits::default()
             },
             response_limits: Limits {
                 max_head_bytes: RESPONSE_HEAD_BYTES,
-                max_headers: RESPONSE_FIELDS,
+                max_headers: config.limits.max_response_headers,
                 max_body: None,
+                spelling: spelling([config.header_case]),
                 ..Limits::default()
             },
             copies: Copies::default(),
@@ -173,6 +174,14 @@ impl ListenerView {
             attached,
             config,
         }
+    }
+}
+
+/// Whether somebody sends names on as they were received.
+fn spelling(cases: impl IntoIterator<Item = HeaderCase>) -> Spelling {
+    match cases.into_iter().any(|case| case == HeaderCase::Preserve) {
+        true => Spelling::Keep,
+        false => Spelling::Forget,
     }
 }
 

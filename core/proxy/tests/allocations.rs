@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sidegate_api::{
-    Address, AnsweredBy, FaultPolicy, FilterFault, HookSet, Interests, Metrics, ReceiverPhase, Slashes, StreamFilter,
-    StreamFilterFactory, WorkerIndex,
+    Address, AnsweredBy, FaultPolicy, FilterFault, HeaderCase, HookSet, Interests, Metrics, ReceiverPhase, Slashes,
+    StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 use sidegate_net::{AcceptMode, ListenerConfig, Workers, bind, start_accepting};
 use sidegate_proxy::{
-    FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, Timeouts,
+    FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, TargetBytes, Timeouts,
 };
 use sidegate_router::{
     Domain, ForwardAction, HeaderOps, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig, VirtualHostConfig,
@@ -134,6 +134,8 @@ fn snapshot(
         idle_timeout: Some(Duration::from_secs(60)),
         forwarding: Forwarding::default(),
         upgrades: ProxyConfig::default_upgrades(),
+        header_case: HeaderCase::default(),
+        target_bytes: TargetBytes::default(),
     };
     let mut cluster = ClusterConfig::new("main", vec![HostConfig::new(Address::Tcp(origin))]);
     cluster.max_requests_per_connection = None;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use sidegate_api::{Method, PeerText, ResponseHead};
 use sidegate_net::{BufferPool, Socket};
-use sidegate_protocol::http1::{Decoded, Limits, ResponseDecoder, ResponseError, ResponseMeta, Upgrade};
+use sidegate_protocol::http1::{Decoded, Grammar, Limits, ResponseDecoder, ResponseError, ResponseMeta, Upgrade};
 
 use crate::Wire;
 
@@ -26,6 +26,7 @@ pub struct ClientConnection {
     /// Requests sent on it, the current one included.
     pub requests: u32,
     decoder: ResponseDecoder,
+    grammar: Grammar,
     interim: Interim,
     /// Made when first asked for.
     local: Option<Arc<PeerText>>,
@@ -88,8 +89,25 @@ impl ClientConnection {
     /// A fresh connection. `guard` is told of its end and dropped with it.
     pub fn new(socket: Socket, pool: BufferPool, guard: Option<Box<dyn OnClose>>) -> Self {
         let decoder = ResponseDecoder::new();
-        let interim = Interim::default();
-        ClientConnection { wire: Wire::new(socket, pool), id: None, requests: 0, decoder, interim, local: None, guard }
+        let (grammar, interim) = (Grammar::Padded, Interim::default());
+        let mut connection = ClientConnection {
+            wire: Wire::new(socket, pool),
+            id: None,
+            requests: 0,
+            decoder,
+            grammar,
+            interim,
+            local: None,
+            guard,
+        };
+        connection.tolerate(grammar);
+        connection
+    }
+
+    /// Reads responses as `grammar` says.
+    pub fn tolerate(&mut self, grammar: Grammar) {
+        self.grammar = grammar;
+        self.decoder.tolerate(grammar);
     }
 
     /// Whether the connection carried a request before the current one: then a
@@ -136,7 +154,7 @@ impl ClientConnection {
                     if head.status < 200 {
                         self.interim.add(consumed)?;
                     }
-                    self.wire.expect_body(meta.body, limits);
+                    self.wire.expect_body(meta.body, limits, self.grammar);
                     return Poll::Ready(Ok(meta));
                 }
                 Decoded::Partial => {}

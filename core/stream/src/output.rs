@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::Headers;
+use sidegate_api::{HeaderCase, Headers};
 use sidegate_net::Socket;
 use sidegate_protocol::http1::{BodyLength, CHUNK_END, ChunkPrefix, encode_last_chunk};
 
@@ -18,13 +18,15 @@ pub struct Output {
     /// Bytes of `waiting` already written.
     sent: usize,
     framing: BodyLength,
+    /// How names of trailers are written.
+    case: HeaderCase,
     /// Bytes that the begun chunk still needs.
     chunk_left: usize,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Output { waiting: Vec::new(), sent: 0, framing: BodyLength::None, chunk_left: 0 }
+        Output { waiting: Vec::new(), sent: 0, framing: BodyLength::None, case: HeaderCase::Lower, chunk_left: 0 }
     }
 }
 
@@ -47,9 +49,11 @@ impl Output {
         }
     }
 
-    /// Says how the coming body is framed.
-    pub fn start_body(&mut self, framing: BodyLength) {
+    /// Says how the coming body is framed, and how names of trailers are
+    /// written.
+    pub fn start_body(&mut self, framing: BodyLength, case: HeaderCase) {
         self.framing = framing;
+        self.case = case;
         self.chunk_left = 0;
     }
 
@@ -100,7 +104,7 @@ impl Output {
     /// Ends the body: for chunked framing with the last chunk and `trailers`.
     pub fn finish(&mut self, trailers: &Headers) {
         if self.framing == BodyLength::Chunked {
-            encode_last_chunk(&mut self.waiting, trailers);
+            encode_last_chunk(&mut self.waiting, trailers, self.case);
         }
         self.framing = BodyLength::None;
     }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use sidegate_api::RequestHead;
 use sidegate_net::{BufferPool, Socket, Traffic};
-use sidegate_protocol::http1::{Decoded, Limits, RequestDecoder, RequestError, RequestMeta, only_blank_lines};
+use sidegate_protocol::http1::{Decoded, Grammar, Limits, RequestDecoder, RequestError, RequestMeta, only_blank_lines};
 
 use crate::Wire;
 
@@ -84,7 +84,7 @@ impl ServerConnection {
             match self.decoder.decode(self.wire.input.filled(), limits, head)? {
                 Decoded::Complete { consumed, meta } => {
                     self.wire.input.consume(consumed);
-                    self.wire.expect_body(meta.body, limits);
+                    self.wire.expect_body(meta.body, limits, Grammar::Strict);
                     return Poll::Ready(Ok(meta));
                 }
                 Decoded::Partial => {}

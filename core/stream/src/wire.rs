@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use sidegate_api::Headers;
 use sidegate_net::{BufferPool, ReadBuffer, Socket};
-use sidegate_protocol::http1::{BodyDecoder, BodyError, BodyLength, BodyStep, Limits};
+use sidegate_protocol::http1::{BodyDecoder, BodyError, BodyLength, BodyStep, Grammar, Limits};
 
 use crate::Output;
 
@@ -82,8 +82,8 @@ impl Wire {
     }
 
     /// Says how the body that follows in the input is framed.
-    pub fn expect_body(&mut self, length: BodyLength, limits: &Limits) {
-        self.body = BodyDecoder::new(length, limits);
+    pub fn expect_body(&mut self, length: BodyLength, limits: &Limits, grammar: Grammar) {
+        self.body = BodyDecoder::new(length, limits).with_grammar(grammar);
         self.lent = 0;
         self.appetite = Appetite::Usual;
     }
@@ -98,6 +98,21 @@ impl Wire {
     pub fn take_body(&mut self, count: usize) {
         self.input.consume(count);
         self.lent = self.lent.saturating_sub(count);
+    }
+
+    /// Reads and drops what has arrived of the incoming body, at most about
+    /// `max` bytes; says how many it were.
+    pub fn drop_arrived_body(&mut self, cx: &mut Context<'_>, max: usize) -> u64 {
+        let mut dropped = 0;
+        let mut trailers = Headers::new();
+        self.take_body(self.lent);
+        while dropped < max
+            && let Poll::Ready(Ok(BodyEvent::Data(count))) = self.poll_body(cx, &mut trailers)
+        {
+            self.take_body(count);
+            dropped += count;
+        }
+        dropped as u64
     }
 
     /// What comes next of the incoming body: all that one read brought comes

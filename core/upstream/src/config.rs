@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{Address, LbMetadata};
+use sidegate_api::{Address, HeaderCase, LbMetadata};
 
 use crate::breakers::BreakerConfig;
 use crate::checks::HealthCheckConfig;
@@ -41,6 +41,10 @@ pub struct ClusterConfig {
     pub conn_buffer_limit_bytes: Option<usize>,
     /// When all hosts are used, whatever their health.
     pub panic_threshold: PanicThreshold,
+    /// How names of fields are written for its hosts.
+    pub header_case: HeaderCase,
+    /// Whether lines of responses may end with LF alone.
+    pub bare_line_feeds: bool,
     /// How much it may use at once.
     pub breakers: BreakerConfig,
     /// Passive ejection; `None`: no host is ejected.
@@ -77,6 +81,8 @@ impl ClusterConfig {
             max_requests_per_connection: Some(Self::DEFAULT_MAX_REQUESTS),
             conn_buffer_limit_bytes: None,
             panic_threshold: PanicThreshold::default(),
+            header_case: HeaderCase::default(),
+            bare_line_feeds: false,
             breakers: BreakerConfig::default(),
             outlier: None,
             health_check: None,

@@ -21,7 +21,9 @@ fn every_configured_header_must_have_its_value() {
     for (headers, expected) in [
         (&[("user", "admin"), ("x-team", "edge")][..], true),
         (&[("USER", "admin"), ("X-TEAM", "edge"), ("other", "x")], true),
-        (&[("user", "guest"), ("user", "admin"), ("x-team", "edge")], true),
+        (&[("user", "admin"), ("user", "admin"), ("x-team", "edge")], true),
+        (&[("user", "guest"), ("user", "admin"), ("x-team", "edge")], false),
+        (&[("user", "admin"), ("user", "guest"), ("x-team", "edge")], false),
         (&[("user", "admin")], false),
         (&[("user", "Admin"), ("x-team", "edge")], false),
         (&[("user", "admin "), ("x-team", "edge")], false),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sidegate_api::{Headers, Method, Protocol, RequestHead};
+use sidegate_api::{HeaderCase, Headers, Method, Protocol, RequestHead};
 use sidegate_protocol::http1::{
     BodyDecoder, BodyLength, BodyStep, CONTINUE, Decoded, Expect, Limits, Persistence, RequestDecoder, RequestMeta,
     encode_response_head, http_date, only_blank_lines,
@@ -175,7 +175,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn write(&mut self, reply: Reply, version: Protocol, persistence: Persistence) -> std::io::Result<()> {
         let (head, framing, body) = reply.into_parts(self.head.method == Method::Head);
         let mut out = Vec::with_capacity(512 + body.len());
-        encode_response_head(&mut out, &head, framing, version, persistence, &http_date(SystemTime::now()));
+        let date = http_date(SystemTime::now());
+        encode_response_head(&mut out, &head, framing, version, persistence, &date, HeaderCase::Lower);
         out.extend_from_slice(body.as_bytes());
         match timeout(ANSWER_TIME, self.stream.write_all(&out)).await {
             Ok(written) => written,

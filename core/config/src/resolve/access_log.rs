@@ -83,8 +83,9 @@ pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations) -> Opti
 fn format(object: &mut ObjectReader<'_>, style: LogStyle) -> Option<AccessLogFormat> {
     let text = object.text("log_format");
     let json = object.get("json_format");
-    // An empty text is no absent object.
-    let json = json.filter(|c| matches!(c.node().value, NodeValue::String(_)) || !c.says_nothing());
+    // An empty text or list is no absent object.
+    let json =
+        json.filter(|c| matches!(c.node().value, NodeValue::String(_) | NodeValue::Array(_)) || !c.says_nothing());
     match (text, json) {
         (None, None) => Some(AccessLogFormat::of_style(style)),
         (Some((text, _)), None) => text.parsed(|text| AccessLogFormat::parse_as(text, style)),

@@ -8,6 +8,7 @@ use sidegate_upstream::{BreakerConfig, ClusterConfig, ClusterKind, LbPolicy, Pan
 use super::cluster_health::{health_check, outlier_detection, slow_start};
 use super::cluster_hosts::hosts;
 use super::cluster_lb::{dns, lb_options, subsets};
+use super::header_case::header_case;
 use super::names::Names;
 use super::tls::refuse_tls;
 use crate::diagnostic::{Finding, kind};
@@ -90,6 +91,10 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     if let Some(limit) = object.get("conn_buffer_limit_bytes").and_then(|c| c.size()).filter(|n| *n > 0) {
         config.conn_buffer_limit_bytes = Some(limit);
     }
+    if let Some(case) = object.get("header_case").and_then(|c| header_case(&c)) {
+        config.header_case = case;
+    }
+    config.bare_line_feeds = object.get("bare_line_feeds").and_then(|c| c.bool()).unwrap_or_default();
     if let Some(tls) = object.get("tls_context") {
         refuse_tls(&tls);
     }

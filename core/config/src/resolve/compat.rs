@@ -1,5 +1,6 @@
 //! Top-level `compat`: whose ways count where a file says nothing.
 
+use sidegate_proxy::TargetBytes;
 use sidegate_telemetry::LogStyle;
 
 use crate::reader::Cursor;
@@ -20,6 +21,14 @@ impl Compat {
         match self {
             Compat::Off => LogStyle::Own,
             Compat::Mosn => LogStyle::Mosn,
+        }
+    }
+
+    /// What a target may have unless the `proxy` filter says.
+    pub(crate) fn target_bytes(self) -> TargetBytes {
+        match self {
+            Compat::Off => TargetBytes::Strict,
+            Compat::Mosn => TargetBytes::Lenient,
         }
     }
 }

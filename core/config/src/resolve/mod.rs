@@ -12,6 +12,7 @@ mod cluster_lb;
 mod compat;
 mod filters;
 mod forward;
+mod header_case;
 mod header_ops;
 mod listener;
 mod metadata;
@@ -37,10 +38,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{BuildEnv, Registry};
+use sidegate_api::{BuildEnv, HeaderCase, Registry};
 use sidegate_net::ListenerConfig;
 use sidegate_overload::OverloadConfig;
-use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, Timeouts, UpgradeProtocol};
+use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, TargetBytes, Timeouts, UpgradeProtocol};
 use sidegate_router::RouteTable;
 use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
 use sidegate_upstream::ClusterConfig;
@@ -57,6 +58,7 @@ use crate::document::Node;
 use crate::include::Files;
 use crate::reader::Cursor;
 use crate::schema;
+use compat::Compat;
 use listener::{ListenerNames, ReadListener};
 use modules::Modules;
 use router::Router;
@@ -117,6 +119,10 @@ pub struct Listener {
     pub forwarding: Forwarding,
     /// Protocols that a client may switch its connection to.
     pub upgrades: Vec<UpgradeProtocol>,
+    /// How names of fields are written for clients.
+    pub header_case: HeaderCase,
+    /// Which bytes a target may have.
+    pub target_bytes: TargetBytes,
 }
 
 impl Listener {
@@ -136,6 +142,8 @@ impl Listener {
             timeouts: self.timeouts,
             forwarding: self.forwarding,
             upgrades: self.upgrades,
+            header_case: self.header_case,
+            target_bytes: self.target_bytes,
         };
         Ok((self.net, Arc::new(proxy)))
     }
@@ -209,7 +217,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     let listeners = listeners.into_iter().map(|read| {
         let (_, name) = read.proxy.as_ref()?.router.as_ref()?;
         let router = routers.by_name.get(name)?;
-        finish_listener(read, router, registry, env, mode)
+        finish_listener(read, router, compat, registry, env, mode)
     });
     // All of them, even after one failed: each reports its own errors.
     let listeners: Vec<Option<Listener>> = listeners.collect();
@@ -265,6 +273,7 @@ fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) {
 fn finish_listener(
     read: ReadListener<'_>,
     router: &Router<'_>,
+    compat: Compat,
     registry: &Registry,
     env: &BuildEnv,
     mode: LoadMode,
@@ -285,5 +294,7 @@ fn finish_listener(
         timeouts: proxy.timeouts,
         forwarding: proxy.forwarding,
         upgrades: proxy.upgrades,
+        header_case: proxy.header_case,
+        target_bytes: proxy.target_bytes.unwrap_or(compat.target_bytes()),
     })
 }

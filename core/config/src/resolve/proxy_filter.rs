@@ -3,10 +3,13 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use sidegate_api::HeaderCase;
 use sidegate_proxy::{
-    BodyPace, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, Timeouts, UpgradeProtocol,
+    BodyPace, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, TargetBytes, Timeouts,
+    UpgradeProtocol,
 };
 
+use super::header_case::header_case;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -21,6 +24,9 @@ pub(super) struct ProxyFilter<'a> {
     pub timeouts: Timeouts,
     pub forwarding: Forwarding,
     pub upgrades: Vec<UpgradeProtocol>,
+    pub header_case: HeaderCase,
+    /// `None`: it is for `compat` to say.
+    pub target_bytes: Option<TargetBytes>,
 }
 
 pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
@@ -52,8 +58,12 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
     let forwarding =
         object.get("forwarding").and_then(|c| c.object(&schema::FORWARDING)).map(forwarding).unwrap_or_default();
     let upgrades = object.get("upgrades").and_then(|c| upgrades(&c)).unwrap_or_else(ProxyConfig::default_upgrades);
+    let header_case = object.get("header_case").and_then(|c| header_case(&c)).unwrap_or_default();
+    let target_bytes = object
+        .get("target_bytes")
+        .and_then(|c| c.choice(&[("strict", TargetBytes::Strict), ("lenient", TargetBytes::Lenient)]));
     object.finish();
-    Some(ProxyFilter { router, limits, timeouts, forwarding, upgrades })
+    Some(ProxyFilter { router, limits, timeouts, forwarding, upgrades, header_case, target_bytes })
 }
 
 fn downstream_protocol(cursor: &Cursor<'_>) {
@@ -102,6 +112,9 @@ type Rates = (Option<NonZeroU64>, Option<NonZeroU64>);
 fn read_limits(mut object: ObjectReader<'_>, limits: &mut Http1Limits, default: Rates) -> Rates {
     if let Some(count) = object.get("max_headers").and_then(|c| c.integer()) {
         limits.max_headers = count as usize;
+    }
+    if let Some(count) = object.get("max_response_headers").and_then(|c| c.integer()) {
+        limits.max_response_headers = count as usize;
     }
     if let Some(bytes) = object.get("max_buffered_body").and_then(|c| c.size()) {
         limits.max_buffered_body = bytes;

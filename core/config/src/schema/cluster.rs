@@ -1,8 +1,8 @@
 //! `cluster_manager`.
 
 use super::{
-    CIRCUIT_BREAKER, DNS_RESOLVERS, HEALTH_CHECK, Key, LB_CONFIG, LB_SUBSET, METADATA, OUTLIER_DETECTION, Object, Rule,
-    SIZE, SLOW_START, Shape, TLS_CONTEXT, key, own, refused, required, warned,
+    CIRCUIT_BREAKER, DNS_RESOLVERS, HEADER_CASE, HEALTH_CHECK, Key, LB_CONFIG, LB_SUBSET, METADATA, OUTLIER_DETECTION,
+    Object, Rule, SIZE, SLOW_START, Shape, TLS_CONTEXT, key, own, refused, required, warned,
 };
 
 pub(crate) static CLUSTER_MANAGER: Object = Object::new(
@@ -82,6 +82,20 @@ static KEYS: &[Key] = &[
         "65536",
         "Bytes of a response body that are read at once and wait in memory until the client takes them. Between 16384 and \
          65536, whatever is given. (MOSN: 16384.)",
+    ),
+    own(
+        "header_case",
+        HEADER_CASE,
+        "`lower`",
+        "How names of fields are written in requests, for hosts that look for a certain case: `lower`, `title` or \
+         `preserve`, as in the `proxy` filter.",
+    ),
+    own(
+        "bare_line_feeds",
+        Shape::Bool,
+        "false",
+        "Take responses whose lines end with LF alone, as some old servers write them; 502 otherwise. For hosts that are \
+         trusted: where a message ends is then a matter of opinion.",
     ),
     key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards the hosts."),
     key("health_check", Shape::Object(&HEALTH_CHECK), "none", "Active checks: hosts that fail them are left out."),

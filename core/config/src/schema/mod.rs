@@ -55,6 +55,9 @@ pub(crate) use server::{SERVER, TOP};
 pub(crate) use stream_filter::{GO_PLUGIN_CONFIG, QUARANTINE, SO_CONFIG, STREAM_FILTER};
 pub(crate) use tls::TLS_CONTEXT;
 
+/// How names of fields are written.
+pub(crate) const HEADER_CASE: Shape = Shape::Words(&["lower", "title", "preserve"]);
+
 /// The whole file.
 pub(crate) static DOCUMENT: Shape = Shape::Object(&TOP);
 

@@ -1,6 +1,6 @@
 //! The `proxy` network filter.
 
-use super::{Key, MAX_SIZE, NUMBER, Object, SIZE, Shape, key, own, refused, required, warned};
+use super::{HEADER_CASE, Key, MAX_SIZE, NUMBER, Object, SIZE, Shape, key, own, refused, required, warned};
 
 pub(crate) static PROXY_FILTER: Object = Object::new(
     "proxy",
@@ -30,6 +30,20 @@ pub(crate) static PROXY_FILTER: Object = Object::new(
              `Upgrade` names them. The bytes after the upstream's 101 pass no filter, so each protocol is a decision; \
              `h2c` and HTTP are refused. Requests for others go upstream without `Upgrade`. CONNECT is always \
              answered with 501.",
+        ),
+        own(
+            "header_case",
+            HEADER_CASE,
+            "`lower`",
+            "How names of fields are written in responses, for clients that look for a certain case: `lower` \
+             (`content-type`), `title` (`Content-Type`), `preserve` (as the upstream wrote them; fields that it did not \
+             send, as with `title`). What filters and routes see is always in lower case.",
+        ),
+        own(
+            "target_bytes",
+            Shape::Words(&["strict", "lenient"]),
+            "`strict`; `lenient` with `compat: mosn`",
+            "`lenient`: UTF-8 that a client sends in a target without percent-encoding passes as sent. `strict`: 400.",
         ),
         own("forwarding", Shape::Object(&FORWARDING), "", "What the upstream is told of the client."),
         warned("name", "nothing refers to it"),
@@ -71,6 +85,12 @@ pub(crate) static LIMITS: Object = Object::new(
     "`limits` of the `proxy` filter.",
     &[
         own("max_headers", Shape::Integer(1, 10_000), "100", "Fields of a request head; 431 above."),
+        own(
+            "max_response_headers",
+            Shape::Integer(1, 4096),
+            "256",
+            "Fields of an upstream's response head; 502 above.",
+        ),
         own(
             "max_buffered_body",
             Shape::Integer(1, MAX_SIZE),

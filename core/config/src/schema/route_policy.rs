@@ -28,7 +28,7 @@ pub(crate) static RETRY_POLICY: Object = Object::new(
             "3",
             "How often at most, after the first attempt. 0: the default. (MOSN makes 3 of 1 and 2, too.)",
         ),
-        key("status_codes", Shape::Array(&Shape::Integer(100, 599)), "500 and above", "Statuses that are failures."),
+        key("status_codes", Shape::Array(&Shape::Integer(100, 999)), "500 and above", "Statuses that are failures."),
     ],
 );
 

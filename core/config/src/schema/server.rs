@@ -28,7 +28,8 @@ pub(crate) static TOP: Object = Object::new(
             Shape::Words(&["off", "mosn"]),
             "`off`",
             "`mosn`: what a file cannot tell is done as in MOSN. Access logs are written as MOSN writes them, those without a \
-             format in its default one; see the [page on MOSN](mosn.md#access-logs).",
+             format in its default one; see the [page on MOSN](mosn.md#access-logs). `target_bytes` of the `proxy` filter \
+             is `lenient` unless it says otherwise.",
         ),
         own("modules", Shape::Object(&MODULES), "nothing is permitted", "What is permitted to modules."),
         own("overload", Shape::Object(&OVERLOAD), "limits by default", "What the process may use at most."),

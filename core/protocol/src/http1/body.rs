@@ -4,8 +4,8 @@ use sidegate_api::Headers;
 
 use super::chunk_line::ChunkLine;
 use super::error::BodyError;
-use super::trailers::TrailerReader;
-use super::{BodyLength, Limits};
+use super::trailers::{TrailerLine, TrailerReader};
+use super::{BodyLength, Grammar, Limits};
 
 /// Decodes one body without copying it.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct BodyDecoder {
     max_extension_bytes: usize,
     /// Bytes of chunk extensions so far.
     extension_bytes: u64,
+    grammar: Grammar,
     trailers: TrailerReader,
 }
 
@@ -83,8 +84,15 @@ impl BodyDecoder {
             max_body: limits.max_body.unwrap_or(u64::MAX),
             max_extension_bytes: limits.max_chunk_extension_bytes,
             extension_bytes: 0,
+            grammar: Grammar::Strict,
             trailers: TrailerReader::new(limits),
         }
+    }
+
+    /// Reads lines as `grammar` says.
+    pub fn with_grammar(mut self, grammar: Grammar) -> Self {
+        self.grammar = grammar;
+        self
     }
 
     /// Takes the next step through `input`, which goes on where the last step
@@ -178,7 +186,7 @@ impl BodyDecoder {
                     return Ok(BodyStep::Data { start: at, end: at + len });
                 }
                 State::ChunkLine(line) => {
-                    let (len, head) = line.read(rest, self.max_extension_bytes)?;
+                    let (len, head) = line.read(rest, self.max_extension_bytes, self.grammar)?;
                     at += len;
                     if let Some(head) = head {
                         self.count_extension(head.extension_bytes)?;
@@ -189,6 +197,10 @@ impl BodyDecoder {
                 State::ChunkDataEnd if rest[0] == b'\r' => {
                     at += 1;
                     self.state = State::ChunkDataLineFeed;
+                }
+                State::ChunkDataEnd if rest[0] == b'\n' && self.grammar == Grammar::BareLineFeeds => {
+                    at += 1;
+                    self.state = State::ChunkLine(ChunkLine::default());
                 }
                 State::ChunkDataLineFeed if rest[0] == b'\n' => {
                     at += 1;
@@ -201,13 +213,13 @@ impl BodyDecoder {
                     let Some(trailers) = trailers.as_deref_mut() else {
                         return Ok(BodyStep::NeedMore { consumed: at });
                     };
-                    match self.trailers.read_line(rest, trailers)? {
-                        None => return Ok(BodyStep::NeedMore { consumed: at }),
-                        Some(2) => {
-                            at += 2;
+                    match self.trailers.read_line(rest, trailers, self.grammar)? {
+                        TrailerLine::Partial => return Ok(BodyStep::NeedMore { consumed: at }),
+                        TrailerLine::Blank(len) => {
+                            at += len;
                             self.state = State::Done;
                         }
-                        Some(len) => at += len,
+                        TrailerLine::Field(len) => at += len,
                     }
                 }
             }

@@ -1,11 +1,12 @@
 //! The line before each chunk: its size and extensions.
 
+use super::Grammar;
 use super::error::BodyError;
 
 /// Reads one chunk line byte by byte, so that nothing needs to be kept or
 /// looked at twice when it arrives in pieces. The grammar is that of RFC 9112
-/// section 7.1 to the letter: extensions are ignored, but a line that another
-/// parser might end elsewhere is refused.
+/// section 7.1 to the letter, unless more is tolerated: extensions are ignored,
+/// but a line that another parser might end elsewhere is refused.
 #[derive(Debug, Default)]
 pub(super) struct ChunkLine {
     at: At,
@@ -20,7 +21,10 @@ pub(super) struct ChunkLine {
 enum At {
     #[default]
     Size,
-    /// Blanks after the size or after an extension: only `;` may follow.
+    /// Blanks after the size: `;` may follow, or the line's end if padding is
+    /// tolerated.
+    SizeBlanks,
+    /// Blanks after an extension: only `;` may follow.
     Blanks,
     /// `;` and blanks
     Semicolon,
@@ -51,6 +55,7 @@ impl ChunkLine {
         &mut self,
         input: &[u8],
         max_extension_bytes: usize,
+        grammar: Grammar,
     ) -> Result<(usize, Option<ChunkHead>), BodyError> {
         if self.digits == 0
             && let Some((len, size)) = plain(input)
@@ -66,7 +71,14 @@ impl ChunkLine {
                 *self = ChunkLine::default();
                 return Ok((index + 1, Some(head)));
             }
-            self.at = self.step(byte)?;
+            let ends = matches!(self.at, At::SizeBlanks | At::Name | At::Value | At::QuoteEnd)
+                || (self.at == At::Size && self.digits > 0);
+            if byte == b'\n' && grammar == Grammar::BareLineFeeds && ends {
+                let head = ChunkHead { size: self.size, extension_bytes: self.extension_bytes };
+                *self = ChunkLine::default();
+                return Ok((index + 1, Some(head)));
+            }
+            self.at = self.step(byte, grammar)?;
             if !matches!(self.at, At::Size | At::CarriageReturn) {
                 self.extension_bytes += 1;
                 if self.extension_bytes > max_extension_bytes {
@@ -77,7 +89,7 @@ impl ChunkLine {
         Ok((input.len(), None))
     }
 
-    fn step(&mut self, byte: u8) -> Result<At, BodyError> {
+    fn step(&mut self, byte: u8, grammar: Grammar) -> Result<At, BodyError> {
         const BAD_EXTENSION: BodyError = BodyError::bad("chunk_extension_invalid");
         let token = sidegate_api::is_token(&[byte]);
         Ok(match (self.at, byte) {
@@ -92,8 +104,10 @@ impl ChunkLine {
             (At::Equals, b'"') => At::Quoted,
             (At::Name | At::NameBlanks, b' ' | b'\t') => At::NameBlanks,
             (At::Name | At::NameBlanks, b'=') => At::Equals,
+            (At::SizeBlanks, b' ' | b'\t') => At::SizeBlanks,
+            (At::SizeBlanks, b'\r') if grammar != Grammar::Strict => At::CarriageReturn,
             (At::Value | At::QuoteEnd | At::Blanks, b' ' | b'\t') => At::Blanks,
-            (At::Name | At::NameBlanks | At::Value | At::QuoteEnd | At::Blanks, b';') => At::Semicolon,
+            (At::Name | At::NameBlanks | At::Value | At::QuoteEnd | At::SizeBlanks | At::Blanks, b';') => At::Semicolon,
             (At::Name | At::Value | At::QuoteEnd, b'\r') => At::CarriageReturn,
             _ => return Err(BAD_EXTENSION),
         })
@@ -114,7 +128,7 @@ impl ChunkLine {
             _ if self.digits == 0 => Err(BAD_SIZE),
             b'\r' => Ok(At::CarriageReturn),
             b';' => Ok(At::Semicolon),
-            b' ' | b'\t' => Ok(At::Blanks),
+            b' ' | b'\t' => Ok(At::SizeBlanks),
             _ => Err(BAD_SIZE),
         }
     }
@@ -139,7 +153,11 @@ mod tests {
     use super::*;
 
     fn read(line: &[u8]) -> Result<Option<u64>, &'static str> {
-        match ChunkLine::default().read(line, 16) {
+        read_as(line, Grammar::Strict)
+    }
+
+    fn read_as(line: &[u8], grammar: Grammar) -> Result<Option<u64>, &'static str> {
+        match ChunkLine::default().read(line, 16, grammar) {
             Ok((taken, head)) => {
                 assert_eq!(taken, line.len());
                 Ok(head.map(|head| head.size))
@@ -199,12 +217,43 @@ mod tests {
     }
 
     #[test]
+    fn padding_and_bare_line_feeds_where_they_are_tolerated() {
+        let tolerated = |line: &str| {
+            [Grammar::Strict, Grammar::Padded, Grammar::BareLineFeeds]
+                .map(|grammar| read_as(line.as_bytes(), grammar) == Ok(Some(5)))
+        };
+        for (line, expected) in [
+            ("5\r\n", [true, true, true]),
+            ("5   \r\n", [false, true, true]),
+            ("5\t\r\n", [false, true, true]),
+            ("5 ;a\r\n", [true, true, true]),
+            ("5\n", [false, false, true]),
+            ("5 \n", [false, false, true]),
+            ("5;a=b\n", [false, false, true]),
+            ("5;a=\"b\"\n", [false, false, true]),
+            ("5;a \r\n", [false, false, false]),
+            ("5;\n", [false, false, false]),
+            ("5;a=\n", [false, false, false]),
+            ("5;a=\"b\n", [false, false, false]),
+            ("\n", [false, false, false]),
+            (" 5\r\n", [false, false, false]),
+            ("5 5\r\n", [false, false, false]),
+            ("5\r\r\n", [false, false, false]),
+        ] {
+            assert_eq!(tolerated(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
     fn a_line_may_arrive_byte_by_byte() {
         let mut line = ChunkLine::default();
         let bytes = b"1f;a=b\r\n";
         for &byte in &bytes[..bytes.len() - 1] {
-            assert_eq!(line.read(&[byte], 256), Ok((1, None)));
+            assert_eq!(line.read(&[byte], 256, Grammar::Strict), Ok((1, None)));
         }
-        assert_eq!(line.read(b"\nrest", 256), Ok((1, Some(ChunkHead { size: 31, extension_bytes: 4 }))));
+        assert_eq!(
+            line.read(b"\nrest", 256, Grammar::Strict),
+            Ok((1, Some(ChunkHead { size: 31, extension_bytes: 4 })))
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Heads and chunks on their way out.
 
-use sidegate_api::{Headers, Protocol, RequestHead, ResponseHead, check_trailer, is_hop_by_hop};
+use sidegate_api::{HeaderCase, Headers, Protocol, RequestHead, ResponseHead, check_trailer, is_hop_by_hop};
 
 use super::reason::status_line;
 use super::{BodyLength, Expect, Persistence, Upgrade};
@@ -39,14 +39,16 @@ impl ResponseFraming {
 /// authority, `content-length` and `transfer-encoding` from `framing`; those
 /// and hop-by-hop fields among the headers are left out. `UntilClose` does not
 /// exist for requests and is sent chunked. The `upgrade` field travels only
-/// with [`Upgrade::Asked`].
+/// with [`Upgrade::Asked`]. Names are written as `case` says.
 pub fn encode_request_head(
     out: &mut Vec<u8>,
     head: &RequestHead,
     framing: BodyLength,
     expect: Expect,
     upgrade: Upgrade,
+    case: HeaderCase,
 ) {
+    let start = out.len();
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(head.target().as_bytes());
@@ -70,6 +72,9 @@ pub fn encode_request_head(
         BodyLength::Chunked | BodyLength::UntilClose => out.extend_from_slice(CHUNKED_FIELD),
     }
     out.extend_from_slice(b"\r\n");
+    if case != HeaderCase::Lower {
+        respell(&mut out[start..], &head.headers, case);
+    }
 }
 
 /// Appends the head of a response for a client that spoke `version`, and says
@@ -78,7 +83,26 @@ pub fn encode_request_head(
 ///
 /// `framing` should have gone through [`ResponseFraming::for_client`]; chunks
 /// are never announced to HTTP/1.0. `date` is added if the upstream sent none.
+/// Names are written as `case` says, and the status with the phrase that it
+/// came with.
 pub fn encode_response_head(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    framing: ResponseFraming,
+    version: Protocol,
+    persistence: Persistence,
+    date: &[u8],
+    case: HeaderCase,
+) -> Persistence {
+    let start = out.len();
+    let persistence = response_head(out, head, framing, version, persistence, date);
+    if case != HeaderCase::Lower {
+        respell(&mut out[start..], &head.headers, case);
+    }
+    persistence
+}
+
+fn response_head(
     out: &mut Vec<u8>,
     head: &ResponseHead,
     framing: ResponseFraming,
@@ -87,7 +111,7 @@ pub fn encode_response_head(
     date: &[u8],
 ) -> Persistence {
     let framing = framing.for_client(version);
-    status_line(out, head.status);
+    status_line(out, head.status, head.reason.of(head.status));
     let mut has_date = false;
     for (name, value) in head.headers.iter() {
         if !is_ours(name) {
@@ -157,13 +181,33 @@ impl ChunkPrefix {
 }
 
 /// Appends the last chunk and the trailers, without those that may not stand
-/// there.
-pub fn encode_last_chunk(out: &mut Vec<u8>, trailers: &Headers) {
+/// there. Names are written as `case` says.
+pub fn encode_last_chunk(out: &mut Vec<u8>, trailers: &Headers, case: HeaderCase) {
+    let start = out.len();
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers.iter().filter(|(name, value)| check_trailer(name, value).is_ok()) {
         field(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
+    if case != HeaderCase::Lower && !trailers.is_empty() {
+        respell(&mut out[start..], trailers, case);
+    }
+}
+
+/// Writes the names of all fields behind the first line of `lines` as `case`
+/// wants them: that changes no length.
+#[cold]
+fn respell(lines: &mut [u8], received: &Headers, case: HeaderCase) {
+    for line in lines.split_mut(|&b| b == b'\n').skip(1) {
+        if let Some(colon) = memchr::memchr(b':', line) {
+            let name = &mut line[..colon];
+            let known = match case {
+                HeaderCase::Preserve => received.spelling_of(name),
+                HeaderCase::Lower | HeaderCase::Title => None,
+            };
+            case.apply(name, known);
+        }
+    }
 }
 
 const CHUNKED_FIELD: &[u8] = b"transfer-encoding: chunked\r\n";

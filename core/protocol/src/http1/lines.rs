@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use sidegate_api::Headers;
+
 use super::error::RequestError;
 
 /// Fields that fit on the stack; more than that are parsed into a `Vec`.
@@ -12,6 +14,17 @@ pub(super) type Slot<'buf> = MaybeUninit<httparse::Header<'buf>>;
 /// Room for more fields than the stack has.
 pub(super) fn slots_on_heap<'buf>(count: usize) -> Vec<Slot<'buf>> {
     (0..count).map(|_| MaybeUninit::uninit()).collect()
+}
+
+/// Why a head with more fields than there was room for is refused.
+pub(super) const TOO_MANY: &str = "too_many_headers";
+
+/// Remembers how the names of all fields were written.
+#[cold]
+pub(super) fn note_spelling(fields: &[httparse::Header<'_>], headers: &mut Headers) {
+    for field in fields {
+        headers.note_spelling(field.name.as_bytes());
+    }
 }
 
 /// Checks that every line of the parsed `head` ends with CRLF. httparse lets
@@ -38,7 +51,7 @@ pub(super) fn parse_error(error: httparse::Error) -> RequestError {
         httparse::Error::NewLine => RequestError::bad("line_end_invalid"),
         httparse::Error::Status => RequestError::bad("status_invalid"),
         httparse::Error::Token => RequestError::bad("start_line_invalid"),
-        httparse::Error::TooManyHeaders => RequestError::new(431, "too_many_headers"),
+        httparse::Error::TooManyHeaders => RequestError::new(431, TOO_MANY),
         httparse::Error::Version => RequestError::bad("version_invalid"),
     }
 }

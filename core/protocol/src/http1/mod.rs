@@ -58,6 +58,43 @@ pub struct Limits {
     pub max_chunk_extension_bytes: usize,
     /// Bytes of a trailer section, line ends included.
     pub max_trailer_bytes: usize,
+    /// Whether somebody wants to know how field names were written.
+    pub spelling: Spelling,
+    /// Which bytes a request's target may have.
+    pub target_bytes: TargetBytes,
+}
+
+/// What becomes of the case of field names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Spelling {
+    /// It is forgotten.
+    #[default]
+    Forget,
+    /// It can be asked for beside the names, which are in lower case.
+    Keep,
+}
+
+/// Bytes of a request's target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetBytes {
+    /// ASCII: the rest must be percent-encoded (RFC 3986).
+    #[default]
+    Strict,
+    /// UTF-8, which some clients send as it is, passes as sent.
+    Lenient,
+}
+
+/// How exactly a sender keeps to the grammar of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Grammar {
+    /// To the letter. Requests always are: what two parsers understand
+    /// differently is how they are smuggled.
+    #[default]
+    Strict,
+    /// Blanks may stand behind a chunk's size, as some servers pad it.
+    Padded,
+    /// As that, and lines may end with LF alone.
+    BareLineFeeds,
 }
 
 impl Default for Limits {
@@ -69,6 +106,8 @@ impl Default for Limits {
             max_body: None,
             max_chunk_extension_bytes: 256,
             max_trailer_bytes: 4096,
+            spelling: Spelling::Forget,
+            target_bytes: TargetBytes::Strict,
         }
     }
 }

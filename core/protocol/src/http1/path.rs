@@ -3,7 +3,7 @@
 
 use sidegate_api::Slashes;
 
-/// Writes the normal form of `path` (ASCII, starting with `/`, without query)
+/// Writes the normal form of `path` (starting with `/`, without query)
 /// into `out`.
 ///
 /// - `.` and `..` segments are resolved; going above the root stays there
@@ -39,6 +39,11 @@ pub(super) fn normalize(path: &str, slashes: Slashes, out: &mut String) -> Resul
                     _ => out.push_str(&path[at..at + 3]),
                 }
                 at += 3;
+            }
+            0x80.. => {
+                let character = path[at..].chars().next().unwrap_or_default();
+                out.push(character);
+                at += character.len_utf8();
             }
             _ => {
                 out.push(char::from(byte));

@@ -68,9 +68,9 @@ pub fn reason_phrase(status: u16) -> &'static str {
     }
 }
 
-/// Appends a status line.
-pub(super) fn status_line(out: &mut Vec<u8>, status: u16) {
-    if status == 200 {
+/// Appends a status line with `phrase`, or else the registered one.
+pub(super) fn status_line(out: &mut Vec<u8>, status: u16, phrase: Option<&str>) {
+    if status == 200 && phrase.is_none() {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         return;
     }
@@ -78,6 +78,6 @@ pub(super) fn status_line(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
     // The blank belongs to the line even if no phrase follows.
     out.push(b' ');
-    out.extend_from_slice(reason_phrase(status).as_bytes());
+    out.extend_from_slice(phrase.unwrap_or_else(|| reason_phrase(status)).as_bytes());
     out.extend_from_slice(b"\r\n");
 }

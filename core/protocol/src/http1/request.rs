@@ -10,7 +10,7 @@ use super::head_search::HeadSearch;
 use super::lines::{self, FIELDS_ON_STACK, Slot};
 use super::target::{self, Scratch, TargetForm};
 use super::upgrade::{Upgrade, UpgradeField};
-use super::{BodyLength, Decoded, Expect, Limits, Persistence, authority};
+use super::{BodyLength, Decoded, Expect, Limits, Persistence, Spelling, authority};
 
 /// Line ends tolerated before a request line (RFC 9112 section 2.2).
 const MAX_BLANK_LINES: usize = 4;
@@ -89,11 +89,13 @@ impl RequestDecoder {
         limits: &Limits,
         head: &mut RequestHead,
     ) -> Result<Option<(usize, RequestMeta)>, RequestError> {
-        if limits.max_headers <= FIELDS_ON_STACK {
-            let mut slots = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
-            self.parse_in(text, limits, head, &mut slots[..limits.max_headers])
-        } else {
-            self.parse_in(text, limits, head, &mut lines::slots_on_heap(limits.max_headers))
+        let mut slots = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
+        let parsed = self.parse_in(text, limits, head, &mut slots[..limits.max_headers.min(FIELDS_ON_STACK)]);
+        match parsed {
+            Err(error) if error.details == lines::TOO_MANY && limits.max_headers > FIELDS_ON_STACK => {
+                self.parse_in(text, limits, head, &mut lines::slots_on_heap(limits.max_headers))
+            }
+            parsed => parsed,
         }
     }
 
@@ -123,6 +125,9 @@ impl RequestDecoder {
         let form = self.request_line(method, path, limits, head)?;
         lines::check_line_ends(&text[..consumed], request.headers)?;
         let version = if version == 0 { Protocol::Http10 } else { Protocol::Http11 };
+        if limits.spelling == Spelling::Keep {
+            lines::note_spelling(request.headers, &mut head.headers);
+        }
         let meta = read_fields(version, form, request.headers, limits, head)?;
         Ok(Some((consumed, meta)))
     }
@@ -148,7 +153,7 @@ impl RequestDecoder {
             return Err(RequestError::new(501, "method_too_long"));
         }
         head.method = Method::parse(method.as_bytes()).ok_or(RequestError::bad("method_invalid"))?;
-        target::decode(path, limits.slashes, head, &mut self.scratch)
+        target::decode(path, limits, head, &mut self.scratch)
     }
 }
 

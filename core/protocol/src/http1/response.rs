@@ -8,14 +8,16 @@ use super::error::{RequestError, ResponseError};
 use super::fields::{self, Framing, Known};
 use super::head_search::HeadSearch;
 use super::lines::{self, FIELDS_ON_STACK, Slot};
+use super::reason::reason_phrase;
 use super::upgrade::{Upgrade, UpgradeField};
-use super::{BodyLength, Decoded, Limits, Persistence};
+use super::{BodyLength, Decoded, Grammar, Limits, Persistence, Spelling};
 
 /// Decodes the response heads of one connection, one after the other.
 #[derive(Debug, Default)]
 pub struct ResponseDecoder {
     search: HeadSearch,
     offered: Upgrade,
+    grammar: Grammar,
 }
 
 /// What a response's head says beside its content.
@@ -42,6 +44,11 @@ impl ResponseDecoder {
         self.offered = upgrade;
     }
 
+    /// Says how exactly the host keeps to the grammar.
+    pub fn tolerate(&mut self, grammar: Grammar) {
+        self.grammar = grammar;
+    }
+
     /// Decodes the head that `buf` starts with into `head`, whose former
     /// content is replaced. Informational responses come out like others, with
     /// a status below 200 and no body; the final one follows.
@@ -55,6 +62,7 @@ impl ResponseDecoder {
         head: &mut ResponseHead,
     ) -> Result<Decoded<ResponseMeta>, ResponseError> {
         head.status = 0;
+        head.reason.clear();
         head.headers.clear();
         head.state = HeadState::Open;
         match buf {
@@ -64,7 +72,7 @@ impl ResponseDecoder {
             [b'\r' | b'\n', ..] => return Err(ResponseError { details: "start_line_invalid" }),
             _ => {}
         }
-        let asked = Asked { method: request_method, upgrade: self.offered };
+        let asked = Asked { method: request_method, upgrade: self.offered, grammar: self.grammar };
         let parsed = if self.search.is_due(buf) { parse(buf, limits, asked, head)? } else { None };
         match parsed {
             Some((consumed, meta)) => {
@@ -82,11 +90,12 @@ impl ResponseDecoder {
     }
 }
 
-/// What a response means depends on what was asked.
+/// What a response means depends on what was asked, and of whom.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     method: &'a Method,
     upgrade: Upgrade,
+    grammar: Grammar,
 }
 
 const TOO_LARGE: ResponseError = ResponseError { details: "headers_too_large" };
@@ -97,11 +106,13 @@ fn parse(
     asked: Asked<'_>,
     head: &mut ResponseHead,
 ) -> Result<Option<(usize, ResponseMeta)>, ResponseError> {
-    if limits.max_headers <= FIELDS_ON_STACK {
-        let mut slots = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
-        parse_in(buf, limits, asked, head, &mut slots[..limits.max_headers])
-    } else {
-        parse_in(buf, limits, asked, head, &mut lines::slots_on_heap(limits.max_headers))
+    let mut slots = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
+    let parsed = parse_in(buf, limits, asked, head, &mut slots[..limits.max_headers.min(FIELDS_ON_STACK)]);
+    match parsed {
+        Err(error) if error.details == lines::TOO_MANY && limits.max_headers > FIELDS_ON_STACK => {
+            parse_in(buf, limits, asked, head, &mut lines::slots_on_heap(limits.max_headers))
+        }
+        parsed => parsed,
     }
 }
 
@@ -125,9 +136,20 @@ fn parse_in<'buf>(
     if consumed > limits.max_head_bytes {
         return Err(TOO_LARGE);
     }
-    lines::check_line_ends(&buf[..consumed], response.headers)?;
+    if asked.grammar != Grammar::BareLineFeeds {
+        lines::check_line_ends(&buf[..consumed], response.headers)?;
+    }
     let version = if version == 0 { Protocol::Http10 } else { Protocol::Http11 };
     head.status = check_status(status)?;
+    if let Some(reason) = response.reason
+        && !reason.is_empty()
+        && reason != reason_phrase(status)
+    {
+        head.reason.set(status, reason);
+    }
+    if limits.spelling == Spelling::Keep {
+        lines::note_spelling(response.headers, &mut head.headers);
+    }
     let meta = read_fields(version, asked, response.headers, head)?;
     if limits.max_body.is_some_and(|max| matches!(meta.body, BodyLength::Length(length) if length > max)) {
         return Err(ResponseError { details: "body_too_large" });
@@ -135,9 +157,11 @@ fn parse_in<'buf>(
     Ok(Some((consumed, meta)))
 }
 
+/// RFC 9110 section 15: what is outside of the classes is treated as 5xx, and
+/// no less passed on.
 fn check_status(status: u16) -> Result<u16, ResponseError> {
     match status {
-        100..=599 => Ok(status),
+        100..=999 => Ok(status),
         _ => Err(ResponseError { details: "status_invalid" }),
     }
 }

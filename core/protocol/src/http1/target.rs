@@ -1,10 +1,10 @@
 //! The request target: its forms, its bytes, and its normal form.
 
-use sidegate_api::{Method, RequestHead, Slashes};
+use sidegate_api::{Method, RequestHead};
 
 use super::authority;
 use super::error::RequestError;
-use super::path;
+use super::{Limits, TargetBytes, path};
 
 /// Who names the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum TargetForm {
 /// be set. `scratch` is reused between calls.
 pub(super) fn decode(
     target: &str,
-    slashes: Slashes,
+    limits: &Limits,
     head: &mut RequestHead,
     scratch: &mut Scratch,
 ) -> Result<TargetForm, RequestError> {
@@ -27,7 +27,7 @@ pub(super) fn decode(
         return Err(RequestError::new(501, "connect_unsupported"));
     }
     if target.starts_with('/') {
-        set_path_and_query(target, slashes, head, scratch)?;
+        set_path_and_query(target, limits, head, scratch)?;
         return Ok(TargetForm::NeedsHost);
     }
     if target == "*" {
@@ -46,12 +46,12 @@ pub(super) fn decode(
         // RFC 9112 section 3.2.4: this is how a proxy is asked for `*`.
         "" if head.method == Method::Options => head.set_target("*"),
         "" => head.set_target("/"),
-        _ if rest.starts_with('/') => set_path_and_query(rest, slashes, head, scratch)?,
+        _ if rest.starts_with('/') => set_path_and_query(rest, limits, head, scratch)?,
         _ => {
             scratch.absolute.clear();
             scratch.absolute.push('/');
             scratch.absolute.push_str(rest);
-            classify(scratch.absolute.as_bytes(), slashes)?;
+            classify(scratch.absolute.as_bytes(), limits)?;
             head.set_target(&scratch.absolute);
         }
     }
@@ -94,15 +94,15 @@ fn after_scheme(target: &str) -> Result<&str, RequestError> {
 
 fn set_path_and_query(
     target: &str,
-    slashes: Slashes,
+    limits: &Limits,
     head: &mut RequestHead,
     scratch: &mut Scratch,
 ) -> Result<(), RequestError> {
-    let (path_len, form) = classify(target.as_bytes(), slashes)?;
+    let (path_len, form) = classify(target.as_bytes(), limits)?;
     match form {
         PathForm::Normal => head.set_target(target),
         PathForm::Unknown => {
-            path::normalize(&target[..path_len], slashes, &mut scratch.normal).map_err(RequestError::bad)?;
+            path::normalize(&target[..path_len], limits.slashes, &mut scratch.normal).map_err(RequestError::bad)?;
             scratch.normal.push_str(&target[path_len..]);
             head.set_target(&scratch.normal);
             head.set_original_target(target.as_bytes());
@@ -123,6 +123,8 @@ const INVALID: u8 = 1;
 const BACKSLASH: u8 = 2;
 const ESCAPE: u8 = 4;
 const DOT: u8 = 8;
+/// Part of a character that is not ASCII: the target is UTF-8 as a whole.
+const UTF8: u8 = 16;
 
 /// What each byte of a target may mean. The bytes that RFC 3986 leaves out but
 /// clients send (`"<>^`{|}`) pass.
@@ -139,17 +141,26 @@ const CLASS: [u8; 256] = {
         };
         b += 1;
     }
+    b = 0x80;
+    while b < 256 {
+        table[b] = UTF8;
+        b += 1;
+    }
     table
 };
 
 /// Checks all bytes of an origin-form target; returns the path's length and
 /// whether it needs work.
-fn classify(target: &[u8], slashes: Slashes) -> Result<(usize, PathForm), RequestError> {
+fn classify(target: &[u8], limits: &Limits) -> Result<(usize, PathForm), RequestError> {
     let path_len = memchr::memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(path_len);
     let in_path = path.iter().fold(0, |seen, &b| seen | CLASS[b as usize]);
     let in_query = query.iter().fold(0, |seen, &b| seen | CLASS[b as usize]);
-    if (in_path | in_query) & INVALID != 0 {
+    let refused = match limits.target_bytes {
+        TargetBytes::Strict => INVALID | UTF8,
+        TargetBytes::Lenient => INVALID,
+    };
+    if (in_path | in_query) & refused != 0 {
         let details = if target.contains(&b'#') { "fragment_in_target" } else { "target_invalid" };
         return Err(RequestError::bad(details));
     }
@@ -158,6 +169,6 @@ fn classify(target: &[u8], slashes: Slashes) -> Result<(usize, PathForm), Reques
     }
     let unknown = in_path & ESCAPE != 0
         || (in_path & DOT != 0 && memchr::memmem::find(path, b"/.").is_some())
-        || slashes.are_to_be_merged(path);
+        || limits.slashes.are_to_be_merged(path);
     Ok((path_len, if unknown { PathForm::Unknown } else { PathForm::Normal }))
 }

@@ -47,6 +47,7 @@ mod schema;
 mod sharing;
 mod slow;
 mod sockets;
+mod spelling;
 mod support;
 mod timeouts;
 mod upgrades;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{Address, AnsweredBy, Metrics, Slashes};
+use sidegate_api::{Address, AnsweredBy, HeaderCase, Metrics, Slashes};
 use sidegate_net::{AcceptHandle, AcceptMode, ListenerConfig, RunPhase, Workers, bind, start_accepting};
-use sidegate_protocol::http1::UpgradeProtocol;
+use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
 use sidegate_proxy::{
     FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, Timeouts,
 };
@@ -146,6 +146,8 @@ impl Setup {
             idle_timeout: self.idle_timeout,
             forwarding: Forwarding::default(),
             upgrades: self.upgrades,
+            header_case: HeaderCase::default(),
+            target_bytes: TargetBytes::default(),
         };
         let stats = DownstreamStats::new(metrics, "test").unwrap();
         let clusters = self.clusters.into_iter().map(|c| Arc::new(Cluster::new(c, hosts).unwrap())).collect();
