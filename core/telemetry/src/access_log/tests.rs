@@ -88,7 +88,15 @@ fn the_default_shows_the_stream_on_one_line() {
 #[test]
 fn what_is_absent_is_a_dash_or_null() {
     let present = ["start_time", "duration", "request_finished_duration", "process_time_duration", "process_duration"];
-    let counted = ["bytes_received", "bytes_sent", "protocol", "method", "request_method", "x-mosn-method"];
+    let counted = [
+        "bytes_received",
+        "bytes_sent",
+        "protocol",
+        "downstream_protocol",
+        "method",
+        "request_method",
+        "x-mosn-method",
+    ];
     for (name, _) in Fact::NAMES {
         let text = line(&format!("%{name}%"), &StreamState::default(), &Completion::default());
         let is_there = present.contains(&name) || counted.contains(&name) || name == "Http1_request_method";
