@@ -44,6 +44,10 @@ impl LoadedModule {
         };
         // With the process's number instead of `self`, debuggers find it too.
         let path = format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd());
+        if !std::path::Path::new(&path).exists() {
+            // The loader would say that the module's file is missing.
+            return Err(Refusal::new(&file, Reason::NoProc));
+        }
         let mark = enter(Place::of_module(name, "", &text::hex(&sha256)), Hook::Load);
         // SAFETY: initializers of a checked module run here, on the thread the
         // ABI promises; from here on its code is trusted as native code is.

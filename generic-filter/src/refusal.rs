@@ -119,6 +119,8 @@ pub enum Reason {
 
     #[error("expected the type layouts of this proxy's ABI, found others: {problem}")]
     LayoutMismatch { problem: String },
+    #[error("expected /proc, through which modules are loaded, found none: it is not mounted here")]
+    NoProc,
     #[error("the dynamic loader refused it: {error}")]
     LoadFailed { error: String },
     #[error("expected a {table} of at least {expected} bytes, found {found}")]
@@ -181,6 +183,7 @@ impl Reason {
             Reason::ForeignNeeded { .. } => "foreign_needed",
             Reason::RunPath { .. } => "runpath",
             Reason::LayoutMismatch { .. } => "layout_mismatch",
+            Reason::NoProc => "no_proc",
             Reason::LoadFailed { .. } => "load_failed",
             Reason::TableTooSmall { .. } => "table_too_small",
             Reason::TableInvalid { .. } => "table_invalid",

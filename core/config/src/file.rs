@@ -72,6 +72,7 @@ impl ConfigFile {
             report.error(position, "", finding);
             refused(report)
         })?;
+        crate::mosn_dump::unfold(&mut root);
         let folder = path.parent().unwrap_or(Path::new(""));
         let files = include(&mut root, folder, vec![name.as_str().into()]).map_err(|report| refused(*report))?;
         Ok(ConfigFile { path: path.to_path_buf(), root, files })

@@ -26,6 +26,7 @@ pub mod document;
 mod dump;
 mod file;
 mod include;
+mod mosn_dump;
 mod reader;
 mod resolve;
 mod schema;

@@ -6,6 +6,8 @@
 
 mod regular;
 mod socket_file;
+mod way;
 
 pub use regular::{ReadError, read_bounded, read_regular};
 pub use socket_file::{SocketFile, remove_stale};
+pub use way::{Step, find_on_way};

@@ -5,8 +5,10 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::{Step, find_on_way};
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
@@ -58,19 +60,17 @@ pub fn read_bounded(source: impl Read, limit: u64) -> Result<Vec<u8>, ReadError>
 }
 
 fn open(path: &Path) -> Result<OwnedFd, ReadError> {
+    // A link of /proc is none in the file system: whatever it shows, it leads
+    // to what a process has open.
+    let is_proc = |folder: &Path| fs::statfs(folder).is_ok_and(|mount| mount.f_type == fs::PROC_SUPER_MAGIC);
+    if find_on_way(path, |folder, step| (step == Step::Link && is_proc(folder)).then_some(())).is_some() {
+        return Err(ReadError::NotRegular("a link of /proc"));
+    }
     // NONBLOCK: opening a FIFO must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    match fs::openat2(fs::CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
-        // Links that are none in the file system, as those of /proc; or links
-        // without end, which an open without that flag tells apart.
-        Err(Errno::LOOP) => match fs::open(path, flags, Mode::empty()) {
-            Ok(_) => Err(ReadError::NotRegular("a link of /proc")),
-            Err(error) => Err(io::Error::from(error).into()),
-        },
-        // A socket has no open, and a FIFO or device may have none now.
+    match fs::open(path, flags, Mode::empty()) {
+        // A socket has no open, and a device may have none now.
         Err(Errno::NXIO) => Err(ReadError::NotRegular("a socket or a device without anybody behind it")),
-        // Kernels before 5.6, and sandboxes that do not know the call.
-        Err(Errno::NOSYS | Errno::PERM) => fs::open(path, flags, Mode::empty()).map_err(|e| io::Error::from(e).into()),
         other => other.map_err(|error| io::Error::from(error).into()),
     }
 }
@@ -142,6 +142,8 @@ mod tests {
         for path in [format!("/proc/self/fd/{number}"), format!("/dev/fd/{number}")] {
             assert_eq!(problem(Path::new(&path)), "expected a regular file, found a link of /proc");
         }
-        assert_eq!(problem(Path::new("/proc/self/status")), "expected a regular file, found a file of /proc");
+        assert_eq!(problem(Path::new("/proc/self/status")), "expected a regular file, found a link of /proc");
+        let status = format!("/proc/{}/status", std::process::id());
+        assert_eq!(problem(Path::new(&status)), "expected a regular file, found a file of /proc");
     }
 }

@@ -183,7 +183,7 @@ impl RouteMatch {
     }
 
     /// Whether the path is all it asks for.
-    pub(crate) fn asks_for_path_alone(&self) -> bool {
+    pub fn asks_for_path_alone(&self) -> bool {
         self.headers.is_empty() && self.variables.is_none()
     }
 }

@@ -90,8 +90,11 @@ impl<'a> Reader<'a> {
         loop {
             let position = self.position;
             if self.peek() != Some(b'"') {
-                let expected =
-                    if entries.is_empty() { "a key in double quotes or '}'" } else { "a key in double quotes" };
+                let expected = match (entries.is_empty(), self.peek()) {
+                    (true, _) => "a key in double quotes or '}'",
+                    (false, Some(b'}')) => "a key in double quotes (a comma may not stand last)",
+                    (false, _) => "a key in double quotes",
+                };
                 return Err(self.expected(expected));
             }
             let key = Key { text: self.string()?, position };
@@ -135,6 +138,9 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.expected("',' or ']'")),
             };
             self.skip_blanks();
+            if self.peek() == Some(b']') {
+                return Err(self.expected("a value (a comma may not stand last)"));
+            }
         }
     }
 

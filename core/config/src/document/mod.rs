@@ -4,6 +4,7 @@
 mod json;
 mod locate;
 mod yaml;
+mod yaml_hint;
 
 #[cfg(test)]
 mod tests;
@@ -133,7 +134,10 @@ pub fn parse(text: &str, format: Format) -> Result<Node, SyntaxError> {
     let text = strip_bom(text);
     match format {
         Format::Json => json::parse(text),
-        Format::Yaml => yaml::parse(text),
+        Format::Yaml => yaml::parse(text).map_err(|error| match error {
+            yaml::YamlError::Scan(error) => yaml_hint::explain(text, error.position).unwrap_or(error),
+            yaml::YamlError::Ours(error) => error,
+        }),
     }
 }
 
@@ -168,7 +172,21 @@ impl NodeValue {
             NodeValue::Number(text) => text == "0",
             NodeValue::String(text) => text.is_empty(),
             NodeValue::Array(elements) => elements.is_empty(),
-            NodeValue::Object(entries) => entries.is_empty(),
+            NodeValue::Object(entries) => entries.iter().all(|(_, node)| node.value == NodeValue::Null),
+        }
+    }
+
+    /// Whether it is what Go writes where nothing was given: an absent value,
+    /// no time, no bytes, or an object of nothing but such.
+    pub(crate) fn was_left_out(&self) -> bool {
+        let left_out = |value: &NodeValue| match value {
+            NodeValue::String(text) => matches!(text.as_str(), "" | "0s" | "0B"),
+            NodeValue::Object(_) => false,
+            other => other.says_nothing(),
+        };
+        match self {
+            NodeValue::Object(entries) => entries.iter().all(|(_, node)| left_out(&node.value)),
+            other => left_out(other),
         }
     }
 }

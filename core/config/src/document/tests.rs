@@ -23,7 +23,8 @@ fn shown(result: Result<Node, SyntaxError>) -> String {
 fn json_errors_name_place_expectation_and_finding() {
     for (text, expected) in [
         ("", "1:1: expected a value, found the end of the file"),
-        ("{\n  \"a\": 1,\n}", "3:1: expected a key in double quotes, found '}'"),
+        ("{\n  \"a\": 1,\n}", "3:1: expected a key in double quotes (a comma may not stand last), found '}'"),
+        ("[1, ]", "1:5: expected a value (a comma may not stand last), found ']'"),
         ("{a: 1}", "1:2: expected a key in double quotes or '}', found 'a'"),
         ("{\"a\" 1}", "1:6: expected ':' after the key, found '1'"),
         ("[1 2]", "1:4: expected ',' or ']', found '2'"),

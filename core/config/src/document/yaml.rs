@@ -11,14 +11,29 @@ use super::{Key, MAX_DEPTH, Node, NodeValue, Position, SyntaxError, too_deep};
 /// that a few lines cannot grow into gigabytes.
 const ALIAS_BUDGET: usize = 4 << 20;
 
-pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+/// Why there is no document.
+#[derive(Debug)]
+pub(super) enum YamlError {
+    /// The scanner stopped; its words are about grammar.
+    Scan(SyntaxError),
+    /// What we make no sense of.
+    Ours(SyntaxError),
+}
+
+impl From<SyntaxError> for YamlError {
+    fn from(error: SyntaxError) -> Self {
+        YamlError::Ours(error)
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Node, YamlError> {
     let mut builder =
         Builder { events: Parser::new_from_str(text), anchors: HashMap::new(), alias_budget: ALIAS_BUDGET };
     let mut root = None;
     while let Some((event, position)) = builder.next()? {
         match event {
             Event::DocumentStart(_) if root.is_some() => {
-                return Err(error(position, "one document in the file", "a second one"));
+                return Err(error(position, "one document in the file", "a second one").into());
             }
             Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
             event => root = Some(builder.node(event, position, 0)?.node),
@@ -56,21 +71,22 @@ impl Built {
 const NODE_WEIGHT: usize = 16;
 
 impl<'a> Builder<'a> {
-    fn next(&mut self) -> Result<Option<(Event<'a>, Position)>, SyntaxError> {
+    fn next(&mut self) -> Result<Option<(Event<'a>, Position)>, YamlError> {
         match self.events.next_event() {
             None => Ok(None),
             Some(Ok((event, span))) => Ok(Some((event, start_of(&span)))),
             Some(Err(scan)) => {
                 let mark = *scan.marker();
                 let position = Position::new(narrow(mark.line()), narrow(mark.col()).saturating_add(1));
-                Err(error(position, "valid YAML", &format!("an error: {}", scan.info().replace('\n', " "))))
+                let found = format!("an error: {}", scan.info().replace('\n', " "));
+                Err(YamlError::Scan(error(position, "valid YAML", &found)))
             }
         }
     }
 
-    fn node(&mut self, event: Event<'a>, position: Position, depth: usize) -> Result<Built, SyntaxError> {
+    fn node(&mut self, event: Event<'a>, position: Position, depth: usize) -> Result<Built, YamlError> {
         if depth > MAX_DEPTH {
-            return Err(too_deep(position));
+            return Err(too_deep(position).into());
         }
         let (anchor, built) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -86,7 +102,7 @@ impl<'a> Builder<'a> {
                 (anchor, self.mapping(position, depth)?)
             }
             Event::Alias(anchor) => (0, self.alias(anchor, position, depth)?),
-            _ => return Err(error(position, "a value", "the end of the document")),
+            _ => return Err(error(position, "a value", "the end of the document").into()),
         };
         if anchor != 0 {
             self.spend(built.weight, position)?;
@@ -95,7 +111,7 @@ impl<'a> Builder<'a> {
         Ok(built)
     }
 
-    fn sequence(&mut self, position: Position, depth: usize) -> Result<Built, SyntaxError> {
+    fn sequence(&mut self, position: Position, depth: usize) -> Result<Built, YamlError> {
         let mut elements = Vec::new();
         let (mut height, mut weight) = (0, NODE_WEIGHT);
         loop {
@@ -107,13 +123,13 @@ impl<'a> Builder<'a> {
                     weight = weight.saturating_add(built.weight);
                     elements.push(built.node);
                 }
-                None => return Err(error(position, "the end of the sequence", "the end of the file")),
+                None => return Err(error(position, "the end of the sequence", "the end of the file").into()),
             }
         }
         Ok(Built { node: Node { value: NodeValue::Array(elements), position }, height, weight })
     }
 
-    fn mapping(&mut self, position: Position, depth: usize) -> Result<Built, SyntaxError> {
+    fn mapping(&mut self, position: Position, depth: usize) -> Result<Built, YamlError> {
         let mut entries = Vec::new();
         let (mut height, mut weight) = (0, NODE_WEIGHT);
         loop {
@@ -121,18 +137,18 @@ impl<'a> Builder<'a> {
                 Some((Event::MappingEnd, _)) => break,
                 Some((Event::Scalar(text, style, anchor, _), at)) => {
                     if text == "<<" && style == ScalarStyle::Plain {
-                        return Err(error(at, "a key", "the merge key `<<`, which YAML 1.2 does not have"));
+                        return Err(error(at, "a key", "the merge key `<<`, which YAML 1.2 does not have").into());
                     }
                     if anchor != 0 {
-                        return Err(error(at, "a key without anchor", "an anchor"));
+                        return Err(error(at, "a key without anchor", "an anchor").into());
                     }
                     Key { text: text.into_owned(), position: at }
                 }
-                Some((_, at)) => return Err(error(at, "a plain or quoted key", "a key of another kind")),
-                None => return Err(error(position, "the end of the mapping", "the end of the file")),
+                Some((_, at)) => return Err(error(at, "a plain or quoted key", "a key of another kind").into()),
+                None => return Err(error(position, "the end of the mapping", "the end of the file").into()),
             };
             let Some((event, at)) = self.next()? else {
-                return Err(error(position, "a value", "the end of the file"));
+                return Err(error(position, "a value", "the end of the file").into());
             };
             let built = self.node(event, at, depth + 1)?;
             height = height.max(built.height + 1);

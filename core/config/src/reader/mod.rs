@@ -109,6 +109,11 @@ impl<'a> Cursor<'a> {
         self.node.value.says_nothing()
     }
 
+    /// Whether it is an object, and what Go writes where nothing was given.
+    pub fn is_empty_section(&self) -> bool {
+        matches!(self.node.value, NodeValue::Object(_)) && self.node.value.was_left_out()
+    }
+
     fn child(&self, node: &'a Node, path: String, shape: &'static Shape) -> Cursor<'a> {
         Cursor { node, path, report: self.report, shape }
     }

@@ -85,10 +85,10 @@ impl<'a> ObjectReader<'a> {
             }
             let Some(value) = self.take(key.name, &Shape::Anything) else { continue };
             match key.standing {
-                Standing::Warned if value.node.value != NodeValue::Null => {
+                Standing::Warned if !value.node.value.was_left_out() => {
                     value.inert(format!("known MOSN key that does nothing here: {}", key.doc))
                 }
-                Standing::Refused if !value.says_nothing() => value.unsupported(format!(
+                Standing::Refused if !value.node.value.was_left_out() => value.unsupported(format!(
                     "not available yet: {}; expected no such key, found {}",
                     key.doc,
                     value.shown()
@@ -116,7 +116,22 @@ impl<'a> ObjectReader<'a> {
     /// probably meant.
     fn report_unknown(&self) -> Vec<&'static str> {
         let mut misspelt = Vec::new();
-        for (key, _) in self.entries.iter().filter(|(key, _)| self.table.key(&key.text).is_none()) {
+        for (key, node) in self.entries.iter().filter(|(key, _)| self.table.key(&key.text).is_none()) {
+            if node.value == NodeValue::Null {
+                // As good as absent, and perhaps a slip.
+                let finding = Finding::said(kind::INERT, "unknown key without a value");
+                self.cursor.report.warning(Some(key.position), &self.path_of(&key.text), finding);
+                continue;
+            }
+            if let Some(inner) =
+                self.table.keys().find(|inner| inner.shape.objects().any(|o| o.key(&key.text).is_some()))
+            {
+                let message = format!("unknown key here; it belongs one level deeper, into {:?}", inner.name);
+                let (expected, found) = (Some(format!("it in {:?}", inner.name)), Some(format!("key {:?}", key.text)));
+                let finding = Finding { kind: kind::UNKNOWN_KEY, message, expected, found };
+                self.cursor.report.error(Some(key.position), &self.path_of(&key.text), finding);
+                continue;
+            }
             let guess = nearest(&key.text, self.table.keys().map(|key| key.name));
             let (message, expected) = match guess {
                 Some(name) => {

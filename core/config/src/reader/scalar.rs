@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Cursor, ObjectReader};
-use crate::diagnostic::kind;
+use crate::diagnostic::{Finding, kind};
 use crate::document::{Key, Node, NodeValue};
 use crate::duration::parse_duration;
 use crate::schema::{Object, Shape};
@@ -12,6 +12,7 @@ impl<'a> Cursor<'a> {
     pub fn string(&self) -> Option<&'a str> {
         self.shaped(Shape::is_string);
         match &self.node.value {
+            NodeValue::String(text) if text == crate::dump::REDACTED => self.redacted(),
             NodeValue::String(text) => Some(text),
             _ => self.wrong_type("a string"),
         }
@@ -44,7 +45,13 @@ impl<'a> Cursor<'a> {
             (low, u64::MAX) => format!("an integer from {low} up"),
             (low, high) => format!("an integer from {low} to {high}"),
         };
-        let NodeValue::Number(text) = &self.node.value else { return self.wrong_type(&expected()) };
+        let text = match &self.node.value {
+            NodeValue::Number(text) => text,
+            NodeValue::String(text) if text.parse::<u64>().is_ok() => {
+                return self.wrong_type(&format!("{} (without quotes)", expected()));
+            }
+            _ => return self.wrong_type(&expected()),
+        };
         match text.parse::<u64>() {
             Ok(value) if (low..=high).contains(&value) => Some(value),
             _ => {
@@ -145,7 +152,7 @@ impl<'a> Cursor<'a> {
             let path = crate::document::join(&self.path, &key.text);
             (key.text.as_str(), self.child(node, path, shape))
         };
-        Some(entries.iter().map(entry).collect())
+        Some(entries.iter().filter(|(_, node)| node.value != NodeValue::Null).map(entry).collect())
     }
 
     /// The value as JSON, if it is an object.
@@ -165,6 +172,13 @@ impl<'a> Cursor<'a> {
             self.path,
             self.shape
         );
+    }
+
+    /// It is needed, and a dump left it out.
+    fn redacted<T>(&self) -> Option<T> {
+        let found = "what a dump shows in place of a secret";
+        self.error(Finding::mismatch(kind::BAD_VALUE, "the secret itself", found));
+        None
     }
 
     fn wrong_type<T>(&self, expected: &str) -> Option<T> {

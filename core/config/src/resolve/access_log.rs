@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use sidegate_api::BuildEnv;
 use sidegate_telemetry::{AccessLogFormat, LogRotation, LogStyle, LogTarget};
 
+use super::log_file::log_target;
 use crate::diagnostic::{Finding, kind};
 use crate::document::NodeValue;
 use crate::reader::{Cursor, ObjectReader};
@@ -22,8 +24,8 @@ pub struct AccessLogConfig {
 
 /// What access logs have in common: how they are written, and how their files
 /// are rotated, by target: one writer rotates a file, in one way.
-#[derive(Default)]
-pub(super) struct Rotations {
+pub(super) struct Rotations<'e> {
+    env: &'e BuildEnv,
     /// What counts for logs that say nothing: `global_log_roller`.
     global: Option<LogRotation>,
     process_log: Option<LogTarget>,
@@ -31,9 +33,9 @@ pub(super) struct Rotations {
     by_target: HashMap<LogTarget, (Option<LogRotation>, String)>,
 }
 
-impl Rotations {
-    pub fn new(global: Option<LogRotation>, process_log: LogTarget, style: LogStyle) -> Self {
-        Rotations { global, process_log: Some(process_log), style, by_target: HashMap::new() }
+impl<'e> Rotations<'e> {
+    pub fn new(global: Option<LogRotation>, process_log: LogTarget, style: LogStyle, env: &'e BuildEnv) -> Self {
+        Rotations { env, global, process_log: Some(process_log), style, by_target: HashMap::new() }
     }
 
     /// What the access log at `cursor` gets; reports what does not go together.
@@ -65,9 +67,9 @@ pub(super) fn rotation(cursor: &Cursor<'_>) -> Option<Option<LogRotation>> {
     }
 }
 
-pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations) -> Option<AccessLogConfig> {
+pub(super) fn access_log(cursor: &Cursor<'_>, rotations: &mut Rotations<'_>) -> Option<AccessLogConfig> {
     let mut object = cursor.object(&schema::ACCESS_LOG)?;
-    let target = object.required("log_path").and_then(|c| c.name()).map(LogTarget::parse);
+    let target = object.required("log_path").and_then(|c| Some(log_target(&c, c.name()?, rotations.env)));
     let format = format(&mut object, rotations.style);
     let own = object.text("log_roller").map(|(cursor, _)| rotation(&cursor));
     object.finish();

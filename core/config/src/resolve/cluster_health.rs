@@ -36,6 +36,9 @@ pub(super) fn health_check(cursor: &Cursor<'_>) -> Option<HealthCheckConfig> {
     let request = object.get("check_config").and_then(|c| check_config(&c, config.timeout));
     config.probe = probe(cursor, protocol.as_ref(), request, &mut config.timeout);
     object.finish();
+    if service.is_empty() && cursor.is_empty_section() {
+        return None;
+    }
     if service.is_empty() {
         cursor.inert("health checks are off here: `service_name` is empty");
         return None;
@@ -175,6 +178,7 @@ pub(super) fn slow_start(cursor: &Cursor<'_>) -> Option<SlowStart> {
     object.finish();
     match duration {
         Some(duration) => Some(SlowStart { duration, aggression, min_weight_percent }),
+        None if cursor.is_empty_section() => None,
         None => {
             cursor.inert("without a `slow_start_duration` it is off");
             None

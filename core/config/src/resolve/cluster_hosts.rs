@@ -7,7 +7,7 @@ use sidegate_upstream::{ClusterKind, HostConfig, HostWeight, NamedHost};
 
 use super::address::checked;
 use super::metadata::lb_metadata;
-use crate::diagnostic::kind;
+use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, Unique};
 use crate::schema;
 
@@ -72,8 +72,13 @@ fn place(cursor: &Cursor<'_>, kind: ClusterKind) -> Option<Place> {
             Some(Place::Name { name: name.to_ascii_lowercase().into(), port })
         }
         (Err(_), Some(_)) => {
-            let expected = format!("{}; names need a cluster of type STRICT_DNS", expected(&AddressError));
-            cursor.mismatch(kind::BAD_VALUE, expected);
+            let (name, _) = name.unwrap_or_default();
+            let message = format!(
+                "{name:?} is a name, which only clusters of type STRICT_DNS resolve; {AddressError}, found {}",
+                cursor.shown()
+            );
+            let found = Some(cursor.shown());
+            cursor.error(Finding { kind: kind::BAD_VALUE, message, expected: Some(expected(&AddressError)), found });
             None
         }
         (Err(problem), None) => {
@@ -94,7 +99,7 @@ fn expected(problem: &AddressError) -> String {
 
 /// `name:port` or `name`, if `name` can be one in the DNS and is not meant for
 /// an IP address.
-fn name_and_port(text: &str) -> Option<(&str, u16)> {
+pub(super) fn name_and_port(text: &str) -> Option<(&str, u16)> {
     let (name, port) = match text.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (name, port.parse().ok()?),
         Some(_) => return None,

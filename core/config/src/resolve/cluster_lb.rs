@@ -12,7 +12,6 @@ use sidegate_upstream::{
 
 use super::cluster_hosts::Hosts;
 use crate::diagnostic::kind;
-use crate::document::NodeValue;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
 
@@ -36,10 +35,10 @@ pub(super) fn lb_options(cursor: &Cursor<'_>) -> Option<LbOptions> {
 
 /// `None` if it says nothing.
 pub(super) fn subsets(cursor: &Cursor<'_>) -> Option<SubsetConfig> {
-    if matches!(cursor.node().value, NodeValue::Object(_)) && cursor.says_nothing() {
+    let mut object = cursor.object(&schema::LB_SUBSET)?;
+    if cursor.says_nothing() {
         return None;
     }
-    let mut object = cursor.object(&schema::LB_SUBSET)?;
     let selectors = object.get("subset_selectors").and_then(|c| c.array()).unwrap_or_default();
     let selectors = selectors.iter().filter_map(|selector| texts(selector)).collect();
     let default = object.get("default_subset").and_then(|c| c.map()).unwrap_or_default();

@@ -1,13 +1,16 @@
 //! From entries of filter chains to factories.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use sidegate_api::{
     AnsweredBy, BuildEnv, FilterConfigError, FilterSpec, Registry, StreamFilterBuilder, StreamFilterFactory,
 };
 use sidegate_proxy::{FilterEntry, RouteConfigs};
 use sidegate_telemetry::FilterReplies;
 
+use super::mosn_filters;
 use super::router::{Router, Scope};
 use super::stream_filter::FilterAt;
 use crate::diagnostic::{Finding, kind};
@@ -15,27 +18,57 @@ use crate::document::join;
 use crate::nearest::nearest;
 use crate::reader::Cursor;
 
-/// Stream filters that MOSN has and nobody here.
-const MOSN_FILTERS: [&str; 11] = [
-    "proxywasm",
-    "flowControlFilter",
-    "seata",
-    "dsl",
-    "dubbo_stream",
-    "transcoder",
-    "fault_tolerance",
-    "grpc_metric",
-    "istio.stats",
-    "mixer",
-    "healthcheck",
-];
+/// Everything that can be said of a filter without running foreign code;
+/// whether it is good so far.
+pub(super) fn check(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) -> bool {
+    let mut errors = Vec::new();
+    redacted(&filter.spec.config, "config", &mut errors);
+    match builder(filter, registry) {
+        Some(builder) if errors.is_empty() => errors.extend(builder.check(&filter.spec, env).err().unwrap_or_default()),
+        Some(_) => {}
+        None => return false,
+    }
+    let is_good = errors.is_empty();
+    report(&filter.at, errors);
+    is_good
+}
 
-/// Everything that can be said of a filter without running foreign code.
-pub(super) fn check(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) {
-    if let Some(builder) = builder(filter, registry)
-        && let Err(errors) = builder.check(&filter.spec, env)
-    {
-        report(&filter.at, errors);
+/// Builds the factory for the sake of its errors.
+pub(super) fn try_build(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) {
+    if let Some(builder) = registry.builder_for(&filter.spec) {
+        report(&filter.at, builder.build(&filter.spec, env).err().unwrap_or_default());
+    }
+}
+
+/// Warns of filters of one listener that have one name.
+pub(super) fn warn_of_namesakes(filters: &[FilterAt<'_>]) {
+    let mut seen = HashMap::new();
+    for filter in filters {
+        let name = filter.spec.name.as_str();
+        if let Some(first) = seen.get(name) {
+            let message = format!(
+                "two filters of this listener are called {name:?}, the first is at {first}: `per_filter_config` and \
+                 metrics mean both; a `name` tells them apart"
+            );
+            filter.at.warning(Finding::said(kind::DUPLICATE, message));
+        } else {
+            seen.insert(name, filter.at.place());
+        }
+    }
+}
+
+/// Texts that a dump has in place of secrets.
+fn redacted(value: &Value, path: &str, errors: &mut Vec<FilterConfigError>) {
+    match value {
+        Value::String(text) if text == crate::dump::REDACTED => {
+            let message = "expected the secret itself, found what a dump shows in place of a secret";
+            errors.push(FilterConfigError::new(path, message));
+        }
+        Value::Array(elements) => {
+            elements.iter().enumerate().for_each(|(index, value)| redacted(value, &format!("{path}[{index}]"), errors));
+        }
+        Value::Object(entries) => entries.iter().for_each(|(key, value)| redacted(value, &join(path, key), errors)),
+        _ => {}
     }
 }
 
@@ -103,8 +136,8 @@ fn unregistered(filter: &FilterAt<'_>, registry: &Registry) {
         "this build loads no modules".to_owned()
     } else if name == "loadso" {
         "a filter of type \"loadso\" comes from a module; expected `so_config` with its `so_path`".to_owned()
-    } else if MOSN_FILTERS.contains(&name) {
-        format!("MOSN's stream filter {name:?} is not available yet; registered are {all}")
+    } else if let Some(said) = mosn_filters::stream_filter(name) {
+        format!("MOSN's stream filter {name:?} is not available: {said}; registered are {all}")
     } else if let Some(meant) = nearest(name, registered.iter().copied()) {
         format!("stream filter type {name:?} is not registered; did you mean {meant:?}?")
     } else {

@@ -8,15 +8,15 @@ use sidegate_net::{AcceptMode, ListenerConfig, PortSharing};
 
 use super::access_log::{AccessLogConfig, Rotations, access_log};
 use super::address::{checked, socket_mode};
+use super::cluster_hosts::name_and_port;
 use super::modules::Modules;
+use super::mosn_filters;
 use super::proxy_filter::{ProxyFilter, proxy_filter};
 use super::stream_filter::{FilterAt, stream_filter};
 use super::tls::{refuse_tls, refuse_tls_set};
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader, Unique};
 use crate::schema;
-
-const NETWORK_FILTERS: [&str; 6] = ["proxy", "tcp_proxy", "udp_proxy", "connection_manager", "tunnel", "grpc"];
 
 /// A listener as far as its own entry says; `None` where there were errors.
 pub(super) struct ReadListener<'a> {
@@ -47,7 +47,7 @@ pub(super) fn listener<'a>(
     cursor: &Cursor<'a>,
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
-    rotations: &mut Rotations,
+    rotations: &mut Rotations<'_>,
     on_router: &mut dyn FnMut(Cursor<'a>),
 ) -> Option<ReadListener<'a>> {
     let mut object = cursor.object(&schema::LISTENER)?;
@@ -123,7 +123,17 @@ fn listen_address(cursor: &Cursor<'_>, network: Option<&str>, taken: &mut Listen
     let text = cursor.name()?;
     let address = match network {
         Some("unix") if !text.starts_with("unix:") => Address::Unix(PathBuf::from(text)),
-        _ => cursor.parsed(Address::parse)?,
+        _ => match (Address::parse(text), name_and_port(text)) {
+            (Err(problem), Some((name, _))) if text.contains(':') => {
+                let message = format!(
+                    "{name:?} is a name, and a listener has an IP address: {problem}; names are resolved for hosts of \
+                     clusters of type STRICT_DNS alone"
+                );
+                cursor.error(Finding { found: Some(cursor.shown()), ..Finding::said(kind::BAD_VALUE, message) });
+                return None;
+            }
+            _ => cursor.parsed(Address::parse)?,
+        },
     };
     if network == Some("tcp") && address.socket_addr().is_none() {
         cursor.mismatch(kind::BAD_VALUE, "IP:port, as `network` is \"tcp\"");
@@ -193,10 +203,9 @@ fn network_filters<'a>(at: &Cursor<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -
 }
 
 fn unregistered(cursor: &Cursor<'_>, name: &str) {
-    let message = if NETWORK_FILTERS.contains(&name) {
-        format!("network filter {name:?} is not available yet; expected \"proxy\"")
-    } else {
-        format!("network filter type {name:?} is not registered; expected \"proxy\"")
+    let message = match mosn_filters::network_filter(name) {
+        Some(said) => format!("MOSN's network filter {name:?} is not available: {said}; expected \"proxy\""),
+        None => format!("network filter type {name:?} is not registered; expected \"proxy\""),
     };
     let (expected, found) = (Some("\"proxy\"".to_owned()), Some(cursor.shown()));
     cursor.error(Finding { kind: kind::UNREGISTERED, message, expected, found });

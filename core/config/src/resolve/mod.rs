@@ -15,10 +15,12 @@ mod forward;
 mod header_case;
 mod header_ops;
 mod listener;
+mod log_file;
 mod metadata;
 mod metrics;
 mod module_policy;
 mod modules;
+mod mosn_filters;
 mod names;
 mod overload;
 mod proxy_filter;
@@ -27,6 +29,7 @@ mod route_match;
 mod route_policy;
 mod router;
 mod server;
+mod shadowed;
 mod stream_filter;
 mod tls;
 
@@ -44,7 +47,7 @@ use sidegate_overload::OverloadConfig;
 use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, TargetBytes, Timeouts, UpgradeProtocol};
 use sidegate_router::RouteTable;
 use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
-use sidegate_upstream::ClusterConfig;
+use sidegate_upstream::{ClusterConfig, Resolver};
 
 pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
@@ -63,6 +66,7 @@ use listener::{ListenerNames, ReadListener};
 use modules::Modules;
 use router::Router;
 use server::Server;
+use stream_filter::FilterAt;
 
 /// A configuration without errors.
 #[derive(Debug)]
@@ -194,11 +198,12 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
     let compat = top.get("compat").and_then(|cursor| compat::compat(&cursor)).unwrap_or_default();
-    let clusters = match top.get("cluster_manager") {
+    let mut clusters = match top.get("cluster_manager") {
         Some(manager) => cluster::clusters(&manager, &mut names),
         None => Vec::new(),
     };
-    let server = server::server(&mut top, &names, &mut taken, &mut modules, compat);
+    clusters.iter_mut().for_each(|cluster| resolve_paths(cluster, env));
+    let server = server::server(&mut top, &names, &mut taken, &mut modules, compat, env);
     let admin = top.get("admin").map(|cursor| admin::admin(&cursor));
     if let Some(Some((admin, at))) = &admin {
         taken.check_address(at, &admin.address);
@@ -209,8 +214,13 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     let overload = top.get("overload").map(|cursor| overload::overload(&cursor));
     top.finish();
     let server = server?;
-    check_references(&server, registry, env);
+    let buildable = check_references(&server, registry, env);
     if report.has_errors() {
+        // What modules refuse is found by building them alone: mistakes
+        // elsewhere do not hide theirs.
+        if mode == LoadMode::Load {
+            buildable.into_iter().for_each(|filter| filters::try_build(filter, registry, env));
+        }
         return None;
     }
     let Server { workers, log, graceful_timeout, drain_delay, routers, listeners } = server;
@@ -244,17 +254,28 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     })
 }
 
-/// What can be checked only once everything is read.
-fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) {
+/// Paths of a cluster lead where those of modules and logs would.
+fn resolve_paths(cluster: &mut ClusterConfig, env: &BuildEnv) {
+    if let Some(log) = cluster.health_check.as_mut().and_then(|check| check.event_log.as_mut()) {
+        *log = env.resolve(Path::new(&**log)).display().to_string().into();
+    }
+    if let Some(Resolver::File { path, .. }) = cluster.dns.as_mut().map(|dns| &mut dns.resolver) {
+        *path = env.resolve(path);
+    }
+}
+
+/// What can be checked only once everything is read. Gives the filters in which
+/// nothing is wrong so far.
+fn check_references<'s, 'a>(server: &'s Server<'a>, registry: &Registry, env: &BuildEnv) -> Vec<&'s FilterAt<'a>> {
+    let mut good = Vec::new();
     // What a check compiles is dropped, and compiled again for good.
     let trial = BuildEnv { regexes: env.regexes.trial(), ..env.clone() };
     for read in &server.listeners {
         if let Some((cursor, name)) = read.proxy.as_ref().and_then(|p| p.router.as_ref()) {
             server.routers.names.check(cursor, "router", name);
         }
-        for filter in &read.filters {
-            filters::check(filter, registry, &trial);
-        }
+        filters::warn_of_namesakes(&read.filters);
+        good.extend(read.filters.iter().filter(|filter| filters::check(filter, registry, &trial)));
     }
     for (name, router) in &server.routers.by_name {
         let users = server.listeners.iter().filter(|read| {
@@ -268,6 +289,7 @@ fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) {
             filters::check_per_filter(router, &names);
         }
     }
+    good
 }
 
 fn finish_listener(

@@ -43,7 +43,7 @@ pub(super) fn text<'a>(object: &mut ObjectReader<'a>, name: &'static str) -> Opt
 
 /// What the route does: one of `route`, `redirect` and `direct_response`.
 fn action(object: &mut ObjectReader<'_>, clusters: &Names) -> Option<(RouteAction, HeaderOps)> {
-    let forward = object.get("route").filter(|cursor| !cursor.says_nothing());
+    let forward = object.get("route").filter(|cursor| !cursor.says_nothing() && !cursor.is_empty_section());
     let redirect_to = object.get("redirect").filter(|cursor| !cursor.says_nothing());
     let direct = object.get("direct_response").filter(|cursor| !cursor.says_nothing());
     match (forward, redirect_to, direct) {

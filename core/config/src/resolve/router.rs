@@ -12,6 +12,7 @@ use sidegate_router::{
 use super::header_ops::header_ops;
 use super::names::Names;
 use super::route::route;
+use super::shadowed::Earlier;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader, Unique};
 use crate::schema;
@@ -155,8 +156,10 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
     let headers = header_ops(&mut object);
     let mut routes = Vec::new();
     let mut per_filter_of_routes = Vec::new();
+    let mut earlier = Earlier::default();
     for element in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
         if let Some((route, per_filter)) = route(&element, clusters) {
+            earlier.check(&element, &route.matcher);
             if let PathMatch::Prefix(text) | PathMatch::Exact(text) = route.matcher.path()
                 && Slashes::Merge.are_to_be_merged(text.as_str().as_bytes())
             {

@@ -3,12 +3,14 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use sidegate_telemetry::{LogConfig, LogLevel, LogTarget};
+use sidegate_api::BuildEnv;
+use sidegate_telemetry::{LogConfig, LogLevel};
 
 use super::Config;
 use super::access_log::{Rotations, rotation};
 use super::compat::Compat;
 use super::listener::{ListenerNames, ReadListener, listener};
+use super::log_file::log_target;
 use super::modules::Modules;
 use super::names::Names;
 use super::router::Routers;
@@ -33,6 +35,7 @@ pub(super) fn server<'a>(
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
     compat: Compat,
+    env: &BuildEnv,
 ) -> Option<Server<'a>> {
     let servers = top.required("servers")?;
     let elements = servers.array()?;
@@ -41,15 +44,15 @@ pub(super) fn server<'a>(
     }
     let mut object = elements.first()?.object(&schema::SERVER)?;
     let mut log = LogConfig::default();
-    if let Some(path) = object.get("default_log_path").and_then(|c| c.string()) {
-        log.target = LogTarget::parse(path);
+    if let Some((cursor, path)) = object.get("default_log_path").and_then(|c| Some((c.clone(), c.string()?))) {
+        log.target = log_target(&cursor, path, env);
     }
     if let Some((cursor, text)) = object.text("default_log_level") {
         log.level = log_level(&cursor, text).unwrap_or_default();
     }
     let roller = object.text("global_log_roller");
     log.rotation = roller.and_then(|(cursor, _)| rotation(&cursor)).flatten();
-    let mut rotations = Rotations::new(log.rotation, log.target.clone(), compat.log_style());
+    let mut rotations = Rotations::new(log.rotation, log.target.clone(), compat.log_style(), env);
     let workers = object.get("processor").and_then(|c| processor(&c));
     let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
     let drain_delay = object.get("drain_delay").and_then(|c| c.duration()).unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::headers::HEADER_EDITS;
 use super::metadata::METADATA;
 use super::route_policy::{HASH_POLICY, RETRY_POLICY};
-use super::{Object, Rule, Shape, key, required};
+use super::{Object, Rule, Shape, key, required, warned};
 
 pub(crate) static ROUTE_ACTION: Object = Object::new(
     "route_action",
@@ -77,7 +77,10 @@ pub(crate) static REGEX_REWRITE: Object = Object::new(
 pub(crate) static REGEX_PATTERN: Object = Object::new(
     "regex_pattern",
     "`regex_rewrite.pattern`.",
-    &[required("regex", Shape::Text, "a regular expression", "The pattern.")],
+    &[
+        required("regex", Shape::Text, "a regular expression", "The pattern."),
+        warned("google_re2", "the size of patterns is bounded for all of them"),
+    ],
 );
 
 pub(crate) static WEIGHTED_CLUSTER: Object = Object::new(

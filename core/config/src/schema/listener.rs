@@ -103,6 +103,7 @@ pub(crate) static NETWORK_FILTER: Object = Object::new(
             "",
             "That of the `proxy` filter (required there), or a router.",
         ),
+        refused("go_plugin_config", "there are no Go plugins"),
     ],
 )
 .rules(&[
@@ -115,7 +116,12 @@ pub(crate) static ACCESS_LOG: Object = Object::new(
     "access_log",
     "`listeners[].access_logs[]`: one line per finished request, also for those whose head was refused.",
     &[
-        required("log_path", Shape::Name, "a file, stdout or stderr", "A file, `stdout` or `stderr`."),
+        required(
+            "log_path",
+            Shape::Name,
+            "a file, stdout or stderr",
+            "A file, `stdout` or `stderr`; relative paths as for `default_log_path`.",
+        ),
         key(
             "log_format",
             Shape::Text,

@@ -1,6 +1,6 @@
 //! `metrics`.
 
-use super::{Object, Shape, TEXTS, key, own, quiet, required, warned};
+use super::{Object, Shape, TEXTS, key, own, quiet, refused, required, warned};
 
 pub(crate) static METRICS: Object = Object::new(
     "metrics",
@@ -29,6 +29,7 @@ pub(crate) static METRICS_SINK: Object = Object::new(
     &[
         required("type", Shape::Words(&["prometheus"]), "\"prometheus\"", "What kind it is."),
         required("config", Shape::Object(&PROMETHEUS), "an object with `port`", "Where it is."),
+        refused("go_plugin_config", "there are no Go plugins"),
     ],
 );
 

@@ -323,6 +323,14 @@ impl Shape {
         })
     }
 
+    /// The tables of the objects that may stand there, alone or in an array.
+    pub fn objects(&'static self) -> impl Iterator<Item = &'static Object> {
+        self.alternatives().iter().filter_map(|shape| match shape {
+            Shape::Object(table) | Shape::Array(Shape::Object(table)) => Some(*table),
+            _ => None,
+        })
+    }
+
     /// Whether it is an object of this table.
     pub fn is_object(&'static self, table: &'static Object) -> bool {
         self.any(|shape| matches!(shape, Shape::Object(own) if std::ptr::eq(*own, table)))

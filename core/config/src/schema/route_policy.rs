@@ -1,6 +1,6 @@
 //! Retries, hashes and mirrors of a route.
 
-use super::{Object, Rule, Shape, key, required};
+use super::{Object, Rule, Shape, key, required, warned};
 
 pub(crate) static RETRY_POLICY: Object = Object::new(
     "retry_policy",
@@ -72,5 +72,6 @@ pub(crate) static MIRROR_POLICY: Object = Object::new(
     &[
         required("cluster", Shape::Name, "the cluster that gets the copies", "Must be defined."),
         key("percent", Shape::Integer(0, 100), "0", "How many of the requests are copied, by chance."),
+        warned("trace_sampled", "there are no traces"),
     ],
 );

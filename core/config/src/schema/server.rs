@@ -34,6 +34,7 @@ pub(crate) static TOP: Object = Object::new(
         own("modules", Shape::Object(&MODULES), "nothing is permitted", "What is permitted to modules."),
         own("overload", Shape::Object(&OVERLOAD), "limits by default", "What the process may use at most."),
         refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
+        refused("stream_filters", "filters belong to listeners; put them into `servers[0].listeners[].stream_filters`"),
         refused("static_resources", "clusters are read from `cluster_manager` alone"),
         warned("disable_upgrade", "there is no live upgrade to switch off"),
         warned("close_graceful", "there is no live upgrade to switch off"),
@@ -64,7 +65,9 @@ static KEYS: &[Key] = &[
         "default_log_path",
         Shape::Text,
         "`stderr`",
-        "The process log: a file, `stdout` or `stderr`. Missing folders are made.",
+        "The process log: a file, `stdout` or `stderr`. Missing folders are made. A relative path leads to what exists \
+         below the folder of the configuration or the working directory, else below the first, as that of a module \
+         does.",
     ),
     key(
         "default_log_level",

@@ -6,7 +6,7 @@ use sidegate_api::StreamState;
 
 use crate::chance::{Dice, Percent};
 use crate::header_match::{HEADER_MATCH, HeaderMatch};
-use crate::settings::{Object, Shape, Table, key, required};
+use crate::settings::{Object, Shape, Table, key};
 
 pub(super) static FAULT: Table = Table::new(
     "Delays and refuses requests, once they are routed. `per_filter_config` of a route replaces all of it.",
@@ -32,7 +32,12 @@ static ABORT: Table = Table::new(
     "`abort`.",
     &[
         key("percentage", Shape::Integer(0, 100), "0", PERCENTAGE_DOC),
-        required("status", Shape::Integer(200, 599), "a status", "The answer's status."),
+        key(
+            "status",
+            Shape::Integer(0, 599),
+            "none",
+            "The answer's status, from 200 up. 0, or an empty `abort`: no answer.",
+        ),
     ],
 );
 
@@ -54,14 +59,26 @@ impl Settings {
             (percentage(&object), delay)
         });
         let abort = config.get("abort").and_then(|s| s.object()).map(|object| {
-            let status = object.get("status").and_then(|s| s.integer()).unwrap_or_default();
-            (percentage(&object), u16::try_from(status).unwrap_or_default())
+            let percent = percentage(&object);
+            let status = match object.get("status") {
+                Some(at) => at.integer().inspect(|status| {
+                    // 0 is what is written for an absent one.
+                    if (1..200).contains(status) {
+                        at.expected("a status from 200 to 599");
+                    }
+                }),
+                None => Some(0),
+            };
+            if status == Some(0) && object.get("percentage").and_then(|s| s.integer()).is_some_and(|of| of > 0) {
+                object.error("status", "required key is missing; expected a status".to_owned());
+            }
+            (percent, status.and_then(|status| u16::try_from(status).ok()).unwrap_or_default())
         });
         let cluster = config.get("upstream_cluster").and_then(|s| s.text()).filter(|name| !name.is_empty());
         let headers = config.get("headers").map(|s| s.list()).unwrap_or_default();
         Settings {
             delay: delay.filter(|(_, delay)| !delay.is_zero()),
-            abort,
+            abort: abort.filter(|(_, status)| *status > 0),
             cluster: cluster.map(Box::from),
             headers: headers.iter().filter_map(|s| HeaderMatch::read(&s.object()?)).collect(),
         }

@@ -57,6 +57,9 @@ fn nothing_happens_at_0_percent_or_without_a_time() {
     for config in [
         json!({}),
         json!({"abort": {"status": 503}}),
+        json!({"abort": {}, "delay": {}}),
+        json!({"abort": {"status": 0, "percentage": 0}, "delay": {"fixed_delay": "0s", "percentage": 0}}),
+        json!({"abort": null, "delay": null, "headers": null, "nobody_knows": null}),
         json!({"delay": {"percentage": 100}}),
         json!({"delay": {"percentage": 0, "fixed_delay": "1s"}}),
     ] {
@@ -84,6 +87,8 @@ fn mistakes_are_named() {
         ]
     );
     assert!(found[4].contains("unclosed group"), "{found:?}");
+    let status = errors::<Fault>(json!({"abort": {"status": 100}}));
+    assert_eq!(status, ["config.abort.status: expected a status from 200 to 599, found 100"]);
     let bench = Bench::new::<Fault>(json!({}));
     let error = bench.factory.create_route_config(&json!({"delay": {"percentage": -1}})).err().unwrap();
     assert_eq!(error.path, "delay.percentage");

@@ -70,7 +70,8 @@ impl<'a> Object<'a> {
     fn unknown(&self) -> Vec<&'static str> {
         let mut misspelt = Vec::new();
         let mut seen: Vec<(&'static str, &str)> = Vec::new();
-        for written in self.entries.keys() {
+        // `null` is an absent value.
+        for (written, _) in self.entries.iter().filter(|(_, value)| !value.is_null()) {
             if let Some(key) = self.table.key(written) {
                 match seen.iter().find(|(name, _)| *name == key.name) {
                     Some((_, first)) => self.error(written, format!("key stands twice, the first is {first:?}")),

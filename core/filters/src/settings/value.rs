@@ -166,7 +166,7 @@ impl<'a> Setting<'a> {
         let entry = |(name, value): (&'a String, &'a Value)| {
             (name.as_str(), Setting::new(value, join(&self.path, name), shape, self.report))
         };
-        entries.iter().map(entry).collect()
+        entries.iter().filter(|(_, value)| !value.is_null()).map(entry).collect()
     }
 
     fn object_of(&self, table: &'static Table) -> Option<Object<'a>> {

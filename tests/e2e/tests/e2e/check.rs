@@ -257,3 +257,55 @@ fn a_pinned_hash_is_checked() {
     let outcome = check(&built(&valid().filter(entry(hash))), &[]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
 }
+
+#[test]
+fn a_module_is_judged_whatever_else_is_wrong() {
+    let module = json!({"type": "x", "so_config": {"so_path": artifact("libauth.so")}, "config": {"User": 1}});
+    let outcome = check(&built(&valid().filter(json!({"type": "nobody"})).filter(module)), &[]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("\"nobody\" is not registered"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("stream_filters[1].config.User"), "{}", outcome.stderr);
+}
+
+#[test]
+fn without_proc_it_is_said_that_it_is_missing() {
+    let dir = TempDir::new();
+    let module = json!({"type": "x", "so_config": {"so_path": artifact("libauth.so")}, "config": {"User": "a"}});
+    let file = dir.write("config.json", valid().filter(module).build(dir.path()).to_string());
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "umount -l /proc && exec \"$0\" check -c \"$1\""]);
+    let outcome = sidegate_harness::run(command.arg(sidegate_harness::binary()).arg(&file));
+    if outcome.stderr.contains("unshare:") || outcome.stderr.contains("umount:") {
+        eprintln!("skipped: mounts cannot be changed here: {}", outcome.stderr);
+        return;
+    }
+    assert_eq!(outcome.code, Some(1), "{}", outcome.output());
+    assert!(outcome.stderr.contains("expected /proc, through which modules are loaded"), "{}", outcome.stderr);
+}
+
+#[test]
+fn logs_are_found_where_modules_are_and_unwritable_ones_are_said() {
+    let (dir, elsewhere) = (TempDir::new(), TempDir::new());
+    elsewhere.write("there.log", "");
+    std::fs::create_dir(dir.join("folder.log")).unwrap();
+    let logs = json!([{"log_path": "there.log"}, {"log_path": "new.log"}]);
+    let config = valid().in_listener("access_logs", logs).build(dir.path());
+    let file = dir.write("config.json", config.to_string());
+    let options = sidegate_harness::ProxyOptions {
+        directory: Some(elsewhere.path().to_owned()),
+        ..sidegate_harness::ProxyOptions::default()
+    };
+    let proxy = sidegate_harness::Proxy::run(TempDir::new(), &file, &options);
+    assert_ne!(proxy.get("/").status(), 0);
+    sidegate_harness::until("the line in both logs", || {
+        let lines = |path| std::fs::read_to_string(path).is_ok_and(|text| text.lines().count() == 1);
+        (lines(elsewhere.join("there.log")) && lines(dir.join("new.log"))).then_some(())
+    });
+    let logs = json!([{"log_path": dir.join("folder.log")}, {"log_path": "/proc/nowhere/a.log"}]);
+    let outcome = check(&built(&valid().in_listener("access_logs", logs)), &["--format", "json"]);
+    assert_eq!(outcome.code, Some(0), "another user may write: {}", outcome.output());
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let messages: Vec<&str> =
+        report["warnings"].as_array().unwrap().iter().filter_map(|w| w["message"].as_str()).collect();
+    assert!(messages[0].ends_with("folder.log is a folder"), "{messages:?}");
+}

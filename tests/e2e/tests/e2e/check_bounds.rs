@@ -40,7 +40,8 @@ fn what_is_no_file_is_refused_as_a_configuration_without_waiting() {
     fifo(&pipe);
     refused(&check_file(&pipe), &["pipe.yaml: ", "expected a regular file, found a FIFO"]);
     refused(&check_file(Path::new("/dev/zero")), &["found a character device"]);
-    refused(&check_file(Path::new("/proc/self/environ")), &["found a file of /proc"]);
+    refused(&check_file(Path::new("/proc/self/environ")), &["found a link of /proc"]);
+    refused(&check_file(Path::new("/proc/version")), &["found a file of /proc"]);
     refused(&check_file(Path::new("/dev/stdin")), &["found a link of /proc"]);
     refused(&check_file(dir.path()), &["found a directory"]);
     // Links to files are how Kubernetes mounts them.

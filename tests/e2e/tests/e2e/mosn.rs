@@ -137,3 +137,27 @@ fn the_examples_pass_the_check_with_warnings_that_name_paths() {
         }
     }
 }
+
+#[test]
+fn a_dump_of_mosns_serves_as_its_file_does() {
+    // Of `dumped.json`, made with MOSN's own code.
+    let dump = repository().join("core/config/src/resolve/tests/dump.json");
+    let origin = Origin::echo();
+    let text = std::fs::read_to_string(dump).unwrap();
+    // The real filter has no settings per route.
+    let mut dump: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let route = &mut dump["routers"]["r"]["virtual_hosts"][0]["routers"][2];
+    route.as_object_mut().unwrap().remove("per_filter_config").unwrap();
+    let text = dump.to_string().replace("127.0.0.1:9\"", &format!("{}\"", origin.address())).replace("34901", "0");
+    let proxy = run(TempDir::new(), &text);
+    let get = |path: &str, fields: &str| {
+        let raw = format!("GET {path} HTTP/1.1\r\nHost: a\r\nUser: admin\r\n{fields}\r\n");
+        sidegate_harness::Wire::connect(proxy.listener("l")).send(raw).response()
+    };
+    assert_eq!(get("/hello", "").text(), "hello");
+    let moved = get("/old", "");
+    assert_eq!((moved.status(), moved.header("location")), (301, Some("http://a/new")));
+    assert_eq!(get("/anything", "").status(), 200);
+    assert_eq!(get("/re", "").status(), 200);
+    assert_eq!(origin.count(), 2);
+}

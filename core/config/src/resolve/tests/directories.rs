@@ -118,7 +118,7 @@ fn what_cannot_be_read_is_reported_at_once() {
         [
             "main.yaml:18:21: cluster_manager.clusters_configs: \
              expected either `clusters` or `clusters_configs`, found both",
-            "hosts/1.json:1:14: expected a key in double quotes, found '}'",
+            "hosts/1.json:1:14: expected a key in double quotes (a comma may not stand last), found '}'",
             "hosts/2.yaml:2:1: expected valid YAML, found an error: \
              while parsing a node, did not find expected node content",
         ]

@@ -83,8 +83,8 @@ fn everything_is_reported_at_once_and_nothing_is_built_then() {
              expected IP:port, :port, localhost:port or unix:/path, found string \"127.0.0.1\"",
             "c.yaml:21:22: servers[0].listeners[0].stream_filters[0].config.User: expected a string, found 7",
             "c.yaml:26:16: cluster_manager.clusters[0].hosts[0].address: \
-             expected IP:port, :port, localhost:port or unix:/path; names need a cluster of type STRICT_DNS, \
-             found string \"localhost\"",
+             \"localhost\" is a name, which only clusters of type STRICT_DNS resolve; \
+             expected IP:port, :port, localhost:port or unix:/path, found string \"localhost\"",
             "c.yaml:28:60: admin.address.socket_address.port_value: \
              expected an integer from 0 to 65535, found number 70000",
         ]

@@ -117,17 +117,7 @@ fn keys_of_older_mosn_files_are_warned_about() {
     let paths: Vec<_> = config.warnings.iter().map(|warning| warning.path.rsplit('.').next().unwrap()).collect();
     assert_eq!(
         paths,
-        [
-            "log_level",
-            "inspector",
-            "match",
-            "tls_context",
-            "auto_discovery",
-            "sub_type",
-            "circuit_breakers",
-            "pprof",
-            "flush_interval"
-        ]
+        ["log_level", "inspector", "tls_context", "auto_discovery", "circuit_breakers", "pprof", "flush_interval"]
     );
 }
 

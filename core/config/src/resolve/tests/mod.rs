@@ -1,5 +1,6 @@
 mod clusters;
 mod directories;
+mod dumps;
 mod errors;
 mod files;
 mod logs;

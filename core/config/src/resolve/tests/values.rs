@@ -252,14 +252,14 @@ fn warnings_have_paths() {
     assert_eq!(
         lines(&load(FULL).unwrap().warnings),
         [
+            "c.yaml:20:9: servers[0].routers[0].virtual_hosts[0].routers[3]: no request gets here: \
+             the route at c.yaml:19:9 (servers[0].routers[0].virtual_hosts[0].routers[2]) takes all that could",
             "c.yaml:38:11: servers[0].listeners[0].type: known MOSN key that does nothing here: \
              ingress and egress are treated alike",
             "c.yaml:46:32: servers[0].listeners[0].filter_chains[0].filters[1].config.\
              downstream_protocol: only HTTP/1 is served here, found string \"Auto\"",
             "c.yaml:47:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
              upstream_protocol: ignored, as in MOSN; requests go upstream as HTTP/1",
-            "c.yaml:73:19: cluster_manager.clusters[0].health_check: \
-             health checks are off here: `service_name` is empty",
             "c.yaml:74:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
             "c.yaml:80:10: tracing: known MOSN key that does nothing here: there are no traces",
         ]

@@ -56,7 +56,7 @@ fn bad_settings_are_refused_by_both() {
         false,
         vec![
             ("fault", json!({"delays": {}})),
-            ("fault", json!({"abort": {"percentage": 1}})),
+            ("fault", json!({"abort": {"percentage": 1, "status": 600}})),
             ("fault", json!({"delay": {"fixed_delay": 3}})),
             ("fault", json!({"headers": [{"value": "x"}]})),
             ("gzip", json!({"gzip_level": 10})),
