@@ -56,13 +56,13 @@ fn without_descriptors_no_host_is_blamed_and_the_admin_interface_answers() {
     let proxy = start(&config);
     // All are connected, as far as they know: some wait to be accepted.
     let mut clients: Vec<Wire> = (0..DESCRIPTORS).map(|_| proxy.connect()).collect();
+    until("no room for clients", || proxy.logs().contains("new connections wait").then_some(()));
     for (number, client) in clients.iter_mut().enumerate() {
         client.send(format!("GET /held/{number} HTTP/1.1\r\nHost: test\r\n\r\n"));
     }
     until("some go without a connection", || {
         (metric(&proxy, "upstream_connection_exhausted_total{cluster=\"many\"}") > 0.0).then_some(())
     });
-    assert!(proxy.logs().contains("new connections wait"));
     for _ in 0..20 {
         assert_eq!(proxy.admin_get("/ready").status(), 200);
     }
@@ -158,7 +158,11 @@ const PORTS: &str = "40000 40023";
 /// to make one.
 #[test]
 fn without_ports_no_host_is_blamed() {
-    let prepare = format!("ip link set lo up && echo '{PORTS}' > /proc/sys/net/ipv4/ip_local_port_range");
+    // Ports of connections that have ended are free at once: the test itself
+    // asks the admin interface often.
+    let set = |key: &str, value: &str| format!("echo '{value}' > /proc/sys/net/ipv4/{key}");
+    let (range, ended) = (set("ip_local_port_range", PORTS), set("tcp_max_tw_buckets", "0"));
+    let prepare = format!("ip link set lo up && {range} && {ended}");
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["-n", "sh", "-c", script]).arg(std::env::current_exe().unwrap());
