@@ -33,6 +33,9 @@ pub(crate) struct Signals {
     reopen: Signal,
     hang_up: Signal,
     user_defined2: Signal,
+    /// Without somebody who listens it would end the process. So a write to a
+    /// file that is as large as it may be fails, and costs log lines at most.
+    _file_too_large: Signal,
 }
 
 impl Signals {
@@ -45,6 +48,7 @@ impl Signals {
             reopen: signal(SignalKind::user_defined1())?,
             hang_up: signal(SignalKind::hangup())?,
             user_defined2: signal(SignalKind::user_defined2())?,
+            _file_too_large: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -30,6 +30,7 @@ mod halt;
 mod held;
 mod hooks;
 mod kept;
+mod max_forwards;
 mod meanwhile;
 mod mirror;
 mod note;

@@ -150,6 +150,7 @@ impl Stream<'_> {
         if listener.plan.is_busy(ReceiverPhase::BeforeRoute) {
             self.request_phase(ReceiverPhase::BeforeRoute).await?;
         }
+        self.count_forward()?;
         for _ in 0..MAX_PASSES {
             self.match_route()?;
             if listener.plan.is_busy(ReceiverPhase::AfterRoute)

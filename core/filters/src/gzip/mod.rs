@@ -163,9 +163,15 @@ impl Filter {
     /// Decides, and says so in the head.
     fn head(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Result<(), sidegate_api::EditError> {
         if self.client == Client::WantsNoTransform || !response::is_compressible(&self.shared.settings, cx.stream()) {
-            if self.client == Client::TakesGzip && cx.stream().response.status == 304 {
-                // It may be about a response that went out compressed.
-                response::weaken_etag(cx)?;
+            if self.client != Client::WantsNoTransform
+                && response::is_about_compressible(&self.shared.settings, cx.stream())
+            {
+                // It may be about a response that went out compressed, and has
+                // the fields of that one (RFC 9110 section 15.4.5).
+                response::vary_by_encoding(cx)?;
+                if self.client == Client::TakesGzip {
+                    response::weaken_etag(cx)?;
+                }
             }
             cx.waive_body(BodyDirection::Response);
             return Ok(());

@@ -16,6 +16,16 @@ pub(super) fn is_compressible(settings: &Settings, stream: &StreamState) -> bool
         && length(stream).is_none_or(|length| length >= settings.min_length)
 }
 
+/// Whether this says of a response that it is as it was, and that one may have
+/// been compressed. The type need not be said again.
+pub(super) fn is_about_compressible(settings: &Settings, stream: &StreamState) -> bool {
+    let headers = &stream.response.headers;
+    stream.response.status == 304
+        && !headers.has_token(b"cache-control", b"no-transform")
+        && !is_encoded(headers)
+        && headers.get(b"content-type").is_none_or(|value| settings.has_type(value))
+}
+
 fn is_encoded(headers: &Headers) -> bool {
     headers.get_all(b"content-encoding").any(|value| !value.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }

@@ -116,6 +116,24 @@ fn not_modified_has_the_tag_that_the_client_knows() {
 }
 
 #[test]
+fn not_modified_varies_as_the_response_did() {
+    for (headers, vary) in [
+        (&[][..], Some("Accept-Encoding")),
+        (&[HTML], Some("Accept-Encoding")),
+        (&[("vary", "Accept-Encoding, Cookie")], Some("Accept-Encoding, Cookie")),
+        (&[("content-type", "image/png")], None),
+        (&[("content-encoding", "br")], None),
+        (&[("cache-control", "no-transform")], None),
+    ] {
+        for accept in ["gzip", "identity"] {
+            let mut bench = bench(accept, 304, headers);
+            assert_eq!(bench.response_head(EndOfStream::End), Outcome::Continue);
+            assert_eq!(bench.response_header("vary"), vary, "{headers:?} {accept}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_body_stays_empty() {
     let mut bench = bench("gzip", 200, &[HTML]);
     assert_eq!(bench.response_head(EndOfStream::End), Outcome::Continue);

@@ -5,7 +5,7 @@ use std::fmt;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation, decode, decode_header};
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 
@@ -75,14 +75,24 @@ impl Keys {
             if other || !key.validation.algorithms.contains(&header.alg) {
                 continue;
             }
-            match decode::<IgnoredAny>(token, &key.key, &key.validation) {
-                Ok(TokenData { .. }) => return Ok(()),
+            // Read as a whole, so that all of it is text.
+            match decode::<Map<String, Value>>(token, &key.key, &key.validation) {
+                Ok(TokenData { claims, .. }) => return check_issuer(claims.get("iss")),
                 // Another key may fit.
                 Err(error) if *error.kind() == ErrorKind::InvalidSignature => refusal = Refusal::Signature,
                 Err(error) => return Err(why(error.kind())),
             }
         }
         Err(refusal)
+    }
+}
+
+/// RFC 7519 section 4.1.1: one text. The library takes a list for an issuer
+/// if all in it are, which another reader of the claims may see otherwise.
+fn check_issuer(issuer: Option<&Value>) -> Result<(), Refusal> {
+    match issuer {
+        None | Some(Value::Null | Value::String(_)) => Ok(()),
+        Some(_) => Err(Refusal::Issuer),
     }
 }
 

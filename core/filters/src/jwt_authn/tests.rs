@@ -134,6 +134,9 @@ fn claims_are_checked() {
         ("other issuer", json!({"iss": "you"}), "jwt_wrong_issuer"),
         ("no issuer", json!({"iss": null}), "jwt_wrong_issuer"),
         ("issuer is no text", json!({"iss": 3}), "jwt_wrong_issuer"),
+        ("a list of issuers", json!({"iss": ["me"]}), "jwt_wrong_issuer"),
+        ("a list of others too", json!({"iss": ["me", "you"]}), "jwt_wrong_issuer"),
+        ("an empty list", json!({"iss": []}), "jwt_wrong_issuer"),
         ("other audience", json!({"aud": "c"}), "jwt_wrong_audience"),
         ("no audience", json!({"aud": null}), "jwt_wrong_audience"),
         ("empty audience", json!({"aud": []}), "jwt_wrong_audience"),
@@ -146,7 +149,42 @@ fn claims_are_checked() {
     }
     // What a provider does not say is not checked.
     let lax = json!({"issuer": ""});
-    assert_eq!(refused(bearer(one(lax), &token(json!({"iss": "you", "aud": "x"})))), "");
+    assert_eq!(refused(bearer(one(lax.clone()), &token(json!({"iss": "you", "aud": "x"})))), "");
+    // But a list is no issuer at all.
+    assert_eq!(refused(bearer(one(lax), &token(json!({"iss": ["you"]})))), "jwt_wrong_issuer");
+}
+
+#[test]
+fn claims_are_text() {
+    let signed = |claims: &[u8]| {
+        let key = EncodingKey::from_secret(b"secret");
+        // {"alg":"HS256"} and the claims in base64url.
+        let mut message = String::from("eyJhbGciOiJIUzI1NiJ9.");
+        message.push_str(&base64url(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+        format!("{message}.{signature}")
+    };
+    for (claims, refusal) in [
+        (&b"{\"iss\":\"me\",\"x\":\"\xc3\xa4\"}"[..], ""),
+        (b"{\"iss\":\"me\",\"x\":\"\xe4\"}", "jwt_malformed"),
+        (b"{\"iss\":\"me\",\"\xe4\":1}", "jwt_malformed"),
+        (b"{\"iss\":\"me\",\"x\":[{\"y\":\"\xff\"}]}", "jwt_malformed"),
+        (b"{\"iss\":\"me\",\"iss\":[\"you\"]}", "jwt_malformed"),
+    ] {
+        assert_eq!(refused(bearer(one(json!({})), &signed(claims))), refusal, "{claims:?}");
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            out.push(char::from(DIGITS[(word >> (18 - 6 * place) & 63) as usize]));
+        }
+    }
+    out
 }
 
 #[test]

@@ -85,3 +85,30 @@ fn the_default_format_has_status_and_flags() {
         assert!(words.contains(&wanted), "{wanted} is missing in {line}");
     }
 }
+
+/// Sets how large the files may be that the proxy writes.
+fn limit_files(proxy: &Proxy, bytes: &str) {
+    let limit = std::process::Command::new("prlimit")
+        .args(["--pid", &proxy.pid().to_string(), &format!("--fsize={bytes}:")])
+        .status()
+        .expect("prlimit, of util-linux");
+    assert!(limit.success());
+}
+
+#[test]
+fn a_limit_on_file_sizes_costs_lines_and_nothing_else() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()));
+    limit_files(&proxy, "2000");
+    let mut client = proxy.connect();
+    for number in 0..200 {
+        client.send(format!("GET /limited/{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.response().status(), 200);
+    }
+    // What is written later is written whole.
+    limit_files(&proxy, "unlimited");
+    until("a line of later", || {
+        assert_eq!(client.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n").response().status(), 200);
+        proxy.access_log_text().contains("/later").then_some(())
+    });
+}

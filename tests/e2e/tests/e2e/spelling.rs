@@ -294,3 +294,46 @@ fn a_body_that_was_not_passed_on_is_never_the_next_request() {
     let log = proxy.access_log();
     assert!(log.iter().all(|line| line.path != "/smuggled"), "{log:?}");
 }
+
+#[test]
+fn a_direct_response_without_content_has_none() {
+    let answer = |status: u16| json!({"match": {"prefix": format!("/{status}")}, "direct_response": {"status": status, "body": "text"}});
+    let config =
+        ConfigBuilder::empty().virtual_host("all", &["*"], json!([answer(204), answer(205), answer(304), answer(200)]));
+    let proxy = Proxy::start(&config);
+    let mut client = proxy.connect();
+    for (status, length, body) in [(204, None, ""), (205, Some("0"), ""), (304, None, ""), (200, Some("4"), "text")] {
+        let got = client.send(format!("GET /{status} HTTP/1.1\r\nHost: a\r\n\r\n")).response();
+        assert_eq!((got.status(), got.header("content-length"), got.text().as_str()), (status, length, body));
+        assert_eq!(got.header("transfer-encoding"), None, "{status}");
+    }
+}
+
+#[test]
+fn max_forwards_counts_this_proxy() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()));
+    let mut client = proxy.connect();
+    for (method, sent, arrives) in [
+        ("OPTIONS", "10", "9"),
+        ("TRACE", "1", "0"),
+        ("OPTIONS", "x", "x"),
+        ("OPTIONS", "99999999999999999999999", "99999999999999999999999"),
+        // It is nothing to other methods.
+        ("GET", "10", "10"),
+        ("GET", "0", "0"),
+    ] {
+        client.send(format!("{method} /{method} HTTP/1.1\r\nHost: a\r\nMax-Forwards: {sent}\r\n\r\n"));
+        assert_eq!(client.response().status(), 200);
+        assert_eq!(origin.last().head.get("max-forwards"), Some(arrives), "{method} {sent}");
+    }
+    let before = origin.count();
+    for (method, target, status) in [("OPTIONS", "*", 200), ("OPTIONS", "/end", 200), ("TRACE", "/end", 405)] {
+        client.send(format!("{method} {target} HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"));
+        let got = client.response();
+        assert_eq!((got.status(), got.header("allow"), got.body.len()), (status, Some("OPTIONS"), 0), "{method}");
+    }
+    assert_eq!(origin.count(), before);
+    let line = proxy.access_line("the last hop", |line| line.path == "/end");
+    assert_eq!((line.details.as_str(), line.has("DR")), ("max_forwards", true));
+}
