@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::crash::stack::HandlerStack;
 use crate::crash::{Line, push_whereabouts};
 
 /// Exit code of a process that something in it kept from ending, or ended:
@@ -35,10 +36,12 @@ static DECLARED: AtomicBool = AtomicBool::new(false);
 static GUARDED: AtomicU32 = AtomicU32::new(0);
 
 /// From now on an `exit` that our main function has not declared is no clean
-/// end.
+/// end, and no `quick_exit` is one.
 pub(crate) fn guard() {
     GUARDED.store(std::process::id(), Ordering::Relaxed);
     put_first();
+    // SAFETY: as in `put_first`.
+    unsafe { at_quick_exit(on_quick_exit) };
 }
 
 /// To be called after a module was loaded, so that the guard comes before that
@@ -56,12 +59,31 @@ fn put_first() {
     unsafe { libc::atexit(on_exit) };
 }
 
+unsafe extern "C" {
+    fn at_quick_exit(function: extern "C" fn()) -> libc::c_int;
+}
+
 extern "C" fn on_exit() {
-    if DECLARED.load(Ordering::Relaxed) || GUARDED.load(Ordering::Relaxed) != std::process::id() {
+    if DECLARED.load(Ordering::Relaxed) {
+        // Destructors of modules come next, and the standard library has taken
+        // this thread's stack for handlers away.
+        std::mem::forget(HandlerStack::set());
+    } else {
+        end_unasked("exit");
+    }
+}
+
+extern "C" fn on_quick_exit() {
+    end_unasked("quick_exit");
+}
+
+fn end_unasked(by: &str) {
+    if GUARDED.load(Ordering::Relaxed) != std::process::id() {
         return;
     }
     let mut line = Line::new();
-    line.push("exit was called");
+    line.push(by);
+    line.push(" was called");
     push_whereabouts(&mut line);
     line.push("; ends with 70");
     line.write();

@@ -1,9 +1,10 @@
 //! Forks: the proxy makes none, modules should not. A child must at least not
-//! keep ports open that belong to the proxy.
+//! keep ports and connections open that belong to the proxy.
 
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
+use crate::descriptors::close_what_serves;
 use crate::place::Place;
 use crate::thread::{At, ThreadCell, at_of, current};
 
@@ -88,6 +89,8 @@ unsafe extern "C" fn in_child() {
             unsafe { libc::close(socket) };
         }
     }
+    // SAFETY: the child has no thread but this one, which is in the fork.
+    unsafe { close_what_serves() };
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! `unsafe` in it.
 
 mod crash;
+mod descriptors;
 mod exit;
 mod fork;
 mod place;
@@ -28,7 +29,7 @@ pub use watchdog::{Notice, Relieving, Watchdog};
 
 /// From now on one line on standard error tells of a crash and of an `exit`
 /// that is not our own; forks are counted, and their children let go of our
-/// ports. Once, early, on the main thread.
+/// ports and connections. Once, early, on the main thread.
 pub fn report_ends() {
     crash::install();
     exit::guard();

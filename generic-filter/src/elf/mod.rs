@@ -67,6 +67,11 @@ impl<'a> Elf<'a> {
         self.bytes(address, self.segments.rest(address)?)
     }
 
+    /// Whether the loader can write there while it relocates.
+    pub(super) fn may_relocate(&self, address: u64, len: u64) -> bool {
+        self.segments.may_relocate(address, len, self.dynamic.text_relocations())
+    }
+
     /// What is legal but opens a door to attacks, each as its refusal.
     pub(crate) fn hazards(&self) -> Vec<Reason> {
         let stack = self.segments.executable_stack().map(|found| Reason::ExecutableStack { found });

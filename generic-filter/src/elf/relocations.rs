@@ -8,6 +8,8 @@ use super::{Elf, View};
 use crate::refusal::Reason;
 
 const RELA_LEN: u64 = 24;
+/// Does nothing, wherever it points to.
+const NONE: u32 = 0;
 const WORD: u64 = 8;
 /// Words that one bitmap of a `DT_RELR` table stands for.
 const BITMAP_WORDS: u64 = 63;
@@ -50,8 +52,9 @@ impl<'a> Relocations<'a> {
     }
 
     /// Refuses a file whose relocations change one of these ranges of
-    /// addresses, or the relocations themselves.
-    pub(crate) fn keep_away(&self, mut ranges: Vec<Range<u64>>) -> Result<(), Reason> {
+    /// addresses, or the relocations themselves, or what is no memory of the
+    /// file that can be written.
+    pub(crate) fn keep_away(&self, elf: &Elf<'_>, mut ranges: Vec<Range<u64>>) -> Result<(), Reason> {
         ranges.extend(self.own.iter().cloned());
         let hits = |start: u64, len: u64| {
             let end = start.saturating_add(len);
@@ -59,6 +62,7 @@ impl<'a> Relocations<'a> {
         };
         let changed =
             || Err(Reason::Ambiguous { what: "its relocations change what they and its symbols say".to_owned() });
+        let astray = || Err(Reason::Malformed { what: "its relocations point to what is not its own to write" });
         for entry in self.entries() {
             if entry.kind == COPY {
                 return Err(Reason::Malformed { what: "it has a copy relocation, which only programs have" });
@@ -66,6 +70,9 @@ impl<'a> Relocations<'a> {
             let len = if entry.kind == TLS_DESCRIPTOR { 2 * WORD } else { WORD };
             if hits(entry.place, len) {
                 return changed();
+            }
+            if entry.kind != NONE && !elf.may_relocate(entry.place, len) {
+                return astray();
             }
         }
         let mut next = 0_u64;
@@ -80,6 +87,11 @@ impl<'a> Relocations<'a> {
                 && (0..words).any(|index| is_set(index) && hits(start.wrapping_add(index * WORD), WORD))
             {
                 return changed();
+            }
+            if !elf.may_relocate(start, words * WORD)
+                && (0..words).any(|index| is_set(index) && !elf.may_relocate(start.wrapping_add(index * WORD), WORD))
+            {
+                return astray();
             }
             next = after;
         }

@@ -41,7 +41,11 @@ pub(super) struct Segment {
     pub(super) address: u64,
     pub(super) file_len: u64,
     memory_len: u64,
+    align: u64,
 }
+
+/// The largest page that a linker prepares files for.
+const LARGEST_PAGE: u64 = 64 * 1024;
 
 impl Segments {
     pub(super) fn read(view: View<'_>) -> Result<Self, Reason> {
@@ -70,7 +74,38 @@ impl Segments {
                 return Err(Reason::Ambiguous { what });
             }
         }
+        if one(PT_GNU_RELRO).is_some_and(|relro| !segments.may_seal(relro)) {
+            return Err(Reason::Malformed { what: "its PT_GNU_RELRO names memory that is not its own to write" });
+        }
+        if one(PT_TLS).is_some_and(|tls| tls.file_len > tls.memory_len) {
+            return Err(Reason::Malformed { what: "its PT_TLS is longer in the file than in memory" });
+        }
         Ok(segments)
+    }
+
+    /// Whether the loader, which makes these pages read-only without a look at
+    /// what they are, takes rights from one writable segment only. Some linkers
+    /// have them reach to the end of the largest page.
+    fn may_seal(&self, relro: Segment) -> bool {
+        let reach = |load: &Segment| {
+            let page = if load.align.is_power_of_two() { load.align.clamp(self.page, LARGEST_PAGE) } else { self.page };
+            load.end().checked_next_multiple_of(page).unwrap_or(u64::MAX)
+        };
+        relro.memory_len == 0
+            || self
+                .loads
+                .iter()
+                .any(|load| load.flags & PF_W != 0 && load.address <= relro.address && relro.end() <= reach(load))
+    }
+
+    /// Whether these bytes are memory of a segment, and of a writable one unless
+    /// the loader makes all of them so.
+    pub(super) fn may_relocate(&self, address: u64, len: u64, all_writable: bool) -> bool {
+        self.loads.iter().any(|load| {
+            (all_writable || load.flags & PF_W != 0)
+                && load.address <= address
+                && address.checked_add(len).is_some_and(|end| end <= load.end())
+        })
     }
 
     /// Where `len` bytes at the loader's `address` lie in the file, if they are
@@ -154,6 +189,7 @@ fn read_table(view: View<'_>) -> Result<Vec<Segment>, Reason> {
             address: number(16),
             file_len: number(32),
             memory_len: number(40),
+            align: number(48),
         };
         let needs = segment.offset.saturating_add(segment.file_len);
         if matches!(segment.kind, PT_LOAD | PT_DYNAMIC) && needs > view.len() {

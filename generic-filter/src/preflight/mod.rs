@@ -121,7 +121,7 @@ pub(crate) fn check_bytes(
     let symbols = &table.symbols;
     let record = symbols.iter().find(|s| s.defined && s.name == SYMBOL_RECORD.as_bytes());
     let record = record.map(|s| s.address..s.address.saturating_add(s.size));
-    relocations.keep_away(table.ranges().iter().cloned().chain(record).collect())?;
+    relocations.keep_away(&elf, table.ranges().iter().cloned().chain(record).collect())?;
     let wanted = elf::requirements(&elf)?;
     facts.versions = wanted.iter().map(|r| String::from_utf8_lossy(r.version).into_owned()).collect();
     facts.versions.sort_unstable();

@@ -213,6 +213,48 @@ fn packed_relocations_are_followed() {
 }
 
 #[test]
+fn the_loader_writes_and_seals_only_what_is_the_modules_own() {
+    const RELA: u64 = 7;
+    const PT_TLS: u32 = 7;
+    let plain = || Patched::new(&[]);
+    // A guard against the test: this is what linkers make.
+    assert!(Preflight::open(&plain().save(), None, &Policy::default()).is_ok());
+
+    let far = 0x90_0000;
+    let code = |file: &Patched| {
+        let load = file.headers(PT_LOAD).into_iter().find(|&at| file.u32(at + 4) & 1 != 0).unwrap();
+        file.u64(load + 16)
+    };
+    for place in [0, far, u64::MAX - 3, code(&plain())] {
+        let mut file = plain();
+        let first = file.offset(file.u64(file.entry(RELA) + 8));
+        file.set_u64(first, place);
+        refused(&file.save(), "malformed", "not its own to write");
+    }
+
+    for len in [0x10_0000, u64::MAX] {
+        let mut file = plain();
+        let at = file.header(PT_GNU_RELRO);
+        file.set_u64(at + 40, len);
+        refused(&file.save(), "malformed", "PT_GNU_RELRO");
+    }
+    let mut file = plain();
+    let (at, text) = (file.header(PT_GNU_RELRO), code(&file));
+    let in_file = file.offset(text) as u64;
+    for (field, value) in [(8, in_file), (16, text), (24, text)] {
+        file.set_u64(at + field, value);
+    }
+    refused(&file.save(), "malformed", "PT_GNU_RELRO");
+
+    let mut file = plain();
+    let (tls, note) = (file.header(PT_GNU_EH_FRAME), file.header(PT_NOTE));
+    file.bytes.copy_within(note..note + 56, tls);
+    file.set_u32(tls, PT_TLS);
+    file.set_u64(tls + 40, 1);
+    refused(&file.save(), "malformed", "PT_TLS");
+}
+
+#[test]
 fn a_segment_over_another_hides_nothing() {
     // One more segment, over the page of the record: memory will not hold what
     // the record's own segment has in the file.

@@ -1,13 +1,14 @@
 //! A module that ends the process: one line says where, and the end is none
 //! that looks like a clean one.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Signal, TempDir, run, sidegate, until};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, ProxyOptions, Signal, TempDir, run, sidegate, until};
 
 use super::Module;
 use super::hangs::{config, trouble};
@@ -141,6 +142,11 @@ fn a_module_that_calls_exit_makes_no_clean_end() {
     let said = line(&logs);
     assert!(said.starts_with("sidegate: exit was called in worker-"), "{said}");
     assert!(said.contains("module libtrouble, filter libtrouble, on_request_body (sha256 "), "{said}");
+    let (status, logs) = end_by(&config(&origin, trouble(&plain, Path::new(NEVER), "")), "quick_exit", "destroy");
+    assert_eq!(status.code(), Some(70), "{logs}");
+    let said = line(&logs);
+    assert!(said.starts_with("sidegate: quick_exit was called in worker-"), "{said}");
+    assert!(said.contains("module libtrouble, filter libtrouble, destroy (filter) (sha256 "), "{said}");
     let constructor = Module::compile_with("tests/modules/trouble.c", &["-DCONSTRUCTOR=\"exit\""]);
     for (module, what, place) in
         [(&constructor, "", "its initializers"), (&plain, "create:exit", "create_filter_factory")]
@@ -180,4 +186,49 @@ fn a_forked_child_does_not_keep_the_ports() {
         }
         dir.write("released", "");
     }
+}
+
+#[test]
+fn a_forked_child_does_not_keep_connections() {
+    let module = Module::compile("trouble");
+    let origin = Origin::echo();
+    let dir = TempDir::new();
+    let proxy = Proxy::start(&config(&origin, trouble(&module, &dir.join("released"), "")));
+    let mut client = TcpStream::connect(proxy.address()).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-do: fork\r\nx-in: request_headers\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).expect("an end of the connection that the parent closed");
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());
+    dir.write("released", "");
+}
+
+#[test]
+fn a_forked_child_that_goes_on_answers_nobody() {
+    let module = Module::compile("trouble");
+    let origin = Origin::echo();
+    let config = config(&origin, trouble(&module, Path::new(NEVER), ""));
+    let proxy = Proxy::start_with(&config, &ProxyOptions { workers: Some(1), ..ProxyOptions::default() });
+    for _ in 0..3 {
+        let answer = proxy.get_with("/", "X-Do: fork_on\r\nX-In: request_headers\r\n");
+        assert_eq!(answer.status(), 200);
+        for _ in 0..10 {
+            assert_eq!(proxy.get("/").status(), 200, "{}", proxy.logs());
+        }
+    }
+    assert_eq!(origin.count(), 33, "each was asked once");
+}
+
+#[test]
+fn a_destructor_that_crashes_at_the_very_end_is_located() {
+    let origin = Origin::echo();
+    let module = Module::compile_with("tests/modules/trouble.c", &["-DDESTRUCTOR=\"overflow\""]);
+    let dir = TempDir::new();
+    let config = config(&origin, trouble(&module, Path::new(NEVER), "")).build(dir.path());
+    let file = dir.write("config.json", config.to_string());
+    let outcome = sidegate(["check".as_ref(), "-c".as_ref(), file.as_os_str()]);
+    assert_eq!(outcome.code, None, "{}", outcome.output());
+    let said = line(&outcome.stderr);
+    assert!(said.starts_with("sidegate: SIGSEGV (") && said.contains(", at libtrouble+0x"), "{said}");
 }
