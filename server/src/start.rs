@@ -1,6 +1,7 @@
 //! The process before it serves: signals and the watchdog come first, as
 //! modules are loaded next, and they may hang.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,9 @@ use crate::signals::Signals;
 
 /// Exit code of a start that did not come to its end.
 const NOT_STARTED: i32 = 1;
+
+/// The number of `ExitCode::FAILURE`.
+const FAILED: i32 = 1;
 
 /// What there is from the first moment on.
 pub(crate) struct Start {
@@ -44,6 +48,12 @@ pub(crate) fn with_modules(work: impl FnOnce(&mut Start) -> ExitCode) -> ExitCod
             end_within(LAST_PATIENCE, || complain(&"held up by a destructor at the very end"));
             // Waits for the module-control thread.
             drop(start);
+            if code == ExitCode::FAILURE {
+                // A destructor of a library could still call `exit(0)`, and what
+                // was refused would look as if it were accepted.
+                let _ = std::io::stdout().flush();
+                end_now(FAILED);
+            }
             code
         }
         Err(error) => {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use serde_json::json;
 use sidegate_harness::{ConfigBuilder, Origin, Proxy, ProxyOptions, Signal, TempDir, run, sidegate, until};
 
 use super::Module;
@@ -157,6 +158,21 @@ fn a_module_that_calls_exit_makes_no_clean_end() {
         let outcome = sidegate(["check".as_ref(), "-c".as_ref(), file.as_os_str()]);
         assert_eq!(outcome.code, Some(70), "{}", outcome.output());
         assert!(line(&outcome.stderr).contains(place), "{}", outcome.output());
+    }
+}
+
+#[test]
+fn a_destructor_that_calls_exit_makes_no_failure_a_success() {
+    let origin = Origin::echo();
+    let leaves = Module::compile_with("tests/modules/trouble.c", &["-DDESTRUCTOR=\"exit\""]);
+    let refused = Module::compile("tables");
+    let config = config(&origin, trouble(&leaves, Path::new(NEVER), "")).filter(refused.entry("factory-0", &json!({})));
+    let dir = TempDir::new();
+    let file = dir.write("config.json", config.build(dir.path()).to_string());
+    for command in ["run", "check"] {
+        let outcome = sidegate([command.as_ref(), "-c".as_ref(), file.as_os_str()]);
+        assert_eq!(outcome.code, Some(1), "{command}: {}", outcome.output());
+        assert!(outcome.stderr.contains("factory table"), "{command}: {}", outcome.output());
     }
 }
 
