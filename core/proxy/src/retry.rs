@@ -40,6 +40,15 @@ struct Former {
 }
 
 impl Retry {
+    /// For attempts under another route's policy.
+    fn begin_anew(&mut self, response: Option<Duration>) {
+        (self.left, self.response, self.per_try) = (0, response, None);
+        if let Some(former) = &mut self.former {
+            // Room for a retry at a cluster that is not asked again.
+            former.permit = None;
+        }
+    }
+
     /// How long former attempts took in vain.
     pub(crate) fn spent(&self) -> Duration {
         self.former.as_ref().map_or(Duration::ZERO, |former| former.spent)
@@ -65,16 +74,19 @@ impl Retry {
 
 impl Stream<'_> {
     /// Takes over what the route, and the client, say of attempts and copies.
+    /// What was sent before the route was matched again stays: it is not on
+    /// the client's connection any more.
     pub(crate) fn begin_attempts(&mut self) {
         let listener = self.listener.clone();
         let matched = self.route.and_then(|(id, _)| listener.config.routes.matched(id));
         let of_route = matched.and_then(|matched| matched.timeout());
-        self.retry = Retry { response: of_route.or(listener.config.timeouts.response), ..Retry::default() };
+        self.retry.begin_anew(of_route.or(listener.config.timeouts.response));
         if let Some(policy) = matched.and_then(|matched| matched.retry()) {
             self.retry.per_try = policy.per_try_timeout;
             if self.state.request.method.is_idempotent() {
                 self.retry.left = policy.retries;
-                if self.has_request_body() || self.edits(BodyDirection::Request) {
+                let has_body = self.has_request_body() || self.edits(BodyDirection::Request);
+                if has_body && matches!(self.retry.kept, Kept::Nothing) {
                     self.begin_to_keep();
                 }
             }

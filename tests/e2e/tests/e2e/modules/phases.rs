@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Message, Origin, Proxy, TempDir, WireError, sidegate};
+use sidegate_harness::{ConfigBuilder, Message, Origin, Proxy, Reply, TempDir, WireError, sidegate};
 
 use super::{Module, faults};
 
@@ -95,6 +95,44 @@ fn a_route_is_matched_again_after_an_edit() {
     let proxy = Proxy::start(&config);
     assert_eq!(ask(&proxy, "rematch").unwrap().status(), 200);
     assert_eq!((first.count(), second.count()), (0, 1));
+}
+
+#[test]
+fn a_body_that_was_sent_goes_along_when_a_failure_has_the_route_matched_again() {
+    let module = Module::compile_file("tests/e2e/modules/elsewhere.c");
+    let (ill, well) = (Origin::http(|_| Reply::new(503)), Origin::echo());
+    let routes = json!([
+        {
+            "match": {"prefix": "/", "headers": [{"name": "x-elsewhere", "value": "1"}]},
+            "route": {"cluster_name": "well"}
+        },
+        {
+            "match": {"prefix": "/"},
+            "route": {"cluster_name": "ill", "retry_policy": {"retry_on": true, "num_retries": 3}}
+        }
+    ]);
+    for setting in [json!({}), json!({"body": "whole"})] {
+        let mut filter = module.entry("", &json!({}));
+        filter["config"] = setting.clone();
+        let config = ConfigBuilder::empty()
+            .cluster("ill", &[ill.address()])
+            .cluster("well", &[well.address()])
+            .virtual_host("all", &["*"], routes.clone())
+            .filter(filter);
+        let proxy = Proxy::start(&config);
+        let before = ill.count();
+        let mut client = proxy.connect();
+        for (framing, body) in
+            [("Content-Length: 4", "body"), ("Transfer-Encoding: chunked", "2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n")]
+        {
+            client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}"));
+            let got = client.response();
+            assert_eq!((got.status(), &got.json()["body"]), (200, &json!("body")), "{setting} {framing}");
+        }
+        assert_eq!(ill.count() - before, 2, "{setting}");
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().status(), 200, "{setting}: the connection goes on");
+    }
 }
 
 #[test]
