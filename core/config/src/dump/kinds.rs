@@ -17,7 +17,7 @@ const WHOLE: [&str; 9] =
     ["privatekey", "token", "secret", "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey"];
 
 /// The same. `tokens` may be a number, `cookie` an object that names one.
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 21] = [
     "authorization",
     "cookie",
     "credential",
@@ -28,6 +28,17 @@ const TEXTS: [&str; 10] = [
     "apikeys",
     "signingkey",
     "sharedkey",
+    "authkey",
+    "encryptionkey",
+    "functionskey",
+    "hmackey",
+    "masterkey",
+    "subscriptionkey",
+    "assertion",
+    "jwt",
+    "pwd",
+    "sessionid",
+    "signature",
 ];
 
 pub(super) fn secrecy(key: &str) -> Secrecy {
@@ -103,6 +114,9 @@ mod tests {
             assert_eq!(secrecy(name), Secrecy::Whole, "{name}");
         }
         for name in ["Authorization", "proxy-authorization", "cookie", "Set-Cookie", "tokens", "credentials"] {
+            assert_eq!(secrecy(name), Secrecy::Texts, "{name}");
+        }
+        for name in ["Ocp-Apim-Subscription-Key", "x-functions-key", "x-jwt-assertion", "db_pwd", "X-Hub-Signature"] {
             assert_eq!(secrecy(name), Secrecy::Texts, "{name}");
         }
         for name in ["key", "hash_key", "limit_key", "token_header", "cookie_name", "jwt_max_token_size", "keys", ""] {
