@@ -68,6 +68,7 @@ test-slow: build test-compilers
 	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored --skip modules::compilers --skip a_long_random_walk
 	tests/modules/asan.sh
 	tests/modules/walk.sh
+	python3 tests/attacks/run.py --sidegate $(RELEASE)/sidegate
 
 # Installs compilers that are missing; see tests/abi/README.md.
 test-compilers: build
