@@ -77,8 +77,12 @@ impl Headers {
         if self.arena.capacity() > max_bytes {
             self.arena.shrink_to(max_bytes);
         }
-        self.entries.shrink_to(64);
-        self.spelling.shrink_to(max_bytes);
+        if self.entries.capacity() > 64 {
+            self.entries.shrink_to(64);
+        }
+        if self.spelling.capacity() > max_bytes {
+            self.spelling.shrink_to(max_bytes);
+        }
     }
 
     /// Remembers how a received field's name was written. The map itself has

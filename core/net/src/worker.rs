@@ -125,6 +125,8 @@ pub(crate) enum Message<S: Service> {
 
 #[derive(Debug, Default)]
 struct DateCell {
+    /// Of the deadlines' clock, when the time was last asked for.
+    tick: u64,
     second: u64,
     text: Vec<u8>,
 }
@@ -175,15 +177,20 @@ impl WorkerContext {
     }
 
     /// Runs `use_date` with the current `Date` value; formatted by `format`
-    /// once per second.
+    /// once per second. The time is asked for once per tick of the deadlines,
+    /// which costs a response nothing: the second may begin some ticks late.
     pub fn with_date<R>(&self, format: impl FnOnce(SystemTime, &mut Vec<u8>), use_date: impl FnOnce(&[u8]) -> R) -> R {
-        let now = SystemTime::now();
-        let second = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let tick = self.deadlines.now_ms();
         let mut date = self.date.borrow_mut();
-        if date.second != second || date.text.is_empty() {
-            date.second = second;
-            date.text.clear();
-            format(now, &mut date.text);
+        if date.tick != tick || date.text.is_empty() {
+            date.tick = tick;
+            let now = SystemTime::now();
+            let second = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            if date.second != second || date.text.is_empty() {
+                date.second = second;
+                date.text.clear();
+                format(now, &mut date.text);
+            }
         }
         use_date(&date.text)
     }

@@ -68,7 +68,14 @@ pub fn reason_phrase(status: u16) -> &'static str {
     }
 }
 
+/// Whether `phrase` says no more than the status does.
+#[inline]
+pub(super) fn is_registered(status: u16, phrase: &str) -> bool {
+    (status == 200 && phrase == "OK") || phrase == reason_phrase(status)
+}
+
 /// Appends a status line with `phrase`, or else the registered one.
+#[inline]
 pub(super) fn status_line(out: &mut Vec<u8>, status: u16, phrase: Option<&str>) {
     if status == 200 && phrase.is_none() {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");

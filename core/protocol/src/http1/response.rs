@@ -8,7 +8,7 @@ use super::error::{RequestError, ResponseError};
 use super::fields::{self, Framing, Known};
 use super::head_search::HeadSearch;
 use super::lines::{self, FIELDS_ON_STACK, Slot};
-use super::reason::reason_phrase;
+use super::reason::is_registered;
 use super::upgrade::{Upgrade, UpgradeField};
 use super::{BodyLength, Decoded, Grammar, Limits, Persistence, Spelling};
 
@@ -143,7 +143,7 @@ fn parse_in<'buf>(
     head.status = check_status(status)?;
     if let Some(reason) = response.reason
         && !reason.is_empty()
-        && reason != reason_phrase(status)
+        && !is_registered(status, reason)
     {
         head.reason.set(status, reason);
     }

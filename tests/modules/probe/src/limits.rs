@@ -63,8 +63,6 @@ impl Filter for LimitsFilter {
         self.answers.insert("named", format!("{answer:?} after some: {}", named > 0));
         self.answers.insert("kept", cx.named_str("kept").unwrap_or("(lost)").to_owned());
         self.answers.insert("first", cx.named_str("n0").map_or(0, str::len).to_string());
-        let reply = cx.set_reply(Reply::new(200).body(vec![b'x'; 64 << 20]));
-        self.answers.insert("reply", format!("{reply:?}"));
         Ok(Status::Continue)
     }
 
@@ -81,6 +79,9 @@ impl Filter for LimitsFilter {
         self.answers.insert("replace", format!("{replace:?}"));
         let grown = cx.body().len() - before;
         self.answers.insert("unchanged", grown.is_multiple_of(chunk.len() as u64).to_string());
+        // The last reply of a hook decides: what was refused leaves no trace.
+        let reply = cx.set_reply(Reply::new(200).body(vec![b'x'; 64 << 20]));
+        self.answers.insert("reply", format!("{reply:?}"));
         cx.reply(Reply::json(200, &self.answers)?)
     }
 }
