@@ -255,8 +255,12 @@ impl Stream<'_> {
                     continue;
                 }
             };
+            let now = attempt.end();
+            if matches!(tried, Tried::Done(_)) {
+                self.ended = Some(now);
+            }
             if let Some(connection) = attempt.into_reusable() {
-                cluster.give_back(position, connection);
+                cluster.give_back(position, connection, now);
             }
             return Ok(tried);
         }

@@ -155,6 +155,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             sent_status: 0,
             sent_persistence: Persistence::Close,
             reset_by: ResetBy::Nobody,
+            ended: None,
             course: Course::Running,
             client_side: ClientSide::Open,
             retry: Retry::default(),

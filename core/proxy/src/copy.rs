@@ -137,7 +137,7 @@ impl RequestCopy {
             (_, None) => count.report(Outcome::Reset),
         }
         if matches!(ended, Ended::Whole(Persistence::KeepAlive)) {
-            self.cluster.give_back(self.position, connection);
+            self.cluster.give_back(self.position, connection, Instant::now());
         }
         ended
     }

@@ -1,6 +1,6 @@
 //! The end of a stream, whatever brought it about.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, whole_micros};
 use sidegate_net::Traffic;
@@ -29,7 +29,8 @@ impl Stream<'_> {
         if let Some(resume) = &self.state.resume {
             resume.close();
         }
-        let completion = completion(self.state, self.sent_status, self.reset_by);
+        let now = self.ended.unwrap_or_else(Instant::now);
+        let completion = completion(self.state, self.sent_status, self.reset_by, now);
         let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
         self.chain.finish(self.state, &env, &completion);
         if let Some(resume) = &self.state.resume {
@@ -57,11 +58,11 @@ pub(crate) fn refused(
     status: u16,
     by: ResetBy,
 ) {
-    record(listener, state, &completion(state, status, by), None, down.new_traffic());
+    record(listener, state, &completion(state, status, by, Instant::now()), None, down.new_traffic());
 }
 
-fn completion(state: &StreamState, status: u16, reset_by: ResetBy) -> Completion {
-    let duration = state.info.start.map(|start| start.elapsed()).unwrap_or_default();
+fn completion(state: &StreamState, status: u16, reset_by: ResetBy, now: Instant) -> Completion {
+    let duration = state.info.start.map(|start| now.saturating_duration_since(start)).unwrap_or_default();
     Completion {
         status,
         flags: state.info.flags,

@@ -54,6 +54,8 @@ pub(crate) struct RequestCount {
     pub(crate) cluster: Rc<ClusterView>,
     position: usize,
     started: Instant,
+    /// Read once for all that is measured at the end.
+    ended: Option<Instant>,
     pub(crate) status: u16,
     pub(crate) end: RequestEnd,
 }
@@ -73,7 +75,14 @@ pub(crate) enum RequestEnd {
 
 impl RequestCount {
     pub(crate) fn new(cluster: Rc<ClusterView>, position: usize) -> Self {
-        let count = RequestCount { cluster, position, started: Instant::now(), status: 0, end: RequestEnd::GivenUp };
+        let count = RequestCount {
+            cluster,
+            position,
+            started: Instant::now(),
+            ended: None,
+            status: 0,
+            end: RequestEnd::GivenUp,
+        };
         count.host().count(|m| {
             m.request_total.inc();
             m.request_active.inc();
@@ -107,7 +116,7 @@ impl RequestCount {
 
 impl Drop for RequestCount {
     fn drop(&mut self) {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.ended.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
         let answered = self.status != 0;
         let failed = !answered || self.status >= 500;
         // Not `as_nanos`, which counts in 128 bits: this runs for each request.
@@ -233,6 +242,11 @@ impl Attempt {
     /// When the request was handed over.
     pub(crate) fn started(&self) -> Instant {
         self.count.started
+    }
+
+    /// The attempt ends now.
+    pub(crate) fn end(&mut self) -> Instant {
+        *self.count.ended.insert(Instant::now())
     }
 
     /// What is left of the upload, without what was sent.

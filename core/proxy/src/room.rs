@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use sidegate_net::Peers;
 use sidegate_stream::ClientConnection;
@@ -74,9 +75,9 @@ impl ClusterView {
 
     /// A stream has done with `connection`, which can carry another request.
     #[inline]
-    pub(crate) fn give_back(&self, position: usize, connection: Box<ClientConnection>) {
+    pub(crate) fn give_back(&self, position: usize, connection: Box<ClientConnection>, now: Instant) {
         match self.cluster.breakers().waiting() {
-            0 => drop(self.pools[position].give(connection)),
+            0 => drop(self.pools[position].give(connection, now)),
             waiting => self.pass_on(position, connection, waiting),
         }
     }
@@ -132,7 +133,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.cluster.waiters.list.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
         if let Some(connection) = self.waiter.given.take() {
-            self.cluster.give_back(self.waiter.position, connection);
+            self.cluster.give_back(self.waiter.position, connection, Instant::now());
         }
     }
 }

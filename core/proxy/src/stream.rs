@@ -1,6 +1,7 @@
 //! One stream from its decoded head to its end.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use sidegate_api::{
     BodyDirection, EndOfStream, MirrorHosts, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel,
@@ -66,6 +67,8 @@ pub(crate) struct Stream<'a> {
     /// What the head that was sent said of the connection.
     pub(crate) sent_persistence: Persistence,
     pub(crate) reset_by: ResetBy,
+    /// When the last byte of the response was written, if all was.
+    pub(crate) ended: Option<Instant>,
     pub(crate) course: Course,
     pub(crate) client_side: ClientSide,
     pub(crate) retry: Retry,

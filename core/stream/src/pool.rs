@@ -70,13 +70,13 @@ impl HostPool {
     }
 
     /// Keeps `connection` for later, or closes it if its time or count is up
-    /// or it is not clean; says which.
-    pub fn give(&self, mut connection: Box<ClientConnection>) -> bool {
+    /// or it is not clean; says which. It is idle from `now` on.
+    pub fn give(&self, mut connection: Box<ClientConnection>, now: Instant) -> bool {
         if !self.may_reuse(&connection) {
             return false;
         }
         connection.wire.input.release();
-        self.idle.borrow_mut().push_back(Idle { connection, since: Instant::now() });
+        self.idle.borrow_mut().push_back(Idle { connection, since: now });
         true
     }
 
