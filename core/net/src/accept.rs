@@ -4,8 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use sidegate_api::Address;
 use sidegate_files::SocketFile;
@@ -25,6 +26,10 @@ use crate::{AcceptMode, BoundListener, Service, Workers};
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// How often a closed gate is looked at again.
 const GATE_PAUSE: Duration = Duration::from_millis(20);
+/// How often a full listener asks for room, and after how long without asking
+/// that is worth a line again.
+const ROOM_EVERY: Duration = Duration::from_millis(200);
+const TELL_AFTER: Duration = Duration::from_secs(60);
 /// Connections taken in one go before other listeners get a turn.
 const BATCH: usize = 64;
 
@@ -81,6 +86,7 @@ pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Work
                     },
                     dispatcher: workers.dispatcher(),
                     gate: gate.clone(),
+                    asked: None,
                     stopped: stopped.clone(),
                 });
             }
@@ -120,6 +126,8 @@ struct AcceptLoop<S: Service> {
     target: Option<usize>,
     dispatcher: Dispatcher<S>,
     gate: Gate,
+    /// When room was last asked for.
+    asked: Option<Instant>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -154,6 +162,7 @@ impl<S: Service> AcceptLoop<S> {
                 // kernel see it.
                 Batch::GateClosed => {
                     drop(guard);
+                    self.make_room();
                     tokio::time::sleep(GATE_PAUSE).await;
                 }
                 Batch::Last => {
@@ -169,6 +178,22 @@ impl<S: Service> AcceptLoop<S> {
             }
         }
         self.empty_queue();
+    }
+
+    /// Has idle connections make room for whoever waits, if it is the
+    /// listener's own limit that keeps them out.
+    #[cold]
+    fn make_room(&mut self) {
+        let since = self.asked.map(|asked| asked.elapsed());
+        let recently = since.is_some_and(|since| since < ROOM_EVERY);
+        if recently || !self.gate.wants_room() || !is_awaited(self.socket.get_ref()) {
+            return;
+        }
+        if since.is_none_or(|since| since > TELL_AFTER) {
+            tracing::warn!(address = %self.address, "overload: the listener has all its connections; idle ones close");
+        }
+        self.asked = Some(Instant::now());
+        self.gate.ask_for_room(self.listener);
     }
 
     /// Until a client's descriptor can be spared. Clients wait in the queue of
@@ -203,6 +228,12 @@ impl<S: Service> AcceptLoop<S> {
             },
         ) {}
     }
+}
+
+/// Whether a client waits in the queue of this socket.
+fn is_awaited(socket: &impl AsFd) -> bool {
+    let mut waits = [PollFd::new(socket, PollFlags::IN)];
+    rustix::event::poll(&mut waits, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 enum Batch {

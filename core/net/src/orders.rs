@@ -10,6 +10,8 @@ use crate::{Service, WorkerContext};
 
 /// How often peaks are looked for.
 const LOOK: Duration = Duration::from_secs(1);
+/// Idle connections that close at once for a full listener, of a hundred.
+const CLOSE_PERCENT: u8 = 10;
 /// So long tasks that were woken have to run.
 const SETTLE: Duration = Duration::from_millis(20);
 
@@ -35,7 +37,13 @@ pub(crate) async fn obey<S: Service>(worker: Rc<WorkerContext>, service: Weak<S>
                 }
                 Order::CloseIdle(percent) => {
                     let Some(service) = service.upgrade() else { return };
-                    close_idle(&worker, &service, percent).await;
+                    let downstream = close_idle(&worker, None, percent).await;
+                    let upstream = service.close_idle(percent);
+                    worker.ledger.closed_idle(downstream, upstream);
+                }
+                Order::CloseIdleOf(listener) => {
+                    let downstream = close_idle(&worker, Some(listener), CLOSE_PERCENT).await;
+                    worker.ledger.closed_idle(downstream, 0);
                 }
                 Order::Shrink => shrink(&worker, after_peak).await,
             }
@@ -43,17 +51,17 @@ pub(crate) async fn obey<S: Service>(worker: Rc<WorkerContext>, service: Weak<S>
     }
 }
 
-async fn close_idle<S: Service>(worker: &WorkerContext, service: &Rc<S>, percent: u8) {
+/// Closes idle connections of clients, of one listener or all; how many.
+async fn close_idle(worker: &WorkerContext, listener: Option<usize>, percent: u8) -> usize {
     let idle = &worker.ledger.idle;
-    idle.call_for_reports();
+    idle.call_for_reports(listener);
     worker.deadlines.wake_all();
     tokio::time::sleep(SETTLE).await;
     let downstream = idle.call_to_close(percent);
     if downstream > 0 {
         worker.deadlines.wake_all();
     }
-    let upstream = service.close_idle(percent);
-    worker.ledger.closed_idle(downstream, upstream);
+    downstream
 }
 
 /// What idle connections and the pool of buffers keep for the next request is

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Overload;
+use crate::orders::Order;
 
 /// Decides for one listener.
 #[derive(Debug, Clone)]
@@ -67,6 +68,22 @@ impl Gate {
             && below(&shared.connections, limits.total)
             && below(&self.listener, limits.per_listener)
             && shared.descriptors_left.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the listener's own limit is reached, and idle connections may
+    /// be closed for that.
+    pub fn wants_room(&self) -> bool {
+        let shared = self.overload.shared();
+        let limit = shared.limits.connections.per_listener;
+        shared.closes_idle.load(Ordering::Relaxed)
+            && limit.is_some_and(|limit| self.listener.load(Ordering::Relaxed) >= limit)
+    }
+
+    /// Has idle connections closed of the listener with this number.
+    pub fn ask_for_room(&self, listener: usize) {
+        for orders in &self.overload.shared().orders {
+            orders.give(Order::CloseIdleOf(listener));
+        }
     }
 
     /// Counts a connection that was taken; `client` is none for other than

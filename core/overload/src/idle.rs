@@ -16,6 +16,8 @@ pub struct IdleOrder {
     next: Cell<u64>,
     call: Cell<u64>,
     wanted: Cell<Wanted>,
+    /// Whose connections the round is about; none is all.
+    listener: Cell<Option<usize>>,
     seen: RefCell<Vec<IdleTurn>>,
 }
 
@@ -32,6 +34,7 @@ enum Wanted {
 #[derive(Debug)]
 pub struct IdleVisit {
     turn: IdleTurn,
+    listener: usize,
     /// The last call that it heard.
     heard: u64,
 }
@@ -46,12 +49,12 @@ pub enum IdleTask {
 }
 
 impl IdleOrder {
-    /// A connection goes idle.
+    /// A connection of a listener goes idle.
     #[inline]
-    pub fn enter(&self) -> IdleVisit {
+    pub fn enter(&self, listener: usize) -> IdleVisit {
         let next = self.next.get();
         self.next.set(next + 1);
-        IdleVisit { turn: IdleTurn(next), heard: self.call.get() }
+        IdleVisit { turn: IdleTurn(next), listener, heard: self.call.get() }
     }
 
     /// What is asked of an idle connection that was woken.
@@ -66,7 +69,9 @@ impl IdleOrder {
     #[cold]
     fn answer(&self, visit: &mut IdleVisit) -> Option<IdleTask> {
         visit.heard = self.call.get();
+        let is_meant = self.listener.get().is_none_or(|listener| listener == visit.listener);
         match self.wanted.get() {
+            Wanted::Report | Wanted::Close(_) if !is_meant => None,
             Wanted::Nothing => None,
             Wanted::Report => {
                 self.seen.borrow_mut().push(visit.turn);
@@ -77,9 +82,10 @@ impl IdleOrder {
         }
     }
 
-    /// First call of a round: all idle connections, once they are woken, say
-    /// since when they are.
-    pub fn call_for_reports(&self) {
+    /// First call of a round: all idle connections, or those of one listener,
+    /// say since when they are, once they are woken.
+    pub fn call_for_reports(&self, listener: Option<usize>) {
+        self.listener.set(listener);
         self.seen.borrow_mut().clear();
         self.call_for(Wanted::Report);
     }
@@ -115,13 +121,13 @@ mod tests {
     #[test]
     fn the_oldest_close_and_later_ones_stay() {
         let idle = IdleOrder::default();
-        let mut visits: Vec<IdleVisit> = (0..10).map(|_| idle.enter()).collect();
+        let mut visits: Vec<IdleVisit> = (0..10).map(|_| idle.enter(0)).collect();
         assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
         // One goes and comes again.
-        visits[0] = idle.enter();
-        idle.call_for_reports();
+        visits[0] = idle.enter(0);
+        idle.call_for_reports(None);
         assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
-        let mut late = idle.enter();
+        let mut late = idle.enter(0);
         assert_eq!(idle.call_to_close(20), 2);
         let closing: Vec<bool> = visits.iter_mut().map(|visit| idle.heed(visit).is_some()).collect();
         assert_eq!(closing, [false, true, true, false, false, false, false, false, false, false]);
@@ -134,12 +140,22 @@ mod tests {
     #[test]
     fn a_few_lose_one_and_none_lose_none() {
         let idle = IdleOrder::default();
-        idle.call_for_reports();
+        idle.call_for_reports(None);
         assert_eq!(idle.call_to_close(10), 0);
-        let mut only = idle.enter();
-        idle.call_for_reports();
+        let mut only = idle.enter(0);
+        idle.call_for_reports(None);
         assert_eq!(idle.heed(&mut only), None);
         assert_eq!(idle.call_to_close(10), 1);
         assert_eq!(idle.heed(&mut only), Some(IdleTask::Close));
+    }
+    #[test]
+    fn a_round_may_be_about_one_listener() {
+        let idle = IdleOrder::default();
+        let mut visits = [idle.enter(0), idle.enter(1), idle.enter(1)];
+        idle.call_for_reports(Some(1));
+        assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
+        assert_eq!(idle.call_to_close(10), 1);
+        let closing = visits.each_mut().map(|visit| idle.heed(visit).is_some());
+        assert_eq!(closing, [false, true, false]);
     }
 }

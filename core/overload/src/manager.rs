@@ -37,6 +37,8 @@ impl Manager {
     /// Starts the thread.
     pub fn start(overload: &Overload, thresholds: Thresholds) -> io::Result<Self> {
         let stop = Arc::<AtomicBool>::default();
+        let closes_idle = thresholds.begin(Action::CloseIdle).is_some();
+        overload.shared().closes_idle.store(closes_idle, Ordering::Relaxed);
         let mut watch = Watch {
             governor: Governor::new(*overload.limits(), thresholds),
             // Open from the start: later there may be no descriptor for it.

@@ -1,6 +1,6 @@
 //! What the manager wants of one worker.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 #[repr(align(128))]
 pub(crate) struct Orders {
     close_idle: AtomicU8,
+    /// One more than the number of a listener; the last one that asked.
+    close_idle_of: AtomicUsize,
     shrink: AtomicBool,
     reset_bytes: AtomicU64,
     given: Notify,
@@ -23,6 +25,8 @@ pub enum Order {
     /// Close so many of a hundred idle connections, oldest first, on both
     /// sides.
     CloseIdle(u8),
+    /// Close some idle connections of this listener, oldest first.
+    CloseIdleOf(usize),
     /// Give back what is kept for speed.
     Shrink,
     /// Reset the heaviest streams until so many bytes are free.
@@ -33,6 +37,7 @@ impl Orders {
     pub(crate) fn give(&self, order: Order) {
         match order {
             Order::CloseIdle(percent) => self.close_idle.store(percent, Ordering::Relaxed),
+            Order::CloseIdleOf(listener) => self.close_idle_of.store(listener + 1, Ordering::Relaxed),
             Order::Shrink => self.shrink.store(true, Ordering::Relaxed),
             Order::Reset(bytes) => self.reset_bytes.store(bytes, Ordering::Relaxed),
         }
@@ -46,9 +51,10 @@ impl Orders {
             self.given.notified().await;
             let reset = Some(self.reset_bytes.swap(0, Ordering::Relaxed)).filter(|bytes| *bytes > 0);
             let close = Some(self.close_idle.swap(0, Ordering::Relaxed)).filter(|percent| *percent > 0);
+            let close_of = self.close_idle_of.swap(0, Ordering::Relaxed).checked_sub(1).map(Order::CloseIdleOf);
             let shrink = self.shrink.swap(false, Ordering::Relaxed).then_some(Order::Shrink);
-            let orders: Vec<Order> =
-                reset.map(Order::Reset).into_iter().chain(close.map(Order::CloseIdle)).chain(shrink).collect();
+            let close = close.map(Order::CloseIdle).into_iter().chain(close_of);
+            let orders: Vec<Order> = reset.map(Order::Reset).into_iter().chain(close).chain(shrink).collect();
             if !orders.is_empty() {
                 return orders;
             }

@@ -1,7 +1,7 @@
 //! What workers, the accept thread and the manager share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use sidegate_api::{MetricError, Metrics};
 
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) descriptors_left: AtomicI64,
     pub(crate) clients: Clients,
     pub(crate) orders: Box<[Orders]>,
+    /// Whether idle connections may be closed at all.
+    pub(crate) closes_idle: AtomicBool,
     pub(crate) meters: Meters,
 }
 
@@ -81,6 +83,7 @@ impl Overload {
             descriptors_left: AtomicI64::new(i64::MAX),
             clients: Clients::default(),
             orders: (0..workers).map(|_| Orders::default()).collect(),
+            closes_idle: AtomicBool::new(true),
             meters,
             limits,
         }))

@@ -109,7 +109,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             break;
         };
         timers.down.set(silence);
-        let mut visit = worker.ledger.idle.enter();
+        let mut visit = worker.ledger.idle.enter(index);
         let begun = loop {
             match next_begins(&worker, &limits, &mut down, &timers, turn, &mut visit).await {
                 Silence::Ended(begun) => break begun,

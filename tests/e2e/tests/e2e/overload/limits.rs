@@ -57,7 +57,7 @@ fn at_the_limit_of_connections_new_ones_wait_in_the_queue() {
 
 #[test]
 fn a_listener_has_a_limit_of_its_own() {
-    let (_origin, proxy) = echo_with(json!({"connections": {"per_listener": 1}}));
+    let (_origin, proxy) = echo_with(json!({"connections": {"per_listener": 1}, "actions": {"close_idle": 0}}));
     let mut first = proxy.connect();
     assert_eq!(first.send(GET).response().status(), 200);
     let mut second = proxy.connect();
@@ -67,6 +67,33 @@ fn a_listener_has_a_limit_of_its_own() {
     }
     drop(first);
     assert_eq!(second.response().status(), 200);
+}
+
+#[test]
+fn idle_connections_make_room_on_a_full_listener() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::http(move |seen| {
+        if seen.head.target() == "/held" {
+            held.wait();
+        }
+        Reply::ok("done")
+    });
+    let overload = json!({"connections": {"per_listener": 2}});
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).top("overload", overload));
+    let mut busy = proxy.connect();
+    busy.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    origin.wait("the held request", |origin| origin.count() == 1);
+    let mut idle = proxy.connect();
+    assert_eq!(idle.send(GET).response().status(), 200);
+    // Nobody closes anything here: the idle one gives way, the busy one stays.
+    let mut waiting = proxy.connect();
+    assert_eq!(waiting.send(GET).response().status(), 200);
+    idle.expect_close();
+    assert!(proxy.logs().contains("overload: the listener has all its connections"), "{}", proxy.logs());
+    assert_eq!(figure(&proxy, r#"closed_idle_total{side="downstream"}"#), 1);
+    gate.open();
+    assert_eq!(busy.response().status(), 200);
 }
 
 #[test]
