@@ -83,10 +83,10 @@ def main():
                 costs[peer] = measure(attack, peer, found, Path(work) / f"{attack.name}-{peer}")
             complaints += judge(attack, costs["sidegate"])
             rows.append((attack, costs))
-    table = markdown(rows, peers)
-    print(table)
-    if options.out:
-        Path(options.out).write_text(table + "\n")
+            # Complete after each attack, for whoever ends the run early.
+            if options.out:
+                Path(options.out).write_text(markdown(rows, peers) + "\n")
+    print(markdown(rows, peers))
     for complaint in complaints:
         print(f"FAILED {complaint}", file=sys.stderr)
     print(f"{len(attacks) - len({c.split(':')[0] for c in complaints})} passed, {len(complaints)} failed")
