@@ -115,12 +115,17 @@ static void requests(void) {
     assert(send("{}", NULL, 0) == 0);
     both[0].value = sidegate_str("Admin");
     assert(send(config, both, 2) == 403);
-    /* Any of many fields may match. */
+    /* All of many fields must match, wherever the wrong one stands. */
+    both[0].value = sidegate_str("admin");
     for (i = 2; i < 12; i++) {
         both[i].name = sidegate_str("user");
-        both[i].value = sidegate_str(i == 11 ? "admin" : "guest");
+        both[i].value = sidegate_str("admin");
     }
     assert(send(config, both, 12) == 0);
+    both[11].value = sidegate_str("guest");
+    assert(send(config, both, 12) == 403);
+    assert(send(config, both, 11) == 0);
+    both[0].value = sidegate_str("guest");
     assert(send(config, both, 11) == 403);
 }
 
