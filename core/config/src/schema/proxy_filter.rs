@@ -9,7 +9,7 @@ pub(crate) static PROXY_FILTER: Object = Object::new(
         required("router_config_name", Shape::Name, "the name of a router", "The router to use."),
         key(
             "downstream_protocol",
-            Shape::Text,
+            Shape::Pattern("^$|Http1|Auto"),
             "`Http1`",
             "`Http1`. `Auto` and lists with either are taken as `Http1`, with a warning; others are errors.",
         ),

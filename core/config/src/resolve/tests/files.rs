@@ -39,8 +39,8 @@ fn mosn_examples_that_need_more_are_refused_with_their_reason() {
     for (name, expected) in [
         ("plugin/cert_loader/config.json", "tls_context.status: TLS is not available yet"),
         ("plugin/filter/config.json", "type: stream filter type \"demo_plugin\" is not registered"),
-        ("tcpproxy-sample/config.json", "type: network filter \"tcp_proxy\" is not available yet"),
-        ("uds-sample/client_config.json", "type: network filter \"tcp_proxy\" is not available yet"),
+        ("tcpproxy-sample/config.json", "type: MOSN's network filter \"tcp_proxy\" is not available"),
+        ("uds-sample/client_config.json", "type: MOSN's network filter \"tcp_proxy\" is not available"),
     ] {
         let Some(loaded) = example(name) else { return };
         let errors = lines(&loaded.unwrap_err().errors);
