@@ -51,6 +51,39 @@ fn configurations(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// `config` with the keys of stream filters in the one spelling that a JSON
+/// Schema can name; the check also takes protobuf's, as in `localJwks`.
+fn in_snake_case(config: &Value) -> Value {
+    fn snake(value: &Value) -> Value {
+        match value {
+            Value::Object(object) => object.iter().map(|(key, value)| (snake_key(key), snake(value))).collect(),
+            Value::Array(elements) => elements.iter().map(snake).collect(),
+            other => other.clone(),
+        }
+    }
+    fn snake_key(key: &str) -> String {
+        let mut out = String::new();
+        for letter in key.chars() {
+            if letter.is_ascii_uppercase() && out.ends_with(|before: char| before.is_ascii_lowercase()) {
+                out.push('_');
+                out.push(letter.to_ascii_lowercase());
+            } else {
+                out.push(letter);
+            }
+        }
+        out
+    }
+    let mut config = config.clone();
+    let servers = config.pointer_mut("/servers").and_then(Value::as_array_mut).into_iter().flatten();
+    let listeners = servers.filter_map(|server| server.get_mut("listeners")?.as_array_mut()).flatten();
+    for filter in listeners.filter_map(|listener| listener.get_mut("stream_filters")?.as_array_mut()).flatten() {
+        if filter["type"].as_str().is_some_and(|kind| kind.starts_with("jwt")) {
+            filter["config"] = snake(&filter["config"]);
+        }
+    }
+    config
+}
+
 #[test]
 fn every_example_is_valid_where_the_check_takes_it() {
     let validator = validator();
@@ -66,9 +99,11 @@ fn every_example_is_valid_where_the_check_takes_it() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let config = parse(&text, Format::of(&file, &text)).unwrap().to_json();
-        let problems = problems(&validator, &config);
+        let problems = problems(&validator, &in_snake_case(&config));
         match checked(&config) {
             Ok(()) => assert!(problems.is_empty(), "{}: {problems:#?}", file.display()),
+            // Whether a name is defined elsewhere is beyond a schema.
+            Err(refusal) if refusal.lines().all(|line| line.contains("is not defined")) => {}
             Err(refusal) => assert!(!problems.is_empty(), "{}: {refusal}", file.display()),
         }
     }
