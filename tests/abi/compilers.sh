@@ -29,6 +29,12 @@ install_command() {
 unpack() {
     local package=$1 into=$target/debian/$1 lacking
     [ -x "$into/rustc" ] && return
+    if dpkg -s "$package" >/dev/null 2>&1; then
+        # Installed as it is: there would be nothing to fetch.
+        mkdir -p "$into"
+        ln -s "$(dpkg -L "$package" | grep -m 1 '/bin/rustc$')" "$into/rustc"
+        return
+    fi
     echo "fetching $package"
     update
     rm -rf "$into"
