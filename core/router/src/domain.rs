@@ -62,10 +62,9 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
     Some((text.get(..host.len())?, port))
 }
 
-/// `host` without the dot of the DNS root, or dots that somebody added to it.
+/// `host` without the dot of the DNS root; one more would make another name.
 fn without_root(host: &str) -> &str {
-    let rest = host.trim_end_matches('.');
-    if matches!(rest, "" | "*") { host } else { rest }
+    host.strip_suffix('.').filter(|rest| !matches!(*rest, "" | "*")).unwrap_or(host)
 }
 
 /// Digits alone: `u16::from_str` would take a sign.
@@ -77,7 +76,7 @@ pub(crate) fn parse_port(port: &[u8]) -> Option<u16> {
 }
 
 fn is_host(text: &str) -> bool {
-    is_authority(text.as_bytes()) && !text.contains('*')
+    is_authority(text.as_bytes()) && !text.contains('*') && !text.contains("..")
 }
 
 impl fmt::Display for Domain {
@@ -116,9 +115,22 @@ mod tests {
         ] {
             assert_eq!(Domain::parse(text).unwrap().to_string(), shown, "{text}");
         }
-        for text in
-            ["", ":80", "a.*.com", "a*", "**", "a.com:x", "a.com:70000", "a.com:+80", "http://a.com", "a b", "a/b"]
-        {
+        for text in [
+            "",
+            ":80",
+            "a.*.com",
+            "a*",
+            "**",
+            "a.com:x",
+            "a.com:70000",
+            "a.com:+80",
+            "http://a.com",
+            "a b",
+            "a/b",
+            "a.com..",
+            "a..com",
+            "*..com",
+        ] {
             assert!(Domain::parse(text).is_err(), "{text}");
         }
     }

@@ -51,13 +51,11 @@ struct Ports {
 }
 
 impl DomainIndex {
-    /// The virtual host that serves `authority` (lower case). Dots at the
-    /// end of the host do not count.
+    /// The virtual host that serves `authority` (lower case). The dot of the
+    /// DNS root at the end of the host does not count.
     pub(crate) fn find(&self, authority: &str) -> Option<VirtualHostId> {
-        let (mut host, port) = split_port(authority.as_bytes());
-        while let Some(rest) = host.strip_suffix(b".") {
-            host = rest;
-        }
+        let (host, port) = split_port(authority.as_bytes());
+        let host = host.strip_suffix(b".").unwrap_or(host);
         if host.is_empty() {
             return self.any;
         }

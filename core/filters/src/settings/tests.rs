@@ -116,3 +116,26 @@ fn the_schema_says_the_same() {
     assert_eq!(schema["not"], json!({"anyOf": [{"required": ["inner", "inners"]}]}));
     assert_eq!(schema["additionalProperties"], false);
 }
+
+#[test]
+fn the_schema_knows_both_spellings_of_protobuf() {
+    static TABLE: Table = Table::protobuf(
+        "",
+        &[
+            required("from_headers_x", Shape::Bool, "it", "Doc."),
+            required("plain", Shape::Bool, "it", ""),
+            key("one_way", Shape::Bool, "", ""),
+            key("other", Shape::Bool, "", ""),
+        ],
+    )
+    .at_most_one(&["one_way", "other"]);
+    let schema = json_schema(&TABLE);
+    let doc = json!({"type": "boolean", "description": "Doc."});
+    assert_eq!(schema["properties"]["from_headers_x"], doc);
+    assert_eq!(schema["patternProperties"]["^fromHeadersX$"], doc);
+    assert_eq!(schema["required"], json!(["plain"]));
+    let (snake, camel) = (json!({"required": ["from_headers_x"]}), json!({"required": ["fromHeadersX"]}));
+    assert_eq!(schema["allOf"], json!([{"anyOf": [snake, camel]}]));
+    let one_way = json!({"anyOf": [{"required": ["one_way"]}, {"required": ["oneWay"]}]});
+    assert_eq!(schema["not"], json!({"anyOf": [{"allOf": [one_way, {"required": ["other"]}]}]}));
+}

@@ -6,7 +6,9 @@ use std::net::Ipv6Addr;
 ///
 /// Narrower than RFC 3986 on purpose: percent-encoding and sub-delimiters
 /// (`,`, `;`, `'`, …) are no part of names in use, and each is read
-/// differently by somebody. A port must be 1 to 65535.
+/// differently by somebody. Nor are empty labels, which some resolvers refuse
+/// and some leave out; the one behind the last dot is the DNS root. A port must
+/// be 1 to 65535.
 pub(super) fn check(authority: &str) -> Result<(), &'static str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -20,7 +22,7 @@ pub(super) fn check(authority: &str) -> Result<(), &'static str> {
         },
     };
     if let Some(host) = host
-        && (host.is_empty() || !host.bytes().all(is_host_byte))
+        && (host.is_empty() || !is_name(host.as_bytes()))
     {
         return Err(if authority.is_empty() { "host_empty" } else { "host_invalid" });
     }
@@ -40,7 +42,14 @@ fn check_port(port: &str) -> Result<(), &'static str> {
 }
 
 fn is_host_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~')
+}
+
+fn is_name(host: &[u8]) -> bool {
+    host.iter().enumerate().all(|(at, &byte)| match byte {
+        b'.' => host.get(at + 1) != Some(&b'.'),
+        byte => is_host_byte(byte),
+    })
 }
 
 #[cfg(test)]
@@ -60,6 +69,10 @@ mod tests {
             ("user@a", "host_invalid"),
             ("user:pw@a", "port_invalid"),
             ("a/b", "host_invalid"),
+            ("a..", "host_invalid"),
+            ("a..:80", "host_invalid"),
+            ("a..b", "host_invalid"),
+            ("..", "host_invalid"),
             ("a?b", "host_invalid"),
             ("a#b", "host_invalid"),
             ("a b", "host_invalid"),

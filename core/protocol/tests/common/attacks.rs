@@ -61,6 +61,8 @@ fn hosts() -> Rows {
         ("Host `a,b`", get("host: a,b\r\n"), Refused(400, "host_invalid")),
         ("Host `user@a`", get("host: user@a\r\n"), Refused(400, "host_invalid")),
         ("Host `a/b`", get("host: a/b\r\n"), Refused(400, "host_invalid")),
+        ("Host `a..b`", get("host: a..b\r\n"), Refused(400, "host_invalid")),
+        ("Host `a..`", get("host: a..\r\n"), Refused(400, "host_invalid")),
         ("Host `a b`", get("host: a b\r\n"), Refused(400, "host_invalid")),
         ("Host `a:b`", get("host: a:b\r\n"), Refused(400, "port_invalid")),
         ("Host `a:65536`", get("host: a:65536\r\n"), Refused(400, "port_invalid")),

@@ -246,6 +246,9 @@ fn a_dot_at_the_end_of_a_host_does_not_count() {
         ("a.inner.test.", 403),
         ("dotted.test", 204),
         ("dotted.test.:1", 204),
+        ("api.test..", 400),
+        ("api.test..:8080", 400),
+        ("a..inner.test", 400),
         ("other.test.", 200),
     ] {
         let got = proxy.exchange(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));

@@ -51,39 +51,6 @@ fn configurations(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// `config` with the keys of stream filters in the one spelling that a JSON
-/// Schema can name; the check also takes protobuf's, as in `localJwks`.
-fn in_snake_case(config: &Value) -> Value {
-    fn snake(value: &Value) -> Value {
-        match value {
-            Value::Object(object) => object.iter().map(|(key, value)| (snake_key(key), snake(value))).collect(),
-            Value::Array(elements) => elements.iter().map(snake).collect(),
-            other => other.clone(),
-        }
-    }
-    fn snake_key(key: &str) -> String {
-        let mut out = String::new();
-        for letter in key.chars() {
-            if letter.is_ascii_uppercase() && out.ends_with(|before: char| before.is_ascii_lowercase()) {
-                out.push('_');
-                out.push(letter.to_ascii_lowercase());
-            } else {
-                out.push(letter);
-            }
-        }
-        out
-    }
-    let mut config = config.clone();
-    let servers = config.pointer_mut("/servers").and_then(Value::as_array_mut).into_iter().flatten();
-    let listeners = servers.filter_map(|server| server.get_mut("listeners")?.as_array_mut()).flatten();
-    for filter in listeners.filter_map(|listener| listener.get_mut("stream_filters")?.as_array_mut()).flatten() {
-        if filter["type"].as_str().is_some_and(|kind| kind.starts_with("jwt")) {
-            filter["config"] = snake(&filter["config"]);
-        }
-    }
-    config
-}
-
 #[test]
 fn every_example_is_valid_where_the_check_takes_it() {
     let validator = validator();
@@ -99,13 +66,55 @@ fn every_example_is_valid_where_the_check_takes_it() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let config = parse(&text, Format::of(&file, &text)).unwrap().to_json();
-        let problems = problems(&validator, &in_snake_case(&config));
+        let problems = problems(&validator, &config);
         match checked(&config) {
             Ok(()) => assert!(problems.is_empty(), "{}: {problems:#?}", file.display()),
             // Whether a name is defined elsewhere is beyond a schema.
             Err(refusal) if refusal.lines().all(|line| line.contains("is not defined")) => {}
             Err(refusal) => assert!(!problems.is_empty(), "{}: {refusal}", file.display()),
         }
+    }
+}
+
+/// Protobuf's JSON writes keys in camel case.
+#[test]
+fn keys_of_protobuf_are_taken_in_both_spellings() {
+    let validator = validator();
+    let base = ConfigBuilder::to("127.0.0.1:9".parse().unwrap()).build(TempDir::new().path());
+    let with = |provider: Value, requires: Value| {
+        let mut config = base.clone();
+        let filter = json!({"type": "jwt_authn", "config": {
+            "providers": {"p": provider}, "rules": [{"match": {"prefix": "/"}, "requires": requires}],
+        }});
+        put(&mut config, "/servers/0/listeners/0/stream_filters", json!([filter]));
+        config
+    };
+    let jwks =
+        "{\"keys\": [{\"kty\": \"oct\", \"k\": \"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY\", \"alg\": \"HS256\"}]}";
+    let snake = json!({"issuer": "i", "local_jwks": {"inline_string": jwks}, "from_headers": [{"name": "x", "value_prefix": "y"}]});
+    let camel =
+        json!({"issuer": "i", "localJwks": {"inlineString": jwks}, "fromHeaders": [{"name": "x", "valuePrefix": "y"}]});
+    let mixed = json!({"issuer": "i", "localJwks": {"inline_string": jwks}});
+    let name = json!({"providerName": "p"});
+    let any = |first: Value| json!({"requiresAny": {"requirements": [first, {"provider_name": "p"}]}});
+    for (provider, requires) in [
+        (&snake, json!({"provider_name": "p"})),
+        (&camel, name.clone()),
+        (&mixed, any(json!({"requires_all": {"requirements": [name, {"allowMissing": {}}]}}))),
+    ] {
+        let config = with(provider.clone(), requires);
+        assert_eq!(checked(&config), Ok(()), "{config}");
+        assert_eq!(problems(&validator, &config), [""; 0], "{config}");
+    }
+    for (provider, requires) in [
+        (json!({"localJwks": {"inlineStrin": jwks}}), json!({"providerName": "p"})),
+        (json!({"local-jwks": {"inlineString": jwks}}), json!({"providerName": "p"})),
+        (camel.clone(), json!({"providerName": "p", "requires_any": {"requirements": []}})),
+        (camel, json!({"provider_name": 3})),
+    ] {
+        let config = with(provider, requires);
+        assert!(checked(&config).is_err(), "{config}");
+        assert!(!problems(&validator, &config).is_empty(), "{config}");
     }
 }
 

@@ -40,8 +40,11 @@ impl Rows {
     fn properties(&mut self, prefix: &str, schema: &Value) -> fmt::Result {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{prefix}{name}");
-            let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
-            self.row(&path, property, required)?;
+            // A key with several spellings is required in one of them.
+            let spellings = schema["allOf"].as_array().into_iter().flatten();
+            let spellings = spellings.filter_map(|each| each["anyOf"].as_array()).flatten();
+            let mut required = spellings.chain([schema]).filter_map(|schema| schema["required"].as_array()).flatten();
+            self.row(&path, property, required.any(|other| other == name))?;
             self.inner(&path, property)?;
             self.inner(&format!("{path}[]"), &property["items"])?;
             self.inner(&format!("{path}.NAME"), &property["additionalProperties"])?;
