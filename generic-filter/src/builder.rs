@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, ModuleSpec, ModuleStatus};
+use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, ModuleSpec, ModuleStatus};
 use sidegate_api::{StreamFilterBuilder, StreamFilterFactory};
 
 use crate::control::ModuleControl;
@@ -32,6 +32,9 @@ struct Loaded {
     generations: BTreeMap<String, u64>,
 }
 
+/// A file that was read, or everything that is wrong with it.
+type Opened = Arc<Result<SealedModule, Vec<Refusal>>>;
+
 impl GenericFilter {
     /// A builder under `policy`. Starts the module-control thread, on which
     /// everything of modules runs that does not belong to a stream.
@@ -55,14 +58,18 @@ impl GenericFilter {
         self.control.settle();
     }
 
-    fn open(&self, module: &ModuleSpec, env: &BuildEnv) -> Result<SealedModule, Vec<FilterConfigError>> {
+    /// The module's file as it was when this configuration was first checked:
+    /// what was checked is what is loaded.
+    fn open(&self, module: &ModuleSpec, env: &BuildEnv) -> Opened {
         let file = env.resolve(&module.so_path);
-        Preflight::open(&file, module.sha256, &self.policy)
-            .map_err(|refusals| refusals.into_iter().map(|refusal| config_error(&refusal, module)).collect())
+        if module.watch {
+            env.reads.watch(&file);
+        }
+        env.reads.once((file.clone(), module.sha256), || Preflight::open(&file, module.sha256, &self.policy))
     }
 
     /// The loaded module with these bytes and this name.
-    fn load(&self, sealed: SealedModule, module: &ModuleSpec, env: &BuildEnv) -> Result<Arc<LoadedModule>, Refusal> {
+    fn load(&self, sealed: &SealedModule, module: &ModuleSpec, env: &BuildEnv) -> Result<Arc<LoadedModule>, Refusal> {
         // Held while loading: two entries of one file must share one copy.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |known: &&Arc<LoadedModule>| known.identity.name == module.name && known.sha256 == sealed.sha256;
@@ -71,6 +78,7 @@ impl GenericFilter {
         }
         let generation = loaded.generations.get(&module.name).map_or(1, |last| last + 1);
         let (name, metrics, file) = (module.name.clone(), env.metrics.clone(), sealed.file.clone());
+        let sealed = sealed.try_clone().map_err(|error| Refusal::new(&file, Reason::CopyFailed { error }))?;
         let made = self.control.run(move || LoadedModule::load(sealed, &name, generation, &metrics));
         let failed =
             || Refusal::new(&file, Reason::LoadFailed { error: "the module-control thread failed".to_owned() });
@@ -103,12 +111,20 @@ impl GenericFilter {
 
 impl StreamFilterBuilder for GenericFilter {
     fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>> {
-        self.open(module_of(spec)?, env).map(drop)
+        let module = module_of(spec)?;
+        sealed(&self.open(module, env), module).map(drop)
+    }
+
+    fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
+        let opened = spec.module.as_ref().map(|module| self.open(module, env));
+        let sealed = opened.as_deref().and_then(|opened| opened.as_ref().ok());
+        sealed.map_or(Fingerprint::SPEC, |sealed| Fingerprint::of(sealed.sha256))
     }
 
     fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
         let module = module_of(spec)?;
-        let sealed = self.open(module, env)?;
+        let opened = self.open(module, env);
+        let sealed = sealed(&opened, module)?;
         let made = self.load(sealed, module, env).and_then(|loaded| self.make_factory(&loaded, module, spec, env));
         match made {
             Ok(core) => Ok(Arc::new(ModuleFactory::new(core))),
@@ -122,6 +138,11 @@ fn module_of(spec: &FilterSpec) -> Result<&ModuleSpec, Vec<FilterConfigError>> {
         let message = format!("expected `so_config` in a filter of type `{}`, found none", spec.filter_type);
         vec![FilterConfigError::new("", message)]
     })
+}
+
+fn sealed<'o>(opened: &'o Opened, module: &ModuleSpec) -> Result<&'o SealedModule, Vec<FilterConfigError>> {
+    let refused = |refusals: &Vec<Refusal>| refusals.iter().map(|refusal| config_error(refusal, module)).collect();
+    opened.as_ref().as_ref().map_err(refused)
 }
 
 fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConfigError {

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn only_faults_within_the_window_trip_it() {
-        let rule = Quarantine { faults: 3, within: Duration::from_secs(10), then: QuarantineAction::Bypass };
+        let rule =
+            Quarantine { faults: 3, within: Duration::from_secs(10), then: QuarantineAction::Bypass, lasts: None };
         let gauge = Metrics::new(1).gauge("quarantined", &[]).unwrap();
         let state = QuarantineState::new(rule, Some(gauge));
         let start = Instant::now();

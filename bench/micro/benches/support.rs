@@ -68,8 +68,13 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(modules: GenericFilter) -> Self {
-        let env =
-            BuildEnv { metrics: Metrics::new(1), workers: 1, search_dirs: Vec::new(), regexes: Default::default() };
+        let env = BuildEnv {
+            metrics: Metrics::new(1),
+            workers: 1,
+            search_dirs: Vec::new(),
+            regexes: Default::default(),
+            reads: Default::default(),
+        };
         env.metrics.enter_worker(0);
         Setup { env, modules }
     }
@@ -84,6 +89,8 @@ impl Setup {
             filter: filter.to_owned(),
             sha256: None,
             quarantine: None,
+            watch: false,
+            generation_timeout: None,
         };
         self.modules.build(&spec(name, config, Some(module)), &self.env).unwrap()
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{FilterConfigError, Metrics, RegexBudget, StreamFilterFactory};
+use crate::{FilterConfigError, Fingerprint, Metrics, Reads, RegexBudget, StreamFilterFactory};
 
 /// What happens to a stream whose filter faulted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +28,9 @@ pub struct Quarantine {
     pub within: Duration,
     /// What follows.
     pub then: QuarantineAction,
+    /// `for`: how long, until streams try the filter again; `None`: until a
+    /// reload.
+    pub lasts: Option<Duration>,
 }
 
 /// What a quarantined filter does to streams.
@@ -63,7 +66,8 @@ impl ModuleSource {
 pub struct ModuleSpec {
     /// Key that named it.
     pub source: ModuleSource,
-    /// The path as written.
+    /// The path as written; of a module that is known by name the file in its
+    /// directory.
     pub so_path: PathBuf,
     /// Unique, URL-safe name; the file's stem by default.
     pub name: String,
@@ -73,10 +77,15 @@ pub struct ModuleSpec {
     pub sha256: Option<[u8; 32]>,
     /// Quarantine, if wanted.
     pub quarantine: Option<Quarantine>,
+    /// Whether a change of its file reloads it.
+    pub watch: bool,
+    /// How long streams that began with a generation may keep it once there is
+    /// another; `None`: as long as they want.
+    pub generation_timeout: Option<Duration>,
 }
 
 /// One entry of a filter chain's configuration, typed as far as the host can.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FilterSpec {
     /// The `type` of the entry.
     pub filter_type: String,
@@ -102,6 +111,8 @@ pub struct BuildEnv {
     pub search_dirs: Vec<PathBuf>,
     /// What is left for regular expressions.
     pub regexes: RegexBudget,
+    /// What was read for this configuration.
+    pub reads: Reads,
 }
 
 impl BuildEnv {
@@ -133,6 +144,22 @@ pub trait StreamFilterBuilder: Send + Sync {
     /// secret, which no dump of the configuration shows.
     fn schema(&self) -> serde_json::Value {
         serde_json::json!({"type": "object"})
+    }
+
+    /// What a factory for `spec` depends on beside it, such as the content of
+    /// files that it names. Files are read through [`BuildEnv::reads`], so that
+    /// this is about what [`build`](Self::build) takes. What cannot be read is
+    /// for [`check`](Self::check) to say.
+    fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
+        let _ = (spec, env);
+        Fingerprint::SPEC
+    }
+
+    /// Whether `spec` gets a new factory although neither it nor its
+    /// fingerprint has changed, as somebody asked for one.
+    fn renews(&self, spec: &FilterSpec) -> bool {
+        let _ = spec;
+        false
     }
 
     /// Checks and builds.

@@ -14,6 +14,7 @@ mod config_error;
 pub mod duration;
 mod filter;
 mod filter_cx;
+mod fingerprint;
 mod header_case;
 mod headers;
 mod label;
@@ -22,6 +23,7 @@ mod metrics;
 mod metrics_store;
 mod mirror;
 pub mod nearest;
+mod reads;
 mod reason;
 mod regex_budget;
 mod reply;
@@ -47,6 +49,7 @@ pub use filter::{
     RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
+pub use fingerprint::Fingerprint;
 pub use header_case::HeaderCase;
 pub use headers::{HeaderLimit, Headers};
 pub use label::{RouteLabel, RouteNames};
@@ -56,6 +59,7 @@ pub use metrics::{
     UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
+pub use reads::Reads;
 pub use reason::Reason;
 pub use regex_budget::{RegexBudget, RegexRefused};
 pub use reply::{LocalReply, RefusedReply, SetReply};

@@ -72,6 +72,25 @@ impl RegexBudget {
         }
     }
 
+    /// Pays so many bytes, for what was compiled for an earlier configuration
+    /// and is used again: a file is refused or not whatever ran before it.
+    pub fn pay_again(&self, bytes: usize) -> Result<(), RegexRefused> {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(bytes), Ordering::Relaxed);
+        if bytes > left { Err(RegexRefused::Spent) } else { Ok(()) }
+    }
+
+    /// In bytes.
+    pub fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Fills the account for the next configuration: factories that go on hold
+    /// it, and pay for the settings of routes from it.
+    pub fn refill(&self) {
+        self.left.store(Self::TOTAL, Ordering::Relaxed);
+    }
+
     /// An account of its own with as much in it, for a trial whose result is
     /// dropped.
     pub fn trial(&self) -> RegexBudget {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use sidegate_api::{BuildEnv, Metrics, RegexBudget, Registry};
+use sidegate_api::{BuildEnv, Metrics, Reads, RegexBudget, Registry};
 use sidegate_files::{ReadError, read_bounded, read_regular};
 
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
@@ -117,6 +117,7 @@ impl ConfigFile {
             workers: env.workers,
             search_dirs,
             regexes: RegexBudget::default(),
+            reads: Reads::default(),
         };
         resolve(&self.root, self.files.clone(), registry, &build_env, mode)
     }

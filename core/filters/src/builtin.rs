@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use sidegate_api::{
-    BuildEnv, FilterConfigError, FilterCx, FilterSpec, RegexBudget, RouteFilterConfig, StreamFilterBuilder,
-    StreamFilterFactory,
+    BuildEnv, FilterConfigError, FilterCx, FilterSpec, Fingerprint, RegexBudget, RouteFilterConfig,
+    StreamFilterBuilder, StreamFilterFactory,
 };
 
 use crate::settings::{self, Object, Table};
@@ -22,6 +22,12 @@ pub(crate) trait Definition: Send + Sync + 'static {
 
     /// Takes the settings from `config`.
     fn read(config: &Object<'_>, env: &BuildEnv) -> Self::Settings;
+
+    /// What its files hold, if it reads any.
+    fn fingerprint(config: &Object<'_>, env: &BuildEnv) -> Fingerprint {
+        let _ = (config, env);
+        Fingerprint::SPEC
+    }
 
     /// Makes the factory.
     fn factory(settings: Self::Settings, env: &BuildEnv) -> Arc<dyn StreamFilterFactory>;
@@ -49,6 +55,12 @@ impl<D: Definition> StreamFilterBuilder for Builtin<D> {
 
     fn schema(&self) -> serde_json::Value {
         settings::json_schema(D::TABLE)
+    }
+
+    fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
+        // Reading a file compiles nothing, and mistakes are for the check.
+        let read = |object: &Object<'_>| D::fingerprint(object, env);
+        settings::read(&spec.config, "config", D::TABLE, &env.regexes, read).unwrap_or_default()
     }
 
     fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {

@@ -29,7 +29,13 @@ impl RouteConfigSource for Route {
 }
 
 pub(crate) fn env() -> BuildEnv {
-    BuildEnv { metrics: Metrics::new(1), workers: 1, search_dirs: Vec::new(), regexes: Default::default() }
+    BuildEnv {
+        metrics: Metrics::new(1),
+        workers: 1,
+        search_dirs: Vec::new(),
+        regexes: Default::default(),
+        reads: Default::default(),
+    }
 }
 
 fn spec(config: Value) -> FilterSpec {

@@ -33,6 +33,14 @@ pub struct SealedModule {
     pub(crate) descriptor: OwnedFd,
 }
 
+impl SealedModule {
+    /// The same bytes through a descriptor of its own.
+    pub(crate) fn try_clone(&self) -> Result<Self, String> {
+        let descriptor = self.descriptor.try_clone().map_err(|error| error.to_string())?;
+        Ok(SealedModule { file: self.file.clone(), sha256: self.sha256, facts: self.facts.clone(), descriptor })
+    }
+}
+
 /// What a file says of itself, as far as it could be read.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {

@@ -151,7 +151,7 @@ fn too_many_faults_take_a_filter_out_of_service() {
     let (builder, env) = (generic_filter(), env(1));
     for then in [QuarantineAction::Closed, QuarantineAction::Bypass] {
         let mut spec = spec(&module, "status");
-        let rule = Quarantine { faults: 2, within: Duration::from_secs(60), then };
+        let rule = Quarantine { faults: 2, within: Duration::from_secs(60), then, lasts: None };
         spec.module.as_mut().unwrap().quarantine = Some(rule);
         let factory = builder.build(&spec, &env).unwrap();
         factory.attach_worker(WorkerIndex(0)).unwrap();

@@ -56,7 +56,13 @@ pub fn compile(source: &str, options: &[&str]) -> PathBuf {
 }
 
 pub fn env(workers: usize) -> BuildEnv {
-    BuildEnv { metrics: Metrics::new(workers), workers, search_dirs: Vec::new(), regexes: Default::default() }
+    BuildEnv {
+        metrics: Metrics::new(workers),
+        workers,
+        search_dirs: Vec::new(),
+        regexes: Default::default(),
+        reads: Default::default(),
+    }
 }
 
 pub fn spec(file: &Path, filter: &str) -> FilterSpec {
@@ -72,6 +78,8 @@ pub fn spec(file: &Path, filter: &str) -> FilterSpec {
             filter: filter.to_owned(),
             sha256: None,
             quarantine: None,
+            watch: false,
+            generation_timeout: None,
         }),
         on_fault: FaultPolicy::default(),
     }

@@ -19,6 +19,8 @@ pub struct AdminConfig {
     pub hosts: Vec<String>,
     /// Permission bits of a Unix socket; `None`: the owner alone.
     pub socket_mode: Option<u32>,
+    /// Whether hosts may be changed by calls.
+    pub live_edit: bool,
 }
 
 /// Without the token.
@@ -27,6 +29,7 @@ impl std::fmt::Debug for AdminConfig {
         f.debug_struct("AdminConfig")
             .field("address", &self.address)
             .field("hosts", &self.hosts)
+            .field("live_edit", &self.live_edit)
             .finish_non_exhaustive()
     }
 }
@@ -36,6 +39,7 @@ pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)
     let token = object.get("token").map(|cursor| token(&cursor));
     let hosts = object.get("hosts").and_then(|cursor| cursor.array()).unwrap_or_default();
     let hosts: Vec<_> = hosts.iter().map(host_name).collect();
+    let live_edit = object.get("live_edit").and_then(|cursor| cursor.bool()).unwrap_or_default();
     let address = object.required("address");
     object.finish();
     let at = address?;
@@ -44,7 +48,8 @@ pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)
         Some(token) => Some(token?),
         None => None,
     };
-    Some((AdminConfig { address, token, hosts: hosts.into_iter().collect::<Option<_>>()?, socket_mode }, at))
+    let hosts = hosts.into_iter().collect::<Option<_>>()?;
+    Some((AdminConfig { address, token, hosts, socket_mode, live_edit }, at))
 }
 
 fn address_of(mut object: ObjectReader<'_>) -> Option<(Address, Option<u32>)> {

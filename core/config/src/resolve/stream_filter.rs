@@ -72,13 +72,15 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
     }
     let on_fault = object.get("on_fault").and_then(|cursor| Some((cursor.choice(FAULT_POLICIES)?, cursor)));
     let quarantine = object.get("quarantine").map(|c| quarantine(&c));
+    let watch = object.get("watch").and_then(|c| c.bool()).unwrap_or_default();
+    let generation_timeout = object.get("generation_timeout").and_then(|c| c.duration());
     object.finish();
     let module = (|| {
         let (path_at, so_path) = so_path?;
         let name = modules.name(&path_at, &so_path, name.as_ref())?;
         let (sha256, quarantine) = (some_or_refused(sha256)?, some_or_refused(quarantine)?);
         let (source, filter) = (ModuleSource::SoConfig, filter?.to_owned());
-        Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine })
+        Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine, watch, generation_timeout })
     })();
     (module, on_fault)
 }
@@ -98,8 +100,16 @@ fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules<'_>) -> Option<Mo
     object.finish();
     let (path_at, so_path) = so_path?;
     let name = modules.name(&path_at, &so_path, None)?;
-    let source = ModuleSource::GoPluginConfig;
-    Some(ModuleSpec { source, so_path, name, filter: String::new(), sha256: None, quarantine: None })
+    Some(ModuleSpec {
+        source: ModuleSource::GoPluginConfig,
+        so_path,
+        name,
+        filter: String::new(),
+        sha256: None,
+        quarantine: None,
+        watch: false,
+        generation_timeout: None,
+    })
 }
 
 /// Absent is fine, given and refused is not.
@@ -142,6 +152,7 @@ fn quarantine(cursor: &Cursor<'_>) -> Option<Quarantine> {
     let then = object
         .required("then")
         .and_then(|c| c.choice(&[("closed", QuarantineAction::Closed), ("bypass", QuarantineAction::Bypass)]));
+    let lasts = object.get("for").and_then(|c| c.duration());
     object.finish();
-    Some(Quarantine { faults: u32::try_from(faults?).ok()?, within: within?, then: then? })
+    Some(Quarantine { faults: u32::try_from(faults?).ok()?, within: within?, then: then?, lasts })
 }

@@ -30,6 +30,13 @@ pub(crate) static ADMIN: Object = Object::new(
             "Further names, without port, under which others than probes and scrapers may call it. Web pages that make \
              a name of their own point here are told apart by it.",
         ),
+        own(
+            "live_edit",
+            Shape::Bool,
+            "`false`",
+            "Let hosts of clusters be added, removed, weighed and drained here while the process runs, until the next \
+             reload. Needs the token, or a Unix socket and its process's user.",
+        ),
         warned("access_log_path", "MOSN ignores it too"),
         warned("profile_path", "MOSN ignores it too"),
     ],

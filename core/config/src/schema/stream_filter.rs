@@ -67,13 +67,25 @@ pub(crate) static SO_CONFIG: Object = Object::new(
         ),
         own("on_fault", ON_FAULT, "", "As beside `so_config`; in one of the two places."),
         own("quarantine", Shape::Object(&QUARANTINE), "none", "What follows when the filter faults too often."),
-        warned("watch", "files are not watched yet"),
+        own(
+            "watch",
+            Shape::Bool,
+            "`false`",
+            "Reload the module when its file changes. A file that is refused changes nothing, and is logged.",
+        ),
+        own(
+            "generation_timeout",
+            Shape::PositiveDuration,
+            "as long as they take",
+            "How long streams that began with the module before a reload may keep it; those that are left then lose \
+             the filter as by a fault.",
+        ),
     ],
 );
 
 pub(crate) static QUARANTINE: Object = Object::new(
     "quarantine",
-    "`so_config.quarantine`: after so many faults within so long, until a restart.",
+    "`so_config.quarantine`: after so many faults within so long, until a reload.",
     &[
         own_required("faults", Shape::Integer(1, 1_000_000), "a number of faults", "How many."),
         own_required("within", Shape::PositiveDuration, "a duration", "The window they are counted in."),
@@ -83,6 +95,7 @@ pub(crate) static QUARANTINE: Object = Object::new(
             "\"closed\" or \"bypass\"",
             "`closed`: 500 for every stream; `bypass`: go on without the filter.",
         ),
+        own("for", Shape::PositiveDuration, "until a reload", "How long, until streams try the filter again."),
     ],
 );
 

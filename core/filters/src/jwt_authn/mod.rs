@@ -19,8 +19,8 @@ mod tests;
 use std::sync::Arc;
 
 use sidegate_api::{
-    BuildEnv, EditError, EndOfStream, FilterCx, FilterFault, HeaderMapKind, HookSet, Interests, Method, ReceiverPhase,
-    Status, StreamFilter, StreamFilterFactory, StreamState, WorkerIndex,
+    BuildEnv, EditError, EndOfStream, FilterCx, FilterFault, Fingerprint, HeaderMapKind, HookSet, Interests, Method,
+    ReceiverPhase, Status, StreamFilter, StreamFilterFactory, StreamState, WorkerIndex,
 };
 
 use crate::builtin::Definition;
@@ -78,6 +78,12 @@ impl Definition for JwtAuthn {
         let bypass = config.get("bypass_cors_preflight").and_then(|s| s.bool()).unwrap_or_default();
         let preflight = if bypass { Preflight::LetThrough } else { Preflight::Checked };
         Settings { providers, rules, preflight }
+    }
+
+    fn fingerprint(config: &Object<'_>, env: &BuildEnv) -> Fingerprint {
+        let entries = config.get("providers").map(|s| s.entries()).unwrap_or_default();
+        let providers = entries.iter().filter_map(|(_, provider)| provider.object());
+        providers.fold(Fingerprint::SPEC, |sum, provider| provider::fingerprint(sum, &provider, env))
     }
 
     fn factory(settings: Settings, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {

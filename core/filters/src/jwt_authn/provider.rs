@@ -1,8 +1,9 @@
 //! Issuers of tokens.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use sidegate_api::{BuildEnv, EditError, FilterCx, HeaderMapKind, StreamState};
+use sidegate_api::{BuildEnv, EditError, FilterCx, Fingerprint, HeaderMapKind, StreamState};
 
 use super::keys::{Claims, Expiration, Keys};
 use super::location::{Found, Location};
@@ -104,8 +105,8 @@ fn read_keys(jwks: &Object<'_>, claims: Claims<'_>, env: &BuildEnv) -> Option<Ke
         (Some(at), _) => (at.text()?.to_owned(), at),
         (None, Some(at)) => {
             let path = env.resolve(Path::new(at.text()?));
-            match read_file(&path) {
-                Ok(text) => (text, at),
+            match &*read_file(&path, env) {
+                Ok(text) => (text.clone(), at),
                 Err(problem) => {
                     at.error(format!("expected a file that can be read, found {}: {problem}", path.display()));
                     return None;
@@ -118,7 +119,21 @@ fn read_keys(jwks: &Object<'_>, claims: Claims<'_>, env: &BuildEnv) -> Option<Ke
     Keys::parse(&text, claims).map_err(|problem| at.error(problem)).ok()
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
-    let bytes = sidegate_files::read_regular(path, MAX_FILE).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+/// With the keys of a file, if `provider` names one.
+pub(super) fn fingerprint(sum: Fingerprint, provider: &Object<'_>, env: &BuildEnv) -> Fingerprint {
+    let jwks = provider.get("local_jwks").and_then(|s| s.object());
+    let Some(name) = jwks.and_then(|jwks| jwks.get("filename")?.text()) else { return sum };
+    match &*read_file(&env.resolve(Path::new(name)), env) {
+        Ok(text) => sum.and(text.as_bytes()),
+        Err(problem) => sum.and(problem.as_bytes()),
+    }
+}
+
+/// The text of a key set's file, or why there is none.
+fn read_file(path: &Path, env: &BuildEnv) -> Arc<Result<String, String>> {
+    env.reads.watch(path);
+    env.reads.once(path.to_path_buf(), || {
+        let bytes = sidegate_files::read_regular(path, MAX_FILE).map_err(|error| error.to_string())?;
+        String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+    })
 }

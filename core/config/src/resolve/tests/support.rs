@@ -132,7 +132,13 @@ pub fn env() -> LoadEnv {
 
 pub fn build_env() -> BuildEnv {
     let LoadEnv { metrics, workers, working_dir } = env();
-    BuildEnv { metrics, workers, search_dirs: vec![working_dir], regexes: Default::default() }
+    BuildEnv {
+        metrics,
+        workers,
+        search_dirs: vec![working_dir],
+        regexes: Default::default(),
+        reads: Default::default(),
+    }
 }
 
 pub fn load_with(path: &str, text: &str, mode: LoadMode) -> Result<Config, ConfigErrors> {
