@@ -24,7 +24,7 @@ fn target() -> impl Strategy<Value = String> {
 }
 
 fn authority() -> impl Strategy<Value = String> {
-    "([a-z0-9._~-]{1,20}|\\[::1\\])(:[1-9][0-9]{0,3})?"
+    "([a-z0-9_~-]{1,9}(\\.[a-z0-9_~-]{1,9}){0,2}\\.?|\\[::1\\])(:[1-9][0-9]{0,3})?"
 }
 
 fn headers(from: &[(String, String)]) -> Headers {
