@@ -236,6 +236,9 @@ typedef struct sidegate_module sidegate_module;
  * reference it got or retained, and gives it back with resume_release. */
 typedef struct sidegate_resume sidegate_resume;
 
+/* Where export_state writes to. Valid during that call, on its thread. */
+typedef struct sidegate_state_out sidegate_state_out;
+
 /* ---- What the host gives. ------------------------------------------------ */
 
 /* Where a module says why it refused a configuration. The buffers belong to
@@ -429,6 +432,11 @@ typedef struct sidegate_host_v1 {
      * length stays. Later, nothing more is shown. In hooks. NOT_NOW (no
      * interest was declared, or the stream has ended), UNSUPPORTED. */
     uint32_t (*body_waive)(sidegate_stream *stream, uint32_t direction);
+
+    /* Of minor 1. Appends to what export_state hands over. In that function,
+     * on its thread: GONE elsewhere. LIMIT above 16 MiB in all; nothing is
+     * handed over then. */
+    uint32_t (*state_write)(sidegate_state_out *state, sidegate_slice bytes);
 } sidegate_host_v1;
 
 /* ---- What the module gives. --------------------------------------------- */
@@ -520,6 +528,25 @@ typedef struct sidegate_factory_table_v1 {
     /* Frees such a state, on that worker, after its last filter. Required with
      * worker_attach. */
     void (*worker_detach)(void *factory, uint32_t worker, void *state) SIDEGATE_NOEXCEPT_TYPE;
+
+    /* Of minor 1, both optional: what survives a reload. Module-control
+     * thread, beside hooks on workers. Both calls have a second together; what
+     * comes later is dropped, and the new factory starts empty.
+     *
+     * Writes with state_write what the next factory of this filter is to know.
+     * That may be another version of the module, so begin with a version. Any
+     * result but OK hands nothing over: NOT_FOUND, there is nothing; FAILED
+     * with the reason in `error`. */
+    uint32_t (*export_state)(void *factory, sidegate_state_out *state,
+                             sidegate_error_out_v1 *error) SIDEGATE_NOEXCEPT_TYPE;
+
+    /* Takes over what the factory before wrote, which is lent for the call and
+     * was written by whatever version of the module that was: check it. Once,
+     * after the route configurations of the reload were made, and before the
+     * first filter unless it took more than its time. Any result but OK must
+     * have changed nothing: FAILED with the reason in `error`, for the log. */
+    uint32_t (*import_state)(void *factory, sidegate_slice state,
+                             sidegate_error_out_v1 *error) SIDEGATE_NOEXCEPT_TYPE;
 } sidegate_factory_table_v1;
 
 /* What the filters of a factory want to see: a hook nobody wants costs
@@ -694,6 +721,12 @@ static inline uint32_t sidegate_waive_body(const sidegate_host_v1 *host, sidegat
     return SIDEGATE_HAS(host, body_waive) ? host->body_waive(stream, direction) : SIDEGATE_UNSUPPORTED;
 }
 
+/* state_write, or UNSUPPORTED on a host of 1.0, which does not ask for state. */
+static inline uint32_t sidegate_state_write(const sidegate_host_v1 *host, sidegate_state_out *state,
+                                            sidegate_slice bytes) {
+    return SIDEGATE_HAS(host, state_write) ? host->state_write(state, bytes) : SIDEGATE_UNSUPPORTED;
+}
+
 /* Sets a reply with a plain-text body; return it from a hook. FAULT if the host
  * does not take the reply, which is answered 500. */
 static inline uint32_t sidegate_reply_text(const sidegate_host_v1 *host, sidegate_stream *stream, uint32_t status,
@@ -767,6 +800,8 @@ extern sidegate_module *sidegate_self __attribute__((visibility("hidden")));
     (sidegate_it->factory.create_route_config = (create_fn), sidegate_it->factory.destroy_route_config = (destroy_fn))
 #define SIDEGATE_WORKER(attach_fn, detach_fn)                                                                     \
     (sidegate_it->factory.worker_attach = (attach_fn), sidegate_it->factory.worker_detach = (detach_fn))
+#define SIDEGATE_STATE(export_fn, import_fn)                                                                      \
+    (sidegate_it->factory.export_state = (export_fn), sidegate_it->factory.import_state = (import_fn))
 
 /* Options: the hooks of sidegate_filter_table_v1. `phases` are SIDEGATE_IN_*,
  * `interest` is SIDEGATE_BODY_*. */

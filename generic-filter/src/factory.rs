@@ -1,5 +1,6 @@
 //! A module's factory, adapted to the proxy's.
 
+use std::any::Any;
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +9,14 @@ use std::time::Instant;
 
 use sidegate_abi::{FactoryTable, FilterTable, OK};
 use sidegate_api::{
-    FilterConfigError, FilterFault, Interests, ModuleStatus, RouteFilterConfig, StreamFilter, StreamFilterFactory,
-    WorkerIndex,
+    FilterConfigError, FilterFault, InheritError, Inherited, Interests, ModuleStatus, RouteFilterConfig, StreamFilter,
+    StreamFilterFactory, WorkerIndex,
 };
 use sidegate_watch::{Hook, Place, enter};
 
 use crate::control::ModuleControl;
 use crate::filter::ModuleFilter;
+use crate::handover;
 use crate::loaded::LoadedModule;
 use crate::quarantine::QuarantineState;
 use crate::route_config;
@@ -94,6 +96,12 @@ impl FactoryCore {
 
     pub(crate) fn filter_name(&self) -> &str {
         &self.filter_name
+    }
+
+    /// Whether `other` is a factory of the same filter of the same module, of
+    /// whichever generation.
+    pub(crate) fn is_same_filter(&self, other: &FactoryCore) -> bool {
+        (&self.module.identity.name, &self.filter_name) == (&other.module.identity.name, &other.filter_name)
     }
 
     /// Where a thread is that calls into the factory.
@@ -275,6 +283,12 @@ impl StreamFilterFactory for ModuleFactory {
             // SAFETY: as `attach_worker`; the state is given back once.
             unsafe { detach(self.core.object.get(), handle.number(), state) };
         }
+    }
+
+    fn inherit(&self, from: &Arc<dyn StreamFilterFactory>) -> Result<Inherited, InheritError> {
+        let from: &dyn Any = &**from;
+        let from = from.downcast_ref::<ModuleFactory>().ok_or(InheritError::Stranger)?;
+        handover::inherit(&from.core, &self.core)
     }
 
     fn module(&self) -> Option<ModuleStatus> {

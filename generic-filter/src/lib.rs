@@ -22,6 +22,7 @@ mod elf;
 mod error_out;
 mod factory;
 mod filter;
+mod handover;
 mod host;
 mod identity;
 mod inspect;

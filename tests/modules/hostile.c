@@ -414,7 +414,7 @@ static void destroy_route(void *factory, void *object) {
 }
 
 static const sidegate_factory_table_v1 factory_table = {
-    sizeof factory_table, destroy_factory, create_filter, create_route, destroy_route, attach, detach};
+    sizeof factory_table, destroy_factory, create_filter, create_route, destroy_route, attach, detach, NULL, NULL};
 static const sidegate_filter_table_v1 filter_table = {
     .size = sizeof filter_table,
     .destroy = destroy_filter,

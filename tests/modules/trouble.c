@@ -189,7 +189,7 @@ static void destroy_route(void *factory, void *route) { (void)factory, (void)rou
 static void detach(void *factory, uint32_t worker, void *state) { (void)factory, (void)worker, (void)state; }
 
 static const sidegate_factory_table_v1 factory_table = {
-    sizeof factory_table, destroy_factory, create_filter, create_route, destroy_route, attach, detach};
+    sizeof factory_table, destroy_factory, create_filter, create_route, destroy_route, attach, detach, NULL, NULL};
 static const sidegate_filter_table_v1 filter_table = {
     .size = sizeof filter_table,
     .destroy = destroy_filter,

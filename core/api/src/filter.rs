@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{FilterConfigError, FilterCx, ModuleStatus, ResponseFlags};
+use crate::{FilterConfigError, FilterCx, InheritError, Inherited, ModuleStatus, ResponseFlags};
 
 /// Where in a request's way a receiver hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -287,7 +287,7 @@ pub trait RouteFilterConfig: Any + Send + Sync {
 }
 
 /// Makes the filters of one place in one filter chain.
-pub trait StreamFilterFactory: Send + Sync + fmt::Debug {
+pub trait StreamFilterFactory: Any + Send + Sync + fmt::Debug {
     /// What its filters want to see; constant over the factory's life.
     fn interests(&self) -> Interests;
 
@@ -313,6 +313,15 @@ pub trait StreamFilterFactory: Send + Sync + fmt::Debug {
     /// dropped; others may go on.
     fn detach_worker(&self, worker: WorkerIndex) {
         let _ = worker;
+    }
+
+    /// Takes over what the factory `from`, which this one is about to follow in
+    /// a running proxy, wants it to know. Once, after the objects of the routes
+    /// were made and before the first filter; blocks for about a second at
+    /// most. What fails was logged by the factory, which then starts empty.
+    fn inherit(&self, from: &Arc<dyn StreamFilterFactory>) -> Result<Inherited, InheritError> {
+        let _ = from;
+        Ok(Inherited::Nothing)
     }
 
     /// Facts for the admin page, if the filters come from a module.

@@ -17,6 +17,7 @@ mod filter_cx;
 mod fingerprint;
 mod header_case;
 mod headers;
+mod inherit;
 mod label;
 mod metadata;
 mod metrics;
@@ -52,6 +53,7 @@ pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConf
 pub use fingerprint::Fingerprint;
 pub use header_case::HeaderCase;
 pub use headers::{HeaderLimit, Headers};
+pub use inherit::{InheritError, Inherited};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
 pub use metrics::{

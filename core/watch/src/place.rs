@@ -55,10 +55,14 @@ pub enum Hook {
     Resume,
     /// The stream has ended.
     Complete,
+    /// A factory says what the next one is to know.
+    ExportState,
+    /// The next one takes it over.
+    ImportState,
 }
 
 impl Hook {
-    const ALL: [Hook; 17] = [
+    const ALL: [Hook; 19] = [
         Hook::Load,
         Hook::CreateFactory,
         Hook::DestroyFactory,
@@ -76,6 +80,8 @@ impl Hook {
         Hook::ResponseTrailers,
         Hook::Resume,
         Hook::Complete,
+        Hook::ExportState,
+        Hook::ImportState,
     ];
 
     pub(crate) fn from_number(number: usize) -> Option<Hook> {
@@ -102,6 +108,8 @@ impl Hook {
             Hook::ResponseTrailers => "on_response_trailers",
             Hook::Resume => "on_resume",
             Hook::Complete => "on_complete",
+            Hook::ExportState => "export_state",
+            Hook::ImportState => "import_state",
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use crate::host::{Completion, HostTable};
-use crate::types::{ErrorOut, Module, Slice, Stream};
+use crate::types::{ErrorOut, Module, Slice, StateOut, Stream};
 
 /// The fixed-name entry of a module. Runs on the module-control thread.
 /// Returns `OK`, or `FAILED`/`NOT_FOUND` with the reason in `args.error`.
@@ -110,6 +110,17 @@ pub struct FactoryTable {
     pub worker_attach: Option<unsafe extern "C" fn(factory: *mut c_void, worker: u32, state: *mut *mut c_void) -> u32>,
     /// Frees such a state, on that worker. Required with `worker_attach`.
     pub worker_detach: Option<unsafe extern "C" fn(factory: *mut c_void, worker: u32, state: *mut c_void)>,
+
+    /// Of minor 1: writes what the factory that follows this one should know,
+    /// with [`HostTable::state_write`]. Module-control thread, beside hooks.
+    /// `NOT_FOUND`: there is nothing to hand over. Optional.
+    pub export_state:
+        Option<unsafe extern "C" fn(factory: *mut c_void, state: *mut StateOut, error: *mut ErrorOut) -> u32>,
+    /// Of minor 1: takes over what a factory of the same module and filter
+    /// wrote, another version of it perhaps: bytes to be checked. Once, before
+    /// the first filter unless it takes too long, on the module-control thread.
+    /// Anything but `OK` has changed nothing. Optional.
+    pub import_state: Option<unsafe extern "C" fn(factory: *mut c_void, state: Slice, error: *mut ErrorOut) -> u32>,
 }
 
 /// What a hook is told. Valid during the hook.

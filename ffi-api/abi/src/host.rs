@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use crate::types::{Header, Module, Resume, Slice, Stream};
+use crate::types::{Header, Module, Resume, Slice, StateOut, Stream};
 
 /// Called by `headers_visit` for each field in order; 0 goes on, anything else
 /// stops. `*header` is valid during the call; the bytes it points to are lent
@@ -183,4 +183,7 @@ pub struct HostTable {
     /// Of minor 1: this filter wants no more of this stream's body and trailers
     /// of `direction`. In the hook of its head the message keeps its length.
     pub body_waive: Option<unsafe extern "C" fn(stream: *mut Stream, direction: u32) -> u32>,
+    /// Of minor 1: appends to what `export_state` hands over. In that function,
+    /// on its thread. `LIMIT` above 16 MiB in all, and then nothing is handed over.
+    pub state_write: Option<unsafe extern "C" fn(state: *mut StateOut, bytes: Slice) -> u32>,
 }

@@ -35,4 +35,4 @@ pub use host::{Completion, HeaderVisitor, HostTable, Reply};
 pub use layout::{layout, ABI_STABLE_VERSION};
 pub use numbers::*;
 pub use record::{record_text, ModuleRecord, LAYOUT_DIGEST};
-pub use types::{ErrorOut, Header, Module, Resume, Slice, Stream};
+pub use types::{ErrorOut, Header, Module, Resume, Slice, StateOut, Stream};

@@ -57,6 +57,15 @@ pub struct Resume {
     _opaque: [u8; 0],
 }
 
+/// Where `export_state` writes to. Opaque; valid during that call, on its
+/// thread.
+#[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
+#[derive(Debug)]
+pub struct StateOut {
+    _opaque: [u8; 0],
+}
+
 /// Where a module writes why it refused a configuration. The buffers belong to
 /// the host; the module writes at most the capacities and sets the lengths.
 #[repr(C)]

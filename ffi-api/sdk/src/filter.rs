@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::metrics::sealed::Define;
 use crate::objects::{ConfigValue, RouteObject, WorkerObject};
 use crate::{
-    Complete, ConfigError, Counter, Family, Gauge, Histogram, HookResult, Hooks, Label, Logger, Metric, Phase,
+    Complete, ConfigError, Counter, Family, Fault, Gauge, Histogram, HookResult, Hooks, Label, Logger, Metric, Phase,
     RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Resumed, Status,
 };
 
@@ -215,6 +215,75 @@ pub trait FilterFactory: Sized + Send + Sync + 'static {
     fn worker_state(&self, worker: u32) -> Option<WorkerObject> {
         let _ = worker;
         None
+    }
+
+    /// What the factory that follows this one is to know: called when the
+    /// module or the filter's configuration is exchanged while the proxy runs,
+    /// on another thread than the hooks and beside them. The reader may be
+    /// another version of this module, so begin with a version. At most 16 MiB;
+    /// both calls have a second together.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use sidegate_sdk::{prelude::*, testing::TestHost};
+    ///
+    /// const VERSION: u8 = 1;
+    ///
+    /// struct Hits(AtomicU64);
+    /// struct HitsFilter<'f>(&'f Hits);
+    ///
+    /// impl FilterFactory for Hits {
+    ///     // ...
+    /// #   type Config = NoConfig;
+    /// #   type Filter<'f> = HitsFilter<'f>;
+    /// #   fn new(_: NoConfig, _: &mut FactoryEnv) -> Result<Self, ConfigError> { Ok(Hits(AtomicU64::new(0))) }
+    /// #   fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> HitsFilter<'f> { HitsFilter(self) }
+    ///     fn export_state(&self) -> Option<Vec<u8>> {
+    ///         let mut state = vec![VERSION];
+    ///         state.extend(self.0.load(Ordering::Relaxed).to_le_bytes());
+    ///         Some(state)
+    ///     }
+    ///
+    ///     fn import_state(&self, state: &[u8]) -> Result<(), Fault> {
+    ///         let Some((&VERSION, hits)) = state.split_first() else { bail!("not of version {VERSION}") };
+    ///         self.0.store(u64::from_le_bytes(hits.try_into()?), Ordering::Relaxed);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # impl Filter for HitsFilter<'_> {
+    /// #     const HOOKS: Hooks = Hooks::new().request_headers(Phase::BeforeRoute);
+    /// #     fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
+    /// #         let hits = self.0.0.fetch_add(1, Ordering::Relaxed) + 1;
+    /// #         cx.headers_mut().set("x-hits", hits.to_string())?;
+    /// #         Ok(Status::Continue)
+    /// #     }
+    /// # }
+    /// # fn main() {
+    /// # let hits = |host: &TestHost| {
+    /// #     host.request("GET", "/", &[]).run().upstream.unwrap().header("x-hits").unwrap().to_owned()
+    /// # };
+    ///
+    /// let before = TestHost::new::<Hits>(serde_json::json!({})).unwrap();
+    /// assert_eq!(hits(&before), "1");
+    /// let after = TestHost::new::<Hits>(serde_json::json!({})).unwrap();
+    /// assert_eq!(after.inherit(&before), Ok(true));
+    /// assert_eq!(hits(&after), "2");
+    /// assert_eq!(after.import_state(b"\x02").unwrap_err(), "not of version 1");
+    /// # }
+    /// ```
+    fn export_state(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes over what the factory before this one exported, perhaps that of
+    /// another version of the module: bytes to be checked. Called once, after
+    /// the routes' settings were read and before the first stream (beside the
+    /// first streams, if it takes longer than a second). An error is logged and
+    /// must leave everything as it was: the filter then starts empty.
+    fn import_state(&self, state: &[u8]) -> Result<(), Fault> {
+        let _ = state;
+        Err(Fault::new("this version takes no state over"))
     }
 }
 

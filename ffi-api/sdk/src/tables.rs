@@ -7,7 +7,7 @@ use std::mem::size_of;
 use sidegate_abi as abi;
 
 use crate::entry::write_error;
-use crate::host::{lent, Host};
+use crate::host::{check, host_fn, lent, Host};
 use crate::objects::{ConfigValue, RouteObject, WorkerObject};
 use crate::panic::guard;
 use crate::{
@@ -40,6 +40,8 @@ impl<F: FilterFactory> Tables<F> {
         destroy_route_config: Some(destroy_route_config::<F>),
         worker_attach: Some(worker_attach::<F>),
         worker_detach: Some(worker_detach::<F>),
+        export_state: Some(export_state::<F>),
+        import_state: Some(import_state::<F>),
     };
 
     pub(crate) const FILTER: abi::FilterTable = abi::FilterTable {
@@ -164,6 +166,51 @@ unsafe extern "C" fn worker_detach<F: FilterFactory>(factory: *mut c_void, _work
     // SAFETY: made by `worker_attach` on this thread; detached once.
     let object = unsafe { Box::from_raw(state.cast::<WorkerObject>()) };
     quietly(host, "dropping a worker's state", || drop(object));
+}
+
+unsafe extern "C" fn export_state<F: FilterFactory>(
+    factory: *mut c_void,
+    state: *mut abi::StateOut,
+    error: *mut abi::ErrorOut,
+) -> u32 {
+    // SAFETY: made by `make_factory::<F>`, not destroyed yet.
+    let boxed = unsafe { &*factory.cast::<FactoryBox<F>>() };
+    let refused = match guard(|| boxed.factory.export_state()) {
+        Ok(None) => return abi::NOT_FOUND,
+        Ok(Some(bytes)) => {
+            let write = host_fn!(boxed.host, state_write);
+            // SAFETY: the host's place, valid during this call on this thread.
+            let written = write.and_then(|write| check(unsafe { write(state, abi::Slice::from_bytes(&bytes)) }));
+            match written {
+                Ok(()) => return abi::OK,
+                Err(error) => {
+                    ConfigError::new("", format_args!("the host did not take {} bytes: {error}", bytes.len()))
+                }
+            }
+        }
+        Err(panicked) => ConfigError::new("", panicked),
+    };
+    // SAFETY: the host's error buffer.
+    unsafe { write_error(error, &refused) };
+    abi::FAILED
+}
+
+unsafe extern "C" fn import_state<F: FilterFactory>(
+    factory: *mut c_void,
+    state: abi::Slice,
+    error: *mut abi::ErrorOut,
+) -> u32 {
+    // SAFETY: made by `make_factory::<F>`, not destroyed yet.
+    let boxed = unsafe { &*factory.cast::<FactoryBox<F>>() };
+    // SAFETY: lent for the call.
+    let refused = match guard(|| boxed.factory.import_state(unsafe { lent(state) })) {
+        Ok(Ok(())) => return abi::OK,
+        Ok(Err(fault)) => ConfigError::new("", fault.message()),
+        Err(panicked) => ConfigError::new("", panicked),
+    };
+    // SAFETY: the host's error buffer.
+    unsafe { write_error(error, &refused) };
+    abi::FAILED
 }
 
 unsafe extern "C" fn destroy_filter<F: FilterFactory>(filter: *mut c_void) {

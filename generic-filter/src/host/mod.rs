@@ -12,9 +12,11 @@ mod module;
 mod reply;
 mod resume;
 mod scope;
+mod state;
 mod variables;
 
 pub(crate) use scope::enter;
+pub(crate) use state::{StateSink, exporting};
 
 use std::mem::size_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,6 +68,7 @@ pub(crate) fn table() -> &'static HostTable {
         route_config: Some(reply::route_config),
         fault: Some(reply::fault),
         body_waive: Some(body::body_waive),
+        state_write: Some(state::state_write),
     });
     &TABLE.0
 }

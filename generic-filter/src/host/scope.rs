@@ -64,7 +64,7 @@ impl Drop for Restore {
 }
 
 /// Never 0 and never the same on two threads: 20 bits thread, 44 bits count.
-fn next_number() -> usize {
+pub(super) fn next_number() -> usize {
     const COUNT_BITS: u32 = 44;
     static THREADS: AtomicUsize = AtomicUsize::new(1);
     let mut last = LAST.get();

@@ -94,6 +94,9 @@ fn own(key: &str) -> Option<&'static str> {
         "filter_replies_total" => "Replies that filters made in place of the upstream, by status.",
         "module_faults_total" => "Faults of all filters of a module.",
         "module_filters_quarantined" => "Places in chains where a filter is in quarantine.",
+        "module_handovers_total" => {
+            "State that a filter of a module was to take over from its predecessor, by what came of it."
+        }
         "module_log_lines_lost_total" => "Log lines of a module beyond what it may write.",
         "overload_used" => "How much of a limit is used.",
         "overload_limit" => "What a limit came to.",

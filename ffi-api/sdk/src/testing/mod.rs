@@ -89,6 +89,7 @@
 #[cfg(test)]
 mod empty_tests;
 mod engine;
+mod handover;
 #[cfg(test)]
 mod head_tests;
 mod outcome;

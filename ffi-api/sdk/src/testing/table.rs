@@ -54,6 +54,7 @@ pub(crate) const HOST: abi::HostTable = abi::HostTable {
     route_config: Some(route_config),
     fault: Some(fault),
     body_waive: Some(body_waive),
+    state_write: Some(super::handover::state_write),
 };
 
 const NAME: &[u8] = b"sidegate-sdk in-memory host";

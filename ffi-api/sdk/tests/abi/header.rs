@@ -129,7 +129,7 @@ static uint32_t on_request_headers(void *filter, const sidegate_hook_v1 *hook) S
     return sidegate_reply_text(host, hook->stream, 403, "no\n");
 }
 
-static const sidegate_factory_table_v1 factory_table = {sizeof(factory_table), destroy, create_filter, 0, 0, 0, 0};
+static const sidegate_factory_table_v1 factory_table = {sizeof(factory_table), destroy, create_filter, 0, 0, 0, 0, 0, 0};
 static const sidegate_filter_table_v1 filter_table = {
     sizeof(filter_table), destroy, on_request_headers, 0, 0, 0, 0, 0, 0, 0};
 

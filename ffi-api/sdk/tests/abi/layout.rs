@@ -65,7 +65,7 @@ pub fn types() -> Vec<Type> {
             metric_set metric_observe header_get header_get_all headers_visit header_set header_add header_remove
             variable_get variable_get_u64 variable_set named_get named_set body_len body_read body_replace
             body_append body_drain reply resume_handle resume resume_retain resume_release route_config fault
-            body_waive
+            body_waive state_write
         }
         "sidegate_hook_v1" Hook { size stream worker_state phase flags }
         "sidegate_filter_table_v1" FilterTable {
@@ -74,6 +74,7 @@ pub fn types() -> Vec<Type> {
         }
         "sidegate_factory_table_v1" FactoryTable {
             size destroy create_filter create_route_config destroy_route_config worker_attach worker_detach
+            export_state import_state
         }
         "sidegate_create_args_v1" CreateArgs { size host module filter_name config error workers unused }
         "sidegate_create_result_v1" CreateResult { size factory_table filter_table factory interests }

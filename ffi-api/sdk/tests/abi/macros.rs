@@ -47,6 +47,15 @@ static uint32_t attach(void *factory, uint32_t worker, void **made) SIDEGATE_NOE
     return SIDEGATE_OK;
 }
 static void detach(void *factory, uint32_t worker, void *made) SIDEGATE_NOEXCEPT { (void)factory; (void)worker; (void)made; }
+static uint32_t hand_over(void *factory, sidegate_state_out *out, sidegate_error_out_v1 *error) SIDEGATE_NOEXCEPT {
+    (void)error;
+    return sidegate_state_write(sidegate_host, out, sidegate_bytes(&((config *)factory)->limit, sizeof(int)));
+}
+static uint32_t take_over(void *factory, sidegate_slice text, sidegate_error_out_v1 *error) SIDEGATE_NOEXCEPT {
+    if (text.len != sizeof(int)) return sidegate_error(error, NULL, "expected an int");
+    memcpy(&((config *)factory)->limit, text.ptr, sizeof(int));
+    return SIDEGATE_OK;
+}
 static void complete(void *filter, const sidegate_hook_v1 *hook, const sidegate_completion_v1 *completion) SIDEGATE_NOEXCEPT {
     (void)filter; (void)hook; (void)completion;
 }
@@ -62,7 +71,8 @@ SIDEGATE_FILTER(full, "full",
     SIDEGATE_ON_RESPONSE_HEADERS(count), SIDEGATE_ON_RESPONSE_BODY(count, SIDEGATE_BODY_WHOLE),
     SIDEGATE_ON_RESPONSE_TRAILERS(count), SIDEGATE_ON_RESUME(count), SIDEGATE_ON_COMPLETE(complete),
     SIDEGATE_CONFIG(config, configure, release), SIDEGATE_STREAM(state, begin, end),
-    SIDEGATE_ROUTE_CONFIG(route, route_end), SIDEGATE_WORKER(attach, detach))
+    SIDEGATE_ROUTE_CONFIG(route, route_end), SIDEGATE_WORKER(attach, detach),
+    SIDEGATE_STATE(hand_over, take_over))
 SIDEGATE_FILTER(small, "small", SIDEGATE_ON_REQUEST_HEADERS(plain, SIDEGATE_IN_AFTER_ROUTE))
 SIDEGATE_MODULE("macros", "1.0.0", full, small)
 
@@ -78,6 +88,11 @@ static uint32_t host_metric(sidegate_module *module, uint32_t kind, sidegate_sli
     printf("metric %u %.*s %d\n", kind, (int)name.len, (const char *)name.ptr, (int)labels_len);
     *metric = 5;
     return sidegate_slice_eq(name, sidegate_str("taken")) ? SIDEGATE_OK : SIDEGATE_LIMIT;
+}
+
+static uint32_t host_state(sidegate_state_out *out, sidegate_slice bytes) {
+    memcpy(out, bytes.ptr, (size_t)bytes.len);
+    return SIDEGATE_OK;
 }
 
 static sidegate_create_result_v1 made;
@@ -105,6 +120,7 @@ int main(void) {
     sidegate_host_v1 host;
     sidegate_hook_v1 hook;
     void *filter = NULL;
+    int handed = 0;
     memset(&host, 0, sizeof host);
     memset(&hook, 0, sizeof hook);
     create(&host, "full", "{}");
@@ -127,6 +143,12 @@ int main(void) {
            made.filter_table->on_resume == count && made.filter_table->on_complete == complete &&
            made.factory_table->create_route_config == route && made.factory_table->destroy_route_config == route_end &&
            made.factory_table->worker_attach == attach && made.factory_table->worker_detach == detach);
+    printf("state of a host of 1.0: %u\n", made.factory_table->export_state(made.factory, NULL, NULL));
+    host.state_write = host_state;
+    printf("state: %u", made.factory_table->export_state(made.factory, (sidegate_state_out *)&handed, NULL));
+    printf(" %d", handed);
+    printf(", %u", made.factory_table->import_state(made.factory, sidegate_bytes(&handed, sizeof handed), NULL));
+    printf(" %u\n", made.factory_table->import_state(made.factory, sidegate_str("?"), NULL));
     printf("no worker state: %u\n", made.factory_table->create_filter(made.factory, 0, NULL, &filter));
     printf("stream: %u\n", made.factory_table->create_filter(made.factory, 0, &hook, &filter));
     while (made.filter_table->on_request_headers(filter, &hook) == SIDEGATE_STATUS_CONTINUE) puts("again");
@@ -136,7 +158,7 @@ int main(void) {
     printf("small: %u\n", made.factory_table->create_filter(made.factory, 0, NULL, &filter));
     made.filter_table->on_request_headers(filter, &hook);
     printf("wants %u %u, others %d\n", made.interests.phases, made.interests.hooks,
-           made.filter_table->on_complete || made.factory_table->worker_attach);
+           made.filter_table->on_complete || made.factory_table->worker_attach || made.factory_table->import_state);
     made.filter_table->destroy(filter);
     made.factory_table->destroy(made.factory);
     return 0;
@@ -158,6 +180,8 @@ create full: 0 ``\x20
 wants 10 2 3 15
 tables 1 1
 hooks 1
+state of a host of 1.0: 7
+state: 0 3, 0 11
 begin, zeroed 1
 no worker state: 11
 begin, zeroed 1
