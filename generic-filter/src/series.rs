@@ -25,6 +25,12 @@ type Chunk = Box<[OnceLock<Series>]>;
 
 /// Append-only: a number that was given out stays valid, and looking it up
 /// takes no lock.
+///
+/// A table belongs to one generation of a module and owns the series in it:
+/// when it is dropped, those that no other generation has defined are shown
+/// for a while longer and then freed (see [`Metrics`]). What a next generation
+/// has too goes on, counters from where they are; a gauge that none defines
+/// any more begins at zero when one does again.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesTable {
     chunks: [OnceLock<Chunk>; CHUNKS],

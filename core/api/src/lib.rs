@@ -21,7 +21,6 @@ mod inherit;
 mod label;
 mod metadata;
 mod metrics;
-mod metrics_store;
 mod mirror;
 pub mod nearest;
 mod reads;
@@ -57,8 +56,8 @@ pub use inherit::{InheritError, Inherited};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
 pub use metrics::{
-    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricError, MetricKind, Metrics, Observation, Series, SeriesValue,
-    UpDown,
+    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricBounds, MetricError, MetricKind, Metrics, Observation, Series,
+    SeriesValue, Together, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use reads::Reads;

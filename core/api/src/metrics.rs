@@ -1,130 +1,194 @@
 //! Metrics: defined once, updated without lock or lookup, summed on read.
+//!
+//! Whoever holds a handle owns the series. All series of one set of labels that
+//! were [defined together](Metrics::together), those of a host for example,
+//! live until the last handle of one of them is dropped, and are then shown a
+//! little longer ([`MetricBounds`]), so that their last values are read. Defined
+//! again while they are shown, they go on from there: so a series survives a
+//! change of configuration in which its owner stays or returns. After that
+//! their memory is used for others. There is nothing to free by hand: what
+//! belongs to a host, a listener, a filter or a generation of a module goes
+//! with the struct that its handles are in, and who wants a series to stay
+//! keeps a handle.
 
+mod cells;
+mod group;
+mod registry;
+mod series;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 
-use crate::metrics_store::{SHARED, Store, current_worker, enter_worker};
+use self::group::Hold;
+pub use self::registry::MetricBounds;
+use self::registry::{Place, Store};
+pub use self::series::{LATENCY_BUCKETS_MS, MetricError, MetricKind, Series, SeriesValue};
 
 /// The process's metrics. Cheap to clone. A series is named by its name and
-/// labels; defining it again gives the same series, so series survive reloads.
+/// labels; defining it again gives the same series.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Store>);
 
-/// What a series measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Distribution over fixed buckets.
-    Histogram,
-    /// The same of durations, read in seconds.
-    Durations,
-}
-
-/// A series could not be defined.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MetricError {
-    /// Not `[a-zA-Z_:][a-zA-Z0-9_:]*`, or a label name that is not.
-    #[error("`{0}` is not a metric or label name")]
-    BadName(String),
-    /// Known with another kind.
-    #[error("`{0}` is already defined with another kind")]
-    KindConflict(String),
-    /// Too many series.
-    #[error("too many metric series")]
-    Limit,
-}
-
-/// Upper bounds of the histogram buckets for latencies, in milliseconds.
-pub const LATENCY_BUCKETS_MS: [f64; 14] =
-    [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0, 10000.0];
-
-/// One series as read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// Name, as in Prometheus.
-    pub name: Arc<str>,
-    /// Labels in definition order.
-    pub labels: Arc<[(String, String)]>,
-    /// Value.
-    pub value: SeriesValue,
-}
-
-/// Value of a series.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SeriesValue {
-    /// Total.
-    Counter(u64),
-    /// Level.
-    Gauge(i64),
-    /// Bucket bounds with cumulative counts, sum and count.
-    Histogram {
-        /// `(upper bound, observations up to it)`.
-        buckets: Vec<(f64, u64)>,
-        /// Sum of all observations, rounded to thousandths.
-        sum: f64,
-        /// Number of observations.
-        count: u64,
-    },
+/// Defines series of one set of labels: see [`Metrics::together`].
+#[derive(Debug)]
+pub struct Together<'a> {
+    metrics: &'a Metrics,
+    labels: &'a [(&'a str, &'a str)],
+    /// What is asked for; `None` once it is there.
+    asked: Option<RefCell<Vec<(String, MetricKind)>>>,
 }
 
 impl Metrics {
     /// An empty store for this many workers.
     pub fn new(workers: usize) -> Self {
-        Metrics(Arc::new(Store::new(workers)))
+        Self::with_bounds(workers, MetricBounds::default())
+    }
+
+    /// The same, which holds and keeps as much as `bounds` says.
+    pub fn with_bounds(workers: usize, bounds: MetricBounds) -> Self {
+        Metrics(Arc::new(Store::new(workers, bounds)))
     }
 
     /// Makes the calling thread worker number `index`: its updates go to cells
     /// of its own.
     pub fn enter_worker(&self, index: usize) {
-        enter_worker(index);
+        cells::enter_worker(index);
     }
 
     /// A counter.
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Result<Counter, MetricError> {
-        let cell = self.0.define(MetricKind::Counter, name, labels, 1)?;
-        Ok(Counter(Cell { store: self.0.clone(), cell }))
+        self.0.define(MetricKind::Counter, name, labels).map(|place| Counter(Cell::new(place)))
     }
 
     /// A gauge that any thread may set; one cell for the whole process.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Result<Gauge, MetricError> {
-        let cell = self.0.define(MetricKind::Gauge, name, labels, 1)?;
-        Ok(Gauge(Cell { store: self.0.clone(), cell }))
+        self.0.define(MetricKind::Gauge, name, labels).map(|place| Gauge(Cell::new(place)))
     }
 
     /// A gauge that is only moved up and down, cheaply on workers.
     pub fn up_down(&self, name: &str, labels: &[(&str, &str)]) -> Result<UpDown, MetricError> {
-        let cell = self.0.define(MetricKind::Gauge, name, labels, 1)?;
-        Ok(UpDown(Cell { store: self.0.clone(), cell }))
+        self.0.define(MetricKind::Gauge, name, labels).map(|place| UpDown(Cell::new(place)))
     }
 
     /// A histogram over [`LATENCY_BUCKETS_MS`]; observations are in
     /// milliseconds or whatever unit the name says.
     pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Result<Histogram, MetricError> {
-        let cells = LATENCY_BUCKETS_MS.len() as u32 + 2;
-        let cell = self.0.define(MetricKind::Histogram, name, labels, cells)?;
-        Ok(Histogram(Cell { store: self.0.clone(), cell }))
+        self.0.define(MetricKind::Histogram, name, labels).map(|place| Histogram(Cell::new(place)))
     }
 
     /// A histogram of durations, with the bounds of [`LATENCY_BUCKETS_MS`] in
     /// seconds, which Prometheus' conventions want.
     pub fn durations(&self, name: &str, labels: &[(&str, &str)]) -> Result<Histogram, MetricError> {
-        let cells = LATENCY_BUCKETS_MS.len() as u32 + 2;
-        let cell = self.0.define(MetricKind::Durations, name, labels, cells)?;
-        Ok(Histogram(Cell { store: self.0.clone(), cell }))
+        self.0.define(MetricKind::Durations, name, labels).map(|place| Histogram(Cell::new(place)))
     }
 
-    /// All series, in order of definition.
+    /// Defines series of one owner, that all have `labels`: they share one
+    /// record, so that a series costs little more than its cells, and they go
+    /// together. `make` is called twice: first to learn which there are, with
+    /// handles that count nothing, then for good.
+    pub fn together<T>(
+        &self,
+        labels: &[(&str, &str)],
+        make: impl Fn(&Together<'_>) -> Result<T, MetricError>,
+    ) -> Result<T, MetricError> {
+        let learning = Together { metrics: self, labels, asked: Some(RefCell::default()) };
+        make(&learning)?;
+        let asked = learning.asked.map(RefCell::into_inner).unwrap_or_default();
+        let _kept = self.0.define_together(&asked, labels)?;
+        make(&Together { metrics: self, labels, asked: None })
+    }
+
+    /// The counter of this name and these labels, if there is one, be it of an
+    /// owner that is gone.
+    pub fn known_counter(&self, name: &str, labels: &[(&str, &str)]) -> Option<Counter> {
+        self.0.find(MetricKind::Counter, name, labels).map(|place| Counter(Cell::new(place)))
+    }
+
+    /// All series, in order of definition; those of one owner one after the
+    /// other.
     pub fn read(&self) -> Vec<Series> {
-        self.0.read()
+        let groups = self.0.groups();
+        let mut series = Vec::with_capacity(groups.iter().map(|group| group.columns.len()).sum());
+        for group in &groups {
+            series.extend(group.columns.iter().map(|column| group.read(column)));
+        }
+        series
+    }
+
+    /// Cells that are taken by series in use and by those that are still shown:
+    /// a counter or a gauge has one, a histogram 16.
+    pub fn cells(&self) -> usize {
+        self.0.cells()
     }
 }
 
-#[derive(Debug, Clone)]
+impl Together<'_> {
+    /// As [`Metrics::counter`].
+    pub fn counter(&self, name: &str) -> Result<Counter, MetricError> {
+        self.place(MetricKind::Counter, name).map(|place| Counter(Cell::new(place)))
+    }
+
+    /// As [`Metrics::gauge`].
+    pub fn gauge(&self, name: &str) -> Result<Gauge, MetricError> {
+        self.place(MetricKind::Gauge, name).map(|place| Gauge(Cell::new(place)))
+    }
+
+    /// As [`Metrics::up_down`].
+    pub fn up_down(&self, name: &str) -> Result<UpDown, MetricError> {
+        self.place(MetricKind::Gauge, name).map(|place| UpDown(Cell::new(place)))
+    }
+
+    /// As [`Metrics::histogram`].
+    pub fn histogram(&self, name: &str) -> Result<Histogram, MetricError> {
+        self.place(MetricKind::Histogram, name).map(|place| Histogram(Cell::new(place)))
+    }
+
+    /// As [`Metrics::durations`].
+    pub fn durations(&self, name: &str) -> Result<Histogram, MetricError> {
+        self.place(MetricKind::Durations, name).map(|place| Histogram(Cell::new(place)))
+    }
+
+    fn place(&self, kind: MetricKind, name: &str) -> Result<Place, MetricError> {
+        match &self.asked {
+            Some(asked) => {
+                asked.borrow_mut().push((name.to_owned(), kind));
+                Ok(self.metrics.0.blank())
+            }
+            None => self.metrics.0.define(kind, name, self.labels),
+        }
+    }
+}
+
+/// A series' cells, and a share in keeping it.
+#[derive(Clone)]
 struct Cell {
-    store: Arc<Store>,
-    cell: u32,
+    hold: Arc<Hold>,
+    at: u32,
+}
+
+impl Cell {
+    fn new((hold, at): Place) -> Self {
+        // A chunk has far fewer cells.
+        Cell { hold, at: at as u32 }
+    }
+
+    #[inline]
+    fn add(&self, count: u64) {
+        self.hold.chunk.add([(self.at as usize, count)]);
+    }
+
+    fn sum(&self) -> u64 {
+        self.hold.chunk.sum(self.at as usize)
+    }
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.sum() as i64)
+    }
 }
 
 /// Handle of a counter.
@@ -135,18 +199,18 @@ impl Counter {
     /// Adds `count`.
     #[inline]
     pub fn add(&self, count: u64) {
-        self.0.store.add(current_worker(), self.0.cell, count);
+        self.0.add(count);
     }
 
     /// Adds one.
     #[inline]
     pub fn inc(&self) {
-        self.add(1);
+        self.0.add(1);
     }
 
     /// Total over all threads.
     pub fn get(&self) -> u64 {
-        self.0.store.sum(self.0.cell)
+        self.0.sum()
     }
 }
 
@@ -157,17 +221,17 @@ pub struct Gauge(Cell);
 impl Gauge {
     /// Sets the level.
     pub fn set(&self, level: i64) {
-        self.0.store.set(self.0.cell, level as u64);
+        self.0.hold.chunk.set_shared(self.0.at as usize, level as u64);
     }
 
     /// Moves the level.
     pub fn add(&self, delta: i64) {
-        self.0.store.add(SHARED, self.0.cell, delta as u64);
+        self.0.hold.chunk.add_shared(self.0.at as usize, delta as u64);
     }
 
     /// The level.
     pub fn get(&self) -> i64 {
-        self.0.store.sum(self.0.cell) as i64
+        self.0.sum() as i64
     }
 }
 
@@ -179,18 +243,18 @@ impl UpDown {
     /// One more.
     #[inline]
     pub fn inc(&self) {
-        self.0.store.add(current_worker(), self.0.cell, 1);
+        self.0.add(1);
     }
 
     /// One less.
     #[inline]
     pub fn dec(&self) {
-        self.0.store.add(current_worker(), self.0.cell, u64::MAX);
+        self.0.add(u64::MAX);
     }
 
     /// The level over all threads.
     pub fn get(&self) -> i64 {
-        self.0.store.sum(self.0.cell) as i64
+        self.0.sum() as i64
     }
 }
 
@@ -208,10 +272,10 @@ impl Histogram {
     /// The same, of what was looked up already.
     #[inline]
     pub fn record(&self, observation: Observation) {
-        let worker = current_worker();
-        let Cell { store, cell } = &self.0;
-        store.add(worker, cell + observation.bucket, 1);
-        store.add(worker, cell + LATENCY_BUCKETS_MS.len() as u32 + 1, observation.thousandths);
+        let first = self.0.at as usize;
+        let bucket = first + observation.bucket as usize;
+        let sum = first + LATENCY_BUCKETS_MS.len() + 1;
+        self.0.hold.chunk.add([(bucket, 1), (sum, observation.thousandths)]);
     }
 }
 

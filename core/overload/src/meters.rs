@@ -13,6 +13,8 @@ pub(crate) struct Meters(Option<Box<Handles>>);
 struct Handles {
     /// In the order of [`Resource::ALL`].
     used: Vec<Gauge>,
+    /// Set once; here to stay.
+    _limits: Vec<Gauge>,
     /// In the order of [`Action::ALL`].
     active: Vec<Gauge>,
     begun: Vec<Counter>,
@@ -30,12 +32,14 @@ impl Meters {
     }
 
     pub(crate) fn new(metrics: &Metrics, limits: &ResolvedLimits) -> Result<Self, MetricError> {
-        let mut used = Vec::new();
+        let (mut used, mut limits_set) = (Vec::new(), Vec::new());
         for resource in Resource::ALL {
             let labels = [("limit", resource.name())];
             used.push(metrics.gauge("sidegate_overload_used", &labels)?);
             if let Some(limit) = resource.limit(limits) {
-                metrics.gauge("sidegate_overload_limit", &labels)?.set(i64::try_from(limit).unwrap_or(i64::MAX));
+                let gauge = metrics.gauge("sidegate_overload_limit", &labels)?;
+                gauge.set(i64::try_from(limit).unwrap_or(i64::MAX));
+                limits_set.push(gauge);
             }
         }
         let (mut active, mut begun) = (Vec::new(), Vec::new());
@@ -51,6 +55,7 @@ impl Meters {
         let closed = |side| metrics.counter("sidegate_overload_closed_idle_total", &[("side", side)]);
         Ok(Meters(Some(Box::new(Handles {
             used,
+            _limits: limits_set,
             active,
             begun,
             refused,

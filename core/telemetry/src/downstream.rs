@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sidegate_api::{Completion, Counter, Histogram, MetricError, Metrics, Observation, ResetBy, ResponseFlags, UpDown};
+use sidegate_api::{
+    Completion, Counter, Histogram, MetricError, Metrics, Observation, ResetBy, ResponseFlags, Together, UpDown,
+};
 
 use crate::RouteStats;
 
@@ -37,10 +39,13 @@ const CODES: [u16; 13] = [200, 206, 302, 304, 400, 403, 404, 416, 499, 500, 502,
 impl DownstreamStats {
     /// The series of the listener called `listener`; the same ones each time.
     pub fn new(metrics: &Metrics, listener: &str) -> Result<Self, MetricError> {
-        let labels = [("listener", listener)];
-        let counter = |key: &str| metrics.counter(&format!("downstream_{key}"), &labels);
-        let up_down = |key: &str| metrics.up_down(&format!("downstream_{key}"), &labels);
-        let histogram = |key: &str| metrics.histogram(&format!("downstream_{key}"), &labels);
+        metrics.together(&[("listener", listener)], Self::define)
+    }
+
+    fn define(series: &Together<'_>) -> Result<Self, MetricError> {
+        let counter = |key: &str| series.counter(&format!("downstream_{key}"));
+        let up_down = |key: &str| series.up_down(&format!("downstream_{key}"));
+        let histogram = |key: &str| series.histogram(&format!("downstream_{key}"));
         let mut codes = Vec::with_capacity(CODES.len());
         for code in CODES {
             codes.push(counter(&format!("request_{code}_total"))?);

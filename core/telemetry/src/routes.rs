@@ -15,14 +15,20 @@ const OTHERS: &str = "(others)";
 /// an answer, the last for what is no class of HTTP's.
 const CLASSES: [&str; 7] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 
-/// How many routes may still have series of their own.
+/// How many routes may still have series of their own. There is one per
+/// configuration: what stays from the one before is
+/// [charged](RouteBudget::charge) to it.
 #[derive(Debug)]
 pub struct RouteBudget(usize);
 
 /// Handles of `sidegate_route_*` of one listener's routes, by their number.
 /// Routes beyond the budget share the last ones.
 #[derive(Debug, Clone, Default)]
-pub struct RouteStats(Arc<[RouteSeries]>);
+pub struct RouteStats {
+    series: Arc<[RouteSeries]>,
+    /// The first so many are of one route each.
+    own: usize,
+}
 
 #[derive(Debug)]
 struct RouteSeries {
@@ -37,6 +43,13 @@ impl Default for RouteBudget {
     }
 }
 
+impl RouteBudget {
+    /// Routes that stay as they are have their series already.
+    pub fn charge(&mut self, stats: &RouteStats) {
+        self.0 = self.0.saturating_sub(stats.own);
+    }
+}
+
 impl RouteStats {
     /// Series of `routes`, which are names of virtual host and route by number.
     pub fn new<'a>(
@@ -45,23 +58,24 @@ impl RouteStats {
         routes: impl Iterator<Item = (&'a str, &'a str)>,
         budget: &mut RouteBudget,
     ) -> Result<Self, MetricError> {
-        let mut series = Vec::new();
+        let (mut series, mut own) = (Vec::new(), 0);
         for (virtual_host, route) in routes {
             if budget.0 == 0 {
                 series.push(RouteSeries::new(metrics, listener, OTHERS, OTHERS)?);
                 break;
             }
             budget.0 -= 1;
+            own += 1;
             series.push(RouteSeries::new(metrics, listener, virtual_host, route)?);
         }
-        Ok(RouteStats(series.into()))
+        Ok(RouteStats { series: series.into(), own })
     }
 
     /// A request of the route with this number has ended with `status`, 0 if it
     /// had no answer.
     #[inline]
     pub(crate) fn count(&self, route: u32, status: u16, duration: Observation) {
-        let Some(series) = self.0.get(route as usize).or(self.0.last()) else { return };
+        let Some(series) = self.series.get(route as usize).or(self.series.last()) else { return };
         let class = usize::from(status / 100).min(CLASSES.len() - 1);
         series.requests[class].inc();
         series.duration.record(duration);
@@ -125,6 +139,10 @@ mod tests {
         let next = RouteStats::new(&metrics, "m", [("v", "/e")].into_iter(), &mut budget).unwrap();
         next.count(0, 200, Observation::new(1.0));
         assert_eq!(totals(&metrics, "/e"), []);
+        let mut after = RouteBudget(3);
+        after.charge(&stats);
+        after.charge(&next);
+        assert_eq!(after.0, 1);
         RouteStats::default().count(3, 200, Observation::new(1.0));
     }
 }

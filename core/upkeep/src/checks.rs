@@ -99,15 +99,15 @@ impl Checked {
 
 impl Stats {
     fn new(metrics: &Metrics, service: &str) -> Result<Self, MetricError> {
-        let labels = [("service", service)];
-        let counter = |name: &str| metrics.counter(name, &labels);
-        Ok(Stats {
-            attempt: counter("healthcheck_attempt")?,
-            success: counter("healthcheck_success")?,
-            failure: counter("healthcheck_failure")?,
-            active_failure: counter("healthcheck_active_failure")?,
-            network_failure: counter("healthcheck_network_failure")?,
-            healty: metrics.up_down("healthcheck_healty", &labels)?,
+        metrics.together(&[("service", service)], |series| {
+            Ok(Stats {
+                attempt: series.counter("healthcheck_attempt")?,
+                success: series.counter("healthcheck_success")?,
+                failure: series.counter("healthcheck_failure")?,
+                active_failure: series.counter("healthcheck_active_failure")?,
+                network_failure: series.counter("healthcheck_network_failure")?,
+                healty: series.up_down("healthcheck_healty")?,
+            })
         })
     }
 }

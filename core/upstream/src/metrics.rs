@@ -1,6 +1,6 @@
 //! MOSN's `upstream_*` series of a cluster and of a host.
 
-use sidegate_api::{Counter, Histogram, MetricError, Metrics, UpDown};
+use sidegate_api::{Counter, Histogram, MetricError, Metrics, Together, UpDown};
 
 /// Series of a cluster (`{cluster}`) or of one of its hosts
 /// (`{cluster, host}`). The names are MOSN's; what MOSN shows as `_min` and
@@ -51,17 +51,17 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     /// The series of `cluster`.
     pub fn for_cluster(metrics: &Metrics, cluster: &str) -> Result<Self, MetricError> {
-        Self::define(metrics, &[("cluster", cluster)])
+        metrics.together(&[("cluster", cluster)], Self::define)
     }
 
     /// The series of `host` in `cluster`.
     pub fn for_host(metrics: &Metrics, cluster: &str, host: &str) -> Result<Self, MetricError> {
-        Self::define(metrics, &[("cluster", cluster), ("host", host)])
+        metrics.together(&[("cluster", cluster), ("host", host)], Self::define)
     }
 
-    fn define(metrics: &Metrics, labels: &[(&str, &str)]) -> Result<Self, MetricError> {
-        let counter = |name: &str| metrics.counter(name, labels);
-        let level = |name: &str| metrics.up_down(name, labels);
+    fn define(series: &Together<'_>) -> Result<Self, MetricError> {
+        let counter = |name: &str| series.counter(name);
+        let level = |name: &str| series.up_down(name);
         Ok(UpstreamMetrics {
             connection_total: counter("upstream_connection_total")?,
             connection_active: level("upstream_connection_active")?,
@@ -75,7 +75,7 @@ impl UpstreamMetrics {
             request_remote_reset: counter("upstream_request_remote_reset")?,
             request_timeout: counter("upstream_request_timeout")?,
             request_pending_overflow: counter("upstream_request_pending_overflow")?,
-            request_duration_time: metrics.histogram("upstream_request_duration_time", labels)?,
+            request_duration_time: series.histogram("upstream_request_duration_time")?,
             request_duration_time_total: counter("upstream_request_duration_time_total")?,
             response_success: counter("upstream_response_success")?,
             response_failed: counter("upstream_response_failed")?,

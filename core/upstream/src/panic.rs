@@ -74,10 +74,11 @@ pub(crate) struct PanicMetrics {
 
 impl PanicMetrics {
     pub(crate) fn new(metrics: &Metrics, cluster: &str) -> Result<Self, MetricError> {
-        let labels = [("cluster", cluster)];
-        Ok(PanicMetrics {
-            choices: metrics.counter("upstream_lb_healthy_panic_total", &labels)?,
-            active: metrics.up_down("upstream_lb_panic_active", &labels)?,
+        metrics.together(&[("cluster", cluster)], |series| {
+            Ok(PanicMetrics {
+                choices: series.counter("upstream_lb_healthy_panic_total")?,
+                active: series.up_down("upstream_lb_panic_active")?,
+            })
         })
     }
 }

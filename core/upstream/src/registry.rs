@@ -104,10 +104,11 @@ impl HostRegistry {
     }
 
     pub(crate) fn ejection_metrics(&self, cluster: &str) -> Result<EjectionMetrics, MetricError> {
-        let labels = [("cluster", cluster)];
-        Ok(EjectionMetrics {
-            total: self.metrics.counter("upstream_ejections_total", &labels)?,
-            active: self.metrics.up_down("upstream_ejections_active", &labels)?,
+        self.metrics.together(&[("cluster", cluster)], |series| {
+            Ok(EjectionMetrics {
+                total: series.counter("upstream_ejections_total")?,
+                active: series.up_down("upstream_ejections_active")?,
+            })
         })
     }
 

@@ -91,11 +91,12 @@ impl Drop for Between {
 
 impl RetryMetrics {
     pub(crate) fn new(metrics: &Metrics, cluster: &str) -> Result<Self, MetricError> {
-        let labels = [("cluster", cluster)];
-        Ok(RetryMetrics {
-            retried: metrics.counter("upstream_request_retry", &labels)?,
-            refused: metrics.counter("upstream_request_retry_overflow", &labels)?,
-            between: Arc::default(),
+        metrics.together(&[("cluster", cluster)], |series| {
+            Ok(RetryMetrics {
+                retried: series.counter("upstream_request_retry")?,
+                refused: series.counter("upstream_request_retry_overflow")?,
+                between: Arc::default(),
+            })
         })
     }
 }
