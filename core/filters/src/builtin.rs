@@ -29,8 +29,8 @@ pub(crate) trait Definition: Send + Sync + 'static {
         Fingerprint::SPEC
     }
 
-    /// Makes the factory.
-    fn factory(settings: Self::Settings, env: &BuildEnv) -> Arc<dyn StreamFilterFactory>;
+    /// Makes the factory of the filter that is called `name`.
+    fn factory(settings: Self::Settings, name: &str, env: &BuildEnv) -> Arc<dyn StreamFilterFactory>;
 }
 
 /// The builder of a built-in filter type.
@@ -64,7 +64,7 @@ impl<D: Definition> StreamFilterBuilder for Builtin<D> {
     }
 
     fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
-        Ok(D::factory(Self::settings(spec, env)?, env))
+        Ok(D::factory(Self::settings(spec, env)?, &spec.name, env))
     }
 }
 

@@ -122,7 +122,7 @@ impl Definition for HeaderToMetadata {
         rules.iter().filter_map(|s| Rule::read(&s.object()?)).collect()
     }
 
-    fn factory(settings: Vec<Rule>, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+    fn factory(settings: Vec<Rule>, _name: &str, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
         Arc::new(Factory(settings.into()))
     }
 }

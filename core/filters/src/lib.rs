@@ -7,6 +7,7 @@ mod builtin;
 mod chance;
 mod demo;
 mod fault;
+mod flow_control;
 mod gzip;
 mod header_match;
 mod header_to_metadata;
@@ -30,6 +31,7 @@ pub fn register(registry: &mut Registry) {
     registry
         .stream_filter("demo", Arc::new(DemoBuilder))
         .stream_filter("fault", Builtin::<fault::Fault>::builder())
+        .stream_filter("flowControlFilter", Builtin::<flow_control::FlowControl>::builder())
         .stream_filter("gzip", Builtin::<gzip::Gzip>::builder())
         .stream_filter("header_to_metadata", Builtin::<header_to_metadata::HeaderToMetadata>::builder())
         .stream_filter("ip_access", Builtin::<ip_access::IpAccess>::builder())

@@ -48,7 +48,7 @@ impl Definition for Mirror {
         }
     }
 
-    fn factory(settings: MirrorFan, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+    fn factory(settings: MirrorFan, _name: &str, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
         Arc::new(Factory(settings))
     }
 }

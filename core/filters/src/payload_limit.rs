@@ -68,7 +68,7 @@ impl Definition for PayloadLimit {
         Settings::read(config)
     }
 
-    fn factory(settings: Settings, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+    fn factory(settings: Settings, _name: &str, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
         Arc::new(Factory(settings))
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidegate_api::{
-    BodyDirection, BodyInterest, BuildEnv, EndOfStream, FaultPolicy, FilterConfigError, FilterCx, FilterSpec,
-    LocalReply, Method, Metrics, ReceiverPhase, RouteConfigSource, RouteFilterConfig, Status, StreamFilter,
-    StreamFilterBuilder, StreamFilterFactory, StreamState, WorkerIndex,
+    BodyDirection, BodyInterest, BuildEnv, EndOfStream, FaultPolicy, FilterCx, FilterSpec, LocalReply, Method, Metrics,
+    ReceiverPhase, RouteConfigSource, RouteFilterConfig, Series, Status, StreamFilter, StreamFilterBuilder,
+    StreamFilterFactory, StreamState, WorkerIndex,
 };
 
 use crate::builtin::{Builtin, Definition};
@@ -18,6 +18,7 @@ pub(crate) struct Bench {
     filter: Box<dyn StreamFilter>,
     pub(crate) stream: StreamState,
     route: Route,
+    metrics: Metrics,
 }
 
 struct Route(Option<Arc<dyn RouteFilterConfig>>);
@@ -42,9 +43,12 @@ fn spec(config: Value) -> FilterSpec {
     FilterSpec { filter_type: "x".into(), name: "x".into(), config, module: None, on_fault: FaultPolicy::Reply500 }
 }
 
-/// Builds a factory of type `D`.
-pub(crate) fn build<D: Definition>(config: Value) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
-    Builtin::<D>::builder().build(&spec(config), &env())
+fn get() -> StreamState {
+    let mut stream = StreamState::default();
+    stream.request.method = Method::Get;
+    stream.request.set_target("/");
+    stream.request.authority.push_str("example.test");
+    stream
 }
 
 /// `path: message` of everything that is wrong with `config`.
@@ -56,13 +60,22 @@ pub(crate) fn errors<D: Definition>(config: Value) -> Vec<String> {
 impl Bench {
     /// A filter with `config` and a `GET /` for it.
     pub(crate) fn new<D: Definition>(config: Value) -> Bench {
-        let factory = build::<D>(config).unwrap();
+        let env = env();
+        let factory = Builtin::<D>::builder().build(&spec(config), &env).unwrap();
         let filter = factory.create_filter(WorkerIndex(0)).unwrap();
-        let mut stream = StreamState::default();
-        stream.request.method = Method::Get;
-        stream.request.set_target("/");
-        stream.request.authority.push_str("example.test");
-        Bench { factory, filter, stream, route: Route(None) }
+        Bench { factory, filter, stream: get(), route: Route(None), metrics: env.metrics }
+    }
+
+    /// Another `GET /` and a filter of the same factory for it.
+    pub(crate) fn sibling(&self) -> Bench {
+        let (factory, metrics) = (self.factory.clone(), self.metrics.clone());
+        let filter = factory.create_filter(WorkerIndex(0)).unwrap();
+        Bench { factory, filter, stream: get(), route: Route(None), metrics }
+    }
+
+    /// What the factory measures.
+    pub(crate) fn metrics(&self) -> Vec<Series> {
+        self.metrics.read()
     }
 
     /// The route's own settings.

@@ -4,10 +4,6 @@
 /// What is to be said of a stream filter of MOSN's, if it is one.
 pub(super) fn stream_filter(name: &str) -> Option<&'static str> {
     let said = match name {
-        "flowControlFilter" => {
-            "Sentinel's limits on requests; it is known and not there yet (the example module \
-                                `rate-limit` limits requests per client)"
-        }
         "dsl" => "conditions and actions in CEL; it is known and not there yet",
         "proxywasm" => "filters in WebAssembly; it is known and not there yet (filters here are native modules)",
         "transcoder" | "dubbo_stream" | "grpc_metric" => {

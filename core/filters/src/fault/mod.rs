@@ -30,7 +30,7 @@ impl Definition for Fault {
         Settings::read(config)
     }
 
-    fn factory(settings: Settings, env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+    fn factory(settings: Settings, _name: &str, env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
         Arc::new(Factory(Arc::new(Shared { settings, dice: Dice::new(), regexes: env.regexes.clone() })))
     }
 }

@@ -34,7 +34,7 @@ impl Definition for Gzip {
         Settings::read(config)
     }
 
-    fn factory(settings: Settings, env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+    fn factory(settings: Settings, _name: &str, env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
         let pools = std::iter::repeat_with(Pool::default).take(env.workers.max(1)).collect();
         Arc::new(Factory(Arc::new(Shared { settings, pools })))
     }

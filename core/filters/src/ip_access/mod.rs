@@ -102,7 +102,7 @@ impl Definition for IpAccess {
         Settings { default, header: header.and_then(|s| s.parsed(header_name)), rules: rules.collect() }
     }
 
-    fn factory(settings: Settings, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+    fn factory(settings: Settings, _name: &str, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
         Arc::new(Factory(Arc::new(settings)))
     }
 }

@@ -86,7 +86,7 @@ impl Definition for JwtAuthn {
         providers.fold(Fingerprint::SPEC, |sum, provider| provider::fingerprint(sum, &provider, env))
     }
 
-    fn factory(settings: Settings, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
+    fn factory(settings: Settings, _name: &str, _env: &BuildEnv) -> Arc<dyn StreamFilterFactory> {
         Arc::new(Factory(Arc::new(settings)))
     }
 }

@@ -125,6 +125,7 @@ fn value(shape: &'static Shape, inside: &mut Vec<&'static Table>) -> Value {
         Shape::Words(words) => json!({"enum": words}),
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
+        Shape::Number(low, high) => json!({"type": "number", "minimum": low, "maximum": high}),
         Shape::Duration => json!({"type": "string", "pattern": DURATION}),
         Shape::Array(element) => json!({"type": "array", "items": value(element, inside)}),
         Shape::Object(table) => object(table, inside),

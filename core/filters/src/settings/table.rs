@@ -52,6 +52,8 @@ pub(crate) enum Shape {
     Bool,
     /// From the first to the second, both included.
     Integer(u64, u64),
+    /// A number, with or without a fraction, from the first to the second.
+    Number(f64, f64),
     /// A string such as `1.5s`.
     Duration,
     /// Elements of one shape.

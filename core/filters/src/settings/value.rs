@@ -102,6 +102,18 @@ impl<'a> Setting<'a> {
         }
     }
 
+    /// A number within the bounds of its table.
+    pub(crate) fn number(&self) -> Option<f64> {
+        let Shape::Number(low, high) = *self.shape else {
+            debug_assert!(false, "{}: no number in the table", self.path);
+            return None;
+        };
+        match self.value.as_f64() {
+            Some(value) if (low..=high).contains(&value) => Some(value),
+            _ => self.refuse(&format!("a number from {low} to {high}")),
+        }
+    }
+
     pub(crate) fn duration(&self) -> Option<Duration> {
         debug_assert!(matches!(self.shape, Shape::Duration), "{}: no duration in the table", self.path);
         let Some(text) = self.value.as_str() else { return self.refuse("a duration string such as \"30s\"") };

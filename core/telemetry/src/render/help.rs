@@ -91,6 +91,7 @@ fn own(key: &str) -> Option<&'static str> {
         "access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
         "process_log_dropped_total" => "Lines of the process log lost because it took them too slowly.",
         "filter_faults_total" => "Faults of filters, by place in a chain.",
+        "flow_control_refused_total" => "Requests refused by rules of flowControlFilter, by resource.",
         "filter_replies_total" => "Replies that filters made in place of the upstream, by status.",
         "module_faults_total" => "Faults of all filters of a module.",
         "module_filters_quarantined" => "Places in chains where a filter is in quarantine.",

@@ -1,6 +1,7 @@
 //! The built-in stream filters in a running proxy.
 
 mod fault;
+mod flow_control;
 mod guards;
 mod gzip;
 mod jwt;
