@@ -1,5 +1,5 @@
 //! Putting the parts together: the registry of filters, and from a
-//! configuration the snapshot that workers serve.
+//! configuration what workers serve.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use sidegate_api::{MetricError, Metrics, Registry};
-use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance};
+use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance, OpenListener};
 use sidegate_generic_filter::{GenericFilter, Policy, Rule};
-use sidegate_net::ListenerConfig;
-use sidegate_proxy::ProxySnapshot;
+use sidegate_net::{ListenerConfig, ListenerId, ListenerIds};
+use sidegate_proxy::{ListenerSpec, RouteSet, Update};
 use sidegate_router::{RouteId, RouteTable};
 use sidegate_telemetry::{DownstreamStats, LogError, LogSinks, RouteBudget, RouteStats};
 use sidegate_upstream::{Cluster, ClusterConfig, ClusterError, HostRegistry};
@@ -75,28 +75,40 @@ pub(crate) fn built_in_filters() -> Registry {
     registry
 }
 
-/// Opens access logs and makes clusters: everything that workers need, and the
-/// listeners to bind, in the same order.
-pub(crate) fn snapshot(
+/// What a configuration comes to for those who serve it.
+pub(crate) struct Served {
+    /// The listeners to bind.
+    pub(crate) listeners: Vec<(ListenerId, Arc<ListenerConfig>)>,
+    pub(crate) clusters: Vec<Arc<Cluster>>,
+    /// All of it, for workers.
+    pub(crate) update: Arc<Update>,
+}
+
+/// Opens access logs and makes clusters.
+pub(crate) fn compose(
     listeners: Vec<Listener>,
     clusters: Vec<ClusterConfig>,
     metrics: &Metrics,
     sinks: &LogSinks,
     hosts: &HostRegistry,
-) -> Result<(Vec<Arc<ListenerConfig>>, Arc<ProxySnapshot>), ComposeError> {
-    let mut configs = Vec::with_capacity(listeners.len());
-    let mut proxies = Vec::with_capacity(listeners.len());
+    ids: &mut ListenerIds,
+) -> Result<Served, ComposeError> {
+    let mut bound = Vec::with_capacity(listeners.len());
+    let clusters = clusters.into_iter().map(|cluster| Cluster::new(cluster, hosts).map(Arc::new));
+    let clusters = clusters.collect::<Result<Vec<_>, ClusterError>>()?;
+    let of_cluster = |cluster: &Arc<Cluster>| Update::Cluster(cluster.name().clone(), Some(cluster.clone()));
+    let mut updates: Vec<Update> = clusters.iter().map(of_cluster).collect();
     let mut budget = RouteBudget::default();
     for listener in listeners {
-        let (net, proxy) = listener.open(sinks)?;
-        let routes = RouteStats::new(metrics, &net.name, names(&proxy.routes), &mut budget)?;
-        let stats = DownstreamStats::new(metrics, &net.name)?.with_routes(routes);
-        configs.push(Arc::new(net));
-        proxies.push((proxy, stats));
+        let OpenListener { net, proxy, routes, route_configs } = listener.open(sinks)?;
+        let of_routes = RouteStats::new(metrics, &net.name, names(&routes), &mut budget)?;
+        let routes = Arc::new(RouteSet { table: routes, route_configs, stats: of_routes });
+        let stats = DownstreamStats::new(metrics, &net.name)?;
+        let id = ids.next_id();
+        updates.push(Update::Listener(id, Some(Arc::new(ListenerSpec { config: proxy, stats, routes }))));
+        bound.push((id, Arc::new(net)));
     }
-    let clusters = clusters.into_iter().map(|cluster| Cluster::new(cluster, hosts).map(Arc::new));
-    let clusters = clusters.collect::<Result<_, ClusterError>>()?;
-    Ok((configs, Arc::new(ProxySnapshot { listeners: proxies, clusters })))
+    Ok(Served { listeners: bound, clusters, update: Arc::new(Update::Batch(updates)) })
 }
 
 /// What modules are permitted.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidegate_api::Metrics;
 use sidegate_net::Workers;
-use sidegate_proxy::{ProxyService, ProxySnapshot};
+use sidegate_proxy::{ProxyService, Update};
 use sidegate_telemetry::{LogSinks, Logging};
 use sidegate_upkeep::{Change, Upkeep, resolve_once};
 use sidegate_upstream::{Cluster, ClusterConfig, HostRegistry};
@@ -20,7 +20,7 @@ const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the control thread serves with.
 pub(crate) struct Control {
-    snapshot: Arc<ProxySnapshot>,
+    clusters: Vec<Arc<Cluster>>,
     hosts: HostRegistry,
     upkeep: Upkeep,
 }
@@ -31,12 +31,12 @@ pub(crate) async fn find_hosts(clusters: &mut [ClusterConfig]) {
 }
 
 impl Control {
-    /// Begins the upkeep of the clusters of `snapshot`. To be called within the
+    /// Begins the upkeep of `clusters`. To be called within the
     /// control runtime.
-    pub(crate) fn new(snapshot: Arc<ProxySnapshot>, hosts: HostRegistry, metrics: Metrics, sinks: LogSinks) -> Self {
+    pub(crate) fn new(clusters: Vec<Arc<Cluster>>, hosts: HostRegistry, metrics: Metrics, sinks: LogSinks) -> Self {
         let mut upkeep = Upkeep::new(metrics, sinks);
-        upkeep.adopt(&snapshot.clusters);
-        Control { snapshot, hosts, upkeep }
+        clusters.iter().for_each(|cluster| upkeep.adopt_one(cluster));
+        Control { clusters, hosts, upkeep }
     }
 
     /// Serves until the process is told to end.
@@ -70,21 +70,21 @@ impl Control {
         }
     }
 
-    /// Publishes a snapshot in which one cluster has other hosts.
+    /// Publishes that one cluster has other hosts.
     fn change(&mut self, change: Change, workers: &Workers<ProxyService>, process: &Process) {
-        let Some(cluster) = self.snapshot.clusters.iter().find(|cluster| *cluster.name() == change.cluster) else {
+        let Some(cluster) = self.clusters.iter_mut().find(|cluster| *cluster.name() == change.cluster) else {
             return;
         };
         let config = ClusterConfig { hosts: change.hosts, ..cluster.config().clone() };
         let addresses: Vec<_> = config.hosts.iter().map(|host| host.address.to_string()).collect();
         match Cluster::new(config, &self.hosts) {
-            Ok(cluster) => {
+            Ok(changed) => {
                 tracing::info!(cluster = &*change.cluster, hosts = addresses.join(" "), "hosts changed");
-                self.snapshot = Arc::new(self.snapshot.with_cluster(Arc::new(cluster)));
-                self.upkeep.adopt(&self.snapshot.clusters);
-                workers.publish(&self.snapshot);
-                process.set_clusters(self.snapshot.clusters.clone());
-                // What the last snapshot but one held is gone by now, most
+                *cluster = Arc::new(changed);
+                self.upkeep.adopt_one(cluster);
+                workers.publish(Arc::new(Update::Cluster(change.cluster, Some(cluster.clone()))));
+                process.set_clusters(self.clusters.clone());
+                // What the last cluster but one held is gone by now, most
                 // likely; what is not goes with the next change.
                 self.hosts.sweep();
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sidegate_admin::{AdminAccess, AdminServer, AdminToken, MetricsPage, MetricsServer, RunState, SocketMode};
 use sidegate_api::Address;
 use sidegate_config::{Config, LoadMode, MetricsSink};
-use sidegate_net::{AcceptHandle, BoundListener, RunPhase, Workers, bind, start_accepting};
+use sidegate_net::{AcceptHandle, BoundListener, ListenerIds, RunPhase, Workers, bind, start_accepting};
 use sidegate_overload::{Machine, Manager, Overload};
 use sidegate_proxy::ProxyService;
 use sidegate_telemetry::{LogSinks, Logging};
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::admin_source::Process;
 use crate::check::report;
 use crate::cli::RunArgs;
-use crate::compose::{Loaded, snapshot};
+use crate::compose::{Loaded, Served, compose};
 use crate::control::{Control, find_hosts, obey};
 use crate::ending::{Ending, LAST_PATIENCE, in_modules, modules_settled, name_who_is_left};
 use crate::signals::{Order, Signals};
@@ -117,11 +117,12 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
         }
     });
     let hosts = HostRegistry::new(metrics.clone());
-    let (configs, snapshot) =
-        snapshot(listeners, clusters, &metrics, logs.sinks, &hosts).map_err(|e| Box::new(e) as Failure)?;
-    let mut bound = Vec::with_capacity(configs.len());
-    for listener in configs {
-        bound.push(bind(listener, count).map_err(|e| Box::new(e) as Failure)?);
+    let Served { listeners, clusters, update } =
+        compose(listeners, clusters, &metrics, logs.sinks, &hosts, &mut ListenerIds::default())
+            .map_err(|e| Box::new(e) as Failure)?;
+    let mut bound = Vec::with_capacity(listeners.len());
+    for (id, listener) in listeners {
+        bound.push(bind(id, listener, count).map_err(|e| Box::new(e) as Failure)?);
     }
     let token = match admin.as_ref().and_then(|a| a.token.as_deref()).map(AdminToken::new) {
         Some(token) => Some(token.map_err(|e| Box::new(e) as Failure)?),
@@ -137,16 +138,16 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
     };
     let pages = bind_pages(shown.sinks)?;
     let overload = Overload::new(&limits, &Machine::detect(), count, &metrics).map_err(|e| Box::new(e) as Failure)?;
-    let workers = Workers::<ProxyService>::start(count, &metrics, &snapshot, &overload, sidegate_memory::give_back)
+    let workers = Workers::<ProxyService>::start(count, &metrics, &update, &overload, sidegate_memory::give_back)
         .map_err(|e| Box::new(e) as Failure)?;
     let _manager = Manager::start(&overload, limits.actions).map_err(failed("start the overload manager"))?;
     let mut relief = workers.relief();
     let _relieving = watchdog.relieve_by(move || relief.relieve());
-    let mut serving = Control::new(snapshot.clone(), hosts, metrics.clone(), logs.sinks.clone());
+    let mut serving = Control::new(clusters.clone(), hosts, metrics.clone(), logs.sinks.clone());
     let (logging, sinks) = (logs.logging.clone(), logs.sinks.clone());
     let process = Arc::new(Process::new(dump, metrics, shown.matcher, modules.clone(), logging, sinks));
-    process.set_clusters(snapshot.clusters.clone());
-    drop(snapshot);
+    process.set_clusters(clusters);
+    drop(update);
     let addresses = addresses(&bound);
     let admin_address = admin.as_ref().map(|admin| admin.local_address().clone());
     let accepting = start_accepting(bound, &workers).map_err(failed("start accepting"))?;

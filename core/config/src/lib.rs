@@ -35,7 +35,7 @@ pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, kind};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
-    AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance,
+    AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance, OpenListener,
 };
 pub use schema::{json_schema, reference};
 pub use sidegate_api::duration::{DurationError, parse_duration};

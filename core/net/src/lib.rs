@@ -10,25 +10,25 @@
 #![forbid(unsafe_code)]
 
 mod accept;
-mod arrivals;
+mod bind;
 mod buffer;
 mod config;
 mod deadline;
-mod listener;
-mod orders;
-mod peers;
+mod listeners;
 mod shortage;
 mod socket;
 mod worker;
-mod workers;
 
 pub use accept::{AcceptHandle, start_accepting};
+pub use bind::{BindError, BoundListener, bind, overlap};
 pub use buffer::{BufferPool, ReadBuffer};
 pub use config::{AcceptMode, ListenerConfig, PortSharing};
 pub use deadline::{Deadline, Deadlines};
-pub use listener::{BindError, BoundListener, bind};
-pub use peers::Peers;
 pub use shortage::Shortage;
+// The lowest layer that tells listeners apart; everybody else finds it here.
+pub use sidegate_overload::{ListenerId, ListenerIds};
 pub use socket::{PeerEnd, Socket, Traffic, connect};
-pub use worker::{Accepted, ConnectionGuard, RunPhase, Service, WorkerContext};
-pub use workers::{Relief, WorkerError, Workers};
+pub use worker::{
+    Accepted, ConnectionGuard, ListenerState, Peers, Published, Relief, RunPhase, Service, WorkerContext, WorkerError,
+    Workers,
+};

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::Overload;
 use crate::orders::Order;
+use crate::{ListenerId, Overload};
 
 /// Decides for one listener.
 #[derive(Debug, Clone)]
@@ -79,8 +79,8 @@ impl Gate {
             && limit.is_some_and(|limit| self.listener.load(Ordering::Relaxed) >= limit)
     }
 
-    /// Has idle connections closed of the listener with this number.
-    pub fn ask_for_room(&self, listener: usize) {
+    /// Has idle connections of this listener closed.
+    pub fn ask_for_room(&self, listener: ListenerId) {
         for orders in &self.overload.shared().orders {
             orders.give(Order::CloseIdleOf(listener));
         }

@@ -3,6 +3,8 @@
 
 use std::cell::{Cell, RefCell};
 
+use crate::ListenerId;
+
 /// When a connection went idle, in an order without ties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct IdleTurn(u64);
@@ -17,7 +19,7 @@ pub struct IdleOrder {
     call: Cell<u64>,
     wanted: Cell<Wanted>,
     /// Whose connections the round is about; none is all.
-    listener: Cell<Option<usize>>,
+    listener: Cell<Option<ListenerId>>,
     seen: RefCell<Vec<IdleTurn>>,
 }
 
@@ -34,7 +36,7 @@ enum Wanted {
 #[derive(Debug)]
 pub struct IdleVisit {
     turn: IdleTurn,
-    listener: usize,
+    listener: ListenerId,
     /// The last call that it heard.
     heard: u64,
 }
@@ -51,7 +53,7 @@ pub enum IdleTask {
 impl IdleOrder {
     /// A connection of a listener goes idle.
     #[inline]
-    pub fn enter(&self, listener: usize) -> IdleVisit {
+    pub fn enter(&self, listener: ListenerId) -> IdleVisit {
         let next = self.next.get();
         self.next.set(next + 1);
         IdleVisit { turn: IdleTurn(next), listener, heard: self.call.get() }
@@ -84,7 +86,7 @@ impl IdleOrder {
 
     /// First call of a round: all idle connections, or those of one listener,
     /// say since when they are, once they are woken.
-    pub fn call_for_reports(&self, listener: Option<usize>) {
+    pub fn call_for_reports(&self, listener: Option<ListenerId>) {
         self.listener.set(listener);
         self.seen.borrow_mut().clear();
         self.call_for(Wanted::Report);
@@ -118,16 +120,19 @@ impl IdleOrder {
 mod tests {
     use super::*;
 
+    const A: ListenerId = ListenerId(0);
+    const B: ListenerId = ListenerId(1);
+
     #[test]
     fn the_oldest_close_and_later_ones_stay() {
         let idle = IdleOrder::default();
-        let mut visits: Vec<IdleVisit> = (0..10).map(|_| idle.enter(0)).collect();
+        let mut visits: Vec<IdleVisit> = (0..10).map(|_| idle.enter(A)).collect();
         assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
         // One goes and comes again.
-        visits[0] = idle.enter(0);
+        visits[0] = idle.enter(A);
         idle.call_for_reports(None);
         assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
-        let mut late = idle.enter(0);
+        let mut late = idle.enter(A);
         assert_eq!(idle.call_to_close(20), 2);
         let closing: Vec<bool> = visits.iter_mut().map(|visit| idle.heed(visit).is_some()).collect();
         assert_eq!(closing, [false, true, true, false, false, false, false, false, false, false]);
@@ -142,7 +147,7 @@ mod tests {
         let idle = IdleOrder::default();
         idle.call_for_reports(None);
         assert_eq!(idle.call_to_close(10), 0);
-        let mut only = idle.enter(0);
+        let mut only = idle.enter(A);
         idle.call_for_reports(None);
         assert_eq!(idle.heed(&mut only), None);
         assert_eq!(idle.call_to_close(10), 1);
@@ -151,8 +156,8 @@ mod tests {
     #[test]
     fn a_round_may_be_about_one_listener() {
         let idle = IdleOrder::default();
-        let mut visits = [idle.enter(0), idle.enter(1), idle.enter(1)];
-        idle.call_for_reports(Some(1));
+        let mut visits = [idle.enter(A), idle.enter(B), idle.enter(B)];
+        idle.call_for_reports(Some(B));
         assert!(visits.iter_mut().all(|visit| idle.heed(visit).is_none()));
         assert_eq!(idle.call_to_close(10), 1);
         let closing = visits.each_mut().map(|visit| idle.heed(visit).is_some());

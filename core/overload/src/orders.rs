@@ -1,8 +1,10 @@
 //! What the manager wants of one worker.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
+
+use crate::ListenerId;
 
 /// Orders that wait for a worker. Given again before they were taken, they
 /// merge.
@@ -11,7 +13,7 @@ use tokio::sync::Notify;
 pub(crate) struct Orders {
     close_idle: AtomicU8,
     /// One more than the number of a listener; the last one that asked.
-    close_idle_of: AtomicUsize,
+    close_idle_of: AtomicU64,
     shrink: AtomicBool,
     reset_bytes: AtomicU64,
     given: Notify,
@@ -26,7 +28,7 @@ pub enum Order {
     /// sides.
     CloseIdle(u8),
     /// Close some idle connections of this listener, oldest first.
-    CloseIdleOf(usize),
+    CloseIdleOf(ListenerId),
     /// Give back what is kept for speed.
     Shrink,
     /// Reset the heaviest streams until so many bytes are free.
@@ -37,7 +39,9 @@ impl Orders {
     pub(crate) fn give(&self, order: Order) {
         match order {
             Order::CloseIdle(percent) => self.close_idle.store(percent, Ordering::Relaxed),
-            Order::CloseIdleOf(listener) => self.close_idle_of.store(listener + 1, Ordering::Relaxed),
+            Order::CloseIdleOf(listener) => {
+                self.close_idle_of.store(u64::from(listener.0) + 1, Ordering::Relaxed);
+            }
             Order::Shrink => self.shrink.store(true, Ordering::Relaxed),
             Order::Reset(bytes) => self.reset_bytes.store(bytes, Ordering::Relaxed),
         }
@@ -51,7 +55,8 @@ impl Orders {
             self.given.notified().await;
             let reset = Some(self.reset_bytes.swap(0, Ordering::Relaxed)).filter(|bytes| *bytes > 0);
             let close = Some(self.close_idle.swap(0, Ordering::Relaxed)).filter(|percent| *percent > 0);
-            let close_of = self.close_idle_of.swap(0, Ordering::Relaxed).checked_sub(1).map(Order::CloseIdleOf);
+            let close_of = self.close_idle_of.swap(0, Ordering::Relaxed).checked_sub(1);
+            let close_of = close_of.and_then(|id| u32::try_from(id).ok()).map(|id| Order::CloseIdleOf(ListenerId(id)));
             let shrink = self.shrink.swap(false, Ordering::Relaxed).then_some(Order::Shrink);
             let close = close.map(Order::CloseIdle).into_iter().chain(close_of);
             let orders: Vec<Order> = reset.map(Order::Reset).into_iter().chain(close).chain(shrink).collect();

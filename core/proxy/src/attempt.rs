@@ -185,8 +185,7 @@ impl Stream<'_> {
             *applied = RouteApplied::Yes;
             return self.apply_route(member);
         }
-        let listener = self.listener.clone();
-        if let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) {
+        if let Some(matched) = self.matched() {
             matched.rewrite_host(&mut self.state.request, member.hostname.as_deref());
         }
         Ok(())
@@ -194,9 +193,8 @@ impl Stream<'_> {
 
     /// Changes the request once as its route says; `member` may lend its name.
     pub(crate) fn apply_route(&mut self, member: &Member) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) else { return Ok(()) };
-        forwarding::forward_client(self.state, listener.config.forwarding, self.scratch)
+        let Some(matched) = self.matched() else { return Ok(()) };
+        forwarding::forward_client(self.state, self.listener.config.forwarding, self.scratch)
             .map_err(|_| Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream))?;
         if self.state.request.authority.is_empty() {
             // An HTTP/1.0 client may leave Host out; upstream we speak 1.1.

@@ -10,7 +10,7 @@ use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_watch::{Hook as At, Place, enter};
 
 use crate::FilterEntry;
-use crate::view::{ListenerView, route_config};
+use crate::view::{ListenerView, RouteView};
 
 /// The filters of one stream, by their place in the configuration. Empty
 /// places belong to filters that faulted.
@@ -67,19 +67,20 @@ pub(crate) enum Verdict {
 
 /// Where a stream's filters find their per-route configuration.
 pub(crate) struct RouteSource<'a> {
-    pub(crate) filters: &'a [FilterEntry],
+    pub(crate) routes: &'a RouteView,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
 }
 
 impl RouteConfigSource for RouteSource<'_> {
     fn route_config(&self, filter_index: usize) -> Option<&dyn RouteFilterConfig> {
-        route_config(self.filters.get(filter_index)?, self.route)
+        self.routes.route_config(filter_index, self.route)
     }
 }
 
 /// What a hook call needs beside the filter.
 pub(crate) struct CallEnv<'a> {
     pub(crate) listener: &'a ListenerView,
+    pub(crate) routes: &'a RouteView,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
     pub(crate) worker: WorkerIndex,
 }
@@ -133,7 +134,7 @@ impl FilterChain {
         let Some(filter) = slot.filter.as_mut() else { return Verdict::Continue };
         stream.reply = SetReply::None;
         stream.wake_after = None;
-        let source = RouteSource { filters: &env.listener.config.filters, route: env.route };
+        let source = RouteSource { routes: env.routes, route: env.route };
         let interests = env.listener.plan.interests[index];
         let max_body = env.listener.config.limits.max_buffered_body;
         let cx = FilterCx::new(stream, &source, index, env.worker, max_body);
@@ -187,7 +188,7 @@ impl FilterChain {
         for &index in &env.listener.plan.complete {
             let (Some(entry), Some(slot)) = (filters.get(index), self.slots.get_mut(index)) else { continue };
             let Some(filter) = slot.filter.as_mut() else { continue };
-            let source = RouteSource { filters, route: env.route };
+            let source = RouteSource { routes: env.routes, route: env.route };
             let _mark = enter(places[index], At::Complete);
             let mut cx = FilterCx::new(stream, &source, index, env.worker, 0).after_end();
             if catch_unwind(AssertUnwindSafe(|| filter.on_complete(&mut cx, completion))).is_err() {

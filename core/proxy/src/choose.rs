@@ -31,8 +31,7 @@ impl Stream<'_> {
     /// What makes this request like others: the first policy of the route that
     /// says something of it, or else the client's address, as in MOSN.
     fn hash(&mut self) -> Option<u64> {
-        let listener = self.listener.clone();
-        let matched = self.route.and_then(|(id, _)| listener.config.routes.matched(id))?;
+        let matched = self.matched()?;
         for policy in matched.hash() {
             if let Some(value) = policy.value(self.state) {
                 return Some(stable_hash(value));

@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use sidegate_api::{AnsweredBy, Counter, FaultPolicy, HeaderCase, RouteFilterConfig, StreamFilterFactory};
 use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
-use sidegate_router::{RouteId, RouteTable, VirtualHostId};
+use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_telemetry::{AccessLog, FilterReplies};
 
 use crate::BodyPace;
 
-/// Everything the streams of one listener use; immutable within a snapshot.
+/// Everything the streams of one listener use, but for its routes; immutable.
 #[derive(Debug)]
 pub struct ProxyConfig {
     /// Name of the listener.
     pub listener: Arc<str>,
-    /// Where requests go.
-    pub routes: Arc<RouteTable>,
     /// The filter chain, in configured order.
     pub filters: Vec<FilterEntry>,
     /// Access logs, in configured order.
@@ -54,8 +52,6 @@ pub struct FilterEntry {
     pub faults: Counter,
     /// Counts its replies by status.
     pub replies: FilterReplies,
-    /// Objects for `per_filter_config`, found by route.
-    pub route_configs: RouteConfigs,
 }
 
 /// The objects that one filter made of the `per_filter_config` of its
@@ -207,6 +203,16 @@ pub enum RequestIdPolicy {
     Make,
     /// Left alone.
     Pass,
+}
+
+impl fmt::Debug for RouteConfigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |objects: &[Option<_>]| objects.iter().flatten().count();
+        f.debug_struct("RouteConfigs")
+            .field("of_routes", &count(&self.by_route))
+            .field("of_virtual_hosts", &count(&self.by_virtual_host))
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for FilterEntry {

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, ResetBy, ResponseFlags};
 use sidegate_net::{Shortage, Socket, connect};
-use sidegate_protocol::http1::Grammar;
 use sidegate_stream::{ClientConnection, ClosedBy, OnClose};
 use sidegate_upstream::{Host, Outcome, Overflow, Permit, Resource};
 
@@ -111,16 +110,11 @@ impl ClusterView {
         const QUIET: Duration = Duration::from_secs(10);
         self.cluster.count_exhausted();
         let now = Instant::now();
-        if self.complained.get().is_none_or(|last| now.duration_since(last) >= QUIET) {
-            self.complained.set(Some(now));
+        if self.lasting.complained.get().is_none_or(|last| now.duration_since(last) >= QUIET) {
+            self.lasting.complained.set(Some(now));
             let (cluster, host) = (&*self.name, self.cluster.members()[position].host.text().as_str());
             tracing::warn!(cluster, host, %error, "cannot connect: out of {shortage}; the host is not to blame");
         }
-    }
-
-    /// How exactly its hosts keep to the grammar of responses.
-    pub(crate) fn grammar(&self) -> Grammar {
-        if self.cluster.config().bare_line_feeds { Grammar::BareLineFeeds } else { Grammar::Padded }
     }
 }
 
@@ -149,13 +143,8 @@ impl Stream<'_> {
             let error = match self.open(cluster, host.address()).await? {
                 Ok(socket) => {
                     let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                    let connection = ClientConnection::new(socket, self.worker.buffers.clone(), Some(guard));
-                    let mut connection = Box::new(connection);
+                    let mut connection = cluster.connection(socket, self.worker.buffers.clone(), guard);
                     connection.id = Some(self.worker.next_connection_id());
-                    connection.tolerate(cluster.grammar());
-                    if let Some(limit) = cluster.cluster.config().conn_buffer_limit_bytes {
-                        connection.wire.limit_reads(limit);
-                    }
                     return Ok(Ok(connection));
                 }
                 Err(error) => error,
@@ -217,8 +206,8 @@ impl Stream<'_> {
     async fn relieve(&mut self, shortage: Shortage, peer: &Address, tries: &mut u32) -> Result<bool, Halt> {
         let peers = &self.worker.peers;
         let own = match shortage {
-            Shortage::Ports => self.listener.targets.reset_idle(peer),
-            Shortage::Descriptors | Shortage::Memory => self.listener.targets.close_idle(),
+            Shortage::Ports => self.routes.clusters.reset_idle(peer),
+            Shortage::Descriptors | Shortage::Memory => self.routes.clusters.close_idle(),
         };
         if own {
             return Ok(true);

@@ -6,9 +6,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, RequestHead, ResetBy, ResponseFlags, StreamState};
-use sidegate_net::{Accepted, RunPhase, Traffic, WorkerContext};
+use sidegate_net::{Accepted, ListenerState, RunPhase, Traffic, WorkerContext};
 use sidegate_overload::{HeavyMark, IdleTask, IdleVisit};
-use sidegate_protocol::http1::{Limits, Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
+use sidegate_protocol::http1::{Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
 use sidegate_stream::{ServerConnection, ServerError};
 use sidegate_telemetry::DownstreamStats;
 
@@ -19,8 +19,9 @@ use crate::finish;
 use crate::held::Held;
 use crate::pace::Pace;
 use crate::retry::Retry;
+use crate::slots::Current;
 use crate::stream::{After, ClientSide, Course, Responded, Stream, Timers};
-use crate::view::ListenerView;
+use crate::view::{ListenerView, RouteView};
 
 /// How long a closing connection is read so that the client can take the
 /// response before it sees a reset.
@@ -73,19 +74,20 @@ enum Ended {
 
 /// Serves `accepted` to its end.
 pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
-    let Accepted { socket, listener: index, remote, local, guard } = accepted;
+    let Accepted { socket, listener: entrance, remote, local, guard } = accepted;
     let worker = service.worker.clone();
-    let Some(listener) = service.listener(index) else { return };
-    let counted = ConnectionCount::new(listener.stats.clone());
+    let Some(slot) = service.slots.listener(entrance.id()) else { return };
+    let names = |listener: &ListenerView| (listener.stats.clone(), listener.config.listener.clone());
+    let Some((stats, listener)) = slot.with(names) else { return };
+    let counted = ConnectionCount::new(stats);
     let mut state = Box::<StreamState>::default();
     state.info.connection = Some(Rc::new(ConnectionInfo {
         id: worker.next_connection_id(),
-        listener: listener.config.listener.clone(),
+        listener,
         remote: PeerText::new(remote),
         local: PeerText::new(local),
         protocol: Protocol::Http11,
     }));
-    drop(listener);
     let timers = Timers {
         down: worker.deadlines.register(),
         up: worker.deadlines.register(),
@@ -102,16 +104,14 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         state.reset();
         // While it waits a connection holds nothing of a configuration: an old
         // one can go, and the next request gets the one of its own time.
-        let Some((limits, silence)) = service
-            .listener(index)
-            .map(|listener| (listener.request_limits.clone(), silence_allowed(&worker, &listener, turn)))
-        else {
-            break;
+        let wait = |listener: &ListenerView| {
+            (listener.config.limits.max_header_bytes, silence_allowed(listener, &entrance, turn))
         };
+        let Some((max_head_bytes, silence)) = slot.with(wait) else { break };
         timers.down.set(silence);
-        let mut visit = worker.ledger.idle.enter(index);
+        let mut visit = worker.ledger.idle.enter(entrance.id());
         let begun = loop {
-            match next_begins(&worker, &limits, &mut down, &timers, turn, &mut visit).await {
+            match next_begins(&worker, &entrance, max_head_bytes, &mut down, &timers, turn, &mut visit).await {
                 Silence::Ended(begun) => break begun,
                 Silence::GoesOn => {
                     state.slim();
@@ -126,9 +126,9 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             break;
         }
         turn = Turn::Later;
-        let Some(listener) = service.listener(index) else { break };
+        let Some(Current { listener, routes }) = slot.current() else { break };
         state.info.start = Some(Instant::now());
-        let meta = match read_head(&listener, &mut down, &mut state, &timers).await {
+        let meta = match read_head(&listener, &routes, &mut down, &mut state, &timers).await {
             Ok(meta) => meta,
             Err(ended) => {
                 refuse(&worker, &listener, &mut down, &mut state, &timers, ended).await;
@@ -139,7 +139,9 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         listener.stats.request_started();
         let mut stream = Stream {
             worker: &worker,
-            listener,
+            entrance: &entrance,
+            listener: &listener,
+            routes: &routes,
             down: &mut down,
             state: &mut state,
             timers: &timers,
@@ -191,9 +193,9 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
 }
 
 /// How long a connection may wait for a request to begin.
-fn silence_allowed(worker: &WorkerContext, listener: &ListenerView, turn: Turn) -> Option<Duration> {
+fn silence_allowed(listener: &ListenerView, entrance: &ListenerState, turn: Turn) -> Option<Duration> {
     let idle = listener.config.idle_timeout;
-    match (turn, worker.phase()) {
+    match (turn, entrance.phase()) {
         // A connection that says nothing at all is bounded like a head.
         (Turn::First, RunPhase::Running) => {
             let head = listener.config.timeouts.request_header;
@@ -215,15 +217,16 @@ enum Silence {
 /// Waits for a request to begin.
 async fn next_begins(
     worker: &WorkerContext,
-    limits: &Limits,
+    entrance: &ListenerState,
+    max_head_bytes: usize,
     down: &mut ServerConnection,
     timers: &Timers,
     turn: Turn,
     visit: &mut IdleVisit,
 ) -> Silence {
-    let mut known = worker.phase();
+    let mut known = entrance.phase();
     poll_fn(|cx| {
-        if let Poll::Ready(begun) = down.poll_begin(cx, limits) {
+        if let Poll::Ready(begun) = down.poll_begin(cx, max_head_bytes) {
             return Poll::Ready(Silence::Ended(begun.is_ok()));
         }
         match worker.ledger.idle.heed(visit) {
@@ -231,7 +234,7 @@ async fn next_begins(
             Some(IdleTask::Close) => return Poll::Ready(Silence::Ended(false)),
             Some(IdleTask::Slim) => return Poll::Ready(Silence::GoesOn),
         }
-        if worker.phase() != RunPhase::Running {
+        if entrance.phase() != RunPhase::Running {
             // Between requests a drain closes at once.
             if turn == Turn::Later {
                 return Poll::Ready(Silence::Ended(false));
@@ -239,7 +242,7 @@ async fn next_begins(
             if known == RunPhase::Running {
                 timers.down.set(Some(LAST_CALL));
             }
-            known = worker.phase();
+            known = entrance.phase();
         }
         timers.down.poll(cx).map(|()| Silence::Ended(false))
     })
@@ -249,11 +252,12 @@ async fn next_begins(
 /// Reads the head that has begun.
 async fn read_head(
     listener: &ListenerView,
+    routes: &RouteView,
     down: &mut ServerConnection,
     state: &mut StreamState,
     timers: &Timers,
 ) -> Result<RequestMeta, Ended> {
-    let limits = &listener.request_limits;
+    let limits = &listener.request_limits(routes);
     timers.down.set(listener.config.timeouts.request_header);
     let head = poll_fn(|cx| {
         if let Poll::Ready(head) = down.poll_head(cx, limits, &mut state.request) {

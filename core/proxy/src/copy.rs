@@ -87,9 +87,7 @@ impl RequestCopy {
         match connected.await {
             Ok(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                let mut connection = ClientConnection::new(socket, self.buffers.clone(), Some(guard));
-                connection.tolerate(self.cluster.grammar());
-                Some(Box::new(connection))
+                Some(self.cluster.connection(socket, self.buffers.clone(), guard))
             }
             Err(error) if let Some(shortage) = Shortage::of(&error, host.address()) => {
                 self.cluster.exhausted(self.position, shortage, &error);

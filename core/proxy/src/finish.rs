@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, whole_micros};
 use sidegate_net::Traffic;
 use sidegate_stream::ServerConnection;
+use sidegate_telemetry::RouteStats;
 
 use crate::chain::CallEnv;
 use crate::stream::{Course, Stream};
@@ -31,14 +32,15 @@ impl Stream<'_> {
         }
         let now = self.ended.unwrap_or_else(Instant::now);
         let completion = completion(self.state, self.sent_status, self.reset_by, now);
-        let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
+        let env =
+            CallEnv { listener: self.listener, routes: self.routes, route: self.route, worker: self.worker.index };
         self.chain.finish(self.state, &env, &completion);
         if let Some(resume) = &self.state.resume {
             // A handle that `on_complete` took is as late as any other.
             resume.close();
         }
-        let route = self.route.map(|(route, _)| route.0);
-        record(&self.listener, self.state, &completion, route, self.down.new_traffic());
+        let route = self.route.map(|(route, _)| (self.routes.stats(), route.0));
+        record(self.listener, self.state, &completion, route, self.down.new_traffic());
         let ledger = &self.worker.ledger;
         self.held.end(ledger);
         if self.admission.is_ok() {
@@ -75,7 +77,13 @@ fn completion(state: &StreamState, status: u16, reset_by: ResetBy, now: Instant)
     }
 }
 
-fn record(listener: &ListenerView, state: &StreamState, completion: &Completion, route: Option<u32>, traffic: Traffic) {
+fn record(
+    listener: &ListenerView,
+    state: &StreamState,
+    completion: &Completion,
+    route: Option<(&RouteStats, u32)>,
+    traffic: Traffic,
+) {
     listener.stats.bytes_read(traffic.read);
     listener.stats.bytes_written(traffic.written);
     listener.stats.request_ended(completion, route, state.info.details);

@@ -39,7 +39,7 @@ impl Stream<'_> {
     /// Runs the header hooks of `phase`, and waits for whole bodies where
     /// filters of this phase want them.
     pub(crate) async fn request_phase(&mut self, phase: ReceiverPhase) -> Result<Flow, Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         self.pass_over(phase, 0, false);
         for &index in listener.plan.receive(phase) {
             let wants = &listener.plan.interests[index];
@@ -76,7 +76,7 @@ impl Stream<'_> {
         if self.asks_for_tunnel() {
             return Ok(());
         }
-        let listener = self.listener.clone();
+        let listener = self.listener;
         let order = &listener.plan.request_body;
         self.hold_nothing(BodyDirection::Request);
         self.pass_held(BodyDirection::Request, order, order.len()).await
@@ -107,11 +107,11 @@ impl Stream<'_> {
     /// filters in front of `place`.
     pub(crate) async fn hold_request(&mut self, place: usize) -> Result<(), Halt> {
         if self.request_pass.hold == Hold::Whole {
-            let listener = self.listener.clone();
+            let listener = self.listener;
             return self.pass_held(BodyDirection::Request, &listener.plan.request_body, place).await;
         }
         self.ask_for_body().await?;
-        let listener = self.listener.clone();
+        let listener = self.listener;
         let before = &listener.plan.request_body[..place];
         loop {
             let patience = self.await_body();
@@ -292,7 +292,8 @@ impl Stream<'_> {
         let mut hook = hook;
         let mut wait = Wait::default();
         loop {
-            let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
+            let env =
+                CallEnv { listener: self.listener, routes: self.routes, route: self.route, worker: self.worker.index };
             match self.chain.call(index, hook, self.state, &env) {
                 Verdict::Continue => return Ok(Step::Continue),
                 Verdict::EndPhase => return Ok(Step::EndPhase),
@@ -313,7 +314,12 @@ impl Stream<'_> {
                 Verdict::Pending => match self.wait(&mut wait).await? {
                     Ok(()) => hook = hook.resumed(),
                     Err(overdue) => {
-                        let env = CallEnv { listener: &self.listener, route: self.route, worker: self.worker.index };
+                        let env = CallEnv {
+                            listener: self.listener,
+                            routes: self.routes,
+                            route: self.route,
+                            worker: self.worker.index,
+                        };
                         let policy = self.chain.expire(index, overdue.into(), &env);
                         return self.fault(index, policy);
                     }

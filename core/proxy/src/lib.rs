@@ -14,7 +14,6 @@
 
 #![forbid(unsafe_code)]
 
-mod attached;
 mod attempt;
 mod body_pass;
 mod chain;
@@ -41,10 +40,10 @@ mod respond;
 mod retry;
 mod room;
 mod service;
-mod snapshot;
+mod slots;
 mod stream;
-mod target;
 mod tunnel;
+mod update;
 mod upload;
 mod view;
 mod wait;
@@ -55,4 +54,4 @@ pub use config::{
 pub use pace::BodyPace;
 pub use service::ProxyService;
 pub use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
-pub use snapshot::ProxySnapshot;
+pub use update::{ListenerSpec, RouteSet, Update};

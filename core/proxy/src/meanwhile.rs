@@ -26,7 +26,7 @@ impl Stream<'_> {
         let wire = &mut self.down.wire;
         self.state.request_body.replace(&wire.input.filled()[..count]);
         wire.take_body(count);
-        let listener = self.listener.clone();
+        let listener = self.listener;
         self.chunk(BodyDirection::Request, &listener.plan.request_body, EndOfStream::More).await?;
         self.recount_here().await;
         attempt.upload = Upload::Buffered(EndOfStream::More);
@@ -34,7 +34,7 @@ impl Stream<'_> {
     }
 
     pub(crate) async fn filter_request_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         self.state.request_body.clear();
         let end = self.body_ends(BodyDirection::Request);
         self.chunk(BodyDirection::Request, &listener.plan.request_body, end).await?;
@@ -47,7 +47,7 @@ impl Stream<'_> {
         let wire = &mut attempt.connection.wire;
         self.state.response_body.replace(&wire.input.filled()[..count]);
         wire.take_body(count);
-        let listener = self.listener.clone();
+        let listener = self.listener;
         self.chunk(BodyDirection::Response, &listener.plan.response_body, EndOfStream::More).await?;
         self.recount_here().await;
         attempt.download = Download::Buffered(EndOfStream::More);
@@ -55,7 +55,7 @@ impl Stream<'_> {
     }
 
     pub(crate) async fn filter_response_end(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         self.state.response_body.clear();
         let end = self.body_ends(BodyDirection::Response);
         self.chunk(BodyDirection::Response, &listener.plan.response_body, end).await?;
@@ -67,7 +67,7 @@ impl Stream<'_> {
     /// Collects the whole response body; each chunk first passes the streaming
     /// filters in front of `place`. The request goes on meanwhile.
     pub(crate) async fn hold_response(&mut self, attempt: &mut Attempt, place: usize) -> Result<(), Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         let before = &listener.plan.response_body[..place];
         let announced = attempt.meta.map_or(BodyLength::Chunked, |meta| meta.body);
         attempt.download = Download::Reading;

@@ -53,15 +53,15 @@ impl Stream<'_> {
     /// Decides whether this request is copied. What is sent of its body is
     /// kept for that from now on.
     pub(crate) fn begin_mirror(&mut self, policy: &MirrorPolicy) {
-        let targets = &self.listener.targets;
+        let routes = self.routes;
         if self.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
             // Such a request is not copied but sent elsewhere, or not at all.
             return;
         }
-        if self.meta.upgrade == Upgrade::Asked || !targets.happens(policy.percent) {
+        if self.meta.upgrade == Upgrade::Asked || !routes.happens(policy.percent) {
             return;
         }
-        self.mirror = targets.named(&policy.cluster);
+        self.mirror = routes.named(&policy.cluster);
         let has_body = self.has_request_body() || self.edits(BodyDirection::Request);
         if self.mirror.is_some() && has_body && matches!(self.retry.kept, Kept::Nothing) {
             self.begin_to_keep();
@@ -72,13 +72,12 @@ impl Stream<'_> {
     /// mirrors to, if that is to happen, and answers by itself, as in MOSN: the
     /// route's own cluster gets nothing. The whole body is held for that.
     pub(crate) async fn broadcast(&mut self) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        let matched = self.route.and_then(|(id, _)| listener.config.routes.matched(id));
+        let matched = self.matched();
         let Some(policy) = matched.and_then(|matched| matched.mirror()) else { return Ok(()) };
-        if self.asks_for_tunnel() || !listener.targets.happens(policy.percent) {
+        if self.asks_for_tunnel() || !self.routes.happens(policy.percent) {
             return Ok(());
         }
-        let Some(cluster) = listener.targets.named(&policy.cluster) else { return Ok(()) };
+        let Some(cluster) = self.routes.named(&policy.cluster) else { return Ok(()) };
         // Says how long a copy may take.
         self.begin_attempts();
         self.state.info.cluster = None;
@@ -105,7 +104,7 @@ impl Stream<'_> {
 
     /// Lets the whole body pass all its filters, before any host is chosen.
     async fn hold_all_of_request(&mut self) -> Result<(), Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         let plan = &listener.plan;
         let order = &plan.request_body;
         if !self.has_request_body() {

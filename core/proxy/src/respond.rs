@@ -106,15 +106,14 @@ impl Stream<'_> {
     }
 
     fn edit_by_route(&mut self) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) else { return Ok(()) };
+        let Some(matched) = self.matched() else { return Ok(()) };
         matched.apply_response(self.state, self.scratch).map_err(|_| {
             Halt::error(502, "too_many_response_headers", ResponseFlags::UPSTREAM_PROTOCOL, ResetBy::Upstream)
         })
     }
 
     async fn response_phase(&mut self, mut attempt: Option<&mut Attempt>, body: BodyLength) -> Result<(), Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         let plan = &listener.plan;
         self.responded = Responded::Yes;
         let empty = matches!(body, BodyLength::None | BodyLength::Length(0));

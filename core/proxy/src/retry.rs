@@ -77,10 +77,9 @@ impl Stream<'_> {
     /// What was sent before the route was matched again stays: it is not on
     /// the client's connection any more.
     pub(crate) fn begin_attempts(&mut self) {
-        let listener = self.listener.clone();
-        let matched = self.route.and_then(|(id, _)| listener.config.routes.matched(id));
+        let matched = self.matched();
         let of_route = matched.and_then(|matched| matched.timeout());
-        self.retry.begin_anew(of_route.or(listener.config.timeouts.response));
+        self.retry.begin_anew(of_route.or(self.listener.config.timeouts.response));
         if let Some(policy) = matched.and_then(|matched| matched.retry()) {
             self.retry.per_try = policy.per_try_timeout;
             if self.state.request.method.is_idempotent() {
@@ -108,7 +107,7 @@ impl Stream<'_> {
 
     /// Whether this status is one that the route wants tried again.
     pub(crate) fn is_failure(&self, status: u16) -> bool {
-        let matched = self.route.and_then(|(id, _)| self.listener.config.routes.matched(id));
+        let matched = self.matched();
         matched.and_then(|matched| matched.retry()).is_some_and(|policy| policy.wants(status))
     }
 

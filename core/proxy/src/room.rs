@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use sidegate_net::Peers;
-use sidegate_stream::ClientConnection;
+use sidegate_stream::{ClientConnection, HostPool};
 use sidegate_upstream::{Permit, Place};
 
 use crate::view::ClusterView;
@@ -30,8 +30,8 @@ pub(crate) struct Waiters {
 
 #[derive(Debug)]
 struct Waiter {
-    /// Of the host that was chosen.
-    position: usize,
+    /// Of the host that was chosen: the same one in all views of the cluster.
+    pool: Rc<HostPool>,
     given: RefCell<Option<Box<ClientConnection>>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -40,6 +40,7 @@ struct Waiter {
 /// dropped.
 pub(crate) struct Waiting<'a> {
     cluster: &'a ClusterView,
+    position: usize,
     place: Place,
     waiter: Rc<Waiter>,
 }
@@ -61,11 +62,15 @@ impl ClusterView {
 
     #[cold]
     fn wait(&self, place: Place, position: usize, peers: &Peers) -> Waiting<'_> {
-        let waiter = Rc::new(Waiter { position, given: RefCell::default(), waker: RefCell::default() });
-        self.waiters.list.borrow_mut().push_back(waiter.clone());
+        let waiter = Rc::new(Waiter {
+            pool: self.pools[position].clone(),
+            given: RefCell::default(),
+            waker: RefCell::default(),
+        });
+        self.lasting.waiters.list.borrow_mut().push_back(waiter.clone());
         self.make_room();
         peers.ask();
-        Waiting { cluster: self, place, waiter }
+        Waiting { cluster: self, position, place, waiter }
     }
 
     /// Closes connections that wait in pools while others wait for one.
@@ -84,15 +89,16 @@ impl ClusterView {
 
     #[cold]
     fn pass_on(&self, position: usize, connection: Box<ClientConnection>, waiting: u32) {
-        let mut list = self.waiters.list.borrow_mut();
-        let mut own = list.iter().enumerate().filter(|(_, waiter)| waiter.position == position).map(|(at, _)| at);
+        let pool = &self.pools[position];
+        let mut list = self.lasting.waiters.list.borrow_mut();
+        let mut own = list.iter().enumerate().filter(|(_, waiter)| Rc::ptr_eq(&waiter.pool, pool)).map(|(at, _)| at);
         let first = own.next();
         let others = waiting as usize > own.count() + usize::from(first.is_some());
-        let turns = self.waiters.turns.get();
+        let turns = self.lasting.waiters.turns.get();
         match first.filter(|_| !others || turns < OWN_TURNS) {
             // One that may carry no more is as good as its permit.
-            Some(at) if self.pools[position].may_reuse(&connection) => {
-                self.waiters.turns.set(if others { turns + 1 } else { 0 });
+            Some(at) if pool.may_reuse(&connection) => {
+                self.lasting.waiters.turns.set(if others { turns + 1 } else { 0 });
                 if let Some(waiter) = list.remove(at) {
                     waiter.given.replace(Some(connection));
                     if let Some(waker) = waiter.waker.take() {
@@ -101,7 +107,7 @@ impl ClusterView {
                 }
             }
             _ => {
-                self.waiters.turns.set(0);
+                self.lasting.waiters.turns.set(0);
                 // Its permit goes to the first in the cluster's queue.
                 drop(list);
                 drop(connection);
@@ -119,7 +125,7 @@ impl Waiting<'_> {
             // The host has closed it: its permit goes to who is first, which
             // may be us.
             drop(connection);
-            self.cluster.waiters.list.borrow_mut().push_front(self.waiter.clone());
+            self.cluster.lasting.waiters.list.borrow_mut().push_front(self.waiter.clone());
         }
         if let Poll::Ready(permit) = self.place.poll(cx) {
             return Poll::Ready(Room::Permit(permit));
@@ -131,9 +137,9 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.cluster.waiters.list.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
+        self.cluster.lasting.waiters.list.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
         if let Some(connection) = self.waiter.given.take() {
-            self.cluster.give_back(self.waiter.position, connection, Instant::now());
+            self.cluster.give_back(self.position, connection, Instant::now());
         }
     }
 }

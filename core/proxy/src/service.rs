@@ -1,7 +1,6 @@
-//! What a worker runs: connections over the current view, and the upkeep of
+//! What a worker runs: connections over what its slots hold, and the upkeep of
 //! its pools.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use sidegate_net::{Accepted, RunPhase, Service, WorkerContext};
 
-use crate::view::{ListenerView, Pools, View};
-use crate::{ProxySnapshot, connection};
+use crate::slots::Slots;
+use crate::{Update, connection};
 
 /// How often idle upstream connections are looked over.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -19,45 +18,44 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ProxyService {
     pub(crate) worker: Rc<WorkerContext>,
-    view: RefCell<View>,
-    pools: RefCell<Pools>,
+    pub(crate) slots: Slots,
 }
 
 impl ProxyService {
-    /// The listener's current configuration; a stream keeps the one it began
-    /// with.
-    pub(crate) fn listener(&self, index: usize) -> Option<Rc<ListenerView>> {
-        self.view.borrow().listeners.get(index).cloned()
-    }
-
     fn sweep(&self) {
         let now = Instant::now();
-        for pool in self.pools.borrow().values() {
-            pool.sweep(now);
-        }
+        let clusters = &self.slots.clusters;
+        clusters.for_each(|cluster| {
+            for pool in &cluster.pools {
+                pool.sweep(now);
+            }
+        });
+        clusters.tidy();
     }
 
     /// Other workers ask for what this one keeps for later.
     fn make_room(&self) {
-        self.view.borrow().make_room();
-        let pools = self.pools.borrow();
+        let clusters = &self.slots.clusters;
+        clusters.for_each(|cluster| cluster.make_room());
         let peers = &self.worker.peers;
-        peers.give_descriptors(|| pools.values().any(|pool| pool.drop_one()));
+        peers.give_descriptors(|| clusters.close_idle());
         peers.give_ports(|| {
-            pools.values().for_each(|pool| {
-                pool.reset_one();
+            clusters.for_each(|cluster| {
+                for pool in &cluster.pools {
+                    pool.reset_one();
+                }
             })
         });
     }
 }
 
 impl Service for ProxyService {
-    type Snapshot = ProxySnapshot;
+    type Update = Update;
 
-    fn start(worker: Rc<WorkerContext>, snapshot: Arc<ProxySnapshot>) -> Rc<Self> {
-        let mut pools = Pools::new();
-        let view = View::new(&snapshot, &mut pools, worker.index, None);
-        let service = Rc::new(ProxyService { worker, view: RefCell::new(view), pools: RefCell::new(pools) });
+    fn start(worker: Rc<WorkerContext>, first: Arc<Update>) -> Rc<Self> {
+        let slots = Slots::new(worker.index);
+        slots.apply(&first);
+        let service = Rc::new(ProxyService { worker, slots });
         let (weak, peers) = (Rc::downgrade(&service), service.worker.peers.clone());
         tokio::task::spawn_local(async move {
             loop {
@@ -77,13 +75,8 @@ impl Service for ProxyService {
         service
     }
 
-    fn adopt(self: &Rc<Self>, snapshot: Arc<ProxySnapshot>) {
-        let view = {
-            let before = self.view.borrow();
-            View::new(&snapshot, &mut self.pools.borrow_mut(), self.worker.index, Some(&before))
-        };
-        let old = self.view.replace(view);
-        drop(old);
+    fn apply(self: &Rc<Self>, update: Arc<Update>) {
+        self.slots.apply(&update);
     }
 
     fn serve(self: &Rc<Self>, connection: Accepted) -> impl Future<Output = ()> + 'static {
@@ -91,11 +84,13 @@ impl Service for ProxyService {
     }
 
     fn close_idle(self: &Rc<Self>, percent: u8) -> usize {
-        let pools = self.pools.borrow();
-        let idle: usize = pools.values().map(|pool| pool.idle()).sum();
-        let wanted = (idle * usize::from(percent)).div_ceil(100);
+        let mut idle = Vec::new();
+        let clusters = &self.slots.clusters;
+        clusters.for_each(|cluster| idle.extend(cluster.pools.iter().filter(|pool| pool.idle() > 0).cloned()));
+        let all: usize = idle.iter().map(|pool| pool.idle()).sum();
+        let wanted = (all * usize::from(percent)).div_ceil(100);
         for _ in 0..wanted {
-            let oldest = pools.values().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
+            let oldest = idle.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
             if let Some((_, pool)) = oldest {
                 pool.drop_one();
             }
@@ -105,9 +100,7 @@ impl Service for ProxyService {
 
     fn drain(self: &Rc<Self>) {
         if self.worker.phase() != RunPhase::Running {
-            for pool in self.pools.borrow().values() {
-                pool.close();
-            }
+            self.slots.clusters.for_each(|cluster| cluster.close_pools());
         }
     }
 }

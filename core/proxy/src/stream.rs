@@ -7,10 +7,10 @@ use sidegate_api::{
     BodyDirection, EndOfStream, MirrorHosts, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel,
     StreamState,
 };
-use sidegate_net::{Deadline, WorkerContext};
+use sidegate_net::{Deadline, ListenerState, WorkerContext};
 use sidegate_overload::Shortage;
 use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta, Upgrade};
-use sidegate_router::{RouteAction, RouteId, VirtualHostId};
+use sidegate_router::{Matched, RouteAction, RouteId, VirtualHostId};
 use sidegate_stream::ServerConnection;
 
 use crate::body_pass::{BodyPass, Hold};
@@ -22,8 +22,7 @@ use crate::held::Held;
 use crate::hooks::Flow;
 use crate::pace::Pace;
 use crate::retry::Retry;
-use crate::target::Target;
-use crate::view::{ClusterView, ListenerView};
+use crate::view::{ClusterView, ListenerView, RouteView, Target};
 
 /// Times that a filter may send a request back to an earlier phase.
 const MAX_PASSES: u32 = 10;
@@ -45,7 +44,11 @@ pub(crate) struct Timers {
 /// `on_complete`, access log and statistics happen exactly once.
 pub(crate) struct Stream<'a> {
     pub(crate) worker: &'a WorkerContext,
-    pub(crate) listener: Rc<ListenerView>,
+    /// What it came in by.
+    pub(crate) entrance: &'a ListenerState,
+    /// What there was at its first byte; whoever runs the stream holds it.
+    pub(crate) listener: &'a ListenerView,
+    pub(crate) routes: &'a RouteView,
     pub(crate) down: &'a mut ServerConnection,
     pub(crate) state: &'a mut StreamState,
     pub(crate) timers: &'a Timers,
@@ -120,6 +123,15 @@ pub(crate) enum After {
     Reset,
 }
 
+impl<'a> Stream<'a> {
+    /// The route that matched, if one did.
+    #[inline]
+    pub(crate) fn matched(&self) -> Option<Matched<'a>> {
+        let (id, _) = self.route?;
+        self.routes.table().matched(id)
+    }
+}
+
 impl Stream<'_> {
     /// Carries the stream to its end.
     pub(crate) async fn run_free(&mut self) -> After {
@@ -140,14 +152,14 @@ impl Stream<'_> {
     }
 
     async fn forward(&mut self) -> Result<After, Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         self.note_begin();
         self.admitted()?;
         self.judge_upgrade();
         if forwarding::identify(self.state, listener.config.forwarding).is_err() {
             return Err(Halt::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
         }
-        if let Err((index, policy)) = self.chain.start(&listener, self.worker.index) {
+        if let Err((index, policy)) = self.chain.start(listener, self.worker.index) {
             self.fault(index, policy)?;
         }
         if listener.plan.is_busy(ReceiverPhase::BeforeRoute) {
@@ -173,9 +185,9 @@ impl Stream<'_> {
     }
 
     fn match_route(&mut self) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        let found = listener.config.routes.find(self.state);
-        self.target = found.as_ref().ok().and_then(|matched| listener.targets.find(matched, self.state));
+        let routes = self.routes;
+        let found = routes.table().find(self.state);
+        self.target = found.as_ref().ok().and_then(|matched| routes.find(matched, self.state));
         let info = &mut self.state.info;
         // What a former pass chose is not true any more.
         info.upstream_host = None;
@@ -185,7 +197,7 @@ impl Stream<'_> {
             Err(missing) => (missing.virtual_host, None),
         };
         self.route = route.zip(virtual_host);
-        info.route = Some(RouteLabel::new(listener.names.clone(), virtual_host.map(|id| id.0), route.map(|id| id.0)));
+        info.route = Some(RouteLabel::new(routes.names.clone(), virtual_host.map(|id| id.0), route.map(|id| id.0)));
         match found {
             Ok(_) => Ok(()),
             Err(_) => Err(Halt::error(404, "no_route", ResponseFlags::NO_ROUTE, ResetBy::Nobody)),
@@ -194,8 +206,7 @@ impl Stream<'_> {
 
     /// Redirects and direct responses.
     fn answer_by_route(&mut self) -> Result<(), Halt> {
-        let listener = self.listener.clone();
-        let Some(matched) = self.route.and_then(|(id, _)| listener.config.routes.matched(id)) else { return Ok(()) };
+        let Some(matched) = self.matched() else { return Ok(()) };
         let mut reply = match matched.route().action() {
             RouteAction::Forward(_) => return Ok(()),
             RouteAction::Redirect(redirect) => {
@@ -318,7 +329,7 @@ impl Stream<'_> {
     /// when a response head is written.
     pub(crate) fn persistence(&self) -> Persistence {
         let body_done = self.down.wire.is_body_done() || !self.has_request_body();
-        let running = self.worker.phase() == sidegate_net::RunPhase::Running;
+        let running = self.entrance.phase() == sidegate_net::RunPhase::Running;
         if body_done && running { self.meta.persistence } else { Persistence::Close }
     }
 

@@ -15,7 +15,7 @@ use crate::stream::Stream;
 impl Stream<'_> {
     /// Writes the request head and says where the body comes from.
     pub(crate) async fn begin_upload(&mut self, attempt: &mut Attempt) -> Result<(), Halt> {
-        let listener = self.listener.clone();
+        let listener = self.listener;
         let plan = &listener.plan;
         let held = self.request_pass.is_held();
         if held {

@@ -15,9 +15,10 @@ use sidegate_api::{
     Address, AnsweredBy, FaultPolicy, FilterFault, HeaderCase, HookSet, Interests, Metrics, ReceiverPhase, Slashes,
     StreamFilter, StreamFilterFactory, WorkerIndex,
 };
-use sidegate_net::{AcceptMode, ListenerConfig, Workers, bind, start_accepting};
+use sidegate_net::{AcceptMode, ListenerConfig, ListenerId, Workers, bind, start_accepting};
 use sidegate_proxy::{
-    FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, TargetBytes, Timeouts,
+    FilterEntry, Forwarding, Http1Limits, ListenerSpec, ProxyConfig, ProxyService, RouteSet, TargetBytes, Timeouts,
+    Update,
 };
 use sidegate_router::{
     Domain, ForwardAction, HeaderOps, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig, VirtualHostConfig,
@@ -96,12 +97,12 @@ fn origin() -> SocketAddr {
     address
 }
 
-fn snapshot(
+fn configuration(
     metrics: &Metrics,
     hosts: &HostRegistry,
     origin: SocketAddr,
     access_logs: Vec<AccessLog>,
-) -> Arc<ProxySnapshot> {
+) -> Arc<Update> {
     let route = RouteConfig::new("all", RouteMatch::any(), RouteAction::Forward(ForwardAction::to("main")));
     let host = VirtualHostConfig {
         name: "vhost".into(),
@@ -118,7 +119,6 @@ fn snapshot(
     };
     let config = ProxyConfig {
         listener: "test".into(),
-        routes: Arc::new(RouteTable::new(router).unwrap()),
         filters: vec![FilterEntry {
             name: "marking".into(),
             answers_as: AnsweredBy { filter: "marking".into(), module: None },
@@ -126,7 +126,6 @@ fn snapshot(
             on_fault: FaultPolicy::default(),
             faults: metrics.counter("faults", &[]).unwrap(),
             replies: FilterReplies::new(metrics, "test", "marking"),
-            route_configs: RouteConfigs::default(),
         }],
         access_logs,
         limits: Http1Limits::default(),
@@ -140,8 +139,13 @@ fn snapshot(
     let mut cluster = ClusterConfig::new("main", vec![HostConfig::new(Address::Tcp(origin))]);
     cluster.max_requests_per_connection = None;
     let stats = DownstreamStats::new(metrics, "test").unwrap();
-    let clusters = vec![Arc::new(Cluster::new(cluster, hosts).unwrap())];
-    Arc::new(ProxySnapshot { listeners: vec![(Arc::new(config), stats)], clusters })
+    let cluster = Arc::new(Cluster::new(cluster, hosts).unwrap());
+    let routes = Arc::new(RouteSet::plain(Arc::new(RouteTable::new(router).unwrap())));
+    let listener = ListenerSpec { config: Arc::new(config), stats, routes };
+    Arc::new(Update::Batch(vec![
+        Update::Cluster("main".into(), Some(cluster)),
+        Update::Listener(ListenerId(0), Some(Arc::new(listener))),
+    ]))
 }
 
 fn exchange(client: &mut TcpStream, times: usize) {
@@ -177,10 +181,9 @@ fn access_log(sinks: &LogSinks) -> AccessLog {
 fn allocations(requests: usize, access_logs: Vec<AccessLog>) -> u64 {
     let metrics = Metrics::new(1);
     let hosts = HostRegistry::new(metrics.clone());
-    let snapshot = snapshot(&metrics, &hosts, origin(), access_logs);
+    let first = configuration(&metrics, &hosts, origin(), access_logs);
     let workers =
-        Workers::<ProxyService>::start(1, &metrics, &snapshot, &sidegate_overload::Overload::unlimited(1), || {})
-            .unwrap();
+        Workers::<ProxyService>::start(1, &metrics, &first, &sidegate_overload::Overload::unlimited(1), || {}).unwrap();
     let listener = ListenerConfig {
         name: "test".into(),
         address: Address::parse("127.0.0.1:0").unwrap(),
@@ -189,7 +192,7 @@ fn allocations(requests: usize, access_logs: Vec<AccessLog>) -> u64 {
         socket_mode: None,
         idle_timeout: None,
     };
-    let bound = bind(Arc::new(listener), 1).unwrap();
+    let bound = bind(ListenerId(0), Arc::new(listener), 1).unwrap();
     let address = bound.address.socket_addr().unwrap();
     let _accepting = start_accepting(vec![bound], &workers).unwrap();
     let mut client = TcpStream::connect(address).unwrap();

@@ -57,14 +57,14 @@ impl ServerConnection {
 
     /// Ready when the client has begun a request, closed, or failed; holds no
     /// buffer while it waits for the first byte.
-    pub fn poll_begin(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<(), ServerError>> {
+    pub fn poll_begin(&mut self, cx: &mut Context<'_>, max_head_bytes: usize) -> Poll<Result<(), ServerError>> {
         loop {
             if self.has_begun() {
                 return Poll::Ready(Ok(()));
             }
             self.wire.input.release();
             ready!(self.wire.socket.poll_readable(cx))?;
-            let read = ready!(self.wire.socket.poll_read(cx, &mut self.wire.input, limits.max_head_bytes))?;
+            let read = ready!(self.wire.socket.poll_read(cx, &mut self.wire.input, max_head_bytes))?;
             if read == 0 {
                 return Poll::Ready(Err(ServerError::Closed));
             }

@@ -28,7 +28,6 @@ pub struct DownstreamStats {
     request_time_total: Counter,
     process_time: Histogram,
     process_time_total: Counter,
-    routes: RouteStats,
     /// In the order of [`CODES`], then all others.
     codes: [Counter; CODES.len() + 1],
 }
@@ -67,14 +66,8 @@ impl DownstreamStats {
             request_time_total: counter("request_time_total")?,
             process_time: histogram("process_time")?,
             process_time_total: counter("process_time_total")?,
-            routes: RouteStats::default(),
             codes: std::array::from_fn(|index| codes.get(index).unwrap_or(&other).clone()),
         })
-    }
-
-    /// The same, which counts for routes too.
-    pub fn with_routes(self, routes: RouteStats) -> Self {
-        DownstreamStats { routes, ..self }
     }
 
     /// A connection was accepted.
@@ -123,9 +116,9 @@ impl DownstreamStats {
 
     /// A request that was started has ended.
     ///
-    /// `route` is the number of its route, and `details` the word that the
-    /// access log has for the outcome.
-    pub fn request_ended(&self, completion: &Completion, route: Option<u32>, details: &str) {
+    /// `route` is the number of its route in those that are counted, and
+    /// `details` the word that the access log has for the outcome.
+    pub fn request_ended(&self, completion: &Completion, route: Option<(&RouteStats, u32)>, details: &str) {
         self.request_active.dec();
         if completion.reset_by != ResetBy::Nobody {
             self.request_reset.inc();
@@ -139,8 +132,8 @@ impl DownstreamStats {
         }
         let time = Observation::new(millis(completion.duration));
         self.request_time.record(time);
-        if let Some(route) = route {
-            self.routes.count(route, completion.status, time);
+        if let Some((routes, route)) = route {
+            routes.count(route, completion.status, time);
         }
         self.request_time_total.add(nanos(completion.duration));
         self.process_time.observe(millis(completion.process_duration));

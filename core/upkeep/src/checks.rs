@@ -47,27 +47,25 @@ impl Checks {
         Checks { metrics, sinks, clusters: HashMap::new() }
     }
 
-    pub(crate) fn adopt(&mut self, clusters: &[Arc<Cluster>]) {
-        let mut before = std::mem::take(&mut self.clusters);
-        for cluster in clusters {
-            let known = before.remove(cluster.name());
-            let Some(config) = &cluster.config().health_check else {
-                // Nobody would bring them back.
-                cluster.members().iter().for_each(|member| member.host.set_health(Health::Healthy));
-                continue;
-            };
-            let checked = match known {
-                Some(known) if *known.config == *config => Ok(known),
-                _ => self.begin(cluster.name(), config),
-            };
-            match checked {
-                Ok(mut checked) => {
-                    checked.adopt(cluster);
-                    self.clusters.insert(cluster.name().clone(), checked);
-                }
-                Err(error) => tracing::error!(cluster = &**cluster.name(), %error, "hosts are not checked"),
+    pub(crate) fn adopt_one(&mut self, cluster: &Cluster) {
+        let Some(config) = &cluster.config().health_check else {
+            self.forget(cluster.name());
+            // Nobody would bring them back.
+            cluster.members().iter().for_each(|member| member.host.set_health(Health::Healthy));
+            return;
+        };
+        let known = self.clusters.remove(cluster.name()).filter(|known| *known.config == *config);
+        match known.map_or_else(|| self.begin(cluster.name(), config), Ok) {
+            Ok(mut checked) => {
+                checked.adopt(cluster);
+                self.clusters.insert(cluster.name().clone(), checked);
             }
+            Err(error) => tracing::error!(cluster = &**cluster.name(), %error, "hosts are not checked"),
         }
+    }
+
+    pub(crate) fn forget(&mut self, cluster: &str) {
+        self.clusters.remove(cluster);
     }
 
     fn begin(&self, cluster: &Arc<str>, config: &HealthCheckConfig) -> Result<Checked, MetricError> {

@@ -23,24 +23,26 @@ struct Review {
 }
 
 impl Ejections {
-    pub(crate) fn adopt(&mut self, clusters: &[Arc<Cluster>]) {
-        let mut before = std::mem::take(&mut self.running);
-        for cluster in clusters {
-            let Some(config) = &cluster.config().outlier else {
-                // Nobody would let them back.
-                cluster.end_ejections();
-                continue;
-            };
-            let review = match before.remove(cluster.name()) {
-                // Its interval must not begin anew with every snapshot.
-                Some(review) if review.interval == config.interval => {
-                    review.cluster.send_replace(cluster.clone());
-                    review
-                }
-                _ => Review::new(cluster, config.interval),
-            };
-            self.running.insert(cluster.name().clone(), review);
+    pub(crate) fn adopt_one(&mut self, cluster: &Arc<Cluster>) {
+        let Some(config) = &cluster.config().outlier else {
+            self.forget(cluster.name());
+            // Nobody would let them back.
+            cluster.end_ejections();
+            return;
+        };
+        match self.running.get(cluster.name()) {
+            // Its interval must not begin anew with every change.
+            Some(review) if review.interval == config.interval => {
+                review.cluster.send_replace(cluster.clone());
+            }
+            _ => {
+                self.running.insert(cluster.name().clone(), Review::new(cluster, config.interval));
+            }
         }
+    }
+
+    pub(crate) fn forget(&mut self, cluster: &str) {
+        self.running.remove(cluster);
     }
 }
 

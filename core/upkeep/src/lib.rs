@@ -6,7 +6,7 @@
 //!             ┌─ checks ────▶ Host::set_health ───┐
 //!  clusters ──┼─ ejections ─▶ review_ejections ───┼─▶ seen by workers at their next choice
 //!             ├─ panics ────▶ review_panic
-//!             └─ names ─────▶ Change ─▶ new Cluster ─▶ new snapshot
+//!             └─ names ─────▶ Change ─▶ new Cluster ─▶ workers
 //! ```
 //!
 //! All of it runs as tasks of the control thread's runtime, never on a worker.
@@ -65,14 +65,23 @@ impl Upkeep {
         }
     }
 
-    /// Takes care of exactly these clusters from now on. What it did for them
-    /// before goes on where it was, unless their configuration is another. To
-    /// be called within a runtime.
-    pub fn adopt(&mut self, clusters: &[Arc<Cluster>]) {
-        self.checks.adopt(clusters);
-        self.ejections.adopt(clusters);
-        self.panics.adopt(clusters);
-        self.names.adopt(clusters);
+    /// Takes care of this cluster too, or of what it is from now on. What was
+    /// done for it before goes on where it was, unless its configuration is
+    /// another. To be called within a runtime. Its cost is in the cluster's
+    /// hosts, however many clusters there are.
+    pub fn adopt_one(&mut self, cluster: &Arc<Cluster>) {
+        self.checks.adopt_one(cluster);
+        self.ejections.adopt_one(cluster);
+        self.panics.adopt_one(cluster);
+        self.names.adopt_one(cluster);
+    }
+
+    /// Takes care of the cluster of this name no more.
+    pub fn forget(&mut self, cluster: &str) {
+        self.checks.forget(cluster);
+        self.ejections.forget(cluster);
+        self.panics.forget(cluster);
+        self.names.forget(cluster);
     }
 
     /// Waits for the next change. Nothing is lost if the future is dropped.

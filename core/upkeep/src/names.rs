@@ -34,17 +34,21 @@ impl Default for Names {
 }
 
 impl Names {
-    pub(crate) fn adopt(&mut self, clusters: &[Arc<Cluster>]) {
-        let mut before = std::mem::take(&mut self.clusters);
-        for cluster in clusters {
-            let Some(config) = &cluster.config().dns else { continue };
-            let known = before.remove(cluster.name()).filter(|(known, _)| known == config);
-            let running = known.unwrap_or_else(|| {
-                let task = follow(cluster.name().clone(), config.clone(), cluster.config(), self.changes.clone());
-                (config.clone(), Task::spawn(task))
-            });
-            self.clusters.insert(cluster.name().clone(), running);
+    pub(crate) fn adopt_one(&mut self, cluster: &Cluster) {
+        let name = cluster.name();
+        let Some(config) = &cluster.config().dns else {
+            self.forget(name);
+            return;
+        };
+        if self.clusters.get(name).is_some_and(|(known, _)| known == config) {
+            return;
         }
+        let task = follow(name.clone(), config.clone(), cluster.config(), self.changes.clone());
+        self.clusters.insert(name.clone(), (config.clone(), Task::spawn(task)));
+    }
+
+    pub(crate) fn forget(&mut self, cluster: &str) {
+        self.clusters.remove(cluster);
     }
 
     pub(crate) async fn changed(&mut self) -> Change {

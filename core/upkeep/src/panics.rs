@@ -15,21 +15,19 @@ pub(crate) struct Panics {
 }
 
 impl Panics {
-    pub(crate) fn adopt(&mut self, clusters: &[Arc<Cluster>]) {
-        let mut before = std::mem::take(&mut self.running);
-        for cluster in clusters {
-            if cluster.config().health_check.is_none() && cluster.config().outlier.is_none() {
-                continue;
-            }
-            let running = match before.remove(cluster.name()) {
-                Some((sender, task)) => {
-                    sender.send_replace(cluster.clone());
-                    (sender, task)
-                }
-                None => watch_over(cluster),
-            };
-            self.running.insert(cluster.name().clone(), running);
+    pub(crate) fn adopt_one(&mut self, cluster: &Arc<Cluster>) {
+        if cluster.config().health_check.is_none() && cluster.config().outlier.is_none() {
+            self.forget(cluster.name());
+            return;
         }
+        match self.running.get(cluster.name()) {
+            Some((current, _)) => drop(current.send_replace(cluster.clone())),
+            None => drop(self.running.insert(cluster.name().clone(), watch_over(cluster))),
+        }
+    }
+
+    pub(crate) fn forget(&mut self, cluster: &str) {
+        self.running.remove(cluster);
     }
 }
 

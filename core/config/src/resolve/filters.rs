@@ -72,14 +72,8 @@ fn redacted(value: &Value, path: &str, errors: &mut Vec<FilterConfigError>) {
     }
 }
 
-/// Builds the factory, and the objects for the routes of its listener.
-pub(super) fn build(
-    filter: &FilterAt<'_>,
-    listener: &str,
-    router: &Router<'_>,
-    registry: &Registry,
-    env: &BuildEnv,
-) -> Option<FilterEntry> {
+/// Builds the factory.
+pub(super) fn build(filter: &FilterAt<'_>, listener: &str, registry: &Registry, env: &BuildEnv) -> Option<FilterEntry> {
     let factory = match builder(filter, registry)?.build(&filter.spec, env) {
         Ok(factory) => factory,
         Err(errors) => {
@@ -87,14 +81,13 @@ pub(super) fn build(
             return None;
         }
     };
-    let route_configs = route_configs(&filter.spec.name, factory.as_ref(), router)?;
     let name = Arc::from(filter.spec.name.as_str());
     let labels = [("listener", listener), ("filter", filter.spec.name.as_str())];
     let faults = env.metrics.counter("sidegate_filter_faults_total", &labels);
     let faults = faults.map_err(|problem| filter.at.error(Finding::said(kind::BAD_VALUE, problem.to_string()))).ok()?;
     let answers_as = answers_as(&filter.spec);
     let replies = FilterReplies::new(&env.metrics, listener, &filter.spec.name);
-    Some(FilterEntry { name, answers_as, factory, on_fault: filter.spec.on_fault, faults, replies, route_configs })
+    Some(FilterEntry { name, answers_as, factory, on_fault: filter.spec.on_fault, faults, replies })
 }
 
 /// A filter of a module goes by the name that it has there, if it has one.
@@ -104,7 +97,12 @@ fn answers_as(spec: &FilterSpec) -> AnsweredBy {
     AnsweredBy { filter: filter.into(), module: of_module.map(|module| module.name.as_str().into()) }
 }
 
-fn route_configs(name: &str, factory: &dyn StreamFilterFactory, router: &Router<'_>) -> Option<RouteConfigs> {
+/// Has a factory make its objects for the routes of its listener.
+pub(super) fn route_configs(
+    name: &str,
+    factory: &dyn StreamFilterFactory,
+    router: &Router<'_>,
+) -> Option<RouteConfigs> {
     let mut configs = RouteConfigs::default();
     let mut complete = true;
     for (scope, entry) in router.per_filter.iter().filter(|(_, entry)| entry.filter == name) {

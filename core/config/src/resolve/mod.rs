@@ -44,7 +44,9 @@ use std::time::Duration;
 use sidegate_api::{BuildEnv, HeaderCase, Registry};
 use sidegate_net::ListenerConfig;
 use sidegate_overload::OverloadConfig;
-use sidegate_proxy::{FilterEntry, Forwarding, Http1Limits, ProxyConfig, TargetBytes, Timeouts, UpgradeProtocol};
+use sidegate_proxy::{
+    FilterEntry, Forwarding, Http1Limits, ProxyConfig, RouteConfigs, TargetBytes, Timeouts, UpgradeProtocol,
+};
 use sidegate_router::RouteTable;
 use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
 use sidegate_upstream::{ClusterConfig, Resolver};
@@ -113,6 +115,9 @@ pub struct Listener {
     pub routes: Arc<RouteTable>,
     /// The filter chain; empty with [`LoadMode::NoLoad`].
     pub filters: Vec<FilterEntry>,
+    /// What the filters made of the router's `per_filter_config`, by their
+    /// place in the chain.
+    pub route_configs: Vec<RouteConfigs>,
     /// Not opened yet.
     pub access_logs: Vec<AccessLogConfig>,
     /// Bounds on what a client may send.
@@ -129,9 +134,22 @@ pub struct Listener {
     pub target_bytes: TargetBytes,
 }
 
+/// A listener whose streams could be served.
+#[derive(Debug)]
+pub struct OpenListener {
+    /// The socket.
+    pub net: ListenerConfig,
+    /// What its streams use, but for routes.
+    pub proxy: Arc<ProxyConfig>,
+    /// Where its requests go.
+    pub routes: Arc<RouteTable>,
+    /// What the filters made for routes, by their place in the chain.
+    pub route_configs: Vec<RouteConfigs>,
+}
+
 impl Listener {
     /// Opens the access logs: the one thing a check must not do.
-    pub fn open(self, sinks: &LogSinks) -> Result<(ListenerConfig, Arc<ProxyConfig>), LogError> {
+    pub fn open(self, sinks: &LogSinks) -> Result<OpenListener, LogError> {
         let opened = self
             .access_logs
             .into_iter()
@@ -139,7 +157,6 @@ impl Listener {
         let proxy = ProxyConfig {
             listener: self.net.name.clone(),
             idle_timeout: self.net.idle_timeout,
-            routes: self.routes,
             filters: self.filters,
             access_logs: opened.collect::<Result<_, LogError>>()?,
             limits: self.limits,
@@ -149,7 +166,12 @@ impl Listener {
             header_case: self.header_case,
             target_bytes: self.target_bytes,
         };
-        Ok((self.net, Arc::new(proxy)))
+        Ok(OpenListener {
+            net: self.net,
+            proxy: Arc::new(proxy),
+            routes: self.routes,
+            route_configs: self.route_configs,
+        })
     }
 }
 
@@ -302,15 +324,23 @@ fn finish_listener(
 ) -> Option<Listener> {
     let ReadListener { net, proxy, filters, access_logs } = read;
     let (net, proxy) = (net?, proxy?);
-    let build = |filter| filters::build(filter, &net.name, router, registry, env);
+    let build = |filter| filters::build(filter, &net.name, registry, env);
     let built: Vec<Option<FilterEntry>> = match mode {
         LoadMode::Load => filters.iter().map(build).collect(),
         LoadMode::NoLoad => Vec::new(),
     };
+    // Of all that were built, even if others were not: each reports its own
+    // errors.
+    let made = built.iter().map(|entry| {
+        let entry = entry.as_ref()?;
+        filters::route_configs(&entry.name, entry.factory.as_ref(), router)
+    });
+    let made: Vec<Option<RouteConfigs>> = made.collect();
     Some(Listener {
         net,
         routes: router.table.clone(),
         filters: built.into_iter().collect::<Option<_>>()?,
+        route_configs: made.into_iter().collect::<Option<_>>()?,
         access_logs,
         limits: proxy.limits,
         timeouts: proxy.timeouts,

@@ -85,7 +85,7 @@ pub enum TargetBytes {
 }
 
 /// How exactly a sender keeps to the grammar of lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Grammar {
     /// To the letter. Requests always are: what two parsers understand
     /// differently is how they are smuggled.

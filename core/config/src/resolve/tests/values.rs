@@ -18,7 +18,7 @@ use sidegate_telemetry::{LogLevel, LogTarget};
 use sidegate_upstream::{ClusterConfig, LbPolicy};
 
 use super::support::{BASE, FakeRouteConfig, env, lines, load, load_with, registry, varied};
-use crate::{ConfigFile, LoadMode, REDACTED};
+use crate::{ConfigFile, LoadMode, OpenListener, REDACTED};
 
 pub(crate) const FULL: &str = "\
 servers:
@@ -180,13 +180,13 @@ fn routes_and_what_filters_made_for_them() {
     assert!(matches!(routes[0].action(), RouteAction::Redirect(_)));
     assert!(matches!(routes[1].action(), RouteAction::Forward(f) if f.timeout == Some(Duration::from_secs(3))));
     assert!(matches!(routes[2].action(), RouteAction::DirectResponse(d) if d.status == 200 && d.body == "hi"));
-    let made = &config.listeners[0].filters[0].route_configs;
+    let made = &config.listeners[0].route_configs[0];
     let of = |route, host| {
         let object = made.get(RouteId(route), VirtualHostId(host))?;
         Some(object.as_any().downcast_ref::<FakeRouteConfig>().unwrap().0["of"].as_str().unwrap().to_owned())
     };
     assert_eq!([of(0, 0), of(1, 0), of(3, 1)], [Some("host".into()), Some("route".into()), None]);
-    assert!(config.listeners[0].filters[1].route_configs.get(RouteId(1), VirtualHostId(0)).is_none());
+    assert!(config.listeners[0].route_configs[1].get(RouteId(1), VirtualHostId(0)).is_none());
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn logs_are_opened_on_request() {
     let mut config =
         load(&varied("    filter_chains:\n", "    access_logs: [{log_path: stderr}]\n    filter_chains:\n")).unwrap();
     let sinks = sidegate_telemetry::LogSinks::new(sidegate_api::Metrics::new(1));
-    let (net, proxy) = config.listeners.remove(0).open(&sinks).unwrap();
+    let OpenListener { net, proxy, .. } = config.listeners.remove(0).open(&sinks).unwrap();
     assert_eq!(net.name, proxy.listener);
     assert_eq!((proxy.access_logs.len(), proxy.filters.len()), (1, 1));
 }

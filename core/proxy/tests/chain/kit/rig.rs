@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::{Address, AnsweredBy, HeaderCase, Metrics, Slashes};
-use sidegate_net::{AcceptHandle, AcceptMode, ListenerConfig, RunPhase, Workers, bind, start_accepting};
+use sidegate_net::{
+    AcceptHandle, AcceptMode, BoundListener, ListenerConfig, ListenerId, RunPhase, Workers, bind, start_accepting,
+};
 use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
 use sidegate_proxy::{
-    FilterEntry, Forwarding, Http1Limits, ProxyConfig, ProxyService, ProxySnapshot, RouteConfigs, Timeouts,
+    FilterEntry, Forwarding, Http1Limits, ListenerSpec, ProxyConfig, ProxyService, RouteConfigs, RouteSet, Timeouts,
+    Update,
 };
 use sidegate_router::{
     Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
     VirtualHostConfig,
 };
-use sidegate_telemetry::{DownstreamStats, FilterReplies};
+use sidegate_telemetry::{DownstreamStats, FilterReplies, RouteStats};
 use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
 
 use super::script::Factory;
@@ -45,8 +48,12 @@ pub struct Rig {
     scripts: Vec<Arc<Script>>,
     metrics: Metrics,
     hosts: HostRegistry,
-    snapshot: Arc<ProxySnapshot>,
+    /// Names of the clusters that there are.
+    clusters: Vec<Arc<str>>,
 }
+
+/// The listener that there is from the start.
+pub const MAIN: ListenerId = ListenerId(0);
 
 /// A cluster of these hosts.
 pub fn cluster(name: &str, hosts: &[SocketAddr]) -> ClusterConfig {
@@ -60,6 +67,11 @@ pub fn route_to(prefix: &str, cluster: &str) -> RouteConfig {
 
 pub fn route(matcher: RouteMatch, name: &str, cluster: &str) -> RouteConfig {
     RouteConfig::new(name, matcher, RouteAction::Forward(ForwardAction::to(cluster)))
+}
+
+/// Runs `future` to its end on this thread.
+pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 impl Setup {
@@ -90,43 +102,32 @@ impl Setup {
         let metrics = Metrics::new(self.workers);
         let hosts = HostRegistry::new(metrics.clone());
         let (count, log, scripts) = (self.workers, self.log.clone(), self.scripts.clone());
-        let snapshot = self.snapshot(&metrics, &hosts);
+        let clusters = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        let first = Arc::new(self.update(&metrics, &hosts));
         let workers = Workers::<ProxyService>::start(
             count,
             &metrics,
-            &snapshot,
+            &first,
             &sidegate_overload::Overload::unlimited(count),
             || {},
         )
         .unwrap();
-        let listener = Arc::new(ListenerConfig {
-            name: "test".into(),
-            address: Address::parse("127.0.0.1:0").unwrap(),
-            backlog: 64,
-            accept: AcceptMode::Balanced,
-            socket_mode: None,
-            idle_timeout: None,
-        });
-        let bound = bind(listener, count).unwrap();
+        let bound = listening(MAIN, count);
         let address = bound.address.socket_addr().unwrap();
         let accept = Some(start_accepting(vec![bound], &workers).unwrap());
-        Rig { address, log, workers, accept, scripts, metrics, hosts, snapshot }
+        Rig { address, log, workers, accept, scripts, metrics, hosts, clusters }
     }
 
-    fn snapshot(self, metrics: &Metrics, hosts: &HostRegistry) -> Arc<ProxySnapshot> {
-        let routes = RouteTable::new(RouterConfig {
-            name: "router".into(),
-            virtual_hosts: vec![VirtualHostConfig {
-                name: "vhost".into(),
-                domains: vec![Domain::Any],
-                routes: self.routes,
-                headers: HeaderOps::default(),
-                per_filter_config: vec![],
-            }],
-            headers: HeaderOps::default(),
-            slashes: Slashes::default(),
-        });
-        let mut route_configs = self.route_configs.into_iter();
+    /// The clusters and the main listener.
+    fn update(mut self, metrics: &Metrics, hosts: &HostRegistry) -> Update {
+        let clusters = std::mem::take(&mut self.clusters).into_iter();
+        let mut updates: Vec<Update> = clusters.map(|config| set_cluster(config, hosts)).collect();
+        updates.push(Update::Listener(MAIN, Some(Arc::new(self.listener(metrics)))));
+        Update::Batch(updates)
+    }
+
+    /// The listener alone.
+    pub fn listener(self, metrics: &Metrics) -> ListenerSpec {
         let filters = self.scripts.into_iter().map(|script| FilterEntry {
             name: script.name.into(),
             answers_as: AnsweredBy { filter: script.name.into(), module: None },
@@ -134,11 +135,9 @@ impl Setup {
             faults: metrics.counter("faults", &[("filter", script.name)]).unwrap(),
             replies: FilterReplies::new(metrics, "test", script.name),
             factory: Arc::new(Factory(script)),
-            route_configs: route_configs.next().unwrap_or_default(),
         });
         let config = ProxyConfig {
             listener: "test".into(),
-            routes: Arc::new(routes.unwrap()),
             filters: filters.collect(),
             access_logs: vec![],
             limits: self.limits,
@@ -150,9 +149,45 @@ impl Setup {
             target_bytes: TargetBytes::default(),
         };
         let stats = DownstreamStats::new(metrics, "test").unwrap();
-        let clusters = self.clusters.into_iter().map(|c| Arc::new(Cluster::new(c, hosts).unwrap())).collect();
-        Arc::new(ProxySnapshot { listeners: vec![(Arc::new(config), stats)], clusters })
+        let table = route_table(self.routes);
+        let routes = RouteSet { table, route_configs: self.route_configs, stats: RouteStats::default() };
+        ListenerSpec { config: Arc::new(config), stats, routes: Arc::new(routes) }
     }
+}
+
+/// A router with one virtual host for all.
+pub fn route_table(routes: Vec<RouteConfig>) -> Arc<RouteTable> {
+    let routes = RouteTable::new(RouterConfig {
+        name: "router".into(),
+        virtual_hosts: vec![VirtualHostConfig {
+            name: "vhost".into(),
+            domains: vec![Domain::Any],
+            routes,
+            headers: HeaderOps::default(),
+            per_filter_config: vec![],
+        }],
+        headers: HeaderOps::default(),
+        slashes: Slashes::default(),
+    });
+    Arc::new(routes.unwrap())
+}
+
+fn set_cluster(config: ClusterConfig, hosts: &HostRegistry) -> Update {
+    let cluster = Arc::new(Cluster::new(config, hosts).unwrap());
+    Update::Cluster(cluster.name().clone(), Some(cluster))
+}
+
+/// A socket on a port of its own.
+pub fn listening(id: ListenerId, workers: usize) -> BoundListener {
+    let listener = Arc::new(ListenerConfig {
+        name: "test".into(),
+        address: Address::parse("127.0.0.1:0").unwrap(),
+        backlog: 64,
+        accept: AcceptMode::Balanced,
+        socket_mode: None,
+        idle_timeout: None,
+    });
+    bind(id, listener, workers).unwrap()
 }
 
 impl Rig {
@@ -175,18 +210,62 @@ impl Rig {
         self.metrics.counter(name, labels).unwrap().get()
     }
 
-    /// Gives the workers a new configuration.
+    /// Gives the workers a new configuration: the clusters and the listener of
+    /// `setup`, and no other clusters.
     pub fn publish(&mut self, setup: Setup) {
         self.scripts.extend(setup.scripts.iter().cloned());
-        self.snapshot = setup.snapshot(&self.metrics, &self.hosts);
-        self.workers.publish(&self.snapshot);
+        let names: Vec<Arc<str>> = setup.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        let mut updates = vec![setup.update(&self.metrics, &self.hosts)];
+        let gone = self.clusters.iter().filter(|name| !names.contains(name));
+        updates.extend(gone.map(|name| Update::Cluster(name.clone(), None)));
+        self.clusters = names;
+        self.tell(Update::Batch(updates));
+    }
+
+    /// Gives the workers a change and waits until they have it.
+    pub fn tell(&self, update: Update) {
+        let published = self.workers.publish(Arc::new(update));
+        assert!(wait_for(published.taken(PATIENCE)), "workers did not take an update");
     }
 
     /// Gives cluster `main` other hosts and leaves everything else as it is.
     pub fn change_hosts(&mut self, hosts: &[SocketAddr]) {
-        let cluster = Cluster::new(cluster("main", hosts), &self.hosts).unwrap();
-        self.snapshot = Arc::new(self.snapshot.with_cluster(Arc::new(cluster)));
-        self.workers.publish(&self.snapshot);
+        self.set_cluster(cluster("main", hosts));
+    }
+
+    /// Adds or changes one cluster.
+    pub fn set_cluster(&mut self, config: ClusterConfig) {
+        if !self.clusters.contains(&config.name) {
+            self.clusters.push(config.name.clone());
+        }
+        self.tell(set_cluster(config, &self.hosts));
+    }
+
+    /// Removes one cluster.
+    pub fn remove_cluster(&mut self, name: &str) {
+        self.clusters.retain(|known| &**known != name);
+        self.tell(Update::Cluster(name.into(), None));
+    }
+
+    /// Other routes for the main listener, with the same filters.
+    pub fn set_routes(&self, routes: Vec<RouteConfig>) {
+        self.tell(Update::Routes(MAIN, Arc::new(RouteSet::plain(route_table(routes)))));
+    }
+
+    /// Adds a listener with these filters; where it listens.
+    pub fn add_listener(&mut self, id: ListenerId, setup: Setup) -> SocketAddr {
+        self.scripts.extend(setup.scripts.iter().cloned());
+        let workers = setup.workers;
+        self.tell(Update::Listener(id, Some(Arc::new(setup.listener(&self.metrics)))));
+        let bound = listening(id, workers);
+        let address = bound.address.socket_addr().unwrap();
+        wait_for(self.accepting().add(bound)).unwrap();
+        address
+    }
+
+    /// What accepts connections.
+    pub fn accepting(&self) -> &AcceptHandle {
+        self.accept.as_ref().unwrap()
     }
 
     /// Accepts no more and lets streams finish.
@@ -197,8 +276,7 @@ impl Rig {
 
     /// Waits until the workers have ended.
     pub fn ended(&mut self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.workers.ended()).await });
+        let ended = wait_for(async { tokio::time::timeout(PATIENCE, self.workers.ended()).await });
         assert!(ended.is_ok(), "workers did not end");
     }
 

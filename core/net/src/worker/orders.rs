@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidegate_overload::Order;
 
-use crate::{Service, WorkerContext};
+use crate::{ListenerId, Service, WorkerContext};
 
 /// How often peaks are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub(crate) async fn obey<S: Service>(worker: Rc<WorkerContext>, service: Weak<S>
 }
 
 /// Closes idle connections of clients, of one listener or all; how many.
-async fn close_idle(worker: &WorkerContext, listener: Option<usize>, percent: u8) -> usize {
+async fn close_idle(worker: &WorkerContext, listener: Option<ListenerId>, percent: u8) -> usize {
     let idle = &worker.ledger.idle;
     idle.call_for_reports(listener);
     worker.deadlines.wake_all();

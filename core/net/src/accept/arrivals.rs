@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sidegate_api::Address;
 use sidegate_overload::Ticket;
 
+use crate::listeners::ListenerTicket;
+
 /// A connection that was accepted and that no worker has picked up.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) fd: OwnedFd,
-    pub(crate) listener: usize,
+    /// Counts it for its listener, from the accept on.
+    pub(crate) listener: ListenerTicket,
     pub(crate) remote: Option<Address>,
     pub(crate) listen: Arc<Address>,
-    /// Counts it from the accept on.
+    /// The same for the limits of connections.
     pub(crate) ticket: Ticket,
 }
 

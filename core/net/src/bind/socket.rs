@@ -12,11 +12,13 @@ use sidegate_api::Address;
 use sidegate_files::{SocketFile, remove_stale};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::{AcceptMode, ListenerConfig, PortSharing};
+use crate::{AcceptMode, ListenerConfig, ListenerId, PortSharing};
 
 /// A listening socket, not yet accepting.
 #[derive(Debug)]
 pub struct BoundListener {
+    /// What it is known by from now on.
+    pub id: ListenerId,
     /// Its configuration.
     pub config: Arc<ListenerConfig>,
     /// The address it got: the port is real where the configuration says 0.
@@ -42,13 +44,13 @@ pub struct BindError {
 }
 
 /// Binds and listens. A second process on the same address fails here, loudly.
-pub fn bind(config: Arc<ListenerConfig>, workers: usize) -> Result<BoundListener, BindError> {
+pub fn bind(id: ListenerId, config: Arc<ListenerConfig>, workers: usize) -> Result<BoundListener, BindError> {
     let result = match &config.address {
         Address::Tcp(_) => bind_tcp(&config, workers).map(|(address, sockets)| (address, sockets, None)),
         Address::Unix(path) => bind_unix(&config, path),
     };
     match result {
-        Ok((address, sockets, file)) => Ok(BoundListener { config, address, sockets, file }),
+        Ok((address, sockets, file)) => Ok(BoundListener { id, config, address, sockets, file }),
         Err(source) => Err(BindError {
             listener: config.name.clone(),
             address: config.address.clone(),

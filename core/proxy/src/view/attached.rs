@@ -1,8 +1,7 @@
 //! A listener's filters on one worker: told once that it is there, and once
-//! that it is gone, however many snapshots come and go between.
+//! that it is gone, however often routes and clusters change between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use sidegate_api::{FilterFault, StreamFilterFactory, WorkerIndex};
@@ -29,7 +28,7 @@ struct Told {
 }
 
 impl Attached {
-    pub(crate) fn new(config: &ProxyConfig, worker: WorkerIndex) -> Rc<Self> {
+    pub(crate) fn new(config: &ProxyConfig, worker: WorkerIndex) -> Self {
         let mut filters = Vec::with_capacity(config.filters.len());
         let mut refused = Vec::new();
         for (index, filter) in config.filters.iter().enumerate() {
@@ -46,7 +45,7 @@ impl Attached {
                 }
             }
         }
-        Rc::new(Attached { filters, refused, worker })
+        Attached { filters, refused, worker }
     }
 
     /// Whether the filter at `index` in the chain could not be told.

@@ -1,9 +1,8 @@
-//! The accept thread: the one place where connections enter.
+//! The queue of one listening socket, and what is done with who waits there.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -11,15 +10,17 @@ use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use sidegate_api::Address;
 use sidegate_files::SocketFile;
 use sidegate_overload::Gate;
-use sidegate_watch::{Listening, Role, Watched};
+use sidegate_watch::Listening;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
-use crate::arrivals::Arrival;
+use super::arrivals::Arrival;
+use super::refuse::{Refusal, refuse_more};
+use crate::Service;
+use crate::listeners::{ListenerTicket, SharedListener};
 use crate::shortage::Taker;
-use crate::workers::Dispatcher;
-use crate::{AcceptMode, BoundListener, Service, Workers};
+use crate::worker::Dispatcher;
 
 /// Pause after running out of descriptors or memory; accepting at once would
 /// fail again and burn the core.
@@ -32,107 +33,40 @@ const ROOM_EVERY: Duration = Duration::from_millis(200);
 const TELL_AFTER: Duration = Duration::from_secs(60);
 /// Connections taken in one go before other listeners get a turn.
 const BATCH: usize = 64;
-
-/// Stops accepting when told to, or when dropped.
-#[derive(Debug)]
-pub struct AcceptHandle {
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl AcceptHandle {
-    /// Accepts what already waits in the queues, closes the listeners, and
-    /// returns when that is done.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the accept thread ended by a panic");
-        }
-    }
-}
-
-impl Drop for AcceptHandle {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Starts to accept on `listeners` for `workers`.
-pub fn start_accepting<S: Service>(listeners: Vec<BoundListener>, workers: &Workers<S>) -> io::Result<AcceptHandle> {
-    let (stop, stopped) = watch::channel(false);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut loops = Vec::new();
-    {
-        let _entered = runtime.enter();
-        for (index, mut listener) in listeners.into_iter().enumerate() {
-            let address = Arc::new(listener.address);
-            let gate = workers.gate();
-            for (number, fd) in listener.sockets.into_iter().enumerate() {
-                loops.push(AcceptLoop {
-                    _listening: Listening::note(&fd),
-                    socket: watch_readable(fd)?,
-                    listener: index,
-                    address: address.clone(),
-                    _file: listener.file.take(),
-                    target: match listener.config.accept {
-                        AcceptMode::Balanced => None,
-                        AcceptMode::ReusePort(_) => Some(number),
-                    },
-                    dispatcher: workers.dispatcher(),
-                    gate: gate.clone(),
-                    asked: None,
-                    stopped: stopped.clone(),
-                });
-            }
-        }
-    }
-    let thread = std::thread::Builder::new().name("accept".into()).spawn(move || {
-        let _watched = Watched::new("accept", Role::Jobs).on_this_thread();
-        runtime.block_on(async {
-            let tasks: Vec<_> = loops.into_iter().map(|accept| tokio::spawn(accept.run())).collect();
-            for task in tasks {
-                if task.await.is_err() {
-                    tracing::error!("accepting ended by a panic");
-                }
-            }
-        });
-    })?;
-    Ok(AcceptHandle { stop, thread: Some(thread) })
-}
+/// How long clients that were in the middle of their handshake when a socket
+/// begins to close may take for the rest: a round trip.
+const HANDSHAKES: Duration = Duration::from_millis(10);
 
 // `AsyncFd::new` is deprecated for descriptor types that can lie about their
 // descriptor; `OwnedFd` cannot, and the replacement is an unsafe function.
 #[allow(deprecated)]
-fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
-struct AcceptLoop<S: Service> {
+/// One socket and its way to the workers.
+pub(super) struct AcceptLoop<S: Service> {
     /// Goes before the socket does.
-    _listening: Listening,
-    socket: AsyncFd<OwnedFd>,
-    listener: usize,
-    address: Arc<Address>,
+    pub(super) _listening: Listening,
+    pub(super) socket: AsyncFd<OwnedFd>,
+    pub(super) listener: Arc<SharedListener>,
+    pub(super) address: Arc<Address>,
     /// Removed with the socket.
-    _file: Option<SocketFile>,
+    pub(super) _file: Option<SocketFile>,
     /// The worker for all connections of this socket; `None`: the one with the
     /// fewest.
-    target: Option<usize>,
-    dispatcher: Dispatcher<S>,
-    gate: Gate,
+    pub(super) target: Option<usize>,
+    pub(super) dispatcher: Dispatcher<S>,
+    pub(super) gate: Gate,
     /// When room was last asked for.
-    asked: Option<Instant>,
-    stopped: watch::Receiver<bool>,
+    pub(super) asked: Option<Instant>,
+    pub(super) stopped: watch::Receiver<bool>,
 }
 
 impl<S: Service> AcceptLoop<S> {
-    async fn run(mut self) {
+    /// Accepts until it is told to stop; then nothing waits in the queue, and
+    /// the socket is closed.
+    pub(super) async fn run(mut self) {
         loop {
             let ready = tokio::select! {
                 biased;
@@ -140,7 +74,7 @@ impl<S: Service> AcceptLoop<S> {
                 ready = self.socket.readable() => ready,
             };
             let Ok(mut guard) = ready else { break };
-            let (listener, listen) = (self.listener, &self.address);
+            let (listener, listen) = (&self.listener, &self.address);
             let outcome = accept_batch(
                 self.socket.get_ref(),
                 || self.gate.is_open(),
@@ -148,6 +82,7 @@ impl<S: Service> AcceptLoop<S> {
                     // Dropping the descriptor closes the connection of a client
                     // that has too many.
                     let Ok(ticket) = self.gate.admit(remote.as_ref().and_then(Address::ip)) else { return };
+                    let listener = ListenerTicket::new(listener);
                     let arrival = Arrival { fd, listener, remote, listen: listen.clone(), ticket };
                     match self.target {
                         Some(worker) => self.dispatcher.send_to(worker, arrival),
@@ -177,7 +112,7 @@ impl<S: Service> AcceptLoop<S> {
                 }
             }
         }
-        self.empty_queue();
+        self.close().await;
     }
 
     /// Has idle connections make room for whoever waits, if it is the
@@ -193,7 +128,7 @@ impl<S: Service> AcceptLoop<S> {
             tracing::warn!(address = %self.address, "overload: the listener has all its connections; idle ones close");
         }
         self.asked = Some(Instant::now());
-        self.gate.ask_for_room(self.listener);
+        self.gate.ask_for_room(self.listener.id);
     }
 
     /// Until a client's descriptor can be spared. Clients wait in the queue of
@@ -216,6 +151,19 @@ impl<S: Service> AcceptLoop<S> {
         tracing::info!(address = %self.address, "accepting again");
     }
 
+    /// Closes the socket without a connection lost: whoever has connected is
+    /// served, and who comes later is refused.
+    async fn close(mut self) {
+        match refuse_more(self.socket.get_ref(), &self.address) {
+            Refusal::AtOnce => self.empty_queue(),
+            Refusal::AfterHandshakes => {
+                self.empty_queue();
+                tokio::time::sleep(HANDSHAKES).await;
+                self.empty_queue();
+            }
+        }
+    }
+
     /// Connections that completed their handshake are served, not reset.
     fn empty_queue(&mut self) {
         while let Batch::Full | Batch::Last = accept_batch(
@@ -223,7 +171,8 @@ impl<S: Service> AcceptLoop<S> {
             || true,
             |fd, remote| {
                 let Ok(ticket) = self.gate.admit(remote.as_ref().and_then(Address::ip)) else { return };
-                let arrival = Arrival { fd, listener: self.listener, remote, listen: self.address.clone(), ticket };
+                let listener = ListenerTicket::new(&self.listener);
+                let arrival = Arrival { fd, listener, remote, listen: self.address.clone(), ticket };
                 self.dispatcher.hand_over(arrival);
             },
         ) {}

@@ -11,9 +11,13 @@ use sidegate_overload::{Gate, Overload};
 use sidegate_watch::{Role, ThreadReport, Watched};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::arrivals::{Arrival, Arrivals};
-use crate::worker::{Message, WorkerLoad, WorkerStart, run};
-use crate::{Peers, RunPhase, Service};
+use super::context::WorkerLoad;
+use super::phase::Scope;
+use super::published::Answer;
+use super::thread::{Message, WorkerStart, run};
+use crate::accept::{Arrival, Arrivals};
+use crate::listeners::{Listeners, SharedListener};
+use crate::{ListenerId, Peers, Published, RunPhase, Service};
 
 /// A worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,7 @@ pub struct Workers<S: Service> {
     peers: Peers,
     ended: Vec<oneshot::Receiver<()>>,
     overload: Overload,
+    listeners: Listeners,
 }
 
 #[derive(Debug)]
@@ -66,7 +71,21 @@ pub(crate) struct Dispatcher<S: Service> {
     links: Vec<Link<S>>,
     /// Asked for descriptors where too few are left to accept.
     pub(crate) peers: Peers,
+    overload: Overload,
+    listeners: Listeners,
     next: usize,
+}
+
+impl<S: Service> Clone for Dispatcher<S> {
+    fn clone(&self) -> Self {
+        Dispatcher {
+            links: self.links.clone(),
+            peers: self.peers.clone(),
+            overload: self.overload.clone(),
+            listeners: self.listeners.clone(),
+            next: 0,
+        }
+    }
 }
 
 /// Takes the waiting connections of workers that hang to others.
@@ -74,13 +93,13 @@ pub(crate) struct Dispatcher<S: Service> {
 pub struct Relief<S: Service>(Dispatcher<S>);
 
 impl<S: Service> Workers<S> {
-    /// Starts `count` workers with `snapshot`, within the limits of `overload`.
+    /// Starts `count` workers with a `first` configuration, within the limits of `overload`.
     /// `after_peak` is called on a worker's thread when memory that it has freed
     /// should be given back.
     pub fn start(
         count: usize,
         metrics: &Metrics,
-        snapshot: &Arc<S::Snapshot>,
+        first: &Arc<S::Update>,
         overload: &Overload,
         after_peak: fn(),
     ) -> Result<Self, WorkerError> {
@@ -91,6 +110,7 @@ impl<S: Service> Workers<S> {
             peers: peers.clone(),
             ended: Vec::new(),
             overload: overload.clone(),
+            listeners: Listeners::default(),
         };
         for index in 0..count {
             let (sender, inbox) = mpsc::unbounded_channel();
@@ -110,7 +130,7 @@ impl<S: Service> Workers<S> {
                 peers: peers.seen_by(index),
                 after_peak,
             };
-            let (metrics, snapshot) = (metrics.clone(), snapshot.clone());
+            let (metrics, first) = (metrics.clone(), first.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             let thread = thread
                 .spawn(move || {
@@ -121,7 +141,7 @@ impl<S: Service> Workers<S> {
                         .build_local(tokio::runtime::LocalOptions::default());
                     match runtime {
                         Ok(runtime) => {
-                            runtime.block_on(run::<S>(start, snapshot, inbox));
+                            runtime.block_on(run::<S>(start, first, inbox));
                         }
                         Err(error) => tracing::error!(worker = index, %error, "worker cannot start its reactor"),
                     }
@@ -135,17 +155,54 @@ impl<S: Service> Workers<S> {
         Ok(workers)
     }
 
-    /// Gives every worker a new snapshot.
-    pub fn publish(&self, snapshot: &Arc<S::Snapshot>) {
-        for link in &self.links {
-            let _ = link.inbox.send(Message::Snapshot(snapshot.clone()));
+    /// Gives every worker a change of the configuration. They take what is
+    /// published in this order, each whole between two turns of its tasks.
+    pub fn publish(&self, update: Arc<S::Update>) -> Published {
+        let answers = self.links.iter().map(|link| {
+            let (answer, taken) = oneshot::channel();
+            // One that has ended takes nothing and is not waited for.
+            let _ = link.inbox.send(Message::Update(update.clone(), answer));
+            Answer { worker: link.watched, taken }
+        });
+        Published::new(answers.collect())
+    }
+
+    /// Tells every worker what is wanted of the process now.
+    pub fn set_phase(&self, phase: RunPhase) {
+        self.tell(Scope::Process, phase);
+    }
+
+    /// Tells every worker what is wanted of one listener, whatever its sockets
+    /// do. [`RunPhase::Draining`]: its idle connections close, and the others
+    /// after their stream. [`RunPhase::Stopping`]: all are cut.
+    pub fn set_listener_phase(&self, listener: ListenerId, phase: RunPhase) {
+        if let Some(listener) = self.listeners.find(listener) {
+            // For connections that reach a worker after this.
+            listener.set_phase(phase);
+            self.tell(Scope::Listener(listener.id), phase);
         }
     }
 
-    /// Tells every worker what is wanted now.
-    pub fn set_phase(&self, phase: RunPhase) {
+    fn tell(&self, scope: Scope, phase: RunPhase) {
         for link in &self.links {
-            let _ = link.inbox.send(Message::Phase(phase));
+            let _ = link.inbox.send(Message::Phase(scope, phase));
+        }
+    }
+
+    /// Connections that came by this listener and are not closed, those that
+    /// wait for a worker among them.
+    pub fn listener_connections(&self, listener: ListenerId) -> usize {
+        self.listeners.find(listener).map_or(0, |listener| listener.connections())
+    }
+
+    /// Waits until this listener has no connection. More may come unless it
+    /// accepts none.
+    pub fn listener_idle(&self, listener: ListenerId) -> impl Future<Output = ()> + Send + use<S> {
+        let listener = self.listeners.find(listener);
+        async move {
+            if let Some(listener) = listener {
+                listener.idle().await;
+            }
         }
     }
 
@@ -200,13 +257,14 @@ impl<S: Service> Workers<S> {
         self.links.iter().map(|link| link.load.connections.load(Ordering::Relaxed)).collect()
     }
 
-    /// What decides whether a listener may accept.
-    pub(crate) fn gate(&self) -> Gate {
-        self.overload.gate()
-    }
-
     pub(crate) fn dispatcher(&self) -> Dispatcher<S> {
-        Dispatcher { links: self.links.clone(), peers: self.peers.clone(), next: 0 }
+        Dispatcher {
+            links: self.links.clone(),
+            peers: self.peers.clone(),
+            overload: self.overload.clone(),
+            listeners: self.listeners.clone(),
+            next: 0,
+        }
     }
 
     /// What takes waiting connections away from workers that hang.
@@ -244,6 +302,16 @@ impl<S: Service> Link<S> {
 }
 
 impl<S: Service> Dispatcher<S> {
+    /// What decides whether a listener may accept; all its sockets share it.
+    pub(crate) fn gate(&self) -> Gate {
+        self.overload.gate()
+    }
+
+    /// What counts the listener's connections.
+    pub(crate) fn listener(&self, id: ListenerId) -> Arc<SharedListener> {
+        self.listeners.listener(id)
+    }
+
     /// Hands a connection to the live worker with the fewest. A worker that
     /// hangs, or has not picked up earlier connections, is passed over while
     /// another keeps up; ties go round.

@@ -1,0 +1,197 @@
+//! A cluster on one worker.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sidegate_api::Address;
+use sidegate_net::{BufferPool, Socket};
+use sidegate_protocol::http1::Grammar;
+use sidegate_stream::{ClientConnection, HostPool, OnClose, PoolLimits};
+use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Seed};
+
+use super::Standing;
+use crate::room::Waiters;
+
+/// A cluster as it is configured, with this worker's balancer and pools.
+/// Streams keep it from the match of their route on.
+#[derive(Debug)]
+pub(crate) struct ClusterView {
+    pub(crate) name: Rc<str>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) balancer: RefCell<Balancer>,
+    /// In the order of the cluster's members. A host that stays has the same
+    /// pool in the next view.
+    pub(crate) pools: Vec<Rc<HostPool>>,
+    pub(crate) lasting: Rc<Lasting>,
+    manner: Manner,
+}
+
+/// What of a cluster outlives its views.
+#[derive(Debug, Default)]
+pub(crate) struct Lasting {
+    pub(crate) waiters: Waiters,
+    /// When this worker last said that it cannot connect for a reason of its
+    /// own.
+    pub(crate) complained: Cell<Option<Instant>>,
+}
+
+/// What makes a connection different from others: a stream is only given one
+/// that was made as its cluster says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PoolKey {
+    address: Address,
+    manner: Manner,
+}
+
+/// The settings that a connection has for its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Manner {
+    /// How exactly the hosts keep to the grammar of responses.
+    grammar: Grammar,
+    /// Bytes read at once.
+    read_limit: Option<usize>,
+}
+
+/// Where a cluster of some name stands on this worker, whatever it is just
+/// now. Routes hold it, so that a change of the cluster changes none of them.
+#[derive(Debug)]
+pub(crate) struct ClusterSlot {
+    view: RefCell<Option<Rc<ClusterView>>>,
+    /// What there was before it was removed, for streams that began before.
+    former: RefCell<Option<Rc<ClusterView>>>,
+    lasting: Rc<Lasting>,
+}
+
+impl ClusterView {
+    fn new(cluster: Arc<Cluster>, before: Option<&ClusterView>, lasting: Rc<Lasting>) -> Self {
+        let config = cluster.config();
+        let limits = PoolLimits { idle_timeout: config.idle_timeout, max_requests: config.max_requests_per_connection };
+        let manner = Manner::of(config);
+        let mut known: HashMap<PoolKey, &Rc<HostPool>> = before.map(ClusterView::by_key).unwrap_or_default();
+        let of_members = cluster.members().iter().map(|member| {
+            let key = PoolKey { address: member.host.address().clone(), manner };
+            match known.remove(&key) {
+                Some(pool) => {
+                    pool.set_limits(limits);
+                    pool.clone()
+                }
+                None => Rc::new(HostPool::new(limits)),
+            }
+        });
+        let pools = of_members.collect();
+        // Pools of hosts that are gone close what is idle; connections in use
+        // end with their streams.
+        known.into_values().for_each(|pool| {
+            pool.close();
+        });
+        let balancer = Balancer::new(cluster.clone(), Seed::random());
+        ClusterView {
+            name: before.map_or_else(|| Rc::from(&**cluster.name()), |before| before.name.clone()),
+            cluster,
+            balancer: RefCell::new(balancer),
+            pools,
+            lasting,
+            manner,
+        }
+    }
+
+    fn by_key(&self) -> HashMap<PoolKey, &Rc<HostPool>> {
+        let manner = self.manner;
+        let key = move |address: &Address| PoolKey { address: address.clone(), manner };
+        let members = self.cluster.members().iter().zip(&self.pools);
+        members.map(|(member, pool)| (key(member.host.address()), pool)).collect()
+    }
+
+    /// Makes a connection of a fresh socket to one of the hosts.
+    pub(crate) fn connection(
+        &self,
+        socket: Socket,
+        buffers: BufferPool,
+        guard: Box<dyn OnClose>,
+    ) -> Box<ClientConnection> {
+        let mut connection = Box::new(ClientConnection::new(socket, buffers, Some(guard)));
+        connection.tolerate(self.manner.grammar);
+        if let Some(limit) = self.manner.read_limit {
+            connection.wire.limit_reads(limit);
+        }
+        connection
+    }
+
+    /// Keeps no connection from now on.
+    pub(crate) fn close_pools(&self) {
+        for pool in &self.pools {
+            pool.close();
+        }
+    }
+}
+
+impl Manner {
+    fn of(config: &ClusterConfig) -> Self {
+        let grammar = if config.bare_line_feeds { Grammar::BareLineFeeds } else { Grammar::Padded };
+        Manner { grammar, read_limit: config.conn_buffer_limit_bytes }
+    }
+}
+
+impl ClusterSlot {
+    /// For a cluster that is not there, or not yet.
+    pub(super) fn vacant() -> Rc<Self> {
+        Rc::new(ClusterSlot { view: RefCell::default(), former: RefCell::default(), lasting: Rc::default() })
+    }
+
+    /// The cluster as it is now, for routes of this standing.
+    #[inline]
+    pub(crate) fn get(&self, standing: Standing) -> Option<Rc<ClusterView>> {
+        match &*self.view.borrow() {
+            Some(view) => Some(view.clone()),
+            None => self.removed(standing),
+        }
+    }
+
+    #[cold]
+    fn removed(&self, standing: Standing) -> Option<Rc<ClusterView>> {
+        match standing {
+            Standing::Current => None,
+            Standing::Replaced => self.former.borrow().clone(),
+        }
+    }
+
+    /// The cluster as it is now, if there is one.
+    pub(super) fn current(&self) -> Option<Rc<ClusterView>> {
+        self.view.borrow().clone()
+    }
+
+    pub(super) fn is_vacant(&self) -> bool {
+        self.view.borrow().is_none()
+    }
+
+    /// The cluster is this one from now on. Whether that is news.
+    pub(super) fn set(&self, cluster: &Arc<Cluster>) -> bool {
+        let before = self.current();
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(&before.cluster, cluster)) {
+            return false;
+        }
+        let view = ClusterView::new(cluster.clone(), before.as_deref(), self.lasting.clone());
+        let old = self.view.replace(Some(Rc::new(view)));
+        let former = self.former.take();
+        drop((old, former));
+        true
+    }
+
+    /// The cluster is gone: nothing is kept for it, but streams that began
+    /// before may still use it.
+    pub(super) fn retire(&self) -> Option<Rc<ClusterView>> {
+        let view = self.view.take()?;
+        view.close_pools();
+        self.former.replace(Some(view.clone()));
+        Some(view)
+    }
+
+    /// No stream is left, or waited for, that may use what was removed.
+    pub(super) fn forget_former(&self) {
+        let former = self.former.take();
+        drop(former);
+    }
+}

@@ -1,0 +1,79 @@
+//! A listener on one worker.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sidegate_api::{HeaderCase, WorkerIndex};
+use sidegate_protocol::http1::{Limits, Spelling};
+use sidegate_telemetry::{DownstreamStats, LogNeeds};
+
+use super::{Attached, RouteView};
+use crate::ProxyConfig;
+use crate::mirror::Copies;
+use crate::plan::ChainPlan;
+
+/// Upstream response heads may be larger than what clients may send.
+const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+
+/// A listener's settings and filters; lives until its last stream has ended.
+#[derive(Debug)]
+pub(crate) struct ListenerView {
+    pub(crate) config: Arc<ProxyConfig>,
+    /// Connections hold it without the rest.
+    pub(crate) stats: Rc<DownstreamStats>,
+    pub(crate) plan: ChainPlan,
+    /// What the access logs together want to be measured.
+    pub(crate) log_needs: LogNeeds,
+    /// Without what depends on routes and clusters.
+    request_limits: Limits,
+    pub(crate) response_limits: Limits,
+    /// Copies of requests in flight.
+    pub(crate) copies: Copies,
+    pub(crate) attached: Attached,
+}
+
+impl ListenerView {
+    /// `before`: the view that it replaces, if there is one.
+    pub(crate) fn new(
+        config: Arc<ProxyConfig>,
+        stats: DownstreamStats,
+        worker: WorkerIndex,
+        before: Option<&ListenerView>,
+    ) -> Self {
+        ListenerView {
+            stats: Rc::new(stats),
+            plan: ChainPlan::new(&config.filters),
+            log_needs: config.access_logs.iter().map(|log| log.format().needs()).collect(),
+            request_limits: Limits {
+                max_head_bytes: config.limits.max_header_bytes,
+                max_headers: config.limits.max_headers,
+                max_body: config.limits.max_request_body,
+                target_bytes: config.target_bytes,
+                ..Limits::default()
+            },
+            response_limits: Limits {
+                max_head_bytes: RESPONSE_HEAD_BYTES,
+                max_headers: config.limits.max_response_headers,
+                max_body: None,
+                spelling: match config.header_case {
+                    HeaderCase::Preserve => Spelling::Keep,
+                    HeaderCase::Lower | HeaderCase::Title => Spelling::Forget,
+                },
+                ..Limits::default()
+            },
+            copies: before.map(|before| before.copies.clone()).unwrap_or_default(),
+            attached: Attached::new(&config, worker),
+            config,
+        }
+    }
+
+    /// Bounds on a request that is routed by `routes`.
+    pub(crate) fn request_limits(&self, routes: &RouteView) -> Limits {
+        Limits {
+            slashes: routes.table().slashes(),
+            // Any of the clusters may be where the request goes.
+            spelling: routes.clusters.spelling(),
+            ..self.request_limits.clone()
+        }
+    }
+}

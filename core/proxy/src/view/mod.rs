@@ -1,0 +1,21 @@
+//! One worker's views of the configuration: with what the worker adds.
+
+mod attached;
+mod cluster;
+mod listener;
+mod routes;
+mod table;
+
+pub(crate) use attached::Attached;
+pub(crate) use cluster::{ClusterSlot, ClusterView};
+pub(crate) use listener::ListenerView;
+pub(crate) use routes::{RouteView, Target};
+pub(crate) use table::ClusterTable;
+
+/// Whether routes are those that new streams get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Current,
+    /// Others have taken their place; streams are left that began with them.
+    Replaced,
+}

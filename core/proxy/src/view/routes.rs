@@ -1,0 +1,136 @@
+//! Where matched requests are sent.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sidegate_api::{LbMetadata, RouteFilterConfig, RouteNames, StreamState};
+use sidegate_router::{ClusterName, Destination, Matched, RouteId, RouteTable, VirtualHostId};
+use sidegate_telemetry::RouteStats;
+use sidegate_upstream::{Random, Seed};
+
+use super::{ClusterSlot, ClusterTable, ClusterView, Standing};
+use crate::RouteSet;
+
+/// A listener's routes on one worker; lives until its last stream has ended.
+#[derive(Debug)]
+pub(crate) struct RouteView {
+    set: Arc<RouteSet>,
+    /// Names of the routes.
+    pub(crate) names: Rc<TableNames>,
+    /// Where their clusters stand, by the number that routes know them by.
+    by_id: Vec<Rc<ClusterSlot>>,
+    pub(crate) clusters: Rc<ClusterTable>,
+    /// For the choice between weighted clusters.
+    random: RefCell<Random>,
+    standing: Cell<Standing>,
+}
+
+/// Where a request is sent.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) cluster: Rc<ClusterView>,
+    /// What the host must be (`metadata_match`); `None`: anything.
+    pub(crate) subset: Option<LbMetadata>,
+}
+
+/// Names of routes, for [`sidegate_api::RouteLabel`].
+#[derive(Debug)]
+pub(crate) struct TableNames(Arc<RouteTable>);
+
+impl RouteView {
+    pub(crate) fn new(set: Arc<RouteSet>, clusters: &Rc<ClusterTable>) -> Self {
+        RouteView {
+            by_id: set.table.clusters().iter().map(|name| clusters.slot(name)).collect(),
+            names: Rc::new(TableNames(set.table.clone())),
+            clusters: clusters.clone(),
+            random: RefCell::new(Random::new(Seed::random())),
+            standing: Cell::new(Standing::Current),
+            set,
+        }
+    }
+
+    /// Others take their place.
+    pub(crate) fn replaced(&self) {
+        if self.standing.replace(Standing::Replaced) == Standing::Current {
+            self.clusters.routes_replaced();
+        }
+    }
+
+    /// Whether these are the routes of `set`.
+    pub(crate) fn is_of(&self, set: &Arc<RouteSet>) -> bool {
+        Arc::ptr_eq(&self.set, set)
+    }
+
+    /// The match table.
+    #[inline]
+    pub(crate) fn table(&self) -> &RouteTable {
+        &self.set.table
+    }
+
+    /// What is counted of each route.
+    #[inline]
+    pub(crate) fn stats(&self) -> &RouteStats {
+        &self.set.stats
+    }
+
+    /// The `per_filter_config` object of the filter at `index` for a route, or
+    /// else for its virtual host.
+    pub(crate) fn route_config(
+        &self,
+        index: usize,
+        route: Option<(RouteId, VirtualHostId)>,
+    ) -> Option<&dyn RouteFilterConfig> {
+        let (route, virtual_host) = route?;
+        self.set.route_configs.get(index)?.get(route, virtual_host)
+    }
+
+    /// `None` if the route does not forward, or names no cluster that there
+    /// is.
+    pub(crate) fn find(&self, matched: &Matched<'_>, state: &StreamState) -> Option<Target> {
+        match matched.destination() {
+            Destination::Answer => None,
+            Destination::Cluster(id) => {
+                let cluster = self.by_id.get(id.0 as usize)?.get(self.standing.get())?;
+                Some(Target { cluster, subset: matched.subset().cloned() })
+            }
+            Destination::Choice => {
+                let forward = matched.route().forward()?;
+                let chosen = forward.choose(state, || self.random.borrow_mut().next())?;
+                let cluster = match chosen.name {
+                    ClusterName::Configured(name) => self.named(name),
+                    ClusterName::Requested(name) => self.named(name),
+                };
+                let subset = Some(chosen.subset).filter(|subset| !subset.is_empty()).cloned();
+                Some(Target { cluster: cluster?, subset })
+            }
+        }
+    }
+
+    /// The cluster of that name.
+    pub(crate) fn named(&self, name: &str) -> Option<Rc<ClusterView>> {
+        self.clusters.named(name, self.standing.get())
+    }
+
+    /// Chance, in `percent` of the cases.
+    pub(crate) fn happens(&self, percent: u8) -> bool {
+        percent >= 100 || self.random.borrow_mut().below(100) < usize::from(percent)
+    }
+}
+
+impl Drop for RouteView {
+    fn drop(&mut self) {
+        let slots = self.set.table.clusters().iter().cloned().zip(self.by_id.drain(..));
+        self.clusters.routes_gone(self.standing.get(), slots.collect());
+    }
+}
+
+impl RouteNames for TableNames {
+    fn virtual_host(&self, number: u32) -> Option<&str> {
+        self.0.virtual_host(VirtualHostId(number)).map(|host| &**host.name())
+    }
+
+    fn route(&self, number: u32) -> Option<&str> {
+        self.0.route(RouteId(number)).map(|route| &**route.name())
+    }
+}
