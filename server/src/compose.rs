@@ -64,7 +64,7 @@ pub(crate) fn load(
     registry.modules(modules.clone());
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
     let env = LoadEnv { metrics: metrics.clone(), workers, working_dir };
-    let config = file.resolve(&registry, &env, mode).map_err(ComposeError::Config)?;
+    let config = file.resolve(&registry, &env, mode, None).map_err(ComposeError::Config)?;
     Ok(Loaded { path: file.path().to_path_buf(), config, workers, metrics, modules })
 }
 

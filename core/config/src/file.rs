@@ -3,14 +3,16 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use sidegate_api::{BuildEnv, Metrics, Reads, RegexBudget, Registry};
+use sha2::{Digest, Sha256};
+use sidegate_api::{BuildEnv, Metrics, Reads, Registry};
 use sidegate_files::{ReadError, read_bounded, read_regular};
 
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
-use crate::include::{Files, include};
+use crate::include::{Included, include};
 use crate::reader::Cursor;
-use crate::resolve::{Config, LoadMode, ModuleAllowance, allowances, resolve};
+use crate::resolve::{Chains, Config, LoadMode, ModuleAllowance, allowances, resolve};
+use crate::reuse::FilterCache;
 use crate::schema;
 
 /// What loading needs besides the file.
@@ -31,7 +33,7 @@ pub struct ConfigFile {
     path: PathBuf,
     /// With what directories hold in its place.
     root: Node,
-    files: Files,
+    read: Included,
 }
 
 /// Without the document, which may hold secrets.
@@ -52,30 +54,33 @@ impl ConfigFile {
         let limit = MAX_BYTES as u64;
         if path == Path::new(Self::STDIN) {
             let path = Path::new("<stdin>");
-            let read = document_of(path, read_bounded(std::io::stdin().lock(), limit));
-            return Self::complete(path, read.map(|(node, _)| node));
+            return Self::complete(path, document_of(path, read_bounded(std::io::stdin().lock(), limit)));
         }
-        Self::complete(path, read_document(path, limit).map(|(node, _)| node))
+        let mut file = Self::complete(path, read_document(path, limit))?;
+        file.read.paths.insert(0, path.to_path_buf());
+        Ok(file)
     }
 
     /// The same for text that was read already; `path` is used for messages,
     /// the format and relative paths.
     pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigErrors> {
-        Self::complete(path, parse_document(path, text))
+        let digest = Sha256::digest(text).into();
+        Self::complete(path, parse_document(path, text).map(|node| Document { node, size: text.len() as u64, digest }))
     }
 
-    fn complete(path: &Path, read: Result<Node, Unreadable>) -> Result<ConfigFile, ConfigErrors> {
+    fn complete(path: &Path, read: Result<Document, Unreadable>) -> Result<ConfigFile, ConfigErrors> {
         let refused = |report: Report| report.finish().err().unwrap_or_else(|| ConfigErrors::unexplained(path));
         let name = path.display().to_string();
-        let mut root = read.map_err(|(position, finding)| {
+        let Document { node: mut root, digest, .. } = read.map_err(|(position, finding)| {
             let report = Report::new(&name);
             report.error(position, "", finding);
             refused(report)
         })?;
         crate::mosn_dump::unfold(&mut root);
         let folder = path.parent().unwrap_or(Path::new(""));
-        let files = include(&mut root, folder, vec![name.as_str().into()]).map_err(|report| refused(*report))?;
-        Ok(ConfigFile { path: path.to_path_buf(), root, files })
+        let mut read = include(&mut root, folder, &name).map_err(|report| refused(*report))?;
+        read.digests.insert(0, digest);
+        Ok(ConfigFile { path: path.to_path_buf(), root, read })
     }
 
     #[cfg(test)]
@@ -86,6 +91,19 @@ impl ConfigFile {
     /// The file's name.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files that were read: the file itself, unless it was standard input
+    /// or a text, and those of directories that it names.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.read.paths
+    }
+
+    /// SHA-256 over everything that was read, byte by byte: what runs is what
+    /// it is of, whatever became of the files since.
+    pub fn digest(&self) -> [u8; 32] {
+        // Each is of one length, so that files cannot run into each other.
+        self.read.digests.iter().fold(Sha256::new(), |hash, digest| hash.chain_update(digest)).finalize().into()
     }
 
     /// `servers[0].processor`, if it is a number; mistakes in it are left for
@@ -104,46 +122,67 @@ impl ConfigFile {
         modules.and_then(|mut top| top.get("modules")).map(|cursor| allowances(&cursor)).unwrap_or_default()
     }
 
-    /// Checks everything and builds what `mode` says.
-    pub fn resolve(&self, registry: &Registry, env: &LoadEnv, mode: LoadMode) -> Result<Config, ConfigErrors> {
+    /// Checks everything and builds what `mode` says; where nothing has changed
+    /// since the configuration of `before`, its factories are taken over.
+    pub fn resolve(
+        &self,
+        registry: &Registry,
+        env: &LoadEnv,
+        mode: LoadMode,
+        before: Option<&FilterCache>,
+    ) -> Result<Config, ConfigErrors> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.map_or_else(|| env.working_dir.clone(), |folder| env.working_dir.join(folder));
         let mut search_dirs = vec![folder];
         if !search_dirs.contains(&env.working_dir) {
             search_dirs.push(env.working_dir.clone());
         }
+        let cache = FilterCache::following(before, env.workers);
         let build_env = BuildEnv {
             metrics: env.metrics.clone(),
             workers: env.workers,
             search_dirs,
-            regexes: RegexBudget::default(),
+            regexes: cache.regexes().clone(),
             reads: Reads::default(),
         };
-        resolve(&self.root, self.files.clone(), registry, &build_env, mode)
+        let chains = Chains::new(registry, &build_env, mode, before, cache);
+        let mut config = resolve(&self.root, self.read.names.clone(), chains)?;
+        config.watched.extend(self.files().iter().cloned());
+        config.watched.sort();
+        config.watched.dedup();
+        config.watched_directories.extend(self.read.directories.iter().cloned());
+        Ok(config)
     }
 }
 
 /// Reads, checks and builds: [`ConfigFile::read`] and [`ConfigFile::resolve`].
 pub fn load(path: &Path, registry: &Registry, env: &LoadEnv, mode: LoadMode) -> Result<Config, ConfigErrors> {
-    ConfigFile::read(path)?.resolve(registry, env, mode)
+    ConfigFile::read(path)?.resolve(registry, env, mode, None)
 }
 
 /// Why there is no document, and where.
 pub(crate) type Unreadable = (Option<Position>, Finding);
 
-/// Reads a JSON or YAML file of at most `limit` bytes; also gives its size.
-pub(crate) fn read_document(path: &Path, limit: u64) -> Result<(Node, u64), Unreadable> {
+/// A document that was read, and the size and SHA-256 of its text.
+pub(crate) struct Document {
+    pub node: Node,
+    pub size: u64,
+    pub digest: [u8; 32],
+}
+
+/// Reads a JSON or YAML file of at most `limit` bytes.
+pub(crate) fn read_document(path: &Path, limit: u64) -> Result<Document, Unreadable> {
     document_of(path, read_regular(path, limit))
 }
 
-fn document_of(path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<(Node, u64), Unreadable> {
+fn document_of(path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<Document, Unreadable> {
     let bytes = read.map_err(|error| (None, Finding::said(kind::IO, format!("cannot read the file: {error}"))))?;
-    let size = bytes.len() as u64;
+    let (size, digest) = (bytes.len() as u64, Sha256::digest(&bytes).into());
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         (Some(end_of(valid)), Finding::mismatch(kind::SYNTAX, "UTF-8", "other bytes"))
     })?;
-    parse_document(path, &text).map(|node| (node, size))
+    parse_document(path, &text).map(|node| Document { node, size, digest })
 }
 
 fn parse_document(path: &Path, text: &str) -> Result<Node, Unreadable> {

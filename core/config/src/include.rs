@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Finding, Report, kind};
 use crate::document::{FileNumber, Key, MAX_BYTES, Node, NodeValue, join};
+use crate::file::Document;
 
 /// A list that may come from a directory.
 struct List {
@@ -39,20 +40,40 @@ const MAX_INCLUDED: u64 = 4 * MAX_BYTES as u64;
 /// itself.
 pub(crate) type Files = Vec<Arc<str>>;
 
-/// Puts what directories hold into `root`. Relative paths begin at `folder`.
-/// `Err`: the report says what is wrong.
-pub(crate) fn include(root: &mut Node, folder: &Path, files: Files) -> Result<Files, Box<Report>> {
-    let mut includer = Includer { folder, report: Report::of(files), found: Vec::new(), bytes_left: MAX_INCLUDED };
+/// What a configuration was read from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Included {
+    /// By number, as messages show them.
+    pub names: Files,
+    /// Files in directories, in order.
+    pub paths: Vec<PathBuf>,
+    /// SHA-256 of each of them.
+    pub digests: Vec<[u8; 32]>,
+    /// The directories.
+    pub directories: Vec<PathBuf>,
+}
+
+/// Puts what directories hold into `root`, which was read from the file `name`.
+/// Relative paths begin at `folder`. `Err`: the report says what is wrong.
+pub(crate) fn include(root: &mut Node, folder: &Path, name: &str) -> Result<Included, Box<Report>> {
+    let mut includer = Includer {
+        folder,
+        report: Report::new(name),
+        included: Included::default(),
+        found: Vec::new(),
+        bytes_left: MAX_INCLUDED,
+    };
     for list in &LISTS {
         includer.walk(root, list, list.way, String::new());
     }
-    let Includer { report, .. } = includer;
-    if report.has_errors() { Err(Box::new(report)) } else { Ok(report.into_files()) }
+    let Includer { report, included, .. } = includer;
+    if report.has_errors() { Err(Box::new(report)) } else { Ok(Included { names: report.into_files(), ..included }) }
 }
 
 struct Includer<'f> {
     folder: &'f Path,
     report: Report,
+    included: Included,
     /// Elements of the list that is being read.
     found: Vec<Node>,
     /// How much directories may still hold.
@@ -104,6 +125,7 @@ impl Includer<'_> {
     /// Reads the files of a directory, by name. Only those of our formats: a
     /// directory may hold notes, and what editors leave behind.
     fn read(&mut self, directory: &Path) -> std::io::Result<()> {
+        self.included.directories.push(directory.to_path_buf());
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
@@ -119,10 +141,12 @@ impl Includer<'_> {
         for path in paths {
             let number = self.report.add_file(&path.display().to_string());
             match crate::file::read_document(&path, self.bytes_left.min(MAX_BYTES as u64)) {
-                Ok((mut node, size)) => {
+                Ok(Document { mut node, size, digest }) => {
                     self.bytes_left -= size;
                     node.set_file(number);
                     self.found.push(node);
+                    self.included.digests.push(digest);
+                    self.included.paths.push(path);
                 }
                 Err((position, finding)) => {
                     let position = position.map(|position| position.in_file(number));

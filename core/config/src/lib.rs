@@ -29,14 +29,17 @@ mod include;
 mod mosn_dump;
 mod reader;
 mod resolve;
+mod reuse;
 mod schema;
 
 pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, kind};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
-    AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance, OpenListener,
+    AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance,
+    OpenListener, RouteShape, RouterShape, VirtualHostShape,
 };
+pub use reuse::{FilterCache, FilterIdentity, FilterPlace, Succession};
 pub use schema::{json_schema, reference};
 pub use sidegate_api::duration::{DurationError, parse_duration};
 

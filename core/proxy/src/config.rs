@@ -39,6 +39,7 @@ pub struct ProxyConfig {
 }
 
 /// One place in the filter chain.
+#[derive(Clone)]
 pub struct FilterEntry {
     /// Name for `per_filter_config`, metrics and logs.
     pub name: Arc<str>,
@@ -51,12 +52,12 @@ pub struct FilterEntry {
     /// Counts its faults: `sidegate_filter_faults_total{listener,filter}`.
     pub faults: Counter,
     /// Counts its replies by status.
-    pub replies: FilterReplies,
+    pub replies: Arc<FilterReplies>,
 }
 
 /// The objects that one filter made of the `per_filter_config` of its
 /// listener's routes and virtual hosts.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct RouteConfigs {
     /// By number; as long as it has to be.
     by_route: Vec<Option<Arc<dyn RouteFilterConfig>>>,

@@ -125,7 +125,7 @@ fn configuration(
             factory: Arc::new(Marking),
             on_fault: FaultPolicy::default(),
             faults: metrics.counter("faults", &[]).unwrap(),
-            replies: FilterReplies::new(metrics, "test", "marking"),
+            replies: Arc::new(FilterReplies::new(metrics, "test", "marking")),
         }],
         access_logs,
         limits: Http1Limits::default(),

@@ -1,6 +1,7 @@
 //! The file as a tree with a position on every node, the same for JSON and
 //! YAML. Nothing here knows MOSN's schema.
 
+mod digest;
 mod json;
 mod locate;
 mod yaml;
@@ -12,6 +13,7 @@ mod tests;
 use std::fmt;
 use std::path::Path;
 
+pub use digest::NodeDigest;
 pub(crate) use locate::join;
 pub use locate::{Duplicate, Location};
 

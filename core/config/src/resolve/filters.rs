@@ -1,4 +1,4 @@
-//! From entries of filter chains to factories.
+//! What is said of entries of filter chains, and what routes say to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,7 @@ use serde_json::Value;
 use sidegate_api::{
     AnsweredBy, BuildEnv, FilterConfigError, FilterSpec, Registry, StreamFilterBuilder, StreamFilterFactory,
 };
-use sidegate_proxy::{FilterEntry, RouteConfigs};
-use sidegate_telemetry::FilterReplies;
+use sidegate_proxy::RouteConfigs;
 
 use super::mosn_filters;
 use super::router::{Router, Scope};
@@ -31,13 +30,6 @@ pub(super) fn check(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) 
     let is_good = errors.is_empty();
     report(&filter.at, errors);
     is_good
-}
-
-/// Builds the factory for the sake of its errors.
-pub(super) fn try_build(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) {
-    if let Some(builder) = registry.builder_for(&filter.spec) {
-        report(&filter.at, builder.build(&filter.spec, env).err().unwrap_or_default());
-    }
 }
 
 /// Warns of filters of one listener that have one name.
@@ -72,26 +64,8 @@ fn redacted(value: &Value, path: &str, errors: &mut Vec<FilterConfigError>) {
     }
 }
 
-/// Builds the factory.
-pub(super) fn build(filter: &FilterAt<'_>, listener: &str, registry: &Registry, env: &BuildEnv) -> Option<FilterEntry> {
-    let factory = match builder(filter, registry)?.build(&filter.spec, env) {
-        Ok(factory) => factory,
-        Err(errors) => {
-            report(&filter.at, errors);
-            return None;
-        }
-    };
-    let name = Arc::from(filter.spec.name.as_str());
-    let labels = [("listener", listener), ("filter", filter.spec.name.as_str())];
-    let faults = env.metrics.counter("sidegate_filter_faults_total", &labels);
-    let faults = faults.map_err(|problem| filter.at.error(Finding::said(kind::BAD_VALUE, problem.to_string()))).ok()?;
-    let answers_as = answers_as(&filter.spec);
-    let replies = FilterReplies::new(&env.metrics, listener, &filter.spec.name);
-    Some(FilterEntry { name, answers_as, factory, on_fault: filter.spec.on_fault, faults, replies })
-}
-
 /// A filter of a module goes by the name that it has there, if it has one.
-fn answers_as(spec: &FilterSpec) -> AnsweredBy {
+pub(super) fn answers_as(spec: &FilterSpec) -> AnsweredBy {
     let of_module = spec.module.as_ref();
     let filter = of_module.map(|module| module.filter.as_str()).filter(|name| !name.is_empty()).unwrap_or(&spec.name);
     AnsweredBy { filter: filter.into(), module: of_module.map(|module| module.name.as_str().into()) }
@@ -118,7 +92,7 @@ pub(super) fn route_configs(
     complete.then_some(configs)
 }
 
-fn builder<'r>(filter: &FilterAt<'_>, registry: &'r Registry) -> Option<&'r Arc<dyn StreamFilterBuilder>> {
+pub(super) fn builder<'r>(filter: &FilterAt<'_>, registry: &'r Registry) -> Option<&'r Arc<dyn StreamFilterBuilder>> {
     let builder = registry.builder_for(&filter.spec);
     if builder.is_none() {
         unregistered(filter, registry);
@@ -146,7 +120,7 @@ fn unregistered(filter: &FilterAt<'_>, registry: &Registry) {
 }
 
 /// Errors of a filter, at the place in the file that their path names.
-fn report(at: &Cursor<'_>, errors: Vec<FilterConfigError>) {
+pub(super) fn report(at: &Cursor<'_>, errors: Vec<FilterConfigError>) {
     for FilterConfigError { path, message, kind } in errors {
         let position = at.node().locate(&path).position;
         let full = if path.starts_with('[') || path.is_empty() {

@@ -4,6 +4,7 @@
 mod access_log;
 mod address;
 mod admin;
+mod chains;
 mod cluster;
 mod cluster_choice;
 mod cluster_health;
@@ -28,6 +29,7 @@ mod route;
 mod route_match;
 mod route_policy;
 mod router;
+mod router_shape;
 mod server;
 mod shadowed;
 mod stream_filter;
@@ -37,7 +39,7 @@ mod tls;
 pub(crate) mod tests;
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,19 +58,21 @@ pub use admin::AdminConfig;
 pub use metrics::{MetricsConfig, MetricsSink};
 pub use module_policy::ModuleAllowance;
 pub(crate) use module_policy::allowances;
+pub use router_shape::{RouteShape, RouterShape, VirtualHostShape};
 pub(crate) use server::processor;
 
 use crate::diagnostic::{ConfigErrors, Diagnostic, Report};
 use crate::document::Node;
 use crate::include::Files;
 use crate::reader::Cursor;
+use crate::reuse::{FilterCache, FilterIdentity, Succession};
 use crate::schema;
+pub(crate) use chains::Chains;
 use compat::Compat;
 use listener::{ListenerNames, ReadListener};
 use modules::Modules;
 use router::Router;
 use server::Server;
-use stream_filter::FilterAt;
 
 /// A configuration without errors.
 #[derive(Debug)]
@@ -87,6 +91,8 @@ pub struct Config {
     pub clusters: Vec<ClusterConfig>,
     /// By name.
     pub routers: Vec<Arc<RouteTable>>,
+    /// What they say, by name.
+    pub router_shapes: Vec<RouterShape>,
     /// The admin listener; `None`: there is none.
     pub admin: Option<AdminConfig>,
     /// What is shown of statistics, and where beside the admin interface.
@@ -99,6 +105,17 @@ pub struct Config {
     pub warnings_omitted: usize,
     /// The file as it was read, without secrets.
     pub dump: serde_json::Value,
+    /// Number of workers that filters are made for.
+    pub built_for: usize,
+    /// What the next configuration may take over.
+    pub filters_cache: FilterCache,
+    /// Filters that were made in the place of others.
+    pub successions: Vec<Succession>,
+    /// Files that a change of would make another configuration, sorted: those
+    /// it was read from, those that filters read, and modules with `watch`.
+    pub watched: Vec<PathBuf>,
+    /// Directories whose files make it another one, by being there or not.
+    pub watched_directories: Vec<PathBuf>,
 }
 
 impl Config {
@@ -118,6 +135,8 @@ pub struct Listener {
     /// What the filters made of the router's `per_filter_config`, by their
     /// place in the chain.
     pub route_configs: Vec<RouteConfigs>,
+    /// What its entries say, with [`LoadMode::NoLoad`] too.
+    pub chain: Vec<Arc<FilterIdentity>>,
     /// Not opened yet.
     pub access_logs: Vec<AccessLogConfig>,
     /// Bounds on what a client may send.
@@ -149,28 +168,28 @@ pub struct OpenListener {
 
 impl Listener {
     /// Opens the access logs: the one thing a check must not do.
-    pub fn open(self, sinks: &LogSinks) -> Result<OpenListener, LogError> {
+    pub fn open(&self, sinks: &LogSinks) -> Result<OpenListener, LogError> {
         let opened = self
             .access_logs
-            .into_iter()
-            .map(|log| Ok(AccessLog::new(log.format, sinks.open(&log.target, log.rotation)?)));
+            .iter()
+            .map(|log| Ok(AccessLog::new(log.format.clone(), sinks.open(&log.target, log.rotation)?)));
         let proxy = ProxyConfig {
             listener: self.net.name.clone(),
             idle_timeout: self.net.idle_timeout,
-            filters: self.filters,
+            filters: self.filters.clone(),
             access_logs: opened.collect::<Result<_, LogError>>()?,
             limits: self.limits,
             timeouts: self.timeouts,
             forwarding: self.forwarding,
-            upgrades: self.upgrades,
+            upgrades: self.upgrades.clone(),
             header_case: self.header_case,
             target_bytes: self.target_bytes,
         };
         Ok(OpenListener {
-            net: self.net,
+            net: self.net.clone(),
             proxy: Arc::new(proxy),
-            routes: self.routes,
-            route_configs: self.route_configs,
+            routes: self.routes.clone(),
+            route_configs: self.route_configs.clone(),
         })
     }
 }
@@ -184,13 +203,8 @@ pub enum LoadMode {
     NoLoad,
 }
 
-pub(crate) fn resolve(
-    root: &Node,
-    files: Files,
-    registry: &Registry,
-    env: &BuildEnv,
-    mode: LoadMode,
-) -> Result<Config, ConfigErrors> {
+pub(crate) fn resolve(root: &Node, files: Files, chains: Chains<'_>) -> Result<Config, ConfigErrors> {
+    let (registry, env) = (chains.registry, chains.env);
     let path = files.first().cloned().unwrap_or_default();
     let report = Report::of(files).with_regexes(env.regexes.clone());
     for duplicate in root.duplicates() {
@@ -201,19 +215,26 @@ pub(crate) fn resolve(
         );
         report.error(Some(duplicate.position), &duplicate.path, finding);
     }
-    let resolved = read_all(Cursor::root(root, &report, &schema::DOCUMENT), registry, env, mode);
+    let resolved = read_all(Cursor::root(root, &report, &schema::DOCUMENT), chains);
     let warnings = report.finish()?;
     let mut dump = root.to_json();
     crate::dump::redact_all(&mut dump, registry);
     match resolved {
-        Some(config) => Ok(Config { warnings: warnings.shown, warnings_omitted: warnings.omitted, dump, ..config }),
+        Some(config) => Ok(Config {
+            warnings: warnings.shown,
+            warnings_omitted: warnings.omitted,
+            dump,
+            watched: env.reads.watched(),
+            ..config
+        }),
         // Whatever gives nothing has reported an error; this says so if not.
         None => Err(ConfigErrors::unexplained(Path::new(&*path))),
     }
 }
 
 /// `None` only after errors were reported.
-pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mode: LoadMode) -> Option<Config> {
+pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Config> {
+    let (registry, env) = (chains.registry, chains.env);
     let report = root.report();
     let mut top = root.object(&schema::TOP)?;
     let mut names = names::Names::default();
@@ -236,12 +257,14 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     let overload = top.get("overload").map(|cursor| overload::overload(&cursor));
     top.finish();
     let server = server?;
-    let buildable = check_references(&server, registry, env);
+    let good = check_references(&server, registry, env);
     if report.has_errors() {
-        // What modules refuse is found by building them alone: mistakes
-        // elsewhere do not hide theirs.
-        if mode == LoadMode::Load {
-            buildable.into_iter().for_each(|filter| filters::try_build(filter, registry, env));
+        if chains.mode == LoadMode::Load {
+            let unnamed = Arc::from("");
+            for (read, good) in server.listeners.iter().zip(good) {
+                let name = read.net.as_ref().map_or(&unnamed, |net| &net.name);
+                chains.try_chain(&read.filters, &good, name);
+            }
         }
         return None;
     }
@@ -249,7 +272,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
     let listeners = listeners.into_iter().map(|read| {
         let (_, name) = read.proxy.as_ref()?.router.as_ref()?;
         let router = routers.by_name.get(name)?;
-        finish_listener(read, router, compat, registry, env, mode)
+        finish_listener(read, router, compat, &mut chains)
     });
     // All of them, even after one failed: each reports its own errors.
     let listeners: Vec<Option<Listener>> = listeners.collect();
@@ -261,6 +284,7 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
         listeners: listeners.into_iter().collect::<Option<_>>()?,
         clusters,
         routers: routers.by_name.values().map(|router| router.table.clone()).collect(),
+        router_shapes: routers.by_name.into_values().map(|router| router.shape).collect(),
         admin: match admin {
             Some(admin) => Some(admin?.0),
             None => None,
@@ -273,6 +297,11 @@ pub(crate) fn read_all(root: Cursor<'_>, registry: &Registry, env: &BuildEnv, mo
         warnings: Vec::new(),
         warnings_omitted: 0,
         dump: serde_json::Value::Null,
+        built_for: env.workers,
+        filters_cache: chains.cache,
+        successions: chains.successions,
+        watched: Vec::new(),
+        watched_directories: Vec::new(),
     })
 }
 
@@ -286,9 +315,9 @@ fn resolve_paths(cluster: &mut ClusterConfig, env: &BuildEnv) {
     }
 }
 
-/// What can be checked only once everything is read. Gives the filters in which
-/// nothing is wrong so far.
-fn check_references<'s, 'a>(server: &'s Server<'a>, registry: &Registry, env: &BuildEnv) -> Vec<&'s FilterAt<'a>> {
+/// What can be checked only once everything is read. Says of each listener's
+/// filters whether nothing is wrong with them so far.
+fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) -> Vec<Vec<bool>> {
     let mut good = Vec::new();
     // What a check compiles is dropped, and compiled again for good.
     let trial = BuildEnv { regexes: env.regexes.trial(), ..env.clone() };
@@ -297,7 +326,7 @@ fn check_references<'s, 'a>(server: &'s Server<'a>, registry: &Registry, env: &B
             server.routers.names.check(cursor, "router", name);
         }
         filters::warn_of_namesakes(&read.filters);
-        good.extend(read.filters.iter().filter(|filter| filters::check(filter, registry, &trial)));
+        good.push(read.filters.iter().map(|filter| filters::check(filter, registry, &trial)).collect());
     }
     for (name, router) in &server.routers.by_name {
         let users = server.listeners.iter().filter(|read| {
@@ -318,29 +347,17 @@ fn finish_listener(
     read: ReadListener<'_>,
     router: &Router<'_>,
     compat: Compat,
-    registry: &Registry,
-    env: &BuildEnv,
-    mode: LoadMode,
+    chains: &mut Chains<'_>,
 ) -> Option<Listener> {
     let ReadListener { net, proxy, filters, access_logs } = read;
     let (net, proxy) = (net?, proxy?);
-    let build = |filter| filters::build(filter, &net.name, registry, env);
-    let built: Vec<Option<FilterEntry>> = match mode {
-        LoadMode::Load => filters.iter().map(build).collect(),
-        LoadMode::NoLoad => Vec::new(),
-    };
-    // Of all that were built, even if others were not: each reports its own
-    // errors.
-    let made = built.iter().map(|entry| {
-        let entry = entry.as_ref()?;
-        filters::route_configs(&entry.name, entry.factory.as_ref(), router)
-    });
-    let made: Vec<Option<RouteConfigs>> = made.collect();
+    let chain = chains.chain(filters, &net.name, router)?;
     Some(Listener {
         net,
         routes: router.table.clone(),
-        filters: built.into_iter().collect::<Option<_>>()?,
-        route_configs: made.into_iter().collect::<Option<_>>()?,
+        filters: chain.entries,
+        route_configs: chain.route_configs,
+        chain: chain.identities,
         access_logs,
         limits: proxy.limits,
         timeouts: proxy.timeouts,

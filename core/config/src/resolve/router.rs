@@ -12,6 +12,7 @@ use sidegate_router::{
 use super::header_ops::header_ops;
 use super::names::Names;
 use super::route::route;
+use super::router_shape::{RouteShape, RouterShape, VirtualHostShape};
 use super::shadowed::Earlier;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader, Unique};
@@ -32,6 +33,7 @@ pub(super) struct Routers<'a> {
 /// A router and where its parts stand.
 pub(super) struct Router<'a> {
     pub table: Arc<RouteTable>,
+    pub shape: RouterShape,
     pub per_filter: Vec<(Scope, PerFilter<'a>)>,
 }
 
@@ -99,12 +101,15 @@ impl<'a> Routers<'a> {
         let mut virtual_hosts = Vec::new();
         let mut per_filter = Vec::new();
         let mut places = Vec::new();
+        let mut shapes = Vec::new();
         let mut names = Unique::default();
         let mut next_route = 0;
         // Its files are among the virtual hosts by now.
         object.get("router_configs").and_then(|c| c.string());
         for element in object.get("virtual_hosts").and_then(|c| c.array()).unwrap_or_default() {
-            let Some((host, of_host, of_routes, at)) = virtual_host(&element, clusters, &mut names) else { continue };
+            let Some(read) = virtual_host(&element, clusters, &mut names) else { continue };
+            let ReadVirtualHost { config: host, shape, per_filter: of_host, per_filter_of_routes: of_routes, at } =
+                read;
             let id = VirtualHostId(u32::try_from(virtual_hosts.len()).unwrap_or(u32::MAX));
             per_filter.extend(of_host.into_iter().map(|entry| (Scope::VirtualHost(id), entry)));
             for of_route in of_routes {
@@ -114,6 +119,7 @@ impl<'a> Routers<'a> {
             }
             virtual_hosts.push(host);
             places.push(at);
+            shapes.push(shape);
         }
         let slashes = match object.get("merge_slashes").and_then(|c| c.bool()) {
             Some(false) => Slashes::Keep,
@@ -126,7 +132,8 @@ impl<'a> Routers<'a> {
         let name = name?;
         match RouteTable::new(RouterConfig { name: name.into(), virtual_hosts, headers, slashes }) {
             Ok(table) => {
-                self.by_name.insert(name, Router { table: Arc::new(table), per_filter });
+                let shape = RouterShape::new(name, cursor.node(), shapes);
+                self.by_name.insert(name, Router { table: Arc::new(table), shape, per_filter });
             }
             Err(errors) => errors.iter().for_each(|error| report(error, &places, cursor)),
         }
@@ -134,7 +141,13 @@ impl<'a> Routers<'a> {
     }
 }
 
-type ReadVirtualHost<'a> = (VirtualHostConfig, Vec<PerFilter<'a>>, Vec<Vec<PerFilter<'a>>>, Places<'a>);
+struct ReadVirtualHost<'a> {
+    config: VirtualHostConfig,
+    shape: VirtualHostShape,
+    per_filter: Vec<PerFilter<'a>>,
+    per_filter_of_routes: Vec<Vec<PerFilter<'a>>>,
+    at: Places<'a>,
+}
 
 fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -> Option<ReadVirtualHost<'a>> {
     let mut object = cursor.object(&schema::VIRTUAL_HOST)?;
@@ -156,6 +169,7 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
     let headers = header_ops(&mut object);
     let mut routes = Vec::new();
     let mut per_filter_of_routes = Vec::new();
+    let mut shapes = Vec::new();
     let mut earlier = Earlier::default();
     for element in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
         if let Some((route, per_filter)) = route(&element, clusters) {
@@ -165,6 +179,7 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
             {
                 places.unreachable.push(places.routes.len());
             }
+            shapes.push(RouteShape::new(&route, element.node()));
             routes.push(route);
             per_filter_of_routes.push(per_filter);
             places.routes.push(element);
@@ -175,8 +190,9 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
     let domains: Vec<_> = places.domains.iter().map(|(_, domain)| domain.clone()).collect();
     let name = name.map_or_else(|| domains.first().map(Domain::to_string).unwrap_or_default(), str::to_owned);
     let per_filter_config = to_json(&per_filter);
-    let host = VirtualHostConfig { name: name.into(), domains, routes, headers, per_filter_config };
-    Some((host, per_filter, per_filter_of_routes, places))
+    let config = VirtualHostConfig { name: name.into(), domains, routes, headers, per_filter_config };
+    let shape = VirtualHostShape::new(&config, cursor.node(), shapes);
+    Some(ReadVirtualHost { config, shape, per_filter, per_filter_of_routes, at: places })
 }
 
 /// The entries of a `per_filter_config`.

@@ -8,7 +8,8 @@ use super::*;
 use crate::diagnostic::{Report, kind};
 use crate::document::{Format, parse};
 use crate::reader::Cursor;
-use crate::resolve::{LoadMode, read_all};
+use crate::resolve::{Chains, LoadMode, read_all};
+use crate::reuse::FilterCache;
 
 /// All tables that the document leads to.
 fn tables() -> Vec<&'static Object> {
@@ -101,12 +102,9 @@ fn every_key_of_every_table_is_read() {
         nodes.push(parse(&sample(&DOCUMENT, turn).to_string(), Format::Json).unwrap());
     }
     for node in &nodes {
-        read_all(
-            Cursor::root(node, &report, &DOCUMENT),
-            &registry,
-            &crate::resolve::tests::build_env(),
-            LoadMode::NoLoad,
-        );
+        let env = crate::resolve::tests::build_env();
+        let chains = Chains::new(&registry, &env, LoadMode::NoLoad, None, FilterCache::default());
+        read_all(Cursor::root(node, &report, &DOCUMENT), chains);
     }
     let unread = tables().into_iter().flat_map(|table| {
         let keys = table.keys().filter(|key| key.standing.is_read());

@@ -91,7 +91,7 @@ fn everything_is_reported_at_once_and_nothing_is_built_then() {
     );
     let (registry, builder) = registry();
     let file = crate::ConfigFile::parse("c.yaml".as_ref(), &text).unwrap();
-    assert!(file.resolve(&registry, &super::support::env(), LoadMode::Load).is_err());
+    assert!(file.resolve(&registry, &super::support::env(), LoadMode::Load, None).is_err());
     assert_eq!((builder.checks.load(Ordering::Relaxed), builder.builds.load(Ordering::Relaxed)), (1, 0));
 }
 

@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use sidegate_api::{
-    BuildEnv, FilterConfigError, FilterFault, FilterSpec, Interests, Metrics, Registry, RouteFilterConfig,
-    StreamFilter, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
+    BuildEnv, FilterConfigError, FilterFault, FilterSpec, Fingerprint, Interests, Metrics, RegexRefused, Registry,
+    RouteFilterConfig, StreamFilter, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
 };
 
 use crate::{Config, ConfigErrors, ConfigFile, Diagnostic, LoadEnv, LoadMode};
@@ -55,6 +55,9 @@ pub fn varied(from: &str, to: &str) -> String {
 pub struct FakeBuilder {
     pub checks: AtomicUsize,
     pub builds: AtomicUsize,
+    /// The content of a file that all filters read.
+    pub behind: Mutex<Vec<u8>>,
+    pub renews: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -109,8 +112,21 @@ impl StreamFilterBuilder for FakeBuilder {
         Self::problems(spec)
     }
 
-    fn build(&self, spec: &FilterSpec, _: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
+    fn fingerprint(&self, _: &FilterSpec, env: &BuildEnv) -> Fingerprint {
+        env.reads.watch(Path::new("/behind"));
+        Fingerprint::SPEC.and(&self.behind.lock().unwrap())
+    }
+
+    fn renews(&self, _: &FilterSpec) -> bool {
+        self.renews.load(Ordering::Relaxed)
+    }
+
+    fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
         self.builds.fetch_add(1, Ordering::Relaxed);
+        if let Some(regex) = spec.config.get("regex").and_then(Value::as_str) {
+            let refused = |problem: RegexRefused| vec![FilterConfigError::new("config.regex", problem.to_string())];
+            env.regexes.pay(regex).map_err(refused)?;
+        }
         if spec.config.get("refuse").is_some() {
             return Err(vec![FilterConfigError::new("config.refuse", "the factory\nrefused")]);
         }
@@ -142,7 +158,7 @@ pub fn build_env() -> BuildEnv {
 }
 
 pub fn load_with(path: &str, text: &str, mode: LoadMode) -> Result<Config, ConfigErrors> {
-    ConfigFile::parse(Path::new(path), text)?.resolve(&registry().0, &env(), mode)
+    ConfigFile::parse(Path::new(path), text)?.resolve(&registry().0, &env(), mode, None)
 }
 
 pub fn load(text: &str) -> Result<Config, ConfigErrors> {

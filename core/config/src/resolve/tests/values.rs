@@ -347,7 +347,7 @@ proptest! {
 fn without_loading_filters_are_checked_and_not_built() {
     let (registry, builder) = registry();
     let file = ConfigFile::parse("c.yaml".as_ref(), BASE).unwrap();
-    let config = file.resolve(&registry, &env(), LoadMode::NoLoad).unwrap();
+    let config = file.resolve(&registry, &env(), LoadMode::NoLoad, None).unwrap();
     assert!(config.listeners[0].filters.is_empty());
     assert_eq!((builder.checks.load(Ordering::Relaxed), builder.builds.load(Ordering::Relaxed)), (1, 0));
 }

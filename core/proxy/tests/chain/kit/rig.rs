@@ -133,7 +133,7 @@ impl Setup {
             answers_as: AnsweredBy { filter: script.name.into(), module: None },
             on_fault: script.on_fault,
             faults: metrics.counter("faults", &[("filter", script.name)]).unwrap(),
-            replies: FilterReplies::new(metrics, "test", script.name),
+            replies: Arc::new(FilterReplies::new(metrics, "test", script.name)),
             factory: Arc::new(Factory(script)),
         });
         let config = ProxyConfig {
