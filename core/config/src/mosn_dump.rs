@@ -1,7 +1,8 @@
 //! MOSN's dump of its configuration (`/api/v1/config_dump`, and ours has the
 //! same form): listeners, clusters and routers stand beside the rest, by name.
-//! It is put back into the form of a file before anything else looks at it.
-//! Positions stay those of the dump.
+//! It is put back into the form of a file before anything else looks at it:
+//! what our dump adds of the running process goes, and what came from
+//! directories is taken from the dump. Positions stay those of the dump.
 
 use crate::document::{Key, Node, NodeValue};
 
@@ -10,13 +11,18 @@ struct Part {
     key: &'static str,
     way: &'static [&'static str],
     list: &'static str,
+    /// What our dump adds to each: how it is, not how it was configured.
+    added: &'static [&'static str],
 }
 
 const PARTS: [Part; 3] = [
-    Part { key: "listener", way: &["servers"], list: "listeners" },
-    Part { key: "routers", way: &["servers"], list: "routers" },
-    Part { key: "cluster", way: &["cluster_manager"], list: "clusters" },
+    Part { key: "listener", way: &["servers"], list: "listeners", added: &["bound"] },
+    Part { key: "routers", way: &["servers"], list: "routers", added: &[] },
+    Part { key: "cluster", way: &["cluster_manager"], list: "clusters", added: &["health"] },
 ];
+
+/// Lists, and the directories that they may have come from.
+const DIRECTORIES: [(&str, &str); 2] = [("virtual_hosts", "router_configs"), ("clusters", "clusters_configs")];
 
 /// Whether it is a dump, which is then a file.
 pub(crate) fn unfold(root: &mut Node) {
@@ -36,10 +42,26 @@ pub(crate) fn unfold(root: &mut Node) {
     }
     for (part, (key, node)) in parts {
         let NodeValue::Object(named) = node.value else { continue };
-        let elements: Vec<Node> = named.into_iter().map(|(_, node)| node).collect();
+        let mut elements: Vec<Node> = named.into_iter().map(|(_, node)| node).collect();
+        for element in &mut elements {
+            if let NodeValue::Object(entries) = &mut element.value {
+                entries.retain(|(key, _)| !part.added.contains(&key.text.as_str()));
+            }
+        }
         put(root, part, &key, elements);
     }
     fill_in(root, "");
+}
+
+/// Takes away the names of directories beside the lists that were read from
+/// them, which a dump has too.
+fn forget_directories(entries: &mut Vec<(Key, Node)>) {
+    for (list, directory) in DIRECTORIES {
+        let is_there = |(key, node): &(Key, Node)| key.text.eq_ignore_ascii_case(list) && !node.value.says_nothing();
+        if entries.iter().any(is_there) {
+            entries.retain(|(key, _)| !key.text.eq_ignore_ascii_case(directory));
+        }
+    }
 }
 
 /// A key that a file must have, and that a dump leaves out where its value is
@@ -70,10 +92,18 @@ fn fill_in(node: &mut Node, key: &str) {
     match &mut node.value {
         NodeValue::Array(elements) => elements.iter_mut().for_each(|element| fill_in(element, key)),
         NodeValue::Object(entries) => {
+            forget_directories(entries);
             for (inner, node) in entries.iter_mut() {
-                // What filters and modules get is theirs, and whole.
-                if inner.text != "config" && inner.text != "per_filter_config" {
-                    fill_in(node, &inner.text);
+                match inner.text.as_str() {
+                    // What filters and modules get is theirs, and whole; but
+                    // a `connection_manager` has a router there.
+                    "config" if key == "filters" => {
+                        if let NodeValue::Object(entries) = &mut node.value {
+                            forget_directories(entries);
+                        }
+                    }
+                    "config" | "per_filter_config" => {}
+                    inner => fill_in(node, inner),
                 }
             }
             let has = |entries: &[(Key, Node)], name: &str| entries.iter().any(|(key, _)| key.text == name);
@@ -163,6 +193,32 @@ mod tests {
             }]}],
         });
         assert_eq!(unfolded(dump), file);
+    }
+
+    #[test]
+    fn what_our_dump_adds_goes_away() {
+        let dump = r#"{"mosn_config": {"cluster_manager": {"clusters_configs": "dir"}, "servers": [{}], "bound": 1},
+            "listener": {"l": {"name": "l", "bound": null, "health": 1, "filter_chains": [{"filters": [
+                {"config": {"router_configs": "dir", "virtual_hosts": [{}]}}]}],
+                "stream_filters": [{"config": {"router_configs": "dir", "virtual_hosts": [{}]}}]}},
+            "cluster": {"c": {"name": "c", "health": [{"address": "x"}], "bound": 2}},
+            "routers": {"r": {"router_configs": "dir", "virtual_hosts": [{"name": "v"}]},
+                "s": {"router_configs": "dir", "virtual_hosts": null}}}"#;
+        let file = json!({
+            "cluster_manager": {"clusters": [{"name": "c", "bound": 2}]},
+            "servers": [{
+                "listeners": [{"name": "l", "health": 1,
+                    "filter_chains": [{"filters": [{"config": {"virtual_hosts": [{}]}}]}],
+                    "stream_filters": [{"config": {"router_configs": "dir", "virtual_hosts": [{}]}}],
+                }],
+                "routers": [{"virtual_hosts": [{"name": "v"}]}, {"router_configs": "dir", "virtual_hosts": null}],
+            }],
+            "bound": 1,
+        });
+        assert_eq!(unfolded(dump), file);
+        // No cluster of the dump came from the directory.
+        let dump = r#"{"mosn_config": {"cluster_manager": {"clusters_configs": "dir"}}, "cluster": {}}"#;
+        assert_eq!(unfolded(dump), json!({"cluster_manager": {"clusters_configs": "dir", "clusters": []}}));
     }
 
     #[test]

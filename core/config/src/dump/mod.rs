@@ -36,6 +36,8 @@ pub fn redact(value: &mut Value) {
                     replace(value);
                 } else if is_for_secret && is_value() {
                     redact_texts(value);
+                } else if key.eq_ignore_ascii_case("so_config") {
+                    redact_module(value);
                 } else {
                     match secrecy(key) {
                         Secrecy::Whole => replace(value),
@@ -50,6 +52,13 @@ pub fn redact(value: &mut Value) {
         Value::String(text) if is_secret_text(text) => *value = REDACTED.into(),
         _ => {}
     }
+}
+
+/// What a `so_config` holds; its `secrets` say where secrets stand and are none.
+fn redact_module(value: &mut Value) {
+    let Value::Object(entries) = value else { return redact(value) };
+    let is_pointers = |key: &str| key.eq_ignore_ascii_case("secrets");
+    entries.iter_mut().filter(|(key, _)| !is_pointers(key)).for_each(|(_, value)| redact(value));
 }
 
 /// What names the header that a value beside it is for.
@@ -125,6 +134,13 @@ mod tests {
                 },
             }),
         );
+    }
+
+    #[test]
+    fn where_secrets_stand_is_no_secret() {
+        let module = json!({"so_config": {"so_path": "a.so", "secrets": ["/upstream/pin"]}, "secrets": ["x"]});
+        let shown = json!({"so_config": {"so_path": "a.so", "secrets": ["/upstream/pin"]}, "secrets": [REDACTED]});
+        becomes(module, &shown);
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn unregistered(filter: &FilterAt<'_>, registry: &Registry) {
     } else if name == "loadso" {
         "a filter of type \"loadso\" comes from a module; expected `so_config` with its `so_path`".to_owned()
     } else if let Some(said) = mosn_filters::stream_filter(name) {
-        format!("MOSN's stream filter {name:?} is not available: {said}; registered are {all}")
+        format!("MOSN's stream filter {name:?} is not in Sidegate: {said}; registered are {all}")
     } else if let Some(meant) = nearest(name, registered.iter().copied()) {
         format!("stream filter type {name:?} is not registered; did you mean {meant:?}?")
     } else {
@@ -133,10 +133,14 @@ pub(super) fn report(at: &Cursor<'_>, errors: Vec<FilterConfigError>) {
 }
 
 /// Reports entries of `per_filter_config` for filters that no listener of the
-/// router has: `names` are those of all its listeners' filters.
+/// router has, and secrets that are not there: `names` are those of all its
+/// listeners' filters.
 pub(super) fn check_per_filter(router: &Router<'_>, names: &[&str]) {
     for (_, entry) in &router.per_filter {
         if names.contains(&entry.filter) {
+            let mut errors = Vec::new();
+            redacted(&entry.value.node().to_json(), "", &mut errors);
+            report(&entry.value, errors);
             continue;
         }
         let all = names.join(", ");

@@ -204,7 +204,7 @@ fn network_filters<'a>(at: &Cursor<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -
 
 fn unregistered(cursor: &Cursor<'_>, name: &str) {
     let message = match mosn_filters::network_filter(name) {
-        Some(said) => format!("MOSN's network filter {name:?} is not available: {said}; expected \"proxy\""),
+        Some(said) => format!("MOSN's network filter {name:?} is not in Sidegate: {said}; expected \"proxy\""),
         None => format!("network filter type {name:?} is not registered; expected \"proxy\""),
     };
     let (expected, found) = (Some("\"proxy\"".to_owned()), Some(cursor.shown()));

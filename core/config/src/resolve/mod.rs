@@ -58,6 +58,7 @@ pub use admin::AdminConfig;
 pub use metrics::{MetricsConfig, MetricsSink};
 pub use module_policy::ModuleAllowance;
 pub(crate) use module_policy::allowances;
+pub(crate) use mosn_filters::GONE as FILTERS_GONE;
 pub use router_shape::{RouteShape, RouterShape, VirtualHostShape};
 pub(crate) use server::processor;
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sidegate_api::{FaultPolicy, FilterSpec, ModuleSource, ModuleSpec, Quarantine, QuarantineAction};
 
 use super::modules::Modules;
+use super::mosn_filters;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -21,6 +22,8 @@ pub(super) struct FilterAt<'a> {
     pub type_at: Cursor<'a>,
 }
 
+/// Reads an entry; `None` if there is no filter to be had of it, with an error
+/// unless it is one that need not be there.
 pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules<'_>) -> Option<FilterAt<'a>> {
     let mut object = at.object(&schema::STREAM_FILTER)?;
     let filter_type = object.required("type").and_then(|cursor| {
@@ -51,6 +54,10 @@ pub(super) fn stream_filter<'a>(at: &Cursor<'a>, modules: &mut Modules<'_>) -> O
     object.finish();
     let (type_at, filter_type) = filter_type?;
     if module_given && module.is_none() {
+        return None;
+    }
+    if let (None, Some(said)) = (&module, mosn_filters::gone(filter_type)) {
+        type_at.inert(said);
         return None;
     }
     let name = name.or_else(|| module.as_ref().map(|m| m.name.as_str())).unwrap_or(filter_type).to_owned();

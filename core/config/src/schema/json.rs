@@ -161,7 +161,7 @@ fn pairs(names: &'static [&'static str]) -> impl Iterator<Item = [&'static str; 
 /// An entry names a module, or its type is registered and its `config` is what
 /// that filter takes.
 fn filters(registry: &Registry) -> Vec<Value> {
-    let types: Vec<&str> = registry.stream_filter_types().collect();
+    let types: Vec<&str> = registry.stream_filter_types().chain(crate::resolve::FILTERS_GONE).collect();
     let module = json!({"anyOf": [{"required": ["so_config"]}, {"required": ["go_plugin_config"]}]});
     let known = json!({"if": module, "else": {"properties": {"type": {"enum": types}}}});
     let configs = registry.stream_filters().map(|(filter_type, builder)| {

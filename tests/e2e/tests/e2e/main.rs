@@ -20,6 +20,7 @@ mod coalescing;
 mod connections;
 mod demo;
 mod docs;
+mod dumps;
 mod examples;
 mod exhaustion;
 mod filters;

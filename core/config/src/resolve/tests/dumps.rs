@@ -81,6 +81,14 @@ fn null_is_absent_wherever_it_stands() {
 }
 
 #[test]
+fn secrets_of_routes_are_missed_by_name() {
+    let route = "route: {cluster_name: c}\n        per_filter_config: {demo: {inner: [{User: '***REDACTED***'}]}}";
+    let errors = super::support::errors(&varied("route: {cluster_name: c}", route));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains(".per_filter_config.demo.inner[0].User: expected the secret itself"), "{errors:?}");
+}
+
+#[test]
 fn routes_behind_others_and_namesakes_are_warned_of() {
     let routes = "      - match: {prefix: /a}\n        route: {cluster_name: c}\n      \
                   - match: {prefix: /a/b}\n        route: {cluster_name: c}\n      \

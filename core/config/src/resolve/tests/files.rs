@@ -39,14 +39,36 @@ fn mosn_examples_that_need_more_are_refused_with_their_reason() {
     for (name, expected) in [
         ("plugin/cert_loader/config.json", "tls_context.status: TLS is not available yet"),
         ("plugin/filter/config.json", "type: stream filter type \"demo_plugin\" is not registered"),
-        ("tcpproxy-sample/config.json", "type: MOSN's network filter \"tcp_proxy\" is not available"),
-        ("uds-sample/client_config.json", "type: MOSN's network filter \"tcp_proxy\" is not available"),
+        (
+            "tcpproxy-sample/config.json",
+            "type: MOSN's network filter \"tcp_proxy\" is not in Sidegate: traffic that is no HTTP",
+        ),
+        (
+            "uds-sample/client_config.json",
+            "type: MOSN's network filter \"tcp_proxy\" is not in Sidegate: traffic that is no HTTP",
+        ),
     ] {
         let Some(loaded) = example(name) else { return };
         let errors = lines(&loaded.unwrap_err().errors);
         assert_eq!(errors.len(), 1, "{errors:#?}");
         assert!(errors[0].contains(expected), "{}", errors[0]);
     }
+}
+
+/// MOSN leaves out what it took away; a module may still bear the name.
+#[test]
+fn filters_that_mosn_took_away_are_left_out() {
+    let text = super::support::varied(
+        "    - type: demo\n",
+        "    - {type: healthcheck, config: {passthrough: true}}\n    - type: demo\n",
+    );
+    let config = super::support::load(&text).unwrap();
+    let names: Vec<_> = config.listeners[0].filters.iter().map(|filter| &*filter.name).collect();
+    assert_eq!(names, ["demo"]);
+    let warned = lines(&config.warnings);
+    assert!(warned.len() == 1 && warned[0].contains("stream_filters[0].type: this filter is left out: "), "{warned:?}");
+    let nearly = super::support::errors(&text.replace("healthcheck", "healthchecks"));
+    assert!(nearly.len() == 1 && nearly[0].contains("is not registered"), "{nearly:?}");
 }
 
 /// The same router in both places: that of `routers` serves.
