@@ -10,6 +10,7 @@ use crate::lb::Latency;
 use crate::metrics::UpstreamMetrics;
 use crate::outlier::{Ejection, Streaks};
 use crate::panic::HealthEpoch;
+use crate::registry::KnownHost;
 
 /// One host of one cluster: the part that does not change when the
 /// configuration does. The same for every snapshot and every worker.
@@ -29,6 +30,8 @@ pub struct Host {
     /// Kept where the policy goes by it.
     pub(crate) latency: Latency,
     ejection: Mutex<Ejection>,
+    /// Tells the registry when it goes.
+    _known: KnownHost,
 }
 
 /// Whether a host may be chosen.
@@ -56,6 +59,7 @@ impl Host {
         metrics: UpstreamMetrics,
         cluster_metrics: Arc<UpstreamMetrics>,
         epoch: Arc<HealthEpoch>,
+        known: KnownHost,
     ) -> Self {
         let made = Instant::now();
         Host {
@@ -69,6 +73,7 @@ impl Host {
             streaks: Streaks::default(),
             latency: Latency::new(made),
             ejection: Mutex::default(),
+            _known: known,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What of clusters and hosts outlives the snapshots they appear in.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use sidegate_api::{Address, Counter, MetricError, Metrics, UpDown};
 
@@ -19,6 +19,27 @@ use crate::retries::RetryMetrics;
 pub struct HostRegistry {
     metrics: Metrics,
     known: Arc<Mutex<HashMap<Arc<str>, Known>>>,
+    gone: Arc<Gone>,
+}
+
+/// Hosts (by cluster and address) and clusters that nobody holds any more: a
+/// list of its own, since the last hold may be a worker's.
+#[derive(Debug, Default)]
+struct Gone(Mutex<Vec<(Arc<str>, Option<Address>)>>);
+
+/// A host's entry in the registry, which goes after the host.
+#[derive(Debug)]
+pub(crate) struct KnownHost {
+    cluster: Arc<str>,
+    address: Address,
+    gone: Arc<Gone>,
+}
+
+/// The same of what a cluster's snapshots have in common.
+#[derive(Debug)]
+struct KnownShared {
+    cluster: Arc<str>,
+    gone: Arc<Gone>,
 }
 
 #[derive(Debug, Default)]
@@ -32,9 +53,8 @@ struct Known {
 pub(crate) struct Shared {
     pub(crate) metrics: Arc<UpstreamMetrics>,
     /// Of hosts that are found when there is no room for more series; there if
-    /// hosts are found at all. Series are not given back when a host goes, so a
-    /// name with ever new addresses gets there some day.
-    other_hosts: Option<UpstreamMetrics>,
+    /// hosts are found at all.
+    other_hosts: OnceLock<UpstreamMetrics>,
     pub(crate) used: Arc<Used>,
     pub(crate) health: Arc<HealthEpoch>,
     pub(crate) panic: PanicMetrics,
@@ -43,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) exhausted: Counter,
     /// Held while a host is ejected, so that two do not go as the last.
     pub(crate) ejecting: Mutex<()>,
+    _known: KnownShared,
 }
 
 /// Series of a cluster that ejects hosts.
@@ -55,7 +76,7 @@ pub(crate) struct EjectionMetrics {
 impl HostRegistry {
     /// An empty registry; series are defined in `metrics`.
     pub fn new(metrics: Metrics) -> Self {
-        HostRegistry { metrics, known: Arc::default() }
+        HostRegistry { metrics, known: Arc::default(), gone: Arc::default() }
     }
 
     /// The host at `address` in `cluster`; a new one is healthy.
@@ -71,8 +92,10 @@ impl HostRegistry {
             return Ok(host);
         }
         let own = UpstreamMetrics::for_host(&self.metrics, cluster, &address.to_string());
-        let metrics = or_other(own, shared.other_hosts.as_ref())?;
-        let host = Arc::new(Host::new(address.clone(), metrics, shared.metrics.clone(), shared.health.clone()));
+        let metrics = or_other(own, shared.other_hosts.get())?;
+        let entry = KnownHost { cluster: cluster.clone(), address: address.clone(), gone: self.gone.clone() };
+        let host = Host::new(address.clone(), metrics, shared.metrics.clone(), shared.health.clone(), entry);
+        let host = Arc::new(host);
         hosts.insert(address.clone(), Arc::downgrade(&host));
         Ok(host)
     }
@@ -80,27 +103,33 @@ impl HostRegistry {
     pub(crate) fn shared(&self, config: &ClusterConfig) -> Result<Arc<Shared>, MetricError> {
         let cluster = &config.name;
         let mut known = self.known();
-        let known = known.entry(cluster.clone()).or_default();
-        if let Some(shared) = known.shared.upgrade() {
-            return Ok(shared);
-        }
-        let metrics = Arc::new(UpstreamMetrics::for_cluster(&self.metrics, cluster)?);
-        let other_hosts = match &config.dns {
-            Some(_) => Some(UpstreamMetrics::for_host(&self.metrics, cluster, "other")?),
-            None => None,
+        let shared = match known.get(cluster).and_then(|known| known.shared.upgrade()) {
+            Some(shared) => shared,
+            None => {
+                let shared = self.new_shared(cluster)?;
+                known.entry(cluster.clone()).or_default().shared = Arc::downgrade(&shared);
+                shared
+            }
         };
-        let shared = Arc::new(Shared {
-            metrics,
-            other_hosts,
+        if config.dns.is_some() && shared.other_hosts.get().is_none() {
+            // The registry is locked, so nobody else has set it meanwhile.
+            let _ = shared.other_hosts.set(UpstreamMetrics::for_host(&self.metrics, cluster, "other")?);
+        }
+        Ok(shared)
+    }
+
+    fn new_shared(&self, cluster: &Arc<str>) -> Result<Arc<Shared>, MetricError> {
+        Ok(Arc::new(Shared {
+            metrics: Arc::new(UpstreamMetrics::for_cluster(&self.metrics, cluster)?),
+            other_hosts: OnceLock::new(),
             used: Arc::default(),
             health: Arc::default(),
             panic: PanicMetrics::new(&self.metrics, cluster)?,
             retries: RetryMetrics::new(&self.metrics, cluster)?,
             exhausted: self.metrics.counter("upstream_connection_exhausted_total", &[("cluster", cluster)])?,
             ejecting: Mutex::default(),
-        });
-        known.shared = Arc::downgrade(&shared);
-        Ok(shared)
+            _known: KnownShared { cluster: cluster.clone(), gone: self.gone.clone() },
+        }))
     }
 
     pub(crate) fn ejection_metrics(&self, cluster: &str) -> Result<EjectionMetrics, MetricError> {
@@ -112,13 +141,10 @@ impl HostRegistry {
         })
     }
 
-    /// Forgets what nobody holds any more. To be called after a snapshot is
-    /// gone.
+    /// Forgets what nobody holds any more, at the cost of what went. It happens
+    /// by itself when the next cluster is made.
     pub fn sweep(&self) {
-        self.known().retain(|_, known| {
-            known.hosts.retain(|_, host| host.strong_count() > 0);
-            !known.hosts.is_empty() || known.shared.strong_count() > 0
-        });
+        drop(self.known());
     }
 
     /// Number of hosts that are remembered.
@@ -131,8 +157,44 @@ impl HostRegistry {
         self.len() == 0
     }
 
+    /// What is known, without what is gone.
     fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (cluster, address) in self.gone.take() {
+            let Some(of) = known.get_mut(&cluster) else { continue };
+            // Another one may have taken its place.
+            if let Some(address) = address
+                && of.hosts.get(&address).is_some_and(|host| host.strong_count() == 0)
+            {
+                of.hosts.remove(&address);
+            }
+            if of.hosts.is_empty() && of.shared.strong_count() == 0 {
+                known.remove(&cluster);
+            }
+        }
+        known
+    }
+}
+
+impl Gone {
+    fn add(&self, cluster: &Arc<str>, address: Option<Address>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((cluster.clone(), address));
+    }
+
+    fn take(&self) -> Vec<(Arc<str>, Option<Address>)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for KnownHost {
+    fn drop(&mut self) {
+        self.gone.add(&self.cluster, Some(self.address.clone()));
+    }
+}
+
+impl Drop for KnownShared {
+    fn drop(&mut self) {
+        self.gone.add(&self.cluster, None);
     }
 }
 

@@ -1,3 +1,8 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sidegate_api::MetricBounds;
+
 use super::*;
 
 #[test]
@@ -54,6 +59,90 @@ fn counting_reaches_host_and_cluster() {
             (vec![label("cluster", "c"), label("host", "127.0.0.1:2")], one),
         ]
     );
+}
+
+/// Departed series go with the next definition.
+fn forgetful() -> Metrics {
+    let at_once = MetricBounds { unread: Duration::ZERO, departed: 0, ..MetricBounds::default() };
+    Metrics::with_bounds(1, at_once)
+}
+
+#[test]
+fn clusters_and_hosts_that_come_and_go_leave_nothing() {
+    let metrics = forgetful();
+    let registry = HostRegistry::new(metrics.clone());
+    let named = |name: &str, hosts: Vec<HostConfig>| ClusterConfig {
+        outlier: Some(OutlierConfig::default()),
+        ..ClusterConfig::new(name, hosts)
+    };
+    let stays = Cluster::new(named("stays", vec![HostConfig::new(address(1))]), &registry).unwrap();
+    stays.members()[0].host.count(|m| m.request_total.inc());
+    let mut cells = Vec::new();
+    for round in 0..2000 {
+        let hosts = (0..3).map(|n| HostConfig::new(address(1 + round * 3 + n))).collect();
+        let cluster = Cluster::new(named(&format!("c{round}"), hosts), &registry).unwrap();
+        for member in cluster.members() {
+            assert_eq!(member.host.metrics().request_total.get(), 0);
+            member.host.count(|m| m.request_total.inc());
+        }
+        assert_eq!(cluster.metrics().request_total.get(), 3);
+        cells.push((metrics.cells(), registry.len()));
+    }
+    assert_eq!(cells[10], cells[1999]);
+    registry.sweep();
+    assert_eq!(registry.len(), 1);
+    assert_eq!(stays.metrics().request_total.get(), 1);
+    let clusters = metrics.read().into_iter().map(|one| one.labels[0].1.clone()).collect::<HashSet<_>>();
+    assert_eq!(clusters, HashSet::from(["stays".to_owned()]));
+}
+
+#[test]
+fn a_host_that_stays_counts_on_and_one_that_goes_is_freed() {
+    let metrics = forgetful();
+    let registry = HostRegistry::new(metrics.clone());
+    let of = |ports: &[usize]| {
+        let hosts = ports.iter().map(|&port| HostConfig::new(address(port))).collect();
+        Cluster::new(ClusterConfig::new("c", hosts), &registry).unwrap()
+    };
+    let mut cluster = of(&[1, 2]);
+    cluster.members().iter().for_each(|member| member.host.count(|m| m.request_total.inc()));
+    for _ in 0..10 {
+        cluster = of(&[2, 3]);
+    }
+    cluster.members()[0].host.count(|m| m.request_total.inc());
+    let totals: Vec<_> = metrics
+        .read()
+        .into_iter()
+        .filter(|series| &*series.name == "upstream_request_total")
+        .map(|series| (series.labels.last().unwrap().1.clone(), series.value))
+        .collect();
+    let count = |of: &str, count| (of.to_owned(), sidegate_api::SeriesValue::Counter(count));
+    assert_eq!(totals, [count("c", 3), count("127.0.0.1:2", 2), count("127.0.0.1:3", 0)]);
+}
+
+#[test]
+fn a_cluster_that_is_found_by_name_later_has_room_for_all() {
+    let cells = 33 * 3 + 5;
+    let metrics = Metrics::with_bounds(1, MetricBounds { cells, ..MetricBounds::default() });
+    let registry = HostRegistry::new(metrics.clone());
+    let of = |ports: &[usize], dns| {
+        let hosts = ports.iter().map(|&port| HostConfig::new(address(port))).collect();
+        Cluster::new(ClusterConfig { dns, ..ClusterConfig::new("c", hosts) }, &registry)
+    };
+    let before = of(&[1], None).unwrap();
+    let dns = DnsConfig {
+        names: Vec::new(),
+        fixed: Vec::new(),
+        refresh_rate: Duration::from_secs(5),
+        ttl: Ttl::Ignore,
+        family: LookupFamily::default(),
+        resolver: Resolver::File { path: "/etc/resolv.conf".into(), port: None },
+    };
+    let found = of(&[1, 2, 3], Some(dns)).unwrap();
+    found.members().iter().for_each(|member| member.host.count(|m| m.request_total.inc()));
+    assert_eq!(found.members()[2].host.metrics().request_total.get(), 2, "those without room share");
+    assert!(of(&[1, 4], None).unwrap().members()[1].host.metrics().request_total.get() == 2);
+    drop(before);
 }
 
 #[test]
