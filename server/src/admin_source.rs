@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sidegate_admin::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
-use sidegate_api::{Metrics, ModuleStatus, Series};
+use sidegate_api::{Metrics, ModuleStatus};
 use sidegate_generic_filter::GenericFilter;
-use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, StatsMatcher, collect};
+use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, Stats, StatsMatcher, collect};
 use sidegate_upstream::{Cluster, Member, Reason};
 use sidegate_watch::{Role, threads};
 
@@ -111,7 +111,7 @@ impl AdminSource for Process {
         self.started.elapsed()
     }
 
-    fn stats(&self) -> Vec<Series> {
+    fn stats(&self) -> Stats {
         collect(&self.metrics, &self.matcher)
     }
 

@@ -1,7 +1,7 @@
 //! The endpoints, one function each.
 
 use serde_json::{Value, json};
-use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, stats_flat, stats_json};
+use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, stats_json, stats_lines};
 
 use crate::endpoints::{Call, ENDPOINTS};
 use crate::query::glob;
@@ -38,7 +38,7 @@ pub(crate) fn live(call: &Call<'_>) -> Reply {
 pub(crate) fn metrics(call: &Call<'_>) -> Reply {
     let format = PageFormat::negotiate(call.accept);
     let options = PageOptions::default();
-    Reply::metrics(page(&call.source.stats(), &call.source.version(), &options, format), format)
+    Reply::metrics(page(call.source.stats(), &call.source.version(), &options, format), format)
 }
 
 pub(crate) fn version(call: &Call<'_>) -> Reply {
@@ -141,39 +141,19 @@ pub(crate) fn modules(call: &Call<'_>) -> Reply {
 }
 
 pub(crate) fn stats(call: &Call<'_>) -> Reply {
-    let series = call.source.stats();
-    let Some(key) = call.query.get("key") else {
-        return Reply::json(&stats_json(&series));
-    };
-    let mut nested = stats_json(&series);
-    keep_matching(&mut nested, "", &|path| path.contains(key));
-    Reply::json(&nested)
-}
-
-/// Removes the strings below `value` whose dotted path is not wanted, and
-/// objects that have become empty.
-fn keep_matching(value: &mut Value, path: &str, is_wanted: &dyn Fn(&str) -> bool) {
-    let Value::Object(map) = value else { return };
-    map.retain(|name, below| {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        keep_matching(below, &path, is_wanted);
-        match below {
-            Value::Object(map) => !map.is_empty(),
-            _ => is_wanted(&path),
-        }
-    });
+    Reply::json_pieces(stats_json(call.source.stats(), call.query.get("key")))
 }
 
 /// MOSN's "glob" is short for global. Asked with a pattern, which MOSN knows
 /// nothing of, it shows whatever has such a name.
 pub(crate) fn stats_glob(call: &Call<'_>) -> Reply {
     const GLOBAL: &str = "downstream.proxy.global.";
-    let stats = stats_flat(&call.source.stats());
-    let lines = stats.iter().filter_map(|(name, value)| match call.query.get("key") {
-        Some(pattern) => glob(pattern, name).then(|| format!("{name}:{value}\n")),
-        None => name.strip_prefix(GLOBAL).map(|key| format!("{key}:{value}\n")),
-    });
-    Reply::ok(lines.collect::<String>())
+    let pattern = call.query.get("key").map(str::to_owned);
+    let is_wanted = move |name: &str| match &pattern {
+        Some(pattern) => glob(pattern, name).then_some(0),
+        None => name.starts_with(GLOBAL).then_some(GLOBAL.len()),
+    };
+    Reply::lines(stats_lines(call.source.stats(), is_wanted))
 }
 
 pub(crate) fn get_log_level(call: &Call<'_>) -> Reply {

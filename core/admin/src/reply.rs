@@ -1,20 +1,34 @@
 //! What an endpoint answers.
 
+use std::fmt;
+
 use serde_json::Value;
 use sidegate_api::ResponseHead;
 use sidegate_protocol::http1::ResponseFraming;
-use sidegate_telemetry::PageFormat;
+use sidegate_telemetry::{Page, PageFormat};
 
 use crate::SourceError;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 
 /// Status, type and body.
 #[derive(Debug)]
 pub(crate) struct Reply {
     status: u16,
     content_type: &'static str,
-    body: String,
+    body: ReplyBody,
     /// Set for 405.
     allow: Option<&'static str>,
+}
+
+/// The bytes of a body.
+pub(crate) enum ReplyBody {
+    /// All of them.
+    Whole(String),
+    /// Too many to have at once: each piece is made when the one before is
+    /// written.
+    Pieces(Box<dyn Iterator<Item = String> + Send>),
 }
 
 impl Reply {
@@ -23,7 +37,7 @@ impl Reply {
         if !body.is_empty() && !body.ends_with('\n') {
             body.push('\n');
         }
-        Reply { status, content_type: "text/plain; charset=utf-8", body, allow: None }
+        Reply { status, content_type: TEXT, body: ReplyBody::Whole(body), allow: None }
     }
 
     pub(crate) fn ok(text: impl Into<String>) -> Self {
@@ -35,12 +49,33 @@ impl Reply {
     }
 
     pub(crate) fn json(value: &Value) -> Self {
-        Reply { status: 200, content_type: "application/json", body: format!("{value:#}\n"), allow: None }
+        let body = ReplyBody::Whole(format!("{value:#}\n"));
+        Reply { status: 200, content_type: JSON, body, allow: None }
+    }
+
+    /// The same, of text that comes in pieces.
+    pub(crate) fn json_pieces(pieces: impl Iterator<Item = String> + Send + 'static) -> Self {
+        Self::pieces(JSON, pieces)
+    }
+
+    /// Lines that come in pieces.
+    pub(crate) fn lines(pieces: impl Iterator<Item = String> + Send + 'static) -> Self {
+        Self::pieces(TEXT, pieces)
     }
 
     /// A page of metrics.
-    pub(crate) fn metrics(text: String, format: PageFormat) -> Self {
-        Reply { status: 200, content_type: format.content_type(), body: text, allow: None }
+    pub(crate) fn metrics(page: Page, format: PageFormat) -> Self {
+        Self::pieces(format.content_type(), page)
+    }
+
+    fn pieces(content_type: &'static str, mut pieces: impl Iterator<Item = String> + Send + 'static) -> Self {
+        // One piece is the rule, and its length can be told.
+        let first = pieces.next().unwrap_or_default();
+        let body = match pieces.next() {
+            None => ReplyBody::Whole(first),
+            Some(second) => ReplyBody::Pieces(Box::new([first, second].into_iter().chain(pieces))),
+        };
+        Reply { status: 200, content_type, body, allow: None }
     }
 
     pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
@@ -49,15 +84,18 @@ impl Reply {
     }
 
     /// What to send; to HEAD without the body that the length speaks of.
-    pub(crate) fn into_parts(self, to_head: bool) -> (ResponseHead, ResponseFraming, String) {
+    pub(crate) fn into_parts(self, to_head: bool) -> (ResponseHead, ResponseFraming, ReplyBody) {
         let mut head = ResponseHead { status: self.status, ..ResponseHead::default() };
-        let length = self.body.len().to_string();
+        let (framing, length) = match &self.body {
+            ReplyBody::Whole(body) => (ResponseFraming::Length(body.len() as u64), Some(body.len().to_string())),
+            ReplyBody::Pieces(_) => (ResponseFraming::Chunked, None),
+        };
         let fields = [
             ("content-type", Some(self.content_type)),
             ("cache-control", Some("no-store")),
             ("x-content-type-options", Some("nosniff")),
             ("allow", self.allow),
-            ("content-length", Some(&*length)),
+            ("content-length", length.as_deref()),
         ];
         for (name, value) in fields {
             if let Some(value) = value {
@@ -66,8 +104,17 @@ impl Reply {
             }
         }
         match to_head {
-            true => (head, ResponseFraming::NoBody, String::new()),
-            false => (head, ResponseFraming::Length(self.body.len() as u64), self.body),
+            true => (head, ResponseFraming::NoBody, ReplyBody::Whole(String::new())),
+            false => (head, framing, self.body),
+        }
+    }
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplyBody::Whole(body) => f.debug_tuple("Whole").field(body).finish(),
+            ReplyBody::Pieces(_) => f.write_str("Pieces(..)"),
         }
     }
 }

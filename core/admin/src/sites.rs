@@ -116,7 +116,7 @@ impl Site for MetricsSite {
 
     fn reply(&self, head: &RequestHead, _: &[u8]) -> Reply {
         let format = PageFormat::negotiate(accept(head));
-        Reply::metrics(page(&self.source.stats(), &self.source.version(), &self.page.options, format), format)
+        Reply::metrics(page(self.source.stats(), &self.source.version(), &self.page.options, format), format)
     }
 }
 

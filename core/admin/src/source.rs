@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidegate_api::{ModuleStatus, Series};
-use sidegate_telemetry::{LogLevel, LogSwitch};
+use sidegate_api::ModuleStatus;
+use sidegate_telemetry::{LogLevel, LogSwitch, Stats};
 
 /// The proxy as the admin interface sees it. Methods are called on the control
 /// runtime and must not block for long.
@@ -18,7 +18,7 @@ pub trait AdminSource: Send + Sync {
     fn config_dump(&self, query: &ConfigDumpQuery) -> Result<Value, SourceError>;
 
     /// The statistics that are to be shown.
-    fn stats(&self) -> Vec<Series>;
+    fn stats(&self) -> Stats;
 
     /// The clusters and their hosts as they are now.
     fn clusters(&self) -> Vec<ClusterStatus>;

@@ -56,8 +56,8 @@ pub use inherit::{InheritError, Inherited};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
 pub use metrics::{
-    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricBounds, MetricError, MetricKind, Metrics, Observation, Series,
-    SeriesValue, Together, UpDown,
+    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricBounds, MetricError, MetricFamily, MetricKind, MetricSnapshot,
+    Metrics, Observation, Series, SeriesValue, Together, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use reads::Reads;

@@ -15,6 +15,7 @@ mod cells;
 mod group;
 mod registry;
 mod series;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use self::group::Hold;
 pub use self::registry::MetricBounds;
 use self::registry::{Place, Store};
 pub use self::series::{LATENCY_BUCKETS_MS, MetricError, MetricKind, Series, SeriesValue};
+pub use self::snapshot::{MetricFamily, MetricSnapshot};
 
 /// The process's metrics. Cheap to clone. A series is named by its name and
 /// labels; defining it again gives the same series.
@@ -110,12 +112,13 @@ impl Metrics {
     /// All series, in order of definition; those of one owner one after the
     /// other.
     pub fn read(&self) -> Vec<Series> {
-        let groups = self.0.groups();
-        let mut series = Vec::with_capacity(groups.iter().map(|group| group.columns.len()).sum());
-        for group in &groups {
-            series.extend(group.columns.iter().map(|column| group.read(column)));
-        }
-        series
+        let snapshot = self.snapshot();
+        (0..snapshot.owners()).flat_map(|owner| snapshot.series_of(owner)).collect()
+    }
+
+    /// The same, for who does not want all at once.
+    pub fn snapshot(&self) -> MetricSnapshot {
+        MetricSnapshot::new(self.0.groups())
     }
 
     /// Cells that are taken by series in use and by those that are still shown:

@@ -26,7 +26,8 @@ pub use downstream::DownstreamStats;
 pub use filter_replies::FilterReplies;
 pub use log::{LogConfig, LogLevel, Logging};
 pub use render::{
-    PageFormat, PageOptions, Percentile, ProcessFigures, StatsMatcher, collect, page, stats_flat, stats_json,
+    Page, PageFormat, PageOptions, Percentile, ProcessFigures, Stats, StatsJson, StatsLines, StatsMatcher, collect,
+    page, stats_json, stats_lines,
 };
 pub use rotation::{LogCompression, LogRotation, RotationError};
 pub use routes::{MAX_ROUTES, RouteBudget, RouteStats};

@@ -1,65 +1,48 @@
 //! Metrics as text and JSON.
+//!
+//! Whatever is shown is made in pieces, when they are asked for: with many
+//! hosts a page is far larger than what it is made of, and making it takes
+//! seconds of the control thread, which has more to do. A piece may be empty.
 
-mod global;
+mod flat;
 mod help;
 mod json;
-mod matcher;
+mod page;
 mod percentile;
 mod process;
 mod prometheus;
+mod stats;
 
 #[cfg(test)]
 mod tests;
 
-use sidegate_api::Series;
-
-pub use self::json::{stats_flat, stats_json};
-pub use self::matcher::{StatsMatcher, collect};
+pub use self::flat::{StatsLines, stats_lines};
+pub use self::json::{StatsJson, stats_json};
+pub use self::page::{Page, PageOptions, ProcessFigures, page};
 pub use self::percentile::Percentile;
-use self::prometheus::Page;
 pub use self::prometheus::PageFormat;
+pub use self::stats::{Stats, StatsMatcher, collect};
 
-/// What a page of metrics holds beside the statistics.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PageOptions {
-    /// The process's own figures.
-    pub process: ProcessFigures,
-    /// Estimated for each histogram.
-    pub percentiles: Vec<Percentile>,
-}
+/// A piece ends with the line that makes it so long, in bytes: a fraction of a
+/// millisecond's work.
+const PIECE: usize = 64 * 1024;
 
-/// Whether `process_*` is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ProcessFigures {
-    /// It is.
-    #[default]
-    Shown,
-    /// It is not.
-    Hidden,
-}
+/// A piece also ends after so many owners, or series, of which nothing may be
+/// shown.
+const STEPS: usize = 2048;
 
-/// The page: the process's figures, the version as `sidegate_build_info`, and
-/// `series`, which [`collect`] gives.
-pub fn page(series: &[Series], version: &str, options: &PageOptions, format: PageFormat) -> String {
-    let mut page = Page::new(format);
-    if options.process == ProcessFigures::Shown {
-        process::write_process(&mut page);
+/// Makes a piece of `step`s, which append to the text and say whether there is
+/// more. `None` once there is nothing more.
+fn piece(has_more: &mut bool, mut step: impl FnMut(&mut String) -> bool) -> Option<String> {
+    if !*has_more {
+        return None;
     }
-    let version = [("version".to_owned(), version.to_owned())];
-    let build = Series {
-        name: "sidegate_build_info".into(),
-        labels: version.into(),
-        value: sidegate_api::SeriesValue::Gauge(1),
-    };
-    page.series(&[build]);
-    let levels = percentile::with_percentiles(series, &options.percentiles);
-    if options.percentiles.is_empty() {
-        page.series(series);
-    } else {
-        let rest: Vec<Series> = series.iter().filter(|one| !percentile::is_of_mosn(one)).cloned().collect();
-        page.take_names(levels.iter().map(|(level, _)| &*level.name));
-        page.series(&rest);
-        page.levels(&levels);
+    let mut text = String::new();
+    for _ in 0..STEPS {
+        *has_more = step(&mut text);
+        if !*has_more || text.len() >= PIECE {
+            break;
+        }
     }
-    page.finish()
+    Some(text)
 }

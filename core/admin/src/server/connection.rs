@@ -5,17 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use sidegate_api::{HeaderCase, Headers, Method, Protocol, RequestHead};
 use sidegate_protocol::http1::{
-    BodyDecoder, BodyLength, BodyStep, CONTINUE, Decoded, Expect, Limits, Persistence, RequestDecoder, RequestMeta,
-    encode_response_head, http_date, only_blank_lines,
+    BodyDecoder, BodyLength, BodyStep, CHUNK_END, CONTINUE, ChunkPrefix, Decoded, Expect, Limits, Persistence,
+    RequestDecoder, RequestMeta, ResponseFraming, encode_last_chunk, encode_response_head, http_date, only_blank_lines,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::places::Activity;
 use super::{Body, Site};
 use crate::access::Peer;
-use crate::reply::Reply;
+use crate::reply::{Reply, ReplyBody};
 
 const MAX_BODY: u64 = 64 * 1024;
 /// From the first byte of a head, or from the start of a connection, to the
@@ -82,9 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 true => Persistence::Close,
                 false => meta.persistence,
             };
-            if self.write(reply, meta.version, persistence).await.is_err() {
-                return;
-            }
+            let Ok(persistence) = self.write(reply, meta.version, persistence).await else { return };
             self.activity.waits();
             if persistence == Persistence::Close {
                 return match is_at_end {
@@ -172,13 +171,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn write(&mut self, reply: Reply, version: Protocol, persistence: Persistence) -> std::io::Result<()> {
+    async fn write(
+        &mut self,
+        reply: Reply,
+        version: Protocol,
+        persistence: Persistence,
+    ) -> std::io::Result<Persistence> {
         let (head, framing, body) = reply.into_parts(self.head.method == Method::Head);
-        let mut out = Vec::with_capacity(512 + body.len());
+        let framing = framing.for_client(version);
+        let mut out = Vec::with_capacity(512);
         let date = http_date(SystemTime::now());
-        encode_response_head(&mut out, &head, framing, version, persistence, &date, HeaderCase::Lower);
-        out.extend_from_slice(body.as_bytes());
-        match timeout(ANSWER_TIME, self.stream.write_all(&out)).await {
+        let persistence =
+            encode_response_head(&mut out, &head, framing, version, persistence, &date, HeaderCase::Lower);
+        match body {
+            ReplyBody::Whole(body) => {
+                out.extend_from_slice(body.as_bytes());
+                self.send(&out, Instant::now() + ANSWER_TIME).await?;
+            }
+            ReplyBody::Pieces(pieces) => {
+                let end = Instant::now() + LIFE;
+                for piece in pieces {
+                    // An empty chunk would be the last.
+                    if !piece.is_empty() {
+                        encode_piece(&mut out, &piece, framing);
+                    }
+                    self.send(&out, end.min(Instant::now() + ANSWER_TIME)).await?;
+                    out.clear();
+                    // A client that takes whatever comes leaves time to others,
+                    // too.
+                    yield_now().await;
+                }
+                if framing == ResponseFraming::Chunked {
+                    encode_last_chunk(&mut out, &Headers::default(), HeaderCase::Lower);
+                    self.send(&out, end).await?;
+                }
+            }
+        }
+        Ok(persistence)
+    }
+
+    async fn send(&mut self, bytes: &[u8], deadline: Instant) -> std::io::Result<()> {
+        match timeout_at(deadline, self.stream.write_all(bytes)).await {
             Ok(written) => written,
             Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
         }
@@ -206,6 +239,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             _ = timeout(LINGER_TIME, rest) => {}
             _ = self.closing.wait_for(|closing| *closing) => {}
         }
+    }
+}
+
+fn encode_piece(out: &mut Vec<u8>, piece: &str, framing: ResponseFraming) {
+    match framing {
+        ResponseFraming::Chunked => {
+            out.extend_from_slice(ChunkPrefix::new(piece.len() as u64).as_slice());
+            out.extend_from_slice(piece.as_bytes());
+            out.extend_from_slice(CHUNK_END);
+        }
+        _ => out.extend_from_slice(piece.as_bytes()),
     }
 }
 

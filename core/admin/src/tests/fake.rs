@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidegate_api::{Metrics, ModuleStatus, Series};
-use sidegate_telemetry::{LogLevel, LogSwitch, StatsMatcher, collect};
+use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_telemetry::{LogLevel, LogSwitch, Stats, StatsMatcher, collect};
 
 use crate::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
 
@@ -70,7 +70,7 @@ impl AdminSource for Fake {
         }
     }
 
-    fn stats(&self) -> Vec<Series> {
+    fn stats(&self) -> Stats {
         collect(&self.metrics, &StatsMatcher::default())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sidegate_api::{Series, SeriesValue};
+use sidegate_api::{MetricFamily, MetricKind, Series, SeriesValue};
 
 /// What is estimated, from 1 to 100: 99 is the value that 99 of 100
 /// observations do not exceed.
@@ -37,32 +37,39 @@ impl Percentile {
 
 /// The families that a page shows as percentiles alone, as MOSN does: levels in
 /// nanoseconds under the family's own name. One name cannot be a histogram too.
-pub(super) fn is_of_mosn(series: &Series) -> bool {
-    is_histogram(series) && (series.name.starts_with("downstream_") || series.name.starts_with("upstream_"))
+pub(super) fn is_of_mosn(family: &MetricFamily) -> bool {
+    matches!(family.kind, MetricKind::Histogram | MetricKind::Durations) && has_mosns_name(&family.name)
 }
 
-fn is_histogram(series: &Series) -> bool {
-    matches!(series.value, SeriesValue::Histogram { .. })
+fn has_mosns_name(name: &str) -> bool {
+    name.starts_with("downstream_") || name.starts_with("upstream_")
 }
 
-/// For each histogram a level `{percentile="P99"}` per percentile. Those that
-/// MOSN does not have keep their unit, and are called `…_percentile`.
-pub(super) fn with_percentiles(series: &[Series], percentiles: &[Percentile]) -> Vec<(Series, f64)> {
-    let histograms = series.iter().filter_map(|one| match &one.value {
-        SeriesValue::Histogram { buckets, count, .. } => Some((one, buckets, *count)),
-        SeriesValue::Counter(_) | SeriesValue::Gauge(_) => None,
-    });
-    let levels = histograms.flat_map(|(one, buckets, count)| {
-        let (name, scale) = match is_of_mosn(one) {
-            true => (one.name.clone(), NANOS_IN_MILLI),
-            false => (Arc::from(format!("{}_percentile", one.name)), 1.0),
-        };
-        percentiles.iter().filter_map(move |percentile| {
-            let level = percentile.estimate(buckets, count)? * scale;
-            let label = ("percentile".to_owned(), format!("P{}", percentile.0));
-            let labels = one.labels.iter().cloned().chain([label]).collect();
-            Some((Series { name: name.clone(), labels, value: SeriesValue::Gauge(0) }, level))
-        })
+/// What the percentiles of a family of histograms are called.
+pub(super) fn name_of_levels(family: &MetricFamily) -> Arc<str> {
+    level_name(&family.name)
+}
+
+fn level_name(name: &Arc<str>) -> Arc<str> {
+    if has_mosns_name(name) { name.clone() } else { format!("{name}_percentile").into() }
+}
+
+/// A level of a histogram, which is no integer.
+pub(super) struct Level {
+    pub(super) name: Arc<str>,
+    pub(super) labels: Vec<(String, String)>,
+}
+
+/// A level `{percentile="P99"}` of a histogram per percentile. Those that MOSN
+/// does not have keep their unit, and are called `…_percentile`.
+pub(super) fn levels(series: &Series, percentiles: &[Percentile]) -> Vec<(Level, f64)> {
+    let SeriesValue::Histogram { buckets, count, .. } = &series.value else { return Vec::new() };
+    let scale = if has_mosns_name(&series.name) { NANOS_IN_MILLI } else { 1.0 };
+    let levels = percentiles.iter().filter_map(|percentile| {
+        let level = percentile.estimate(buckets, *count)? * scale;
+        let label = ("percentile".to_owned(), format!("P{}", percentile.0));
+        let labels = series.labels.iter().cloned().chain([label]).collect();
+        Some((Level { name: level_name(&series.name), labels }, level))
     });
     levels.collect()
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use super::prometheus::{Kind, Page};
+use super::prometheus::{Kind, Writer};
 
 /// Adds `process_*`. Figures that the system does not give are left out.
-pub(super) fn write_process(page: &mut Page) {
+pub(super) fn write_process(page: &mut Writer) {
     let mut figure = |name: &str, kind: Kind, help: &str, value: Option<f64>| {
         if let Some(value) = value {
             page.figure(name, kind, help, value);

@@ -1,11 +1,13 @@
 //! Prometheus' text format, version 0.0.4, and OpenMetrics 1.0.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
-use sidegate_api::{Series, SeriesValue};
+use sidegate_api::{MetricKind, Series, SeriesValue};
 
 use super::help::help;
+use super::percentile::Level;
 
 /// The form of a page of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,12 +45,15 @@ impl PageFormat {
     }
 }
 
-/// A page in the making.
-pub(super) struct Page {
+/// Writes the lines of a page.
+#[derive(Debug)]
+pub(super) struct Writer {
     out: String,
     format: PageFormat,
-    /// Names of families that come later.
+    /// Names of all families.
     taken: HashSet<String>,
+    /// The family of levels that was begun last.
+    levels: Option<Arc<str>>,
 }
 
 /// Type of a family.
@@ -59,65 +64,67 @@ pub(super) enum Kind {
     Histogram,
 }
 
-impl Page {
+impl Kind {
+    pub(super) fn of(kind: MetricKind) -> Self {
+        match kind {
+            MetricKind::Counter => Kind::Counter,
+            MetricKind::Gauge => Kind::Gauge,
+            MetricKind::Histogram | MetricKind::Durations => Kind::Histogram,
+        }
+    }
+}
+
+impl Writer {
     pub(super) fn new(format: PageFormat) -> Self {
-        Page { out: String::with_capacity(32 * 1024), format, taken: HashSet::new() }
+        Writer { out: String::new(), format, taken: HashSet::new(), levels: None }
+    }
+
+    /// Appends what was written since the last time.
+    pub(super) fn move_to(&mut self, text: &mut String) {
+        text.push_str(&self.out);
+        self.out.clear();
     }
 
     /// One family of one sample.
     pub(super) fn figure(&mut self, name: &str, kind: Kind, help: &str, value: f64) {
-        self.head(name, kind, Some(help), |_| false);
+        self.head_with(name, kind, Some(help));
         self.sample(name, "", &[], None, format_args!("{value}"));
     }
 
-    /// Keeps names of families that are to come from those that come before.
-    pub(super) fn take_names<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
-        self.taken.extend(names.map(str::to_owned));
+    /// Keeps the name of a family from others.
+    pub(super) fn take_name(&mut self, name: &str) {
+        self.taken.insert(name.to_owned());
     }
 
-    /// Series in families: `HELP` and `TYPE` once per name.
-    pub(super) fn series(&mut self, series: &[Series]) {
-        let families = families(series.iter().map(|one| (&*one.name, one)));
-        let mut names: HashSet<&str> = families.iter().map(|(name, _)| *name).collect();
-        let taken = std::mem::take(&mut self.taken);
-        names.extend(taken.iter().map(String::as_str));
-        for (name, members) in &families {
-            let kind = match members.first().map(|one| &one.value) {
-                Some(SeriesValue::Counter(_)) => Kind::Counter,
-                Some(SeriesValue::Histogram { .. }) => Kind::Histogram,
-                _ => Kind::Gauge,
-            };
-            self.head(name, kind, help(name), |name| names.contains(name));
-            members.iter().for_each(|one| self.one(one));
-        }
+    /// The lines before a family's samples: `HELP` and `TYPE`.
+    pub(super) fn head(&mut self, name: &str, kind: Kind) {
+        self.head_with(name, kind, help(name));
     }
 
-    /// Percentiles: levels that are no integers.
-    pub(super) fn levels(&mut self, levels: &[(Series, f64)]) {
+    /// A level, with a head if it is the first of its family.
+    pub(super) fn level(&mut self, level: &Level, value: f64) {
         const HELP: &str = "Percentiles of all observations so far, estimated; in nanoseconds where MOSN has the name.";
-        for (name, members) in families(levels.iter().map(|level| (&*level.0.name, level))) {
-            self.head(name, Kind::Gauge, Some(HELP), |_| false);
-            for (series, value) in members {
-                self.sample(name, "", &series.labels, None, format_args!("{value}"));
-            }
+        if self.levels.as_ref() != Some(&level.name) {
+            self.head_with(&level.name, Kind::Gauge, Some(HELP));
+            self.levels = Some(level.name.clone());
         }
+        self.sample(&level.name, "", &level.labels, None, format_args!("{value}"));
     }
 
-    pub(super) fn finish(mut self) -> String {
+    /// The end of the page.
+    pub(super) fn end(&mut self) {
         if self.format == PageFormat::OpenMetrics {
             self.out.push_str("# EOF\n");
         }
-        self.out
     }
 
-    /// The lines before a family's samples.
-    fn head(&mut self, name: &str, kind: Kind, help: Option<&str>, is_taken: impl Fn(&str) -> bool) {
+    fn head_with(&mut self, name: &str, kind: Kind, help: Option<&str>) {
         let (family, kind) = match (kind, self.format) {
             (Kind::Gauge, _) => (name, "gauge"),
             (Kind::Histogram, _) => (name, "histogram"),
             (Kind::Counter, PageFormat::Prometheus) => (name, "counter"),
             (Kind::Counter, PageFormat::OpenMetrics) => match name.strip_suffix("_total") {
-                Some(family) if !is_taken(family) => (family, "counter"),
+                Some(family) if !self.taken.contains(family) => (family, "counter"),
                 _ => (name, "unknown"),
             },
         };
@@ -127,7 +134,8 @@ impl Page {
         self.put(format_args!("# TYPE {family} {kind}\n"));
     }
 
-    fn one(&mut self, series: &Series) {
+    /// The samples of a series.
+    pub(super) fn series(&mut self, series: &Series) {
         let (name, labels) = (&*series.name, &*series.labels);
         match &series.value {
             SeriesValue::Counter(value) => self.sample(name, "", labels, None, format_args!("{value}")),
@@ -144,7 +152,7 @@ impl Page {
         }
     }
 
-    pub(super) fn sample(
+    fn sample(
         &mut self,
         name: &str,
         suffix: &str,
@@ -172,6 +180,9 @@ impl Page {
 
     /// With what the formats ask to escape.
     fn label_value(&mut self, value: &str) {
+        if !value.contains(['\\', '"', '\n']) {
+            return self.out.push_str(value);
+        }
         for character in value.chars() {
             match character {
                 '\\' => self.out.push_str("\\\\"),
@@ -186,18 +197,4 @@ impl Page {
         // Writing to a `String` does not fail.
         let _ = self.out.write_fmt(text);
     }
-}
-
-/// Groups by name, in the order of each name's first.
-fn families<'a, T>(named: impl Iterator<Item = (&'a str, T)>) -> Vec<(&'a str, Vec<T>)> {
-    let mut families: Vec<(&str, Vec<T>)> = Vec::new();
-    let mut index_of: HashMap<&str, usize> = HashMap::new();
-    for (name, one) in named {
-        let index = *index_of.entry(name).or_insert_with(|| {
-            families.push((name, Vec::new()));
-            families.len() - 1
-        });
-        families[index].1.push(one);
-    }
-    families
 }

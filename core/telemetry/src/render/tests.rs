@@ -1,9 +1,9 @@
-use serde_json::json;
+use serde_json::{Value, json};
 use sidegate_api::Metrics;
 
 use super::*;
 
-fn all(metrics: &Metrics) -> Vec<Series> {
+fn all(metrics: &Metrics) -> Stats {
     collect(metrics, &StatsMatcher::default())
 }
 
@@ -11,7 +11,7 @@ fn all(metrics: &Metrics) -> Vec<Series> {
 fn shown(metrics: &Metrics, format: PageFormat, percentiles: &[u64]) -> String {
     let percentiles = percentiles.iter().map(|number| Percentile::new(*number).unwrap()).collect();
     let options = PageOptions { process: ProcessFigures::Hidden, percentiles };
-    let text = page(&all(metrics), "1.2.3", &options, format);
+    let text: String = page(all(metrics), "1.2.3", &options, format).collect();
     let build = "# HELP sidegate_build_info Always 1; the label tells the version.\n# TYPE sidegate_build_info gauge\n\
                  sidegate_build_info{version=\"1.2.3\"} 1\n";
     text.strip_prefix(build).unwrap_or_else(|| panic!("{text}")).to_owned()
@@ -71,8 +71,14 @@ fn histograms_are_cumulative_and_summed() {
 
 #[test]
 fn json_is_nested_as_in_mosn() {
+    let text = |stats: Stats, key| stats_json(stats, key).collect::<String>();
+    let read = |key| serde_json::from_str::<Value>(&text(all(&sample()), key)).unwrap();
+    assert_eq!(text(all(&sample()), None), format!("{:#}\n", read(None)), "as it is printed everywhere else");
+    assert_eq!(text(Stats::default(), None), "{}\n");
+    assert_eq!(read(Some("nothing")), json!({}));
+    assert_eq!(read(Some("r.a.request")), json!({"downstream": {"listener.a": {"request_total": "3"}}}));
     assert_eq!(
-        stats_json(&all(&sample())),
+        read(None),
         json!({
             "downstream": {
                 "proxy.global": {"request_total": "7"},
@@ -83,13 +89,19 @@ fn json_is_nested_as_in_mosn() {
             "upstream": {"cluster.c.host.1.2.3.4:5": {"host_weight": "-2"}},
         })
     );
-    let flat = stats_flat(&all(&sample()));
-    assert!(flat.contains(&("upstream.cluster.c.host.1.2.3.4:5.host_weight".to_owned(), "-2".to_owned())));
+    let lines = |shown: fn(&str) -> Option<usize>| stats_lines(all(&sample()), shown).collect::<String>();
+    assert_eq!(
+        lines(|name| (!name.contains('"')).then_some(0)),
+        "downstream.proxy.global.request_total:7\ndownstream.listener.a.request_total:3\nsidegate.global.x_total:1\n\
+         upstream.cluster.c.host.1.2.3.4:5.host_weight:-2\n"
+    );
+    assert_eq!(lines(|name| name.starts_with("sidegate.").then_some(9)), "global.x_total:1\n");
+    assert_eq!(stats_lines(Stats::default(), |_| Some(0)).collect::<String>(), "");
 }
 
 #[test]
 fn process_figures_are_plausible() {
-    let text = page(&[], "1.2.3", &PageOptions::default(), PageFormat::Prometheus);
+    let text: String = page(Stats::default(), "1.2.3", &PageOptions::default(), PageFormat::Prometheus).collect();
     let figure = |name: &str| -> f64 {
         let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
         line.rsplit_once(' ').unwrap().1.parse().unwrap()
