@@ -60,6 +60,35 @@ fn each_reading_endpoint_answers_as_mosn_does() {
 }
 
 #[test]
+fn what_is_large_comes_in_pieces() {
+    let server = Running::start(Fake::new().with_hosts(1000), None);
+    let lines = |text: &str, of: &str| text.lines().filter(|line| line.starts_with(of)).count();
+    let page = get(&server, "/metrics");
+    assert_eq!((page.header("transfer-encoding"), page.header("content-length")), (Some("chunked"), None));
+    let text = page.whole_body();
+    assert_eq!(lines(&text, "upstream_request_duration_time"), 17_000);
+    assert_eq!((lines(&text, "# TYPE upstream_"), text.ends_with('\n')), (1, true));
+    // Who knows no chunks gets what ends with the connection.
+    let old = server.send("GET /metrics HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!((old.header("transfer-encoding"), old.header("connection")), (None, Some("close")));
+    assert_eq!(lines(&old.body, "upstream_request_duration_time"), 17_000);
+    let head = server.send("HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    // A connection serves on after it.
+    let twice = "GET /api/v1/stats HTTP/1.1\r\nHost: localhost\r\n\r\n\
+                 GET /api/v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answers = server.send(twice).body;
+    let (json, version) = answers.split_once("\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n").unwrap();
+    assert!(json.contains("cluster.c.host.10.0.3.231:80") && version.ends_with("sidegate version: 9.8.7\n"));
+    let stats: Value = serde_json::from_str(&get(&server, "/api/v1/stats").whole_body()).unwrap();
+    assert_eq!(stats["upstream"].as_object().unwrap().len(), 1000);
+    let globbed = get(&server, "/api/v1/stats_glob?key=*10.0.3*").whole_body();
+    assert_eq!((globbed.lines().count(), lines(&globbed, "upstream.cluster.c.host.10.0.3.0:80.")), (2 * 232, 2));
+    assert_eq!(get(&server, "/api/v1/stats_glob?key=nothing").whole_body(), "");
+    assert_eq!(get(&server, "/ready").header("content-length"), Some("6"));
+}
+
+#[test]
 fn json_endpoints_answer_json() {
     let server = Running::start(Fake::new(), None);
     for (path, expected) in [

@@ -30,6 +30,24 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The body, put together if it came in chunks.
+    pub(super) fn whole_body(&self) -> String {
+        if self.header("transfer-encoding") != Some("chunked") {
+            return self.body.clone();
+        }
+        let (mut whole, mut rest) = (String::new(), self.body.as_str());
+        loop {
+            let (size, after) = rest.split_once("\r\n").unwrap();
+            let size = usize::from_str_radix(size, 16).unwrap();
+            whole.push_str(&after[..size]);
+            rest = after[size..].strip_prefix("\r\n").unwrap();
+            if size == 0 {
+                assert_eq!(rest, "");
+                return whole;
+            }
+        }
+    }
+
     /// Value of the header called `name` (lower case).
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));

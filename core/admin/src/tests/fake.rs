@@ -36,6 +36,15 @@ impl Fake {
         })
     }
 
+    /// Has series of so many hosts, with 18 lines each.
+    pub(super) fn with_hosts(self: Arc<Self>, hosts: usize) -> Arc<Self> {
+        for host in 0..hosts {
+            let host = format!("10.0.{}.{}:80", host / 256, host % 256);
+            self.metrics.histogram("upstream_request_duration_time", &[("cluster", "c"), ("host", &host)]).unwrap();
+        }
+        self
+    }
+
     pub(super) fn set_state(&self, state: RunState) {
         *self.state.lock().unwrap() = state;
     }

@@ -14,10 +14,13 @@ pub fn stats_lines(stats: Stats, name: impl Fn(&str) -> Option<usize> + Send + '
     StatsLines { stats, name: Box::new(name), at: At::Sum(0), has_more: true }
 }
 
+/// From where on a dotted name is shown, if it is.
+type Shown = dyn Fn(&str) -> Option<usize> + Send;
+
 /// Lines in the making: gives pieces of their text.
 pub struct StatsLines {
     stats: Stats,
-    name: Box<dyn Fn(&str) -> Option<usize> + Send>,
+    name: Box<Shown>,
     at: At,
     has_more: bool,
 }
@@ -35,7 +38,7 @@ impl Iterator for StatsLines {
     fn next(&mut self) -> Option<String> {
         let StatsLines { stats, name, at, has_more } = self;
         piece(has_more, |text| {
-            let mut take = |series: Series| write(text, &series, name);
+            let mut take = |series: Series| write(text, &series, &**name);
             *at = match *at {
                 At::Sum(index) => match stats.families.get(index) {
                     Some(family) => {
@@ -60,7 +63,7 @@ impl fmt::Debug for StatsLines {
     }
 }
 
-fn write(text: &mut String, series: &Series, name: &dyn Fn(&str) -> Option<usize>) {
+fn write(text: &mut String, series: &Series, name: &Shown) {
     let (kind, key) = split(&series.name);
     values(key, &series.value, |key, value| {
         let dotted = format!("{kind}.{}.{key}", dotted(&series.labels));
