@@ -64,3 +64,56 @@ const FIRST_SYN_ONLY_DROPPED: [SockFilter; 5] = [
     SockFilter::new(RETURN, 0, 0, 0),
     SockFilter::new(RETURN, 0, 0, u32::MAX),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::time::Duration;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[test]
+    fn a_tcp_socket_keeps_its_queue_and_takes_nobody_new() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut inside = TcpStream::connect(address).unwrap();
+        let socket = OwnedFd::from(listener);
+        assert_eq!(refuse_more(&socket, &Address::Tcp(address)), Refusal::AfterHandshakes);
+        let late = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let error = late.connect_timeout(&address.into(), Duration::from_millis(200)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let listener = TcpListener::from(socket);
+        listener.set_nonblocking(true).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        inside.write_all(b"hi").unwrap();
+        let mut read = [0; 2];
+        accepted.set_nonblocking(false).unwrap();
+        accepted.read_exact(&mut read).unwrap();
+        accepted.write_all(&read).unwrap();
+        inside.read_exact(&mut read).unwrap();
+        drop(listener);
+        let error = TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_unix_socket_keeps_its_queue_and_refuses_who_comes() {
+        let directory = std::env::temp_dir().join(format!("sidegate-refuse-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("socket");
+        let socket = OwnedFd::from(UnixListener::bind(&path).unwrap());
+        let mut inside = UnixStream::connect(&path).unwrap();
+        assert_eq!(refuse_more(&socket, &Address::Unix(path.clone())), Refusal::AtOnce);
+        assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        let (mut accepted, _) = UnixListener::from(socket).accept().unwrap();
+        inside.write_all(b"hi").unwrap();
+        let mut read = [0; 2];
+        accepted.read_exact(&mut read).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}
