@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sidegate_api::WorkerIndex;
 use sidegate_net::ListenerId;
@@ -79,7 +80,7 @@ impl Slots {
     fn set_listener(&self, id: ListenerId, spec: &ListenerSpec) {
         let slot = self.listeners.borrow_mut().entry(id).or_default().clone();
         let before = slot.current();
-        let same = before.as_ref().filter(|before| std::sync::Arc::ptr_eq(&before.listener.config, &spec.config));
+        let same = before.as_ref().filter(|before| Arc::ptr_eq(&before.listener.config, &spec.config));
         let listener = same.map(|same| same.listener.clone()).unwrap_or_else(|| {
             count(&self.built.listeners);
             let before = before.as_ref().map(|before| &*before.listener);
@@ -89,7 +90,7 @@ impl Slots {
         slot.replace(Some(Current { listener, routes }));
     }
 
-    fn set_routes(&self, id: ListenerId, routes: &std::sync::Arc<RouteSet>) {
+    fn set_routes(&self, id: ListenerId, routes: &Arc<RouteSet>) {
         let slot = self.listener(id);
         let Some((slot, before)) = slot.and_then(|slot| slot.current().map(|before| (slot, before))) else {
             tracing::error!(listener = id.0, "routes for a listener that is not there");
@@ -99,7 +100,7 @@ impl Slots {
         slot.replace(Some(Current { listener: before.listener.clone(), routes }));
     }
 
-    fn routes(&self, set: &std::sync::Arc<RouteSet>, before: Option<&Current>) -> Rc<RouteView> {
+    fn routes(&self, set: &Arc<RouteSet>, before: Option<&Current>) -> Rc<RouteView> {
         match before.filter(|before| before.routes.is_of(set)) {
             Some(same) => same.routes.clone(),
             None => {
@@ -141,5 +142,154 @@ impl ListenerSlot {
         {
             old.routes.replaced();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sidegate_api::{HeaderCase, Metrics, Slashes};
+    use sidegate_protocol::http1::{Spelling, TargetBytes};
+    use sidegate_router::{
+        Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
+        VirtualHostConfig,
+    };
+    use sidegate_telemetry::DownstreamStats;
+    use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
+
+    use super::*;
+    use crate::view::Standing;
+    use crate::{Forwarding, Http1Limits, ProxyConfig, Timeouts};
+
+    const MANY: usize = 10_000;
+    const ID: ListenerId = ListenerId(1);
+
+    fn name(number: usize) -> String {
+        format!("cluster-{number}")
+    }
+
+    fn cluster(name: &str, port: u16, hosts: &HostRegistry) -> Update {
+        let address = sidegate_api::Address::Tcp(([127, 0, 0, 1], port).into());
+        let config = ClusterConfig::new(name, vec![HostConfig::new(address)]);
+        let cluster = Arc::new(Cluster::new(config, hosts).unwrap());
+        Update::Cluster(name.into(), Some(cluster))
+    }
+
+    fn routes(count: usize) -> Arc<RouteSet> {
+        let route = |number| {
+            let path = RouteMatch::new(PathMatch::prefix(&format!("/{number}/")).unwrap(), vec![]);
+            RouteConfig::new(name(number), path, RouteAction::Forward(ForwardAction::to(name(number))))
+        };
+        let host = VirtualHostConfig {
+            name: "all".into(),
+            domains: vec![Domain::Any],
+            routes: (0..count).map(route).collect(),
+            headers: HeaderOps::default(),
+            per_filter_config: vec![],
+        };
+        let router = RouterConfig {
+            name: "router".into(),
+            virtual_hosts: vec![host],
+            headers: HeaderOps::default(),
+            slashes: Slashes::default(),
+        };
+        Arc::new(RouteSet::plain(Arc::new(RouteTable::new(router).unwrap())))
+    }
+
+    fn listener(metrics: &Metrics, routes: Arc<RouteSet>) -> Arc<ListenerSpec> {
+        let config = ProxyConfig {
+            listener: "test".into(),
+            filters: vec![],
+            access_logs: vec![],
+            limits: Http1Limits::default(),
+            timeouts: Timeouts::default(),
+            idle_timeout: None,
+            forwarding: Forwarding::default(),
+            upgrades: vec![],
+            header_case: HeaderCase::default(),
+            target_bytes: TargetBytes::default(),
+        };
+        let stats = DownstreamStats::new(metrics, "test").unwrap();
+        Arc::new(ListenerSpec { config: Arc::new(config), stats, routes })
+    }
+
+    /// What was built since the last call: listeners, routes, clusters.
+    struct Counter<'a>(&'a Slots, [u64; 3]);
+
+    impl Counter<'_> {
+        fn after(&mut self, update: &Update) -> [u64; 3] {
+            self.0.apply(update);
+            let now = self.0.built();
+            let before = std::mem::replace(&mut self.1, now);
+            std::array::from_fn(|at| now[at] - before[at])
+        }
+    }
+
+    #[test]
+    fn a_change_builds_what_has_changed_and_nothing_else() {
+        let metrics = Metrics::new(1);
+        let hosts = HostRegistry::new(metrics.clone());
+        let slots = Slots::new(WorkerIndex(0));
+        let mut built = Counter(&slots, [0; 3]);
+        let spec = listener(&metrics, routes(MANY));
+        let mut all: Vec<Update> = (0..MANY).map(|number| cluster(&name(number), 1, &hosts)).collect();
+        all.push(Update::Listener(ID, Some(spec.clone())));
+        let all = Update::Batch(all);
+        assert_eq!(built.after(&all), [1, 1, MANY as u64]);
+        assert_eq!(built.after(&all), [0, 0, 0], "the same again");
+        assert_eq!(built.after(&cluster(&name(77), 2, &hosts)), [0, 0, 1]);
+        assert_eq!(built.after(&Update::Cluster(name(78).as_str().into(), None)), [0, 0, 0]);
+        assert_eq!(built.after(&Update::Routes(ID, routes(MANY))), [0, 1, 0]);
+        assert_eq!(built.after(&Update::Listener(ID, Some(listener(&metrics, spec.routes.clone())))), [1, 1, 0]);
+        assert_eq!(built.after(&Update::Listener(ID, None)), [0, 0, 0]);
+        assert_eq!(built.after(&Update::Routes(ID, spec.routes.clone())), [0, 0, 0], "nobody has them");
+    }
+
+    #[test]
+    fn names_without_a_cluster_take_no_room_once_nobody_has_them() {
+        let metrics = Metrics::new(1);
+        let hosts = HostRegistry::new(metrics.clone());
+        let slots = Slots::new(WorkerIndex(0));
+        slots.apply(&Update::Listener(ID, Some(listener(&metrics, routes(10)))));
+        assert_eq!(slots.clusters.len(), 10, "places for clusters to come");
+        slots.apply(&cluster(&name(0), 1, &hosts));
+        slots.apply(&cluster("alone", 1, &hosts));
+        assert_eq!(slots.clusters.len(), 11);
+        // A stream of the former routes holds them.
+        let held = slots.listener(ID).unwrap().current().unwrap();
+        let of_alone = Update::Cluster("alone".into(), None);
+        slots.apply(&Update::Batch(vec![of_alone, Update::Routes(ID, routes(2))]));
+        assert_eq!(slots.clusters.len(), 11);
+        assert!(slots.clusters.named("alone", Standing::Replaced).is_some(), "it may have been on its way there");
+        assert!(slots.clusters.named("alone", Standing::Current).is_none());
+        drop(held);
+        assert_eq!(slots.clusters.len(), 2);
+        slots.apply(&Update::Listener(ID, None));
+        assert_eq!(slots.clusters.len(), 1);
+        slots.apply(&Update::Cluster(name(0).as_str().into(), None));
+        assert_eq!(slots.clusters.len(), 0);
+    }
+
+    #[test]
+    fn spelling_is_kept_while_some_cluster_wants_it() {
+        let hosts = HostRegistry::new(Metrics::new(1));
+        let slots = Slots::new(WorkerIndex(0));
+        let with = |name: &str, header_case| {
+            let config = ClusterConfig { header_case, ..ClusterConfig::new(name, vec![]) };
+            Update::Cluster(name.into(), Some(Arc::new(Cluster::new(config, &hosts).unwrap())))
+        };
+        let mut seen = Vec::new();
+        for update in [
+            with("a", HeaderCase::Lower),
+            with("a", HeaderCase::Preserve),
+            with("b", HeaderCase::Preserve),
+            with("a", HeaderCase::Title),
+            Update::Cluster("b".into(), None),
+            with("b", HeaderCase::Preserve),
+            Update::Cluster("b".into(), None),
+        ] {
+            slots.apply(&update);
+            seen.push(slots.clusters.spelling() == Spelling::Keep);
+        }
+        assert_eq!(seen, [false, true, true, true, false, true, false]);
     }
 }

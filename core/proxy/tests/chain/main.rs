@@ -5,12 +5,14 @@
 
 mod kit;
 
+mod changes;
 mod choices;
 mod connections;
 mod counts;
 mod early;
 mod endings;
 mod faults;
+mod listeners;
 mod mirrors;
 mod order;
 mod pending;
@@ -19,7 +21,7 @@ mod replays;
 mod request_bodies;
 mod response_bodies;
 mod retries;
-mod snapshots;
+mod slots;
 mod statuses;
 mod trailers;
 mod tunnels;

@@ -1,6 +1,7 @@
 //! What filters saw, in order.
 
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -29,6 +30,15 @@ impl Log {
         let found = |lines: &mut Vec<String>| lines.iter().filter(|line| line.contains(part)).count() < count;
         let (lines, waited) = self.0.1.wait_timeout_while(lines, PATIENCE, found).unwrap();
         assert!(!waited.timed_out(), "waited in vain for {count} × {part:?} in {lines:#?}");
+    }
+
+    /// Waits for anything else.
+    pub fn wait_until(&self, mut holds: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !holds() {
+            assert!(start.elapsed() < PATIENCE, "it did not come about; {:#?}", self.lines());
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Waits for `line` and checks that everything before it is as expected.

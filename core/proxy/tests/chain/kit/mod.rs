@@ -9,7 +9,7 @@ mod script;
 pub use log::Log;
 pub use message::{Conn, End, Message};
 pub use origin::{Origin, ok};
-pub use rig::{Rig, Setup, cluster, route, route_to};
+pub use rig::{MAIN, Rig, Setup, cluster, route, route_to, wait_for};
 pub use script::{At, Script, boom};
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use super::{Conn, Message};
@@ -33,6 +34,26 @@ impl Origin {
     /// Says "hello" to everything.
     pub fn hello() -> Self {
         Self::new(|_| ok("hello"))
+    }
+
+    /// One that says when `/slow` came and answers it when told.
+    pub fn slow() -> (Self, Receiver<()>, Sender<()>) {
+        let (sender, reached) = channel();
+        let (go, gate) = channel::<()>();
+        let (sender, gate) = (Mutex::new(sender), Mutex::new(gate));
+        let origin = Origin::raw(move |mut conn, _, _| {
+            while let Ok(request) = conn.try_message(true) {
+                if request.start.contains("/slow") {
+                    sender.lock().unwrap().send(()).unwrap();
+                    // The test may be over.
+                    if gate.lock().unwrap().recv().is_err() {
+                        return;
+                    }
+                }
+                conn.send(ok("done"));
+            }
+        });
+        (origin, reached, go)
     }
 
     /// Sends bodies back.

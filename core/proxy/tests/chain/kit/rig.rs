@@ -210,6 +210,11 @@ impl Rig {
         self.metrics.counter(name, labels).unwrap().get()
     }
 
+    /// The level of something.
+    pub fn level(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
+        self.metrics.up_down(name, labels).unwrap().get()
+    }
+
     /// Gives the workers a new configuration: the clusters and the listener of
     /// `setup`, and no other clusters.
     pub fn publish(&mut self, setup: Setup) {
@@ -252,11 +257,16 @@ impl Rig {
         self.tell(Update::Routes(MAIN, Arc::new(RouteSet::plain(route_table(routes)))));
     }
 
+    /// Adds or changes what a listener does.
+    pub fn set_listener(&mut self, id: ListenerId, setup: Setup) {
+        self.scripts.extend(setup.scripts.iter().cloned());
+        self.tell(Update::Listener(id, Some(Arc::new(setup.listener(&self.metrics)))));
+    }
+
     /// Adds a listener with these filters; where it listens.
     pub fn add_listener(&mut self, id: ListenerId, setup: Setup) -> SocketAddr {
-        self.scripts.extend(setup.scripts.iter().cloned());
         let workers = setup.workers;
-        self.tell(Update::Listener(id, Some(Arc::new(setup.listener(&self.metrics)))));
+        self.set_listener(id, setup);
         let bound = listening(id, workers);
         let address = bound.address.socket_addr().unwrap();
         wait_for(self.accepting().add(bound)).unwrap();

@@ -1,11 +1,8 @@
 //! New configurations under running streams.
 
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
-
 use sidegate_api::{BodyInterest, HeaderMapKind, Status};
 
-use crate::kit::{At, Origin, PATIENCE, Rig, Script, Setup, ok};
+use crate::kit::{At, Origin, PATIENCE, Rig, Script, Setup};
 
 /// A filter that names its generation in the response.
 fn marked(name: &'static str) -> Script {
@@ -17,26 +14,9 @@ fn marked(name: &'static str) -> Script {
     })
 }
 
-/// An origin that says when `/slow` came and answers it when told.
-fn slow_origin() -> (Origin, Receiver<()>, Sender<()>) {
-    let (sender, reached) = channel();
-    let (go, gate) = channel::<()>();
-    let (sender, gate) = (Mutex::new(sender), Mutex::new(gate));
-    let origin = Origin::raw(move |mut conn, _, _| {
-        while let Ok(request) = conn.try_message(true) {
-            if request.start.contains("/slow") {
-                sender.lock().unwrap().send(()).unwrap();
-                gate.lock().unwrap().recv().unwrap();
-            }
-            conn.send(ok("done"));
-        }
-    });
-    (origin, reached, go)
-}
-
 #[test]
 fn a_stream_ends_on_the_configuration_it_began_with() {
-    let (origin, reached, go) = slow_origin();
+    let (origin, reached, go) = Origin::slow();
     let mut rig = Rig::new(&[origin.address], vec![marked("old")]);
     let (mut busy, mut idle) = (rig.connect(), rig.connect());
     assert_eq!(idle.get("/").header("x-generation"), Some("old"));
@@ -130,7 +110,7 @@ fn a_worker_that_did_not_attach_does_not_detach() {
 /// new one first: it must not lose what it has on the worker in between.
 #[test]
 fn a_shared_factory_is_attached_throughout() {
-    let (origin, reached, go) = slow_origin();
+    let (origin, reached, go) = Origin::slow();
     let setup = Setup::new(&[origin.address], vec![marked("shared")]);
     let scripts = setup.scripts.clone();
     let mut rig = setup.start();
