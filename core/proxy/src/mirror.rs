@@ -5,7 +5,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sidegate_api::{BodyDirection, BodyInterest, HeaderCase, LbMetadata, LocalReply, MirrorFan, MirrorHosts};
+use sidegate_api::{
+    BodyDirection, BodyInterest, EndOfStream, HeaderCase, LbMetadata, LocalReply, MirrorFan, MirrorHosts, ResetBy,
+    ResponseFlags,
+};
 use sidegate_protocol::http1::{
     BodyLength, CHUNK_END, ChunkPrefix, Expect, Upgrade, encode_last_chunk, encode_request_head,
 };
@@ -15,6 +18,7 @@ use sidegate_upstream::{Choice, TriedHosts};
 use crate::copy::RequestCopy;
 use crate::halt::Halt;
 use crate::kept::Kept;
+use crate::relay::Upload;
 use crate::stream::Stream;
 use crate::view::ClusterView;
 
@@ -104,6 +108,9 @@ impl Stream<'_> {
 
     /// Lets the whole body pass all its filters, before any host is chosen.
     async fn hold_all_of_request(&mut self) -> Result<(), Halt> {
+        if let Some(rest) = self.retry.take_rest() {
+            return self.hold_what_was_sent(rest).await;
+        }
         let listener = self.listener;
         let plan = &listener.plan;
         let order = &plan.request_body;
@@ -114,6 +121,37 @@ impl Stream<'_> {
         let whole = order.iter().position(waits).unwrap_or(order.len());
         self.hold_request(whole.max(self.request_pass.passed)).await?;
         self.pass_held(BodyDirection::Request, order, order.len()).await
+    }
+
+    /// The same after an attempt that failed: what it sent has passed the
+    /// filters, and stands in front of the `rest`.
+    #[cold]
+    async fn hold_what_was_sent(&mut self, rest: Upload) -> Result<(), Halt> {
+        if matches!(self.retry.kept, Kept::TooMuch) {
+            return Err(Halt::error(500, "request_body_lost", ResponseFlags::FILTER_FAULT, ResetBy::Nobody));
+        }
+        let mut whole = self.retry.kept.bytes().to_vec();
+        let is_read = match rest {
+            Upload::Flushing | Upload::Done | Upload::Buffered(EndOfStream::End) => true,
+            Upload::Direct(left) => {
+                whole.extend_from_slice(self.down.wire.input.filled().get(..left).unwrap_or_default());
+                self.down.wire.take_body(left);
+                false
+            }
+            Upload::Reading | Upload::Again(_) | Upload::Broken | Upload::Buffered(EndOfStream::More) => false,
+        };
+        whole.extend_from_slice(self.state.request_body.as_slice());
+        self.state.request_body.clear();
+        if !is_read && self.has_request_body() {
+            self.hold_request(self.listener.plan.request_body.len()).await?;
+        }
+        if whole.len() + self.state.request_body.len() > self.listener.config.limits.max_buffered_body {
+            return Err(Halt::error(413, "buffered_body_too_large", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
+        }
+        whole.extend_from_slice(self.state.request_body.as_slice());
+        self.state.request_body.replace(&whole);
+        self.recount_here().await;
+        Ok(())
     }
 
     /// The request is sent to its end: sends the copies.

@@ -71,7 +71,10 @@ impl Cluster {
                 weight: host.weight,
             });
         }
-        let subsets = config.subsets.as_ref().map(|subsets| Subsets::new(subsets, &config, &members));
+        let subsets = match &config.subsets {
+            Some(subsets) => Some(Subsets::new(subsets, &config, &members, registry.subset_metrics(&config.name)?)),
+            None => None,
+        };
         let ejections = match &config.outlier {
             Some(_) => Some(registry.ejection_metrics(&config.name)?),
             None => None,

@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::metrics::UpstreamMetrics;
 use crate::panic::{HealthEpoch, PanicMetrics};
 use crate::retries::RetryMetrics;
+use crate::subset::SubsetMetrics;
 
 /// Gives the same [`Host`] for the same cluster and address, as long as
 /// anybody holds it: so health and levels survive a change of configuration.
@@ -130,6 +131,10 @@ impl HostRegistry {
             ejecting: Mutex::default(),
             _known: KnownShared { cluster: cluster.clone(), gone: self.gone.clone() },
         }))
+    }
+
+    pub(crate) fn subset_metrics(&self, cluster: &str) -> Result<SubsetMetrics, MetricError> {
+        SubsetMetrics::new(&self.metrics, cluster)
     }
 
     pub(crate) fn ejection_metrics(&self, cluster: &str) -> Result<EjectionMetrics, MetricError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidegate_api::LbMetadata;
+use sidegate_api::{Counter, Gauge, LbMetadata, MetricError, Metrics};
 
 use crate::cluster::Member;
 use crate::config::ClusterConfig;
@@ -37,6 +37,27 @@ pub(crate) struct Subsets {
     by_metadata: HashMap<LbMetadata, usize>,
     pub(crate) subsets: Vec<Subset>,
     fallback: Target,
+    metrics: SubsetMetrics,
+}
+
+/// Series of a cluster with subsets, as in MOSN.
+#[derive(Debug)]
+pub(crate) struct SubsetMetrics {
+    /// Subsets of the newest snapshot; not that of a default subset.
+    created: Gauge,
+    /// Choices of a host by the fallback.
+    fallback: Counter,
+}
+
+impl SubsetMetrics {
+    pub(crate) fn new(metrics: &Metrics, cluster: &str) -> Result<Self, MetricError> {
+        metrics.together(&[("cluster", cluster)], |series| {
+            Ok(SubsetMetrics {
+                created: series.gauge("upstream_lb_subsets_created")?,
+                fallback: series.counter("upstream_lb_subsets_fallback")?,
+            })
+        })
+    }
 }
 
 /// Some of a cluster's members.
@@ -57,7 +78,12 @@ pub(crate) enum Target {
 
 impl Subsets {
     /// Subsets of `members`, which are the hosts of `cluster`, in its order.
-    pub(crate) fn new(config: &SubsetConfig, cluster: &ClusterConfig, members: &[Member]) -> Self {
+    pub(crate) fn new(
+        config: &SubsetConfig,
+        cluster: &ClusterConfig,
+        members: &[Member],
+        metrics: SubsetMetrics,
+    ) -> Self {
         let hosts: Vec<&LbMetadata> = cluster.hosts.iter().map(|host| &host.metadata).collect();
         let mut by_metadata = HashMap::new();
         let mut found: Vec<(LbMetadata, Vec<usize>)> = Vec::new();
@@ -73,6 +99,7 @@ impl Subsets {
                 found[subset].1.push(position);
             }
         }
+        metrics.created.set(i64::try_from(found.len()).unwrap_or(i64::MAX));
         let fallback = match &config.fallback {
             SubsetFallback::None => Target::Nobody,
             SubsetFallback::Any => Target::All,
@@ -90,7 +117,7 @@ impl Subsets {
             let group = positions.iter().map(|&position| members[position].clone()).collect();
             Subset { group: Group::of_subset(cluster, group, label(&metadata)), positions: positions.into() }
         };
-        Subsets { by_metadata, subsets: found.into_iter().map(subset).collect(), fallback }
+        Subsets { by_metadata, subsets: found.into_iter().map(subset).collect(), fallback, metrics }
     }
 
     /// Where a request goes that wants `criteria`: anywhere if it wants
@@ -103,7 +130,11 @@ impl Subsets {
         }
         match self.by_metadata.get(criteria) {
             Some(subset) => Target::Subset(*subset),
-            None => self.fallback,
+            None if self.fallback == Target::Nobody => Target::Nobody,
+            None => {
+                self.metrics.fallback.inc();
+                self.fallback
+            }
         }
     }
 }

@@ -293,3 +293,50 @@ fn a_slow_shadow_does_not_hold_the_answer_up() {
     }
     assert!(sent > 256);
 }
+
+/// A filter has the route matched again after an attempt that sent some of the
+/// body, and wants a broadcast then.
+#[test]
+fn a_broadcast_after_a_failed_attempt_has_the_whole_body() {
+    let body: String = (0..40_000).map(|at| char::from(b'a' + (at * 7 % 23) as u8)).collect();
+    for interest in [BodyInterest::None, BodyInterest::Observe, BodyInterest::Stream, BodyInterest::Whole] {
+        for (length, reads) in [(0, 0), (5, 0), (5, 5), (40_000, 0), (40_000, 100), (40_000, 40_000)] {
+            for chunked in [false, true] {
+                let failing = Origin::raw(move |mut conn, _, _| {
+                    _ = conn.try_head().is_ok() && conn.text(reads).is_ok();
+                });
+                let shadow = Origin::hello();
+                let filter = Script::all("a", interest).hook(|at, cx: &mut FilterCx<'_>| {
+                    let is_second = cx.stream().info.attempts > 0;
+                    match at {
+                        At::Headers(ReceiverPhase::AfterRoute) if is_second => {
+                            cx.fan_mirror(MirrorFan { copies: NonZeroU32::MIN, hosts: MirrorHosts::All });
+                        }
+                        At::Headers(ReceiverPhase::AfterChooseHost) if is_second => return Status::RematchRoute,
+                        _ => {}
+                    }
+                    Status::Continue
+                });
+                let mut setup = mirroring(&failing, &[&shadow], vec![filter]);
+                if let RouteAction::Forward(forward) = &mut setup.routes[0].action {
+                    forward.retry = RetryPolicy { on: RetryOn::Failures, retries: 3, ..RetryPolicy::default() };
+                }
+                let rig = setup.start();
+                let sent = &body[..length];
+                let request = match chunked {
+                    true if length > 0 => {
+                        format!("transfer-encoding: chunked\r\n\r\n{length:x}\r\n{sent}\r\n0\r\nx-t: 1\r\n\r\n")
+                    }
+                    _ => format!("content-length: {length}\r\n\r\n{sent}"),
+                };
+                let reply = rig.connect().send(&format!("PUT / HTTP/1.1\r\nhost: a\r\n{request}")).response();
+                let shown = format!("{interest:?} {length} {reads} {chunked}");
+                assert_eq!((reply.status(), &*reply.body), (200, ""), "{shown}");
+                let copy = wait_for(&shadow, 1).remove(0);
+                assert!(copy.body == sent, "{shown}: {} bytes", copy.body.len());
+                assert_eq!(copy.trailer("x-t"), (chunked && length > 0).then_some("1"), "{shown}");
+                assert_eq!(failing.connections(), 1, "{shown}");
+            }
+        }
+    }
+}

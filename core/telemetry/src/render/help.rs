@@ -63,6 +63,8 @@ fn upstream(key: &str) -> Option<&'static str> {
         "request_pending_overflow" => "Requests refused by a limit of circuit_breakers.",
         "request_duration_time" => "Milliseconds from a request to the end of its response.",
         "request_duration_time_total" => "Nanoseconds from requests to the ends of their responses.",
+        "lb_subsets_created" => "Subsets of hosts by lb_subset_config.",
+        "lb_subsets_fallback" => "Choices of a host by the fall-back of lb_subset_config.",
         "lb_panic_active" => "1 while too few hosts are well and all are used.",
         "lb_healthy_panic_total" => "Choices of a host while too few were well.",
         "response_success" => "Responses with a status below 500.",

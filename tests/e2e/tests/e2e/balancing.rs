@@ -225,6 +225,36 @@ fn a_subset_is_never_left() {
     }
 }
 
+/// As MOSN counts: subsets that selectors made, and choices by the fallback.
+#[test]
+fn subsets_and_fallbacks_are_counted() {
+    let (a, b) = (named("a"), named("b"));
+    let hosts = json!([with_zone(&a, "east"), with_zone(&b, "west")]);
+    for (wanted, policy, fallbacks) in [
+        (json!({"zone": "west"}), json!({"fall_back_policy": 1}), 0),
+        (json!({"zone": "north"}), json!({"fall_back_policy": 1}), 3),
+        (json!({"zone": "north"}), json!({"fall_back_policy": 2, "default_subset": {"zone": "west"}}), 3),
+        (json!({"zone": "north"}), json!({"fall_back_policy": 0}), 0),
+        (json!({}), json!({"fall_back_policy": 1}), 0),
+    ] {
+        let mut subsets = policy.clone();
+        subsets["subset_selectors"] = json!([["zone"], ["zone", "stage"], ["zone"]]);
+        let route = json!({"metadata_match": {"filter_metadata": {"mosn.lb": wanted}}});
+        let proxy = Proxy::start(&config(route, json!({"hosts": hosts, "lb_subset_config": subsets})));
+        for _ in 0..3 {
+            proxy.get("/");
+        }
+        let metrics = proxy.admin_get("/metrics").text();
+        for (name, expected) in [("created", 2), ("fallback", fallbacks)] {
+            let line = metrics.lines().find(|line| line.starts_with(&format!("upstream_lb_subsets_{name}{{")));
+            let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+            assert_eq!(value, Some(f64::from(expected)), "{name} {wanted} {policy}: {line:?}");
+        }
+    }
+    let plain = Proxy::start(&config(json!({}), json!({"hosts": [with_zone(&a, "east")]})));
+    assert!(!plain.admin_get("/metrics").text().contains("upstream_lb_subsets_"));
+}
+
 /// Only a route that asks for metadata may find none: others get any host.
 #[test]
 fn a_route_without_metadata_gets_any_host_of_a_cluster_with_subsets() {
