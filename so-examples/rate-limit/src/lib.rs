@@ -1,17 +1,23 @@
 //! Answers 429 to requests above a rate. Each worker has its own token
 //! buckets, so that no request takes a lock; a worker gets its share of the
-//! rate, which is fair because the proxy spreads connections over them.
+//! rate, which is fair because the proxy spreads connections over them. What
+//! is in the buckets survives a reload of the module.
 
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod all_buckets;
+mod bucket;
+mod handover;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use sidegate_sdk::config;
 use sidegate_sdk::prelude::*;
+
+use all_buckets::AllBuckets;
+use bucket::{nanos, Buckets, Pace};
 
 /// `{"requests": 100, "per": "1s", "burst": 20}`, for the filter and for a
 /// route.
@@ -23,66 +29,42 @@ struct Limit {
     per: Duration,
     /// Requests that may come at once; default: `requests`.
     burst: Option<u32>,
+    /// Of routes only: those with the same name share one limit, which survives
+    /// a reload.
+    #[serde(default)]
+    name: String,
 }
 
-/// One worker's part of a limit.
+/// A route's part of the work: what a worker gets, and the buckets of all.
 struct Share {
-    /// Which bucket it fills: one for the filter, one for each route with a
-    /// limit of its own.
-    bucket: u32,
-    per_second: f64,
-    burst: f64,
+    pace: Pace,
+    buckets: Arc<Buckets>,
 }
-
-#[derive(Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    filled: Duration,
-}
-
-impl Bucket {
-    /// Takes a token at `now`, or says how long it takes until there is one.
-    fn take(&mut self, share: &Share, now: Duration) -> Result<(), Duration> {
-        let gained = now.saturating_sub(self.filled).as_secs_f64() * share.per_second;
-        self.tokens = (self.tokens + gained).min(share.burst);
-        self.filled = now;
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            return Ok(());
-        }
-        Err(Duration::from_secs_f64((1.0 - self.tokens) / share.per_second))
-    }
-}
-
-/// A worker's buckets: nobody else looks at them.
-type Buckets = RefCell<HashMap<u32, Bucket>>;
 
 struct RateLimit {
-    workers: u32,
-    share: Share,
-    buckets: AtomicU32,
+    pace: Pace,
+    buckets: AllBuckets,
     passed: Counter,
     limited: Counter,
 }
 
-impl Share {
-    fn new(limit: &Limit, workers: u32, bucket: u32) -> Result<Share, ConfigError> {
-        let burst = limit.burst.unwrap_or(limit.requests);
-        for (key, value) in [("requests", limit.requests), ("burst", burst)] {
+impl Limit {
+    /// What a worker gets of it.
+    fn pace(&self, workers: u32) -> Result<Pace, ConfigError> {
+        let burst = self.burst.unwrap_or(self.requests);
+        for (key, value) in [("requests", self.requests), ("burst", burst)] {
             if value == 0 {
                 return Err(ConfigError::new(key, "expected a number above 0, found 0"));
             }
         }
-        if limit.per.is_zero() {
+        if self.per.is_zero() {
             return Err(ConfigError::new("per", "expected a duration above zero"));
         }
         let workers = f64::from(workers);
-        Ok(Share {
-            bucket,
-            per_second: f64::from(limit.requests) / limit.per.as_secs_f64() / workers,
-            // A worker lets one request through however small its share is.
-            burst: (f64::from(burst) / workers).max(1.0),
-        })
+        let token = (nanos(self.per) as f64 * workers / f64::from(self.requests)).max(1.0);
+        // A worker lets one request through however small its share is.
+        let burst = (f64::from(burst) / workers).max(1.0);
+        Ok(Pace { token: token.round() as u64, whole: (token.round() * burst).ceil() as u64 })
     }
 }
 
@@ -91,46 +73,57 @@ impl FilterFactory for RateLimit {
     type Filter<'f> = RateFilter<'f>;
 
     fn new(limit: Limit, env: &mut FactoryEnv) -> Result<Self, ConfigError> {
+        if !limit.name.is_empty() {
+            return Err(ConfigError::new("name", "expected no name: the filter's own limit needs none"));
+        }
         Ok(RateLimit {
-            workers: env.workers(),
-            share: Share::new(&limit, env.workers(), 0)?,
-            buckets: AtomicU32::new(1),
+            pace: limit.pace(env.workers())?,
+            buckets: AllBuckets::new(env.workers()),
             passed: env.counter("rate_limit_requests_total", &[("result", "passed")])?,
             limited: env.counter("rate_limit_requests_total", &[("result", "limited")])?,
         })
     }
 
-    fn filter<'f>(&'f self, _: &FilterEnv<'_>) -> RateFilter<'f> {
-        RateFilter(self)
+    fn filter<'f>(&'f self, env: &FilterEnv<'_>) -> RateFilter<'f> {
+        RateFilter { limit: self, worker: env.worker() }
     }
 
     fn route_config(&self, config: ConfigValue) -> Result<RouteObject, ConfigError> {
-        let bucket = self.buckets.fetch_add(1, Ordering::Relaxed);
-        Ok(RouteObject::new(Share::new(&config.parse::<Limit>()?, self.workers, bucket)?))
+        let limit: Limit = config.parse()?;
+        let pace = limit.pace(self.buckets.workers())?;
+        Ok(RouteObject::new(Share { pace, buckets: self.buckets.named(&limit.name)? }))
     }
 
-    fn worker_state(&self, _: u32) -> Option<WorkerObject> {
-        Some(WorkerObject::new(Buckets::default()))
+    fn export_state(&self) -> Option<Vec<u8>> {
+        Some(self.buckets.export())
+    }
+
+    fn import_state(&self, state: &[u8]) -> Result<(), Fault> {
+        self.buckets.import(state)
     }
 }
 
-struct RateFilter<'f>(&'f RateLimit);
+struct RateFilter<'f> {
+    limit: &'f RateLimit,
+    worker: u32,
+}
 
 impl Filter for RateFilter<'_> {
     // After the route, whose limit it may be.
     const HOOKS: Hooks = Hooks::new().request_headers(Phase::AfterRoute);
 
     fn on_request_headers(&mut self, cx: &mut RequestHeaders<'_>) -> HookResult {
-        let share = cx.route_config::<Share>().unwrap_or(&self.0.share);
-        let now = cx.logger().monotonic();
-        let buckets = cx.worker_state::<Buckets>().or_fault("no worker state")?;
-        let full = Bucket { tokens: share.burst, filled: now };
-        let taken = buckets.borrow_mut().entry(share.bucket).or_insert(full).take(share, now);
+        let RateLimit { pace, buckets, passed, limited } = self.limit;
+        let (pace, buckets) = match cx.route_config::<Share>() {
+            Some(share) => (share.pace, &share.buckets),
+            None => (*pace, buckets.own()),
+        };
+        let taken = buckets.take(self.worker, pace, cx.logger().monotonic());
         let Err(wait) = taken else {
-            self.0.passed.inc();
+            passed.inc();
             return Ok(Status::Continue);
         };
-        self.0.limited.inc();
+        limited.inc();
         let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
         cx.reply(Reply::text(429, "too many requests\n").header("retry-after", seconds.to_string()))
     }
