@@ -11,9 +11,9 @@ use crate::control::ModuleControl;
 use crate::create;
 use crate::factory::{FactoryCore, ModuleFactory};
 use crate::loaded::LoadedModule;
+use crate::oversight::Oversight;
 use crate::policy::Policy;
 use crate::preflight::{Preflight, SealedModule};
-use crate::quarantine::QuarantineState;
 use crate::refusal::{Reason, Refusal};
 
 /// Builds filters from modules: checks the file, loads it once however many
@@ -101,11 +101,8 @@ impl GenericFilter {
         let failed = || Reason::LoadFailed { error: "the module-control thread failed".to_owned() };
         let parts = made.unwrap_or_else(|| Err(failed())).map_err(|reason| Refusal::new(&loaded.file, reason))?;
         let name = if module.filter.is_empty() { spec.name.clone() } else { module.filter.clone() };
-        let quarantine = module.quarantine.map(|rule| {
-            let labels = [("module", module.name.as_str()), ("filter", name.as_str())];
-            QuarantineState::new(rule, env.metrics.gauge("sidegate_module_filters_quarantined", &labels).ok())
-        });
-        Ok(FactoryCore::new(loaded.clone(), self.control.clone(), parts, name, quarantine, workers))
+        let oversight = Oversight::new(module, &name, &env.metrics);
+        Ok(FactoryCore::new(loaded.clone(), self.control.clone(), parts, name, oversight, workers))
     }
 }
 

@@ -5,12 +5,11 @@ use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use sidegate_abi::{FactoryTable, FilterTable, OK};
 use sidegate_api::{
-    FilterConfigError, FilterFault, InheritError, Inherited, Interests, ModuleStatus, RouteFilterConfig, StreamFilter,
-    StreamFilterFactory, WorkerIndex,
+    FilterConfigError, FilterFault, HookStatus, InheritError, Inherited, Interests, ModuleStatus, QuarantineStatus,
+    RouteFilterConfig, StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 use sidegate_watch::{Hook, Place, enter};
 
@@ -18,8 +17,10 @@ use crate::control::ModuleControl;
 use crate::filter::ModuleFilter;
 use crate::handover;
 use crate::loaded::LoadedModule;
-use crate::quarantine::QuarantineState;
+use crate::oversight::Oversight;
+use crate::quarantine::{Admission, Consequence, QuarantineState, Trial, TrialId};
 use crate::route_config;
+use crate::timing::{HookTimes, Sampler};
 
 /// An object of the module's; only passed back to it.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,7 @@ pub(crate) struct FactoryCore {
     pub(crate) table: FactoryTable,
     pub(crate) filters: FilterTable,
     pub(crate) interests: Interests,
+    pub(crate) times: HookTimes,
     filter_name: String,
     quarantine: Option<QuarantineState>,
     live: Box<[LiveCount]>,
@@ -83,13 +85,25 @@ impl FactoryCore {
         control: Arc<ModuleControl>,
         parts: FactoryParts,
         filter_name: String,
-        quarantine: Option<QuarantineState>,
+        oversight: Oversight,
         workers: usize,
     ) -> Arc<Self> {
         let FactoryParts { object, table, filters, interests } = parts;
+        let times = oversight.times(&filters, &interests);
+        let quarantine = oversight.quarantine;
         let live = (0..workers).map(|_| LiveCount::default()).collect();
-        let core =
-            Arc::new(FactoryCore { module, control, object, table, filters, interests, filter_name, quarantine, live });
+        let core = Arc::new(FactoryCore {
+            module,
+            control,
+            object,
+            table,
+            filters,
+            interests,
+            times,
+            filter_name,
+            quarantine,
+            live,
+        });
         core.module.add_factory(Arc::downgrade(&core));
         core
     }
@@ -117,15 +131,34 @@ impl FactoryCore {
     /// Counts a fault and says what it was for the log.
     pub(crate) fn fault(&self, fault: FilterFault) -> FilterFault {
         self.module.identity.count_fault();
-        if self.quarantine.as_ref().is_some_and(|q| q.count(fault.kind, Instant::now())) {
-            tracing::error!(
-                target: "module",
-                module = self.module.identity.name.as_str(),
-                "filter `{}` is in quarantine: too many faults, the last was: {fault}",
-                self.filter_name
-            );
-        }
+        let Some(quarantine) = &self.quarantine else { return fault };
+        let why = match quarantine.count(fault.kind) {
+            Consequence::None => return fault,
+            Consequence::Out => "too many faults, the last was",
+            Consequence::OutAgain => "it was tried again and failed",
+        };
+        let (module, filter) = (self.module.identity.name.as_str(), &self.filter_name);
+        tracing::error!(target: "module", module, "filter `{filter}` is in quarantine: {why}: {fault}");
         fault
+    }
+
+    /// The stream that tried the filter has ended.
+    pub(crate) fn tried(&self, trial: TrialId) {
+        if self.quarantine.as_ref().is_some_and(|quarantine| quarantine.tried(trial)) {
+            let (module, filter) = (self.module.identity.name.as_str(), &self.filter_name);
+            tracing::info!(target: "module", module, "filter `{filter}` is in service again, on trial");
+        }
+    }
+
+    /// The times of its filters' hooks.
+    pub(crate) fn hooks(&self) -> Vec<HookStatus> {
+        self.times.status()
+    }
+
+    /// Whether its filters are in service; `None`: they always are.
+    pub(crate) fn condition(&self) -> Option<QuarantineStatus> {
+        let (phase, left) = self.quarantine.as_ref()?.condition();
+        Some(QuarantineStatus { filter: self.filter_name.clone(), phase, left })
     }
 
     fn failed(&self, message: String) -> FilterFault {
@@ -162,6 +195,7 @@ impl Drop for FactoryCore {
 pub(crate) struct WorkerHandle {
     pub(crate) core: Arc<FactoryCore>,
     worker: usize,
+    sampler: Sampler,
     /// Views that use the factory here: the state goes with the last. A new
     /// view attaches before the old one detaches, and listeners may share a
     /// factory. Only its own worker writes.
@@ -208,6 +242,7 @@ impl ModuleFactory {
             Arc::new(WorkerHandle {
                 core: core.clone(),
                 worker,
+                sampler: Sampler::new(),
                 attached: AtomicUsize::new(0),
                 state: AtomicPtr::default(),
             })
@@ -227,9 +262,11 @@ impl StreamFilterFactory for ModuleFactory {
     }
 
     fn create_filter(&self, worker: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {
-        if let Some(stand_in) = self.core.quarantine.as_ref().and_then(QuarantineState::stand_in) {
-            return Ok(stand_in);
-        }
+        let trial = match self.core.quarantine.as_ref().map(QuarantineState::admit) {
+            None | Some(Admission::Filter) => None,
+            Some(Admission::Trial(trial)) => Some(trial),
+            Some(Admission::StandIn(stand_in)) => return Ok(stand_in),
+        };
         let handle = self.worker(worker)?;
         if self.core.table.worker_attach.is_some() && handle.attached.load(Ordering::Relaxed) == 0 {
             return Err(self.core.failed(format!("worker {} has no state of the module", worker.0)));
@@ -238,12 +275,19 @@ impl StreamFilterFactory for ModuleFactory {
             return Err(self.core.failed("the module has no create_filter".to_owned()));
         };
         let mut object = std::ptr::null_mut();
+        let weight = handle.sampler.next();
+        let begun = self.core.times.begin();
         // SAFETY: the module's function with its own objects, on the worker.
         let result = unsafe { create(self.core.object.get(), handle.number(), handle.state(), &mut object) };
+        self.core.times.end(begun, Hook::CreateFilter, weight);
         if result != OK {
             return Err(self.core.failed(format!("create_filter answered {result}")));
         }
-        Ok(Box::new(ModuleFilter::new(handle.clone(), object)))
+        let filter = ModuleFilter::new(handle.clone(), object, weight);
+        Ok(match trial {
+            None => Box::new(filter),
+            Some(trial) => Box::new(Trial::new(filter, self.core.clone(), trial)),
+        })
     }
 
     fn create_route_config(&self, value: &serde_json::Value) -> Result<Arc<dyn RouteFilterConfig>, FilterConfigError> {
@@ -289,6 +333,12 @@ impl StreamFilterFactory for ModuleFactory {
         let from: &dyn Any = &**from;
         let from = from.downcast_ref::<ModuleFactory>().ok_or(InheritError::Stranger)?;
         handover::inherit(&from.core, &self.core)
+    }
+
+    fn reloaded(&self) {
+        if let Some(quarantine) = &self.core.quarantine {
+            quarantine.clear();
+        }
     }
 
     fn module(&self) -> Option<ModuleStatus> {

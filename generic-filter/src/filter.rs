@@ -10,8 +10,11 @@ use sidegate_api::{
     BodyBuffer, BodyDirection, Completion, EndOfStream, FilterCx, FilterFault, ReceiverPhase, Status, StreamFilter,
 };
 
+use sidegate_watch::Hook as At;
+
 use crate::factory::WorkerHandle;
 use crate::host;
+use crate::timing::Weight;
 
 /// One filter of one stream. Lives and dies on its worker.
 pub(crate) struct ModuleFilter {
@@ -20,6 +23,8 @@ pub(crate) struct ModuleFilter {
     /// Phase and flags of the last hook, for the resume that stands for it.
     last: (u32, u32),
     state: State,
+    /// For how many streams its times stand.
+    weight: Weight,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +35,12 @@ enum State {
 }
 
 impl ModuleFilter {
-    pub(crate) fn new(worker: Arc<WorkerHandle>, object: *mut c_void) -> Self {
+    pub(crate) fn new(worker: Arc<WorkerHandle>, object: *mut c_void, weight: Weight) -> Self {
         worker.filter_made();
-        ModuleFilter { worker, object, last: (abi::PHASE_BEFORE_ROUTE, 0), state: State::Working }
+        ModuleFilter { worker, object, last: (abi::PHASE_BEFORE_ROUTE, 0), state: State::Working, weight }
     }
 
-    fn call(&mut self, hook: Option<HookFn>, cx: &mut FilterCx<'_>, phase: u32, flags: u32) -> Status {
+    fn call(&mut self, at: At, hook: Option<HookFn>, cx: &mut FilterCx<'_>, phase: u32, flags: u32) -> Status {
         let Some(hook) = hook else {
             return Status::Continue;
         };
@@ -46,9 +51,11 @@ impl ModuleFilter {
         let core = &*self.worker.core;
         let (status, said) = host::enter(cx, core, |stream, host| {
             let told = self.told(stream, phase, flags);
+            let begun = core.times.begin();
             // SAFETY: the module's hook with its own filter, on its worker;
             // the stream's number is valid until `enter` returns.
             let status = unsafe { hook(self.object, &told) };
+            core.times.end(begun, at, self.weight);
             (status, host.said())
         });
         let status = match status {
@@ -106,11 +113,12 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 impl StreamFilter for ModuleFilter {
     fn on_request_headers(&mut self, cx: &mut FilterCx<'_>, phase: ReceiverPhase, end: EndOfStream) -> Status {
-        self.call(self.worker.core.filters.on_request_headers, cx, phase as u32, flags(end))
+        self.call(At::RequestHeaders, self.worker.core.filters.on_request_headers, cx, phase as u32, flags(end))
     }
 
     fn on_request_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
         self.call(
+            At::RequestBody,
             self.worker.core.filters.on_request_body,
             cx,
             self.body_phase(),
@@ -119,15 +127,22 @@ impl StreamFilter for ModuleFilter {
     }
 
     fn on_request_trailers(&mut self, cx: &mut FilterCx<'_>) -> Status {
-        self.call(self.worker.core.filters.on_request_trailers, cx, self.body_phase(), abi::HOOK_END)
+        self.call(
+            At::RequestTrailers,
+            self.worker.core.filters.on_request_trailers,
+            cx,
+            self.body_phase(),
+            abi::HOOK_END,
+        )
     }
 
     fn on_response_headers(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
-        self.call(self.worker.core.filters.on_response_headers, cx, abi::PHASE_SEND, flags(end))
+        self.call(At::ResponseHeaders, self.worker.core.filters.on_response_headers, cx, abi::PHASE_SEND, flags(end))
     }
 
     fn on_response_body(&mut self, cx: &mut FilterCx<'_>, end: EndOfStream) -> Status {
         self.call(
+            At::ResponseBody,
             self.worker.core.filters.on_response_body,
             cx,
             abi::PHASE_SEND,
@@ -136,12 +151,23 @@ impl StreamFilter for ModuleFilter {
     }
 
     fn on_response_trailers(&mut self, cx: &mut FilterCx<'_>) -> Status {
-        self.call(self.worker.core.filters.on_response_trailers, cx, abi::PHASE_SEND, abi::HOOK_END)
+        self.call(
+            At::ResponseTrailers,
+            self.worker.core.filters.on_response_trailers,
+            cx,
+            abi::PHASE_SEND,
+            abi::HOOK_END,
+        )
     }
 
     fn on_resume(&mut self, cx: &mut FilterCx<'_>) -> Status {
         let (phase, flags) = self.last;
-        self.call(self.worker.core.filters.on_resume, cx, phase, flags)
+        self.call(At::Resume, self.worker.core.filters.on_resume, cx, phase, flags)
+    }
+
+    fn on_fault(&mut self, fault: &FilterFault) {
+        self.state = State::Faulted;
+        self.worker.core.fault(fault.clone());
     }
 
     fn on_complete(&mut self, cx: &mut FilterCx<'_>, completion: &Completion) {
@@ -165,8 +191,10 @@ impl StreamFilter for ModuleFilter {
         let core = &*self.worker.core;
         host::enter(cx, core, |stream, _| {
             let told = self.told(stream, abi::PHASE_SEND, abi::HOOK_END);
+            let begun = core.times.begin();
             // SAFETY: as in `call`.
-            unsafe { hook(self.object, &told, &completion) }
+            unsafe { hook(self.object, &told, &completion) };
+            core.times.end(begun, At::Complete, self.weight);
         });
     }
 }
@@ -174,8 +202,11 @@ impl StreamFilter for ModuleFilter {
 impl Drop for ModuleFilter {
     fn drop(&mut self) {
         if let Some(destroy) = self.worker.core.filters.destroy {
+            let times = &self.worker.core.times;
+            let begun = times.begin();
             // SAFETY: the module's function and filter, on its worker, once.
             unsafe { destroy(self.object) };
+            times.end(begun, At::DestroyFilter, self.weight);
         }
         self.worker.filter_gone();
     }

@@ -15,6 +15,7 @@
 //! pointers, so that a stale one is recognized. Modules stay loaded until the
 //! process ends.
 
+mod accounts;
 mod builder;
 mod control;
 mod create;
@@ -29,6 +30,7 @@ mod inspect;
 #[cfg(feature = "abi_stable")]
 mod layout;
 mod loaded;
+mod oversight;
 mod policy;
 mod preflight;
 mod quarantine;
@@ -38,6 +40,7 @@ mod route_config;
 mod series;
 mod tables;
 mod text;
+mod timing;
 
 pub use builder::GenericFilter;
 pub use inspect::{Inspection, RefusedBecause, Verdict, inspect, inspect_with};

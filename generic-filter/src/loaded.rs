@@ -9,6 +9,7 @@ use sidegate_abi::{CreateFilterFactory, SYMBOL_CREATE};
 use sidegate_api::{Metrics, ModuleStatus};
 use sidegate_watch::{Hook, Place, enter};
 
+use crate::accounts;
 use crate::factory::FactoryCore;
 use crate::identity::ModuleIdentity;
 use crate::preflight::{RecordFacts, SealedModule};
@@ -109,6 +110,8 @@ impl LoadedModule {
             filters,
             streams: factories.iter().map(|factory| factory.streams()).sum(),
             faults: self.identity.faults(),
+            hooks: accounts::hooks(&factories),
+            quarantine: accounts::quarantine(&factories),
         }
     }
 }

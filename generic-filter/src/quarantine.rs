@@ -1,137 +1,215 @@
-//! Taking a filter out of service after too many faults.
+//! Taking a filter out of service after too many faults, and back.
+//!
+//! ```text
+//!           too many faults            `for` is over: one stream tries
+//! Serving ─────────────────▶ Out ─────────────────────────────────────▶ Trying
+//!    ▲                        ▲                                            │ it ended,
+//!    │ `within` is over       │ one fault                                  │ or runs for
+//!    │                        ├────────────────────────────────────────────┤ `within`
+//!    └───────────────────── OnTrial ◀──────────────────────────────────────┘
+//! ```
+//!
+//! A stream that begins reads one word; all else is for filters that are, or
+//! lately were, in quarantine. No state has a lock.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+mod faults;
+mod stand_in;
+mod state;
+#[cfg(test)]
+mod tests;
+mod trial;
 
-use sidegate_api::{
-    EndOfStream, FaultKind, FilterCx, Gauge, LocalReply, Quarantine, QuarantineAction, ReceiverPhase, Status,
-    StreamFilter,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-/// Counts one factory's faults and remembers that there were too many. It
-/// lasts until the factory is built anew.
+use sidegate_api::{Counter, FaultKind, Gauge, Quarantine, QuarantineAction, QuarantinePhase as Phase, StreamFilter};
+
+use self::faults::RecentFaults;
+use self::stand_in::{Bypass, Closed};
+use self::state::State;
+pub(crate) use self::trial::Trial;
+
+/// One factory's faults, and whether there were too many.
 #[derive(Debug)]
 pub(crate) struct QuarantineState {
     rule: Quarantine,
-    recent: Mutex<VecDeque<Instant>>,
-    tripped: AtomicBool,
-    /// Filters in quarantine, for the metrics page.
-    shown: Option<Gauge>,
+    /// Times count from here.
+    start: Instant,
+    /// A [`State`].
+    word: AtomicU64,
+    recent: RecentFaults,
+    shown: Shown,
+}
+
+/// Where it is shown.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Filters that are out.
+    pub(crate) out: Option<Gauge>,
+    /// Times that one was taken out.
+    pub(crate) times: Option<Counter>,
+}
+
+/// What a stream that begins gets.
+pub(crate) enum Admission {
+    /// The filter.
+    Filter,
+    /// The filter, for all streams to see how it does.
+    Trial(TrialId),
+    /// Something in its place.
+    StandIn(Box<dyn StreamFilter>),
+}
+
+/// Which trial of a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TrialId(u64);
+
+/// What a fault came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    None,
+    /// It was one too many.
+    Out,
+    /// It came after a way back.
+    OutAgain,
 }
 
 impl QuarantineState {
-    pub(crate) fn new(rule: Quarantine, shown: Option<Gauge>) -> Self {
-        QuarantineState { rule, recent: Mutex::default(), tripped: AtomicBool::new(false), shown }
+    pub(crate) fn new(rule: Quarantine, shown: Shown) -> Self {
+        let recent = RecentFaults::new(rule.faults, rule.within);
+        QuarantineState { rule, start: Instant::now(), word: AtomicU64::new(State::SERVING), recent, shown }
     }
 
-    /// Counts a fault at `now`; true if this one trips it. A filter that
-    /// wanted to answer does not come nearer to being bypassed by it.
-    pub(crate) fn count(&self, kind: FaultKind, now: Instant) -> bool {
-        if (kind, self.rule.then) == (FaultKind::Closed, QuarantineAction::Bypass) {
-            return false;
+    /// What a stream that begins gets.
+    #[inline]
+    pub(crate) fn admit(&self) -> Admission {
+        match self.word.load(Ordering::Relaxed) {
+            State::SERVING => Admission::Filter,
+            word => self.admit_at(State::of(word), self.now()),
         }
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.push_back(now);
-        while recent.front().is_some_and(|&first| now.saturating_duration_since(first) > self.rule.within) {
-            recent.pop_front();
-        }
-        let trips = recent.len() >= self.rule.faults.max(1) as usize;
-        if trips {
-            recent.clear();
-        }
-        let first = trips && !self.tripped.swap(true, Ordering::Relaxed);
-        if let (true, Some(shown)) = (first, &self.shown) {
-            shown.add(1);
-        }
-        first
     }
 
-    /// What stands in for the filter, once it is in quarantine.
-    pub(crate) fn stand_in(&self) -> Option<Box<dyn StreamFilter>> {
-        if !self.tripped.load(Ordering::Relaxed) {
-            return None;
+    #[cold]
+    fn admit_at(&self, state: State, now: u64) -> Admission {
+        match state {
+            State::Serving => Admission::Filter,
+            State::Out { until } if now >= until && self.goes(state, State::Trying { since: now }) => {
+                Admission::Trial(TrialId(now))
+            }
+            // It had time enough to fail.
+            State::Trying { since } if now.saturating_sub(since) >= self.within() => {
+                self.goes(state, State::OnTrial { until: now.saturating_add(self.within()) });
+                Admission::Filter
+            }
+            State::Out { .. } | State::Trying { .. } => Admission::StandIn(self.stand_in()),
+            State::OnTrial { until } => {
+                if now >= until {
+                    self.recent.forget(now);
+                    self.goes(state, State::Serving);
+                }
+                Admission::Filter
+            }
         }
-        Some(match self.rule.then {
+    }
+
+    fn stand_in(&self) -> Box<dyn StreamFilter> {
+        match self.rule.then {
             QuarantineAction::Closed => Box::new(Closed),
             QuarantineAction::Bypass => Box::new(Bypass),
-        })
+        }
+    }
+
+    /// Counts a fault. A filter that wanted to answer does not come nearer to
+    /// being bypassed by it.
+    pub(crate) fn count(&self, kind: FaultKind) -> Consequence {
+        self.count_at(kind, self.now())
+    }
+
+    fn count_at(&self, kind: FaultKind, now: u64) -> Consequence {
+        if (kind, self.rule.then) == (FaultKind::Closed, QuarantineAction::Bypass) {
+            return Consequence::None;
+        }
+        let until = self.rule.lasts.map_or(State::NEVER, |lasts| now.saturating_add(nanos(lasts)));
+        let state = self.state();
+        let (came, consequence) = match state {
+            State::Serving => (self.recent.count(now), Consequence::Out),
+            State::OnTrial { until } => (now < until || self.recent.count(now), Consequence::OutAgain),
+            State::Trying { .. } => (true, Consequence::OutAgain),
+            // By a stream that began before: it has come to what it comes to.
+            State::Out { .. } => (false, Consequence::None),
+        };
+        if came && self.goes(state, State::Out { until }) {
+            self.recent.forget(now);
+            if let Some(times) = &self.shown.times {
+                times.inc();
+            }
+            return consequence;
+        }
+        Consequence::None
+    }
+
+    /// The stream that tried has ended; if it had failed, the trial would be
+    /// another one by now. True if that ended the quarantine.
+    pub(crate) fn tried(&self, trial: TrialId) -> bool {
+        self.tried_at(trial, self.now())
+    }
+
+    fn tried_at(&self, TrialId(since): TrialId, now: u64) -> bool {
+        self.goes(State::Trying { since }, State::OnTrial { until: now.saturating_add(self.within()) })
+    }
+
+    /// Back in service, whatever was.
+    pub(crate) fn clear(&self) {
+        let state = self.state();
+        self.recent.forget(self.now());
+        if state != State::Serving {
+            self.goes(state, State::Serving);
+        }
+    }
+
+    /// How it is, and how long until that changes by itself.
+    pub(crate) fn condition(&self) -> (Phase, Option<Duration>) {
+        let now = self.now();
+        let left = |until: u64| Some(Duration::from_nanos(until.saturating_sub(now)));
+        match self.state() {
+            State::OnTrial { until } if now < until => (Phase::OnTrial, left(until)),
+            State::Serving | State::OnTrial { .. } => (Phase::Serving, None),
+            State::Out { until } => (Phase::Out, left(until).filter(|_| until != State::NEVER)),
+            State::Trying { since } => (Phase::Trying, left(since.saturating_add(self.within()))),
+        }
+    }
+
+    fn state(&self) -> State {
+        State::of(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Goes on from `from`, unless somebody else was faster.
+    fn goes(&self, from: State, to: State) -> bool {
+        let gone = self.word.compare_exchange(from.word(), to.word(), Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if let (true, Some(out)) = (gone, &self.shown.out) {
+            out.add(i64::from(to.is_out()) - i64::from(from.is_out()));
+        }
+        gone
+    }
+
+    /// Nanoseconds since the start.
+    fn now(&self) -> u64 {
+        nanos(self.start.elapsed())
+    }
+
+    fn within(&self) -> u64 {
+        nanos(self.rule.within)
     }
 }
 
 impl Drop for QuarantineState {
     fn drop(&mut self) {
-        if let (true, Some(shown)) = (*self.tripped.get_mut(), &self.shown) {
-            shown.add(-1);
+        if let (true, Some(out)) = (self.state().is_out(), &self.shown.out) {
+            out.add(-1);
         }
     }
 }
 
-struct Bypass;
-
-impl StreamFilter for Bypass {}
-
-/// Refuses streams in whichever header hook comes first. It answers a request
-/// once; its own answer passes the response hook unchanged.
-struct Closed;
-
-const DETAILS: &str = "filter_quarantined";
-
-impl Closed {
-    fn refuse(cx: &mut FilterCx<'_>) -> Status {
-        match cx.reply(LocalReply::new(500, DETAILS)) {
-            Ok(()) => Status::Stop,
-            Err(_) => Status::Terminate,
-        }
-    }
-}
-
-impl StreamFilter for Closed {
-    fn on_request_headers(&mut self, cx: &mut FilterCx<'_>, _: ReceiverPhase, _: EndOfStream) -> Status {
-        Closed::refuse(cx)
-    }
-
-    fn on_request_body(&mut self, cx: &mut FilterCx<'_>, _: EndOfStream) -> Status {
-        Closed::refuse(cx)
-    }
-
-    fn on_response_headers(&mut self, cx: &mut FilterCx<'_>, _: EndOfStream) -> Status {
-        if cx.stream().response.status >= 500 { Status::Continue } else { Closed::refuse(cx) }
-    }
-
-    fn on_response_body(&mut self, _: &mut FilterCx<'_>, _: EndOfStream) -> Status {
-        Status::Continue
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use sidegate_api::Metrics;
-
-    use super::*;
-
-    #[test]
-    fn only_faults_within_the_window_trip_it() {
-        let rule =
-            Quarantine { faults: 3, within: Duration::from_secs(10), then: QuarantineAction::Bypass, lasts: None };
-        let gauge = Metrics::new(1).gauge("quarantined", &[]).unwrap();
-        let state = QuarantineState::new(rule, Some(gauge));
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        for _ in 0..5 {
-            assert!(!state.count(FaultKind::Closed, at(0)), "what fails closed is never bypassed");
-        }
-        for seconds in [0, 5, 11, 22, 33, 34] {
-            assert!(!state.count(FaultKind::Policy, at(seconds)), "{seconds}");
-            assert!(state.stand_in().is_none());
-        }
-        assert!(state.count(FaultKind::Policy, at(35)));
-        assert!(state.stand_in().is_some());
-        for _ in 0..5 {
-            assert!(!state.count(FaultKind::Policy, at(36)), "it trips once");
-        }
-    }
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -89,6 +89,7 @@ impl Setup {
             filter: filter.to_owned(),
             sha256: None,
             quarantine: None,
+            slow_hook: ModuleSpec::SLOW_HOOK,
             watch: false,
             generation_timeout: None,
         };

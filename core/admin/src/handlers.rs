@@ -1,6 +1,7 @@
 //! The endpoints, one function each.
 
 use serde_json::{Value, json};
+use sidegate_api::{HookStatus, QuarantineStatus};
 use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, stats_json, stats_lines};
 
 use crate::endpoints::{Call, ENDPOINTS};
@@ -134,10 +135,31 @@ pub(crate) fn modules(call: &Call<'_>) -> Reply {
                 "filters": module.filters,
                 "streams": module.streams,
                 "faults": module.faults,
+                "hooks": module.hooks.iter().map(hook).collect::<Vec<_>>(),
+                "quarantine": module.quarantine.iter().map(quarantine).collect::<Vec<_>>(),
             })
         })
         .collect();
     Reply::json(&json!({ "modules": modules }))
+}
+
+fn hook(hook: &HookStatus) -> Value {
+    json!({
+        "filter": hook.filter,
+        "hook": hook.hook,
+        "calls": hook.calls,
+        "seconds": hook.total.as_secs_f64(),
+        "longest_seconds": hook.longest.as_secs_f64(),
+        "slow": hook.slow,
+    })
+}
+
+fn quarantine(status: &QuarantineStatus) -> Value {
+    json!({
+        "filter": status.filter,
+        "state": status.phase.name(),
+        "seconds_left": status.left.map(|left| left.as_secs_f64()),
+    })
 }
 
 pub(crate) fn stats(call: &Call<'_>) -> Reply {

@@ -110,6 +110,11 @@ fn json_endpoints_answer_json() {
             json!({"modules": [{
                 "name": "auth", "file": "/m/libauth.so", "sha256": "ab12", "abi": "1.0", "version": "0.3",
                 "generation": 2, "filters": ["auth"], "streams": 5, "faults": 1,
+                "hooks": [{
+                    "filter": "auth", "hook": "on_request_headers", "calls": 640, "seconds": 0.5,
+                    "longest_seconds": 0.25, "slow": 3,
+                }],
+                "quarantine": [{"filter": "auth", "state": "quarantined", "seconds_left": 1.5}],
             }]}),
         ),
     ] {

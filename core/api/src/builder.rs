@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{FilterConfigError, Fingerprint, Metrics, Reads, RegexBudget, StreamFilterFactory};
+use crate::{
+    FilterConfigError, Fingerprint, HookStatus, Metrics, QuarantineStatus, Reads, RegexBudget, StreamFilterFactory,
+};
 
 /// What happens to a stream whose filter faulted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +53,11 @@ pub enum ModuleSource {
     GoPluginConfig,
 }
 
+impl ModuleSpec {
+    /// Bound for slow hooks, unless said otherwise.
+    pub const SLOW_HOOK: Duration = Duration::from_millis(10);
+}
+
 impl ModuleSource {
     /// The key.
     pub fn key(self) -> &'static str {
@@ -77,6 +84,8 @@ pub struct ModuleSpec {
     pub sha256: Option<[u8; 32]>,
     /// Quarantine, if wanted.
     pub quarantine: Option<Quarantine>,
+    /// A hook that takes as long is counted, and told in the log.
+    pub slow_hook: Duration,
     /// Whether a change of its file reloads it.
     pub watch: bool,
     /// How long streams that began with a generation may keep it once there is
@@ -187,6 +196,10 @@ pub struct ModuleStatus {
     pub streams: u64,
     /// Faults since it was loaded.
     pub faults: u64,
+    /// How long its filters' hooks take.
+    pub hooks: Vec<HookStatus>,
+    /// Where its filters are that may come into quarantine.
+    pub quarantine: Vec<QuarantineStatus>,
 }
 
 /// The extensions this process knows. A value, filled by the server (or a

@@ -233,6 +233,11 @@ pub trait StreamFilter {
         Status::Continue
     }
 
+    /// The proxy found a fault of this filter that the filter does not know of:
+    /// it waited for too long, or answered what has no meaning there. It is
+    /// dropped next.
+    fn on_fault(&mut self, fault: &FilterFault) {}
+
     /// The stream has ended. Not called after a fault of this filter.
     fn on_complete(&mut self, cx: &mut FilterCx<'_>, completion: &Completion) {}
 }
@@ -323,6 +328,10 @@ pub trait StreamFilterFactory: Any + Send + Sync + fmt::Debug {
         let _ = from;
         Ok(Inherited::Nothing)
     }
+
+    /// Somebody ordered a reload, and this factory is kept: what it holds
+    /// against its filters is forgotten.
+    fn reloaded(&self) {}
 
     /// Facts for the admin page, if the filters come from a module.
     fn module(&self) -> Option<ModuleStatus> {

@@ -14,6 +14,7 @@ mod config_error;
 pub mod duration;
 mod filter;
 mod filter_cx;
+mod filter_status;
 mod fingerprint;
 mod header_case;
 mod headers;
@@ -49,6 +50,7 @@ pub use filter::{
     RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
+pub use filter_status::{HookStatus, QuarantinePhase, QuarantineStatus};
 pub use fingerprint::Fingerprint;
 pub use header_case::HeaderCase;
 pub use headers::{HeaderLimit, Headers};
@@ -56,8 +58,8 @@ pub use inherit::{InheritError, Inherited};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
 pub use metrics::{
-    Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricBounds, MetricError, MetricFamily, MetricKind, MetricSnapshot,
-    Metrics, Observation, Series, SeriesValue, Together, UpDown,
+    CallTimes, Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricBounds, MetricError, MetricFamily, MetricKind,
+    MetricSnapshot, Metrics, Observation, Series, SeriesValue, Together, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use reads::Reads;

@@ -22,10 +22,12 @@ mod tests;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::group::Hold;
 pub use self::registry::MetricBounds;
 use self::registry::{Place, Store};
+use self::series::CALL_BUCKETS_US;
 pub use self::series::{LATENCY_BUCKETS_MS, MetricError, MetricKind, Series, SeriesValue};
 pub use self::snapshot::{MetricFamily, MetricSnapshot};
 
@@ -85,6 +87,12 @@ impl Metrics {
     /// seconds, which Prometheus' conventions want.
     pub fn durations(&self, name: &str, labels: &[(&str, &str)]) -> Result<Histogram, MetricError> {
         self.0.define(MetricKind::Durations, name, labels).map(|place| Histogram(Cell::new(place)))
+    }
+
+    /// A histogram of the times of calls, in seconds, with bounds from a
+    /// microsecond on.
+    pub fn call_times(&self, name: &str, labels: &[(&str, &str)]) -> Result<CallTimes, MetricError> {
+        self.0.define(MetricKind::CallTimes, name, labels).map(|place| CallTimes(Cell::new(place)))
     }
 
     /// Defines series of one owner, that all have `labels`: they share one
@@ -279,6 +287,30 @@ impl Histogram {
         let bucket = first + observation.bucket as usize;
         let sum = first + LATENCY_BUCKETS_MS.len() + 1;
         self.0.hold.chunk.add([(bucket, 1), (sum, observation.thousandths)]);
+    }
+}
+
+/// Handle of a histogram of the times of calls.
+#[derive(Debug, Clone)]
+pub struct CallTimes(Cell);
+
+impl CallTimes {
+    /// Counts one call of which only each `of`-th is seen: it stands for as
+    /// many.
+    pub fn observe(&self, took: Duration, of: u64) {
+        let micros = took.as_secs_f64() * 1e6;
+        let bucket = CALL_BUCKETS_US.iter().position(|&bound| micros <= bound).unwrap_or(CALL_BUCKETS_US.len());
+        // Thousandths, as in all histograms.
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).saturating_mul(of);
+        let first = self.0.at as usize;
+        self.0.hold.chunk.add([(first + bucket, of), (first + CALL_BUCKETS_US.len() + 1, nanos)]);
+    }
+
+    /// Calls so far and how long they took together, as observed.
+    pub fn get(&self) -> (u64, Duration) {
+        let cell = |index| self.0.hold.chunk.sum(self.0.at as usize + index);
+        let calls = (0..=CALL_BUCKETS_US.len()).fold(0_u64, |sum, index| sum.wrapping_add(cell(index)));
+        (calls, Duration::from_nanos(cell(CALL_BUCKETS_US.len() + 1)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The store of metrics against a plain model of it, and under threads that
 //! count while series come and go.
-
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
 use std::collections::BTreeMap;
@@ -257,4 +257,21 @@ fn series_come_and_go_while_workers_count() {
     assert_eq!(stays.total.get(), (WORKERS * ROUNDS * 20) as u64);
     assert_eq!(read(&metrics).len(), 1);
     assert_eq!(metrics.cells(), 18);
+}
+
+/// Each call that is seen stands for some; bounds begin at a microsecond.
+#[test]
+fn times_of_calls_are_counted_for_those_that_are_not_seen() {
+    let metrics = Metrics::new(1);
+    let times = metrics.call_times("call_seconds", &[("hook", "h")]).unwrap();
+    times.observe(Duration::from_nanos(800), 1);
+    times.observe(Duration::from_micros(3), 64);
+    times.observe(Duration::from_secs(2), 2);
+    assert_eq!(times.get(), (67, Duration::from_nanos(4_000_192_800)));
+    let Some(SeriesValue::Histogram { buckets, sum, count }) = metrics.read().pop().map(|series| series.value) else {
+        panic!("no histogram")
+    };
+    assert_eq!((count, sum), (67, 4.000_192_8));
+    let below = |wanted: f64| buckets.iter().find(|(bound, _)| *bound == wanted).unwrap().1;
+    assert_eq!([below(1e-6), below(2.5e-6), below(5e-6), below(1.0)], [1, 1, 65, 65]);
 }

@@ -156,7 +156,10 @@ impl FilterChain {
         {
             resume.disarm();
         }
-        let verdict = judge(status, hook, stream);
+        let verdict = match status {
+            Status::Fault(fault) => Err(fault),
+            status => judge(status, hook, stream).inspect_err(|fault| filter.on_fault(fault)),
+        };
         match verdict {
             Ok(verdict) => verdict,
             Err(fault) => {
@@ -177,6 +180,9 @@ impl FilterChain {
         let Some(entry) = env.listener.config.filters.get(index) else { return FaultPolicy::Reply500 };
         report(entry, &fault);
         let Some(slot) = self.slots.get_mut(index) else { return entry.on_fault };
+        if let Some(filter) = &mut slot.filter {
+            filter.on_fault(&fault);
+        }
         discard(slot.filter.take(), entry, env.listener.plan.places[index]);
         if slot.changed_body && entry.on_fault == FaultPolicy::Pass { FaultPolicy::Reset } else { entry.on_fault }
     }

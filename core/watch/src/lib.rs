@@ -9,6 +9,8 @@
 //!
 //! The same marks tell where a crash was: [`report_ends`].
 //!
+//! [`Ticks`] is the clock for what is measured at each of those calls.
+//!
 //! The list of threads is the process's, as signals and `fork` are. A leaf with
 //! `unsafe` in it.
 
@@ -19,12 +21,14 @@ mod fork;
 mod place;
 mod sample;
 mod thread;
+mod ticks;
 mod watchdog;
 
 pub use exit::{HELD_UP, end_now, end_within};
 pub use fork::Listening;
 pub use place::{Hook, Place};
 pub use thread::{At, Mark, OnThread, Role, ThreadReport, Watched, enter, here, threads};
+pub use ticks::{Tick, Ticks};
 pub use watchdog::{Notice, Relieving, Watchdog};
 
 /// From now on one line on standard error tells of a crash and of an `exit`

@@ -27,7 +27,9 @@ impl Place {
     fn factory_of(&self, module: &Path, filter: &str, ways: &str) -> Factory {
         let mut spec = spec(module, filter);
         spec.config = serde_json::json!({ "ways": ways });
-        self.builder.build(&spec, &self.env).unwrap()
+        // Each for a configuration of its own, which reads the file anew.
+        let env = BuildEnv { reads: Default::default(), ..self.env.clone() };
+        self.builder.build(&spec, &env).unwrap()
     }
 
     fn factory(&self, ways: &str) -> Factory {

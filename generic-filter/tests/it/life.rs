@@ -1,11 +1,14 @@
 //! Making, sharing and destroying.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::{
-    Completion, EndOfStream, ModuleStatus, Quarantine, QuarantineAction, ReceiverPhase, Status, StreamFilterBuilder,
-    WorkerIndex,
+    BuildEnv, Completion, EndOfStream, FilterFault, ModuleStatus, Quarantine, QuarantineAction, QuarantinePhase,
+    ReceiverPhase, Status, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
 };
+use sidegate_generic_filter::GenericFilter;
 
 use crate::support::{Routes, compile, counted, cx, env, generic_filter, spec, stream};
 
@@ -27,7 +30,9 @@ fn one_file_is_loaded_once_and_shared() {
     assert_eq!(first.module(), Some(modules[0].clone()));
 
     std::fs::copy(compile("hostile", &["-lpthread", "-DCHANGED", "-g0"]), &module).unwrap();
-    let changed = builder.build(&spec(&module, "status"), &env).unwrap();
+    // Another configuration, which reads the file anew.
+    let next = BuildEnv { reads: Default::default(), ..env.clone() };
+    let changed = builder.build(&spec(&module, "status"), &next).unwrap();
     let generations: Vec<u64> = builder.modules().iter().map(|m| m.generation).collect();
     assert_eq!(generations, [1, 2]);
     drop((first, third, filter));
@@ -145,24 +150,40 @@ fn a_factory_with_a_bad_filter_table_is_destroyed() {
     assert_eq!(counted(&env, "destroyed"), 5);
 }
 
+/// Runs a stream through a filter that returns the status it is asked for.
+fn run(factory: &Arc<dyn StreamFilterFactory>, status: &str) -> (Status, Option<u16>) {
+    let mut state = stream(&[("x-status", status)]);
+    let mut filter = factory.create_filter(WorkerIndex(0)).unwrap();
+    let routes = Routes::default();
+    let status = filter.on_request_headers(&mut cx(&mut state, &routes), ReceiverPhase::BeforeRoute, EndOfStream::End);
+    (status, state.reply.take().map(|reply| reply.status))
+}
+
+fn with_quarantine(
+    builder: &GenericFilter,
+    module: &Path,
+    env: &BuildEnv,
+    rule: Quarantine,
+) -> Arc<dyn StreamFilterFactory> {
+    let mut spec = spec(module, "status");
+    spec.module.as_mut().unwrap().quarantine = Some(rule);
+    let factory = builder.build(&spec, env).unwrap();
+    factory.attach_worker(WorkerIndex(0)).unwrap();
+    factory
+}
+
+fn phase(factory: &Arc<dyn StreamFilterFactory>) -> QuarantinePhase {
+    factory.module().unwrap().quarantine[0].phase
+}
+
 #[test]
 fn too_many_faults_take_a_filter_out_of_service() {
     let module = compile("hostile", &["-lpthread"]);
     let (builder, env) = (generic_filter(), env(1));
     for then in [QuarantineAction::Closed, QuarantineAction::Bypass] {
-        let mut spec = spec(&module, "status");
         let rule = Quarantine { faults: 2, within: Duration::from_secs(60), then, lasts: None };
-        spec.module.as_mut().unwrap().quarantine = Some(rule);
-        let factory = builder.build(&spec, &env).unwrap();
-        factory.attach_worker(WorkerIndex(0)).unwrap();
-        let run = |status: &str| {
-            let mut state = stream(&[("x-status", status)]);
-            let mut filter = factory.create_filter(WorkerIndex(0)).unwrap();
-            let routes = Routes::default();
-            let status =
-                filter.on_request_headers(&mut cx(&mut state, &routes), ReceiverPhase::BeforeRoute, EndOfStream::End);
-            (status, state.reply.take().map(|reply| reply.status))
-        };
+        let factory = with_quarantine(&builder, &module, &env, rule);
+        let run = |status: &str| run(&factory, status);
         assert!(matches!(run("6"), (Status::Fault(_), None)));
         assert!(matches!(run("0"), (Status::Continue, None)));
         assert!(matches!(run("6"), (Status::Fault(_), None)));
@@ -170,8 +191,92 @@ fn too_many_faults_take_a_filter_out_of_service() {
             QuarantineAction::Closed => assert!(matches!(run("0"), (Status::Stop, Some(500)))),
             QuarantineAction::Bypass => assert!(matches!(run("6"), (Status::Continue, None))),
         }
+        assert_eq!(phase(&factory), QuarantinePhase::Out);
+        // A reload that keeps the factory begins with a clean slate.
+        factory.reloaded();
+        assert_eq!(phase(&factory), QuarantinePhase::Serving);
+        assert!(matches!(run("6"), (Status::Fault(_), None)));
         factory.detach_worker(WorkerIndex(0));
     }
     let faults = env.metrics.read().into_iter().find(|s| &*s.name == "sidegate_module_faults_total").unwrap();
-    assert_eq!(faults.value, sidegate_api::SeriesValue::Counter(4));
+    assert_eq!(faults.value, sidegate_api::SeriesValue::Counter(6));
+}
+
+/// `for` is short, and `within` long: no step depends on how fast this runs.
+#[test]
+fn a_filter_comes_back_by_a_stream_that_tries_it() {
+    let module = compile("hostile", &["-lpthread"]);
+    let (builder, env) = (generic_filter(), env(1));
+    let (within, lasts) = (Duration::from_secs(600), Some(Duration::from_millis(1)));
+    let rule = Quarantine { faults: 2, within, then: QuarantineAction::Closed, lasts };
+    let factory = with_quarantine(&builder, &module, &env, rule);
+    let out = || loop {
+        // Until the time is over, streams are refused.
+        match run(&factory, "6") {
+            (Status::Fault(_), None) => return,
+            (Status::Stop, Some(500)) => std::thread::sleep(Duration::from_millis(1)),
+            other => panic!("{other:?}"),
+        }
+    };
+    out();
+    out();
+    // A trial that fails: again the time has to pass.
+    out();
+    assert_eq!(phase(&factory), QuarantinePhase::Out);
+    let mut trying = loop {
+        let filter = factory.create_filter(WorkerIndex(0)).unwrap();
+        if phase(&factory) == QuarantinePhase::Trying {
+            break filter;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert!(matches!(run(&factory, "0"), (Status::Stop, Some(500))), "one stream tries");
+    let (mut state, routes) = (stream(&[("x-status", "0")]), Routes::default());
+    let status = trying.on_request_headers(&mut cx(&mut state, &routes), ReceiverPhase::BeforeRoute, EndOfStream::End);
+    assert!(matches!(status, Status::Continue));
+    drop(trying);
+    assert_eq!(phase(&factory), QuarantinePhase::OnTrial);
+    assert!(matches!(run(&factory, "0"), (Status::Continue, None)));
+    // On trial the first fault is one too many.
+    out();
+    assert_eq!(phase(&factory), QuarantinePhase::Out);
+    // What the proxy finds wrong with a stream that tries is a fault as well.
+    let mut trying = loop {
+        let filter = factory.create_filter(WorkerIndex(0)).unwrap();
+        if phase(&factory) == QuarantinePhase::Trying {
+            break filter;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    trying.on_fault(&FilterFault::new("it waited for too long"));
+    drop(trying);
+    assert_eq!(phase(&factory), QuarantinePhase::Out);
+    let times = env.metrics.read().into_iter().find(|s| &*s.name == "sidegate_module_quarantines_total").unwrap();
+    assert_eq!(times.value, sidegate_api::SeriesValue::Counter(4));
+    factory.detach_worker(WorkerIndex(0));
+}
+
+#[test]
+fn hooks_are_timed_and_slow_ones_are_counted() {
+    let module = compile("hostile", &["-lpthread"]);
+    let (builder, env) = (generic_filter(), env(1));
+    let mut spec = spec(&module, "status");
+    // Nothing is faster than that.
+    spec.module.as_mut().unwrap().slow_hook = Duration::from_nanos(1);
+    let factory = builder.build(&spec, &env).unwrap();
+    factory.attach_worker(WorkerIndex(0)).unwrap();
+    for _ in 0..500 {
+        run(&factory, "0");
+    }
+    let status = factory.module().unwrap();
+    let hook = |name: &str| status.hooks.iter().find(|hook| hook.hook == name);
+    for name in ["create_filter", "on_request_headers", "destroy (filter)"] {
+        let hook = hook(name).unwrap();
+        assert_eq!((hook.filter.as_str(), hook.slow), ("status", 500), "{name}");
+        // All streams but for those since the last that was sampled.
+        assert!((500 - 127..=500).contains(&hook.calls), "{hook:?}");
+        assert!(!hook.total.is_zero() && !hook.longest.is_zero(), "{hook:?}");
+    }
+    assert!(hook("on_response_body").is_none(), "it is not called");
+    factory.detach_worker(WorkerIndex(0));
 }

@@ -78,6 +78,7 @@ pub fn spec(file: &Path, filter: &str) -> FilterSpec {
             filter: filter.to_owned(),
             sha256: None,
             quarantine: None,
+            slow_hook: ModuleSpec::SLOW_HOOK,
             watch: false,
             generation_timeout: None,
         }),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_api::{HookStatus, Metrics, ModuleStatus, QuarantinePhase, QuarantineStatus};
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats, StatsMatcher, collect};
 
 use crate::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
@@ -123,6 +123,19 @@ impl AdminSource for Fake {
             filters: vec!["auth".to_owned()],
             streams: 5,
             faults: 1,
+            hooks: vec![HookStatus {
+                filter: "auth".to_owned(),
+                hook: "on_request_headers",
+                calls: 640,
+                total: Duration::from_millis(500),
+                longest: Duration::from_millis(250),
+                slow: 3,
+            }],
+            quarantine: vec![QuarantineStatus {
+                filter: "auth".to_owned(),
+                phase: QuarantinePhase::Out,
+                left: Some(Duration::from_millis(1500)),
+            }],
         }]
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::cells::{Chunk, Slot};
-use super::series::{LATENCY_BUCKETS_MS, MetricKind, Series, SeriesValue};
+use super::series::{CALL_BUCKETS_US, LATENCY_BUCKETS_MS, MetricKind, Series, SeriesValue};
 
 /// The labels of a series, in the order they were given.
 pub(super) type Labels = Arc<[(String, String)]>;
@@ -37,7 +37,7 @@ impl Column {
         match kind {
             MetricKind::Counter | MetricKind::Gauge => 1,
             // One per bucket, one beyond the last bound, one for the sum.
-            MetricKind::Histogram | MetricKind::Durations => LATENCY_BUCKETS_MS.len() + 2,
+            MetricKind::Histogram | MetricKind::Durations | MetricKind::CallTimes => LATENCY_BUCKETS_MS.len() + 2,
         }
     }
 }
@@ -73,12 +73,16 @@ impl Group {
         match kind {
             MetricKind::Counter => SeriesValue::Counter(sum(cell)),
             MetricKind::Gauge => SeriesValue::Gauge(sum(cell) as i64),
-            MetricKind::Histogram | MetricKind::Durations => {
-                // Cells are in milliseconds.
-                let unit = if kind == MetricKind::Durations { 1000.0 } else { 1.0 };
+            MetricKind::Histogram | MetricKind::Durations | MetricKind::CallTimes => {
+                // What cells hold, in a unit that they are read in.
+                let (bounds, unit) = match kind {
+                    MetricKind::CallTimes => (CALL_BUCKETS_US, 1e6),
+                    MetricKind::Durations => (LATENCY_BUCKETS_MS, 1e3),
+                    _ => (LATENCY_BUCKETS_MS, 1.0),
+                };
                 let mut count = 0;
-                let mut buckets = Vec::with_capacity(LATENCY_BUCKETS_MS.len());
-                for (index, bound) in LATENCY_BUCKETS_MS.into_iter().enumerate() {
+                let mut buckets = Vec::with_capacity(bounds.len());
+                for (index, bound) in bounds.into_iter().enumerate() {
                     count += sum(cell + index);
                     buckets.push((bound / unit, count));
                 }

@@ -13,6 +13,8 @@ pub enum MetricKind {
     Histogram,
     /// The same of durations, read in seconds.
     Durations,
+    /// The same of durations that are far below a millisecond as a rule.
+    CallTimes,
 }
 
 /// A series could not be defined.
@@ -32,6 +34,11 @@ pub enum MetricError {
 /// Upper bounds of the histogram buckets for latencies, in milliseconds.
 pub const LATENCY_BUCKETS_MS: [f64; 14] =
     [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0, 10000.0];
+
+/// Upper bounds of the histogram buckets for the times of calls, in
+/// microseconds; as many.
+pub(super) const CALL_BUCKETS_US: [f64; LATENCY_BUCKETS_MS.len()] =
+    [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 1e4, 1e5, 1e6];
 
 /// One series as read.
 #[derive(Debug, Clone, PartialEq)]

@@ -79,6 +79,7 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
     }
     let on_fault = object.get("on_fault").and_then(|cursor| Some((cursor.choice(FAULT_POLICIES)?, cursor)));
     let quarantine = object.get("quarantine").map(|c| quarantine(&c));
+    let slow_hook = object.get("slow_hook").and_then(|c| c.duration()).unwrap_or(ModuleSpec::SLOW_HOOK);
     let watch = object.get("watch").and_then(|c| c.bool()).unwrap_or_default();
     let generation_timeout = object.get("generation_timeout").and_then(|c| c.duration());
     object.finish();
@@ -87,7 +88,7 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
         let name = modules.name(&path_at, &so_path, name.as_ref())?;
         let (sha256, quarantine) = (some_or_refused(sha256)?, some_or_refused(quarantine)?);
         let (source, filter) = (ModuleSource::SoConfig, filter?.to_owned());
-        Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine, watch, generation_timeout })
+        Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine, slow_hook, watch, generation_timeout })
     })();
     (module, on_fault)
 }
@@ -114,6 +115,7 @@ fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules<'_>) -> Option<Mo
         filter: String::new(),
         sha256: None,
         quarantine: None,
+        slow_hook: ModuleSpec::SLOW_HOOK,
         watch: false,
         generation_timeout: None,
     })

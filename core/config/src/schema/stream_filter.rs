@@ -68,6 +68,13 @@ pub(crate) static SO_CONFIG: Object = Object::new(
         own("on_fault", ON_FAULT, "", "As beside `so_config`; in one of the two places."),
         own("quarantine", Shape::Object(&QUARANTINE), "none", "What follows when the filter faults too often."),
         own(
+            "slow_hook",
+            Shape::PositiveDuration,
+            "`10ms`",
+            "A hook that takes as long holds up every stream of its worker: it is counted \
+             (`sidegate_filter_slow_hooks_total`) and told in the log, a line per hook in ten seconds.",
+        ),
+        own(
             "watch",
             Shape::Bool,
             "`false`",
@@ -85,7 +92,7 @@ pub(crate) static SO_CONFIG: Object = Object::new(
 
 pub(crate) static QUARANTINE: Object = Object::new(
     "quarantine",
-    "`so_config.quarantine`: after so many faults within so long, until a reload.",
+    "`so_config.quarantine`: after so many faults within so long. A reload ends it.",
     &[
         own_required("faults", Shape::Integer(1, 1_000_000), "a number of faults", "How many."),
         own_required("within", Shape::PositiveDuration, "a duration", "The window they are counted in."),
@@ -95,7 +102,13 @@ pub(crate) static QUARANTINE: Object = Object::new(
             "\"closed\" or \"bypass\"",
             "`closed`: 500 for every stream; `bypass`: go on without the filter.",
         ),
-        own("for", Shape::PositiveDuration, "until a reload", "How long, until streams try the filter again."),
+        own(
+            "for",
+            Shape::PositiveDuration,
+            "until a reload",
+            "How long. Then one stream tries the filter; once it has ended without a fault, or has run for `within`, \
+             all have it again. The first fault of the trial, or within `within` after it, renews the quarantine.",
+        ),
     ],
 );
 

@@ -93,7 +93,11 @@ fn own(key: &str) -> Option<&'static str> {
         "access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
         "process_log_dropped_total" => "Lines of the process log lost because it took them too slowly.",
         "filter_faults_total" => "Faults of filters, by place in a chain.",
+        "filter_slow_hooks_total" => "Calls of hooks that took as long as slow_hook: all of them, not a sample.",
         "flow_control_refused_total" => "Requests refused by rules of flowControlFilter, by resource.",
+        "filter_hook_seconds" => {
+            "Seconds in hooks of modules' filters, from one stream in about 64, which stands for those since the last one."
+        }
         "filter_replies_total" => "Replies that filters made in place of the upstream, by status.",
         "module_faults_total" => "Faults of all filters of a module.",
         "module_filters_quarantined" => "Places in chains where a filter is in quarantine.",
@@ -101,6 +105,7 @@ fn own(key: &str) -> Option<&'static str> {
             "State that a filter of a module was to take over from its predecessor, by what came of it."
         }
         "module_log_lines_lost_total" => "Log lines of a module beyond what it may write.",
+        "module_quarantines_total" => "Times that a filter was taken out of service, or was so again after a trial.",
         "overload_used" => "How much of a limit is used.",
         "overload_limit" => "What a limit came to.",
         "overload_active" => "1 while an action against overload runs.",

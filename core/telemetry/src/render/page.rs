@@ -42,8 +42,12 @@ pub fn page(stats: Stats, version: &str, options: &PageOptions, format: PageForm
     let has_levels = !percentiles.is_empty();
     let parts = Vec::from_iter((0..stats.families.len()).filter(|&index| stats.has_any(&stats.families[index])));
     let is_plain = |index: &usize| !(has_levels && percentile::is_of_mosn(&stats.families[*index].family));
-    let is_histogram =
-        |index: &usize| matches!(stats.families[*index].family.kind, MetricKind::Histogram | MetricKind::Durations);
+    let is_histogram = |index: &usize| {
+        matches!(
+            stats.families[*index].family.kind,
+            MetricKind::Histogram | MetricKind::Durations | MetricKind::CallTimes
+        )
+    };
     let mut todo: Vec<Part> = parts.iter().copied().filter(is_plain).map(Part::Series).collect();
     if has_levels {
         todo.extend(parts.iter().copied().filter(is_histogram).map(Part::Levels));

@@ -38,7 +38,8 @@ impl Percentile {
 /// The families that a page shows as percentiles alone, as MOSN does: levels in
 /// nanoseconds under the family's own name. One name cannot be a histogram too.
 pub(super) fn is_of_mosn(family: &MetricFamily) -> bool {
-    matches!(family.kind, MetricKind::Histogram | MetricKind::Durations) && has_mosns_name(&family.name)
+    matches!(family.kind, MetricKind::Histogram | MetricKind::Durations | MetricKind::CallTimes)
+        && has_mosns_name(&family.name)
 }
 
 fn has_mosns_name(name: &str) -> bool {

@@ -69,7 +69,7 @@ impl Kind {
         match kind {
             MetricKind::Counter => Kind::Counter,
             MetricKind::Gauge => Kind::Gauge,
-            MetricKind::Histogram | MetricKind::Durations => Kind::Histogram,
+            MetricKind::Histogram | MetricKind::Durations | MetricKind::CallTimes => Kind::Histogram,
         }
     }
 }
