@@ -53,6 +53,8 @@ pub mod kind {
     pub const UNREGISTERED: &str = "unregistered";
     /// MOSN has it, we do not, and ignoring it would change what happens.
     pub const UNSUPPORTED: &str = "unsupported";
+    /// A value that a running process cannot take.
+    pub const NEEDS_RESTART: &str = "needs_restart";
     /// A key that has no effect (warning).
     pub const INERT: &str = "inert";
 }
@@ -293,7 +295,7 @@ impl Report {
         self.files.get(file.0 as usize).cloned().unwrap_or_else(|| "?".into())
     }
 
-    fn place(&self, position: Option<Position>, path: &str, finding: Finding) -> Diagnostic {
+    pub fn place(&self, position: Option<Position>, path: &str, finding: Finding) -> Diagnostic {
         let Finding { kind, message, expected, found } = finding;
         // Messages of filters may hold line breaks, and one error is one line.
         let message = message.replace(['\n', '\r'], " ");

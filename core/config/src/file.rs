@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use sidegate_api::{BuildEnv, Metrics, Reads, Registry};
-use sidegate_files::{ReadError, read_bounded, read_regular};
+use sidegate_files::{ReadError, read_bounded};
 
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
@@ -14,13 +14,18 @@ use crate::reader::Cursor;
 use crate::resolve::{Chains, Config, LoadMode, ModuleAllowance, allowances, resolve};
 use crate::reuse::FilterCache;
 use crate::schema;
+use crate::source::{Disk, Recorder, Sent, Source};
+
+/// What standard input is called in messages.
+const STDIN_NAME: &str = "<stdin>";
 
 /// What loading needs besides the file.
 #[derive(Debug, Clone)]
 pub struct LoadEnv {
     /// Where filters define their metrics.
     pub metrics: Metrics,
-    /// Number of workers that filters are built for.
+    /// Number of workers that filters are built for: as many as a process that
+    /// starts with this file would have.
     pub workers: usize,
     /// Where relative paths are looked up after the file's own folder.
     pub working_dir: PathBuf,
@@ -31,6 +36,8 @@ pub struct LoadEnv {
 #[derive(Clone)]
 pub struct ConfigFile {
     path: PathBuf,
+    /// Where relative paths begin, if not beside the file.
+    folder: Option<PathBuf>,
     /// With what directories hold in its place.
     root: Node,
     read: Included,
@@ -51,24 +58,45 @@ impl ConfigFile {
     /// [`STDIN`](Self::STDIN) standard input is read; relative paths then begin
     /// at the working directory.
     pub fn read(path: &Path) -> Result<ConfigFile, ConfigErrors> {
-        let limit = MAX_BYTES as u64;
         if path == Path::new(Self::STDIN) {
-            let path = Path::new("<stdin>");
-            return Self::complete(path, document_of(path, read_bounded(std::io::stdin().lock(), limit)));
+            let path = Path::new(STDIN_NAME);
+            return Self::complete(path, document_of(path, stdin()), &Disk);
         }
-        let mut file = Self::complete(path, read_document(path, limit))?;
+        let mut file = Self::complete(path, read_document(path, MAX_BYTES as u64, &Disk), &Disk)?;
         file.read.paths.insert(0, path.to_path_buf());
         Ok(file)
+    }
+
+    /// The same, with a note of everything that was read.
+    pub(crate) fn read_from(path: &Path, recorder: &Recorder) -> Result<ConfigFile, ConfigErrors> {
+        if path == Path::new(Self::STDIN) {
+            let (path, read) = (Path::new(STDIN_NAME), stdin());
+            read.iter().for_each(|bytes| recorder.note(path, bytes));
+            return Self::complete(path, document_of(path, read), recorder);
+        }
+        Self::complete(path, read_document(path, MAX_BYTES as u64, recorder), recorder)
+    }
+
+    /// A file that was read elsewhere; relative paths begin at `folder`.
+    pub(crate) fn sent(path: &Path, folder: &Path, sent: &Sent) -> Result<ConfigFile, ConfigErrors> {
+        let file = Self::complete(path, read_document(path, MAX_BYTES as u64, sent), sent)?;
+        let read = Included { paths: Vec::new(), directories: Vec::new(), ..file.read };
+        Ok(ConfigFile { folder: Some(folder.to_path_buf()), read, ..file })
     }
 
     /// The same for text that was read already; `path` is used for messages,
     /// the format and relative paths.
     pub fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigErrors> {
         let digest = Sha256::digest(text).into();
-        Self::complete(path, parse_document(path, text).map(|node| Document { node, size: text.len() as u64, digest }))
+        let document = parse_document(path, text).map(|node| Document { node, size: text.len() as u64, digest });
+        Self::complete(path, document, &Disk)
     }
 
-    fn complete(path: &Path, read: Result<Document, Unreadable>) -> Result<ConfigFile, ConfigErrors> {
+    fn complete(
+        path: &Path,
+        read: Result<Document, Unreadable>,
+        source: &dyn Source,
+    ) -> Result<ConfigFile, ConfigErrors> {
         let refused = |report: Report| report.finish().err().unwrap_or_else(|| ConfigErrors::unexplained(path));
         let name = path.display().to_string();
         let Document { node: mut root, digest, .. } = read.map_err(|(position, finding)| {
@@ -78,9 +106,9 @@ impl ConfigFile {
         })?;
         crate::mosn_dump::unfold(&mut root);
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut read = include(&mut root, folder, &name).map_err(|report| refused(*report))?;
+        let mut read = include(&mut root, folder, &name, source).map_err(|report| refused(*report))?;
         read.digests.insert(0, digest);
-        Ok(ConfigFile { path: path.to_path_buf(), root, read })
+        Ok(ConfigFile { path: path.to_path_buf(), folder: None, root, read })
     }
 
     #[cfg(test)]
@@ -131,7 +159,8 @@ impl ConfigFile {
         mode: LoadMode,
         before: Option<&FilterCache>,
     ) -> Result<Config, ConfigErrors> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = self.folder.as_deref().or_else(|| self.path.parent());
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.map_or_else(|| env.working_dir.clone(), |folder| env.working_dir.join(folder));
         let mut search_dirs = vec![folder];
         if !search_dirs.contains(&env.working_dir) {
@@ -171,8 +200,12 @@ pub(crate) struct Document {
 }
 
 /// Reads a JSON or YAML file of at most `limit` bytes.
-pub(crate) fn read_document(path: &Path, limit: u64) -> Result<Document, Unreadable> {
-    document_of(path, read_regular(path, limit))
+pub(crate) fn read_document(path: &Path, limit: u64, source: &dyn Source) -> Result<Document, Unreadable> {
+    document_of(path, source.read(path, limit))
+}
+
+fn stdin() -> Result<Vec<u8>, ReadError> {
+    read_bounded(std::io::stdin().lock(), MAX_BYTES as u64)
 }
 
 fn document_of(path: &Path, read: Result<Vec<u8>, ReadError>) -> Result<Document, Unreadable> {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Finding, Report, kind};
 use crate::document::{FileNumber, Key, MAX_BYTES, Node, NodeValue, join};
 use crate::file::Document;
+use crate::source::Source;
 
 /// A list that may come from a directory.
 struct List {
@@ -55,9 +56,15 @@ pub(crate) struct Included {
 
 /// Puts what directories hold into `root`, which was read from the file `name`.
 /// Relative paths begin at `folder`. `Err`: the report says what is wrong.
-pub(crate) fn include(root: &mut Node, folder: &Path, name: &str) -> Result<Included, Box<Report>> {
+pub(crate) fn include(
+    root: &mut Node,
+    folder: &Path,
+    name: &str,
+    source: &dyn Source,
+) -> Result<Included, Box<Report>> {
     let mut includer = Includer {
         folder,
+        source,
         report: Report::new(name),
         included: Included::default(),
         found: Vec::new(),
@@ -72,6 +79,7 @@ pub(crate) fn include(root: &mut Node, folder: &Path, name: &str) -> Result<Incl
 
 struct Includer<'f> {
     folder: &'f Path,
+    source: &'f dyn Source,
     report: Report,
     included: Included,
     /// Elements of the list that is being read.
@@ -127,20 +135,17 @@ impl Includer<'_> {
     fn read(&mut self, directory: &Path) -> std::io::Result<()> {
         self.included.directories.push(directory.to_path_buf());
         let mut paths = Vec::new();
-        for entry in std::fs::read_dir(directory)? {
-            let path = entry?.path();
+        for path in self.source.list(directory)? {
             let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-            // Anything but a folder: what is no file is an error and not
-            // passed over.
-            if !hidden && matches!(extension.as_str(), "json" | "yaml" | "yml") && !path.is_dir() {
+            if !hidden && matches!(extension.as_str(), "json" | "yaml" | "yml") {
                 paths.push(path);
             }
         }
         paths.sort();
         for path in paths {
             let number = self.report.add_file(&path.display().to_string());
-            match crate::file::read_document(&path, self.bytes_left.min(MAX_BYTES as u64)) {
+            match crate::file::read_document(&path, self.bytes_left.min(MAX_BYTES as u64), self.source) {
                 Ok(Document { mut node, size, digest }) => {
                     self.bytes_left -= size;
                     node.set_file(number);

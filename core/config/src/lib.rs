@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod diagnostic;
+pub mod diff;
 pub mod document;
 mod dump;
 mod file;
@@ -31,8 +32,11 @@ mod reader;
 mod resolve;
 mod reuse;
 mod schema;
+mod source;
+mod wire;
 
 pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, kind};
+pub use diff::{ConfigDiff, diff, needs_restart};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
@@ -42,5 +46,6 @@ pub use resolve::{
 pub use reuse::{FilterCache, FilterIdentity, FilterPlace, Succession};
 pub use schema::{json_schema, reference};
 pub use sidegate_api::duration::{DurationError, parse_duration};
+pub use wire::{Wire, WireError};
 
 use sidegate_api::{duration, nearest};

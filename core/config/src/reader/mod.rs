@@ -12,7 +12,7 @@ use std::fmt;
 
 pub(crate) use object::ObjectReader;
 
-use crate::diagnostic::{Finding, Report, kind};
+use crate::diagnostic::{Diagnostic, Finding, Report, kind};
 use crate::document::{Node, NodeValue};
 use crate::schema::Shape;
 
@@ -46,6 +46,11 @@ impl<'a> Cursor<'a> {
     /// `config.json:3:7 (servers[0].name)`
     pub fn place(&self) -> String {
         format!("{} ({})", self.report.name_place(self.node.position), self.path)
+    }
+
+    /// The same for a diagnostic that is made later.
+    pub fn diagnostic(&self) -> Diagnostic {
+        self.report.place(Some(self.node.position), &self.path, Finding::default())
     }
 
     pub fn error(&self, finding: Finding) {

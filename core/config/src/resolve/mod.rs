@@ -117,6 +117,16 @@ pub struct Config {
     pub watched: Vec<PathBuf>,
     /// Directories whose files make it another one, by being there or not.
     pub watched_directories: Vec<PathBuf>,
+    /// `modules.allow`, for who checks modules.
+    pub module_allowances: Vec<ModuleAllowance>,
+    /// Where things are said that are found out later to be wrong.
+    pub(crate) places: Places,
+}
+
+/// Diagnostics that say nothing yet.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub workers: Diagnostic,
 }
 
 impl Config {
@@ -253,8 +263,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         taken.check_address(at, &admin.address);
     }
     let metrics = top.get("metrics").map(|cursor| metrics::metrics(&cursor, &mut taken));
-    // Its value was needed earlier, by who checks modules.
-    top.get("modules").iter().for_each(|cursor| drop(allowances(cursor)));
+    let module_allowances = top.get("modules").map(|cursor| allowances(&cursor)).unwrap_or_default();
     let overload = top.get("overload").map(|cursor| overload::overload(&cursor));
     top.finish();
     let server = server?;
@@ -269,7 +278,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         }
         return None;
     }
-    let Server { workers, log, graceful_timeout, drain_delay, routers, listeners } = server;
+    let Server { workers, workers_at, log, graceful_timeout, drain_delay, routers, listeners } = server;
     let listeners = listeners.into_iter().map(|read| {
         let (_, name) = read.proxy.as_ref()?.router.as_ref()?;
         let router = routers.by_name.get(name)?;
@@ -303,6 +312,8 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         successions: chains.successions,
         watched: Vec::new(),
         watched_directories: Vec::new(),
+        module_allowances,
+        places: Places { workers: workers_at },
     })
 }
 

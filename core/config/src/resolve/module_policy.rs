@@ -1,10 +1,12 @@
 //! `modules`: what is permitted to modules in general.
 
+use std::collections::BTreeSet;
+
 use crate::reader::Cursor;
 use crate::schema;
 
 /// Something that a module is refused for unless it is allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ModuleAllowance {
     /// A stack that is executable.
     ExecutableStack,
@@ -40,5 +42,7 @@ pub(crate) fn allowances(cursor: &Cursor<'_>) -> Vec<ModuleAllowance> {
     let Some(mut object) = cursor.object(&schema::MODULES) else { return Vec::new() };
     let words = object.get("allow").and_then(|cursor| cursor.array()).unwrap_or_default();
     object.finish();
-    words.iter().filter_map(|word| word.choice(WORDS)).collect()
+    // In whatever order and however often they stand.
+    let allowed: BTreeSet<_> = words.iter().filter_map(|word| word.choice(WORDS)).collect();
+    allowed.into_iter().collect()
 }

@@ -14,7 +14,7 @@ use super::log_file::log_target;
 use super::modules::Modules;
 use super::names::Names;
 use super::router::Routers;
-use crate::diagnostic::{Finding, kind};
+use crate::diagnostic::{Diagnostic, Finding, kind};
 use crate::document::NodeValue;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -22,6 +22,8 @@ use crate::schema;
 /// What the server's entry says.
 pub(super) struct Server<'a> {
     pub workers: Option<NonZeroUsize>,
+    /// Where that is said, or would be.
+    pub workers_at: Diagnostic,
     pub log: LogConfig,
     pub graceful_timeout: Duration,
     pub drain_delay: Duration,
@@ -53,7 +55,9 @@ pub(super) fn server<'a>(
     let roller = object.text("global_log_roller");
     log.rotation = roller.and_then(|(cursor, _)| rotation(&cursor)).flatten();
     let mut rotations = Rotations::new(log.rotation, log.target.clone(), compat.log_style(), env);
-    let workers = object.get("processor").and_then(|c| processor(&c));
+    let processor_at = object.get("processor");
+    let workers_at = processor_at.as_ref().unwrap_or(object.cursor()).diagnostic();
+    let workers = processor_at.and_then(|c| processor(&c));
     let graceful = object.get("graceful_timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
     let drain_delay = object.get("drain_delay").and_then(|c| c.duration()).unwrap_or_default();
     let mut routers = Routers::default();
@@ -69,7 +73,7 @@ pub(super) fn server<'a>(
     }
     object.finish();
     let graceful_timeout = graceful.unwrap_or(Config::GRACEFUL_TIMEOUT);
-    Some(Server { workers, log, graceful_timeout, drain_delay, routers, listeners })
+    Some(Server { workers, workers_at, log, graceful_timeout, drain_delay, routers, listeners })
 }
 
 fn log_level(cursor: &Cursor<'_>, text: &str) -> Option<LogLevel> {

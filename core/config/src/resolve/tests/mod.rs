@@ -9,5 +9,5 @@ mod support;
 mod values;
 
 pub(crate) use errors::mistakes;
-pub(crate) use support::{BASE, build_env, load, registry, varied};
+pub(crate) use support::{BASE, build_env, env, load, registry, varied};
 pub(crate) use values::{FULL, replace_node};
