@@ -1,6 +1,7 @@
 //! The filters of one stream and the calls into them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use sidegate_api::{
     BodyDirection, BodyInterest, Completion, EndOfStream, FaultKind, FaultPolicy, FilterCx, FilterFault, LocalReply,
@@ -10,13 +11,15 @@ use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_watch::{Hook as At, Place, enter};
 
 use crate::FilterEntry;
-use crate::view::{ListenerView, RouteView};
+use crate::view::{Filters, ListenerView};
 
 /// The filters of one stream, by their place in the configuration. Empty
 /// places belong to filters that faulted.
 #[derive(Default)]
 pub(crate) struct FilterChain {
     slots: Vec<Slot>,
+    /// Where they come from; `None`: there are none, or none any more.
+    source: Option<Rc<Filters>>,
 }
 
 struct Slot {
@@ -67,33 +70,39 @@ pub(crate) enum Verdict {
 
 /// Where a stream's filters find their per-route configuration.
 pub(crate) struct RouteSource<'a> {
-    pub(crate) routes: &'a RouteView,
+    pub(crate) filters: &'a Filters,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
 }
 
 impl RouteConfigSource for RouteSource<'_> {
     fn route_config(&self, filter_index: usize) -> Option<&dyn RouteFilterConfig> {
-        self.routes.route_config(filter_index, self.route)
+        self.filters.route_config(filter_index, self.route)
     }
 }
 
 /// What a hook call needs beside the filter.
 pub(crate) struct CallEnv<'a> {
     pub(crate) listener: &'a ListenerView,
-    pub(crate) routes: &'a RouteView,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
     pub(crate) worker: WorkerIndex,
 }
 
 impl FilterChain {
+    /// The filters of the next stream come from there.
+    #[inline]
+    pub(crate) fn begin(&mut self, source: Option<Rc<Filters>>) {
+        self.source = source;
+    }
+
     /// Makes the filters of a new stream. `Err`: the filter at this place could
     /// not be made and its policy forbids to go on without it.
     pub(crate) fn start(&mut self, listener: &ListenerView, worker: WorkerIndex) -> Result<(), (usize, FaultPolicy)> {
         self.slots.clear();
-        for (index, entry) in listener.config.filters.iter().enumerate() {
+        let Some(filters) = &self.source else { return Ok(()) };
+        for (index, entry) in filters.entries().iter().enumerate() {
             let place = listener.plan.places[index];
             let mark = enter(place, At::CreateFilter);
-            let made = match listener.attached.was_refused(index) {
+            let made = match filters.was_refused(index) {
                 false => catch_unwind(AssertUnwindSafe(|| entry.factory.create_filter(worker)))
                     .unwrap_or_else(|_| Err(FilterFault::new("panicked while it was created"))),
                 true => Err(FilterFault::new("has no state of this worker")),
@@ -129,12 +138,13 @@ impl FilterChain {
     /// Calls one hook. A filter that faults, panics or answers with a status
     /// that has no place there is dropped at once and sees nothing more.
     pub(crate) fn call(&mut self, index: usize, hook: Hook, stream: &mut StreamState, env: &CallEnv<'_>) -> Verdict {
-        let Some(entry) = env.listener.config.filters.get(index) else { return Verdict::Continue };
+        let Some(filters) = &self.source else { return Verdict::Continue };
+        let Some(entry) = filters.entries().get(index) else { return Verdict::Continue };
         let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
         let Some(filter) = slot.filter.as_mut() else { return Verdict::Continue };
         stream.reply = SetReply::None;
         stream.wake_after = None;
-        let source = RouteSource { routes: env.routes, route: env.route };
+        let source = RouteSource { filters, route: env.route };
         let interests = env.listener.plan.interests[index];
         let max_body = env.listener.config.limits.max_buffered_body;
         let cx = FilterCx::new(stream, &source, index, env.worker, max_body);
@@ -177,7 +187,8 @@ impl FilterChain {
 
     /// A filter that stayed `Pending` for too long: a fault.
     pub(crate) fn expire(&mut self, index: usize, fault: FilterFault, env: &CallEnv<'_>) -> FaultPolicy {
-        let Some(entry) = env.listener.config.filters.get(index) else { return FaultPolicy::Reply500 };
+        let Some(filters) = &self.source else { return FaultPolicy::Reply500 };
+        let Some(entry) = filters.entries().get(index) else { return FaultPolicy::Reply500 };
         report(entry, &fault);
         let Some(slot) = self.slots.get_mut(index) else { return entry.on_fault };
         if let Some(filter) = &mut slot.filter {
@@ -187,21 +198,43 @@ impl FilterChain {
         if slot.changed_body && entry.on_fault == FaultPolicy::Pass { FaultPolicy::Reset } else { entry.on_fault }
     }
 
+    /// What the configuration says of the filter at `index`.
+    pub(crate) fn entry(&self, index: usize) -> Option<&FilterEntry> {
+        self.source.as_ref()?.entries().get(index)
+    }
+
+    /// No hook is called any more but `on_complete`: filters that do not want
+    /// that go now, and with the last filter all that belongs to modules.
+    #[cold]
+    pub(crate) fn release(&mut self, listener: &ListenerView) {
+        let Some(filters) = &self.source else { return };
+        let parts = filters.entries().iter().zip(&listener.plan.places).zip(&listener.plan.interests);
+        for (slot, ((entry, place), interests)) in self.slots.iter_mut().zip(parts) {
+            if !interests.complete.wanted() {
+                discard(slot.filter.take(), entry, place);
+            }
+        }
+        if self.slots.iter().all(|slot| slot.filter.is_none()) {
+            self.slots.clear();
+            self.source = None;
+        }
+    }
+
     /// Calls `on_complete` where wanted and drops every filter.
     pub(crate) fn finish(&mut self, stream: &mut StreamState, env: &CallEnv<'_>, completion: &Completion) {
-        let filters = &env.listener.config.filters;
+        let Some(filters) = self.source.take() else { return };
         let places = &env.listener.plan.places;
         for &index in &env.listener.plan.complete {
-            let (Some(entry), Some(slot)) = (filters.get(index), self.slots.get_mut(index)) else { continue };
+            let (Some(entry), Some(slot)) = (filters.entries().get(index), self.slots.get_mut(index)) else { continue };
             let Some(filter) = slot.filter.as_mut() else { continue };
-            let source = RouteSource { routes: env.routes, route: env.route };
+            let source = RouteSource { filters: &filters, route: env.route };
             let _mark = enter(places[index], At::Complete);
             let mut cx = FilterCx::new(stream, &source, index, env.worker, 0).after_end();
             if catch_unwind(AssertUnwindSafe(|| filter.on_complete(&mut cx, completion))).is_err() {
                 report(entry, &FilterFault::new("panicked in on_complete"));
             }
         }
-        for ((slot, entry), place) in self.slots.drain(..).zip(filters).zip(places) {
+        for ((slot, entry), place) in self.slots.drain(..).zip(filters.entries()).zip(places) {
             discard(slot.filter, entry, place);
         }
     }

@@ -126,7 +126,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             break;
         }
         turn = Turn::Later;
-        let Some(Current { listener, routes }) = slot.current() else { break };
+        let Some(Current { listener, routes, filters }) = slot.current() else { break };
         state.info.start = Some(Instant::now());
         let meta = match read_head(&listener, &routes, &mut down, &mut state, &timers).await {
             Ok(meta) => meta,
@@ -137,6 +137,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         };
         state.info.protocol = meta.version;
         listener.stats.request_started();
+        chain.begin(filters);
         let mut stream = Stream {
             worker: &worker,
             entrance: &entrance,

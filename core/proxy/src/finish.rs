@@ -32,8 +32,7 @@ impl Stream<'_> {
         }
         let now = self.ended.unwrap_or_else(Instant::now);
         let completion = completion(self.state, self.sent_status, self.reset_by, now);
-        let env =
-            CallEnv { listener: self.listener, routes: self.routes, route: self.route, worker: self.worker.index };
+        let env = CallEnv { listener: self.listener, route: self.route, worker: self.worker.index };
         self.chain.finish(self.state, &env, &completion);
         if let Some(resume) = &self.state.resume {
             // A handle that `on_complete` took is as late as any other.

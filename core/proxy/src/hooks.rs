@@ -292,8 +292,7 @@ impl Stream<'_> {
         let mut hook = hook;
         let mut wait = Wait::default();
         loop {
-            let env =
-                CallEnv { listener: self.listener, routes: self.routes, route: self.route, worker: self.worker.index };
+            let env = CallEnv { listener: self.listener, route: self.route, worker: self.worker.index };
             match self.chain.call(index, hook, self.state, &env) {
                 Verdict::Continue => return Ok(Step::Continue),
                 Verdict::EndPhase => return Ok(Step::EndPhase),
@@ -301,7 +300,7 @@ impl Stream<'_> {
                 Verdict::Rechoose => return Ok(Step::Flow(Flow::Rechoose)),
                 Verdict::Reply(reply) => {
                     self.note_answer(index);
-                    if let Some(entry) = self.listener.config.filters.get(index) {
+                    if let Some(entry) = self.chain.entry(index) {
                         entry.replies.count(reply.status);
                     }
                     return Err(Halt::filter_reply(reply));
@@ -314,12 +313,7 @@ impl Stream<'_> {
                 Verdict::Pending => match self.wait(&mut wait).await? {
                     Ok(()) => hook = hook.resumed(),
                     Err(overdue) => {
-                        let env = CallEnv {
-                            listener: self.listener,
-                            routes: self.routes,
-                            route: self.route,
-                            worker: self.worker.index,
-                        };
+                        let env = CallEnv { listener: self.listener, route: self.route, worker: self.worker.index };
                         let policy = self.chain.expire(index, overdue.into(), &env);
                         return self.fault(index, policy);
                     }

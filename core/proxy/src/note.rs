@@ -26,7 +26,7 @@ impl Stream<'_> {
     /// The filter at `index` answered, or failed and so ends the stream.
     #[cold]
     pub(crate) fn note_answer(&mut self, index: usize) {
-        self.state.info.answered_by = self.listener.config.filters.get(index).map(|entry| entry.answers_as.clone());
+        self.state.info.answered_by = self.chain.entry(index).map(|entry| entry.answers_as.clone());
     }
 
     /// The request goes to an upstream connection now.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use sidegate_api::WorkerIndex;
 use sidegate_net::ListenerId;
 
-use crate::view::{ClusterTable, ListenerView, RouteView};
-use crate::{ListenerSpec, RouteSet, Update};
+use crate::view::{Attached, ClusterTable, Filters, ListenerView, RouteView};
+use crate::{ListenerSpec, ProxyConfig, RouteSet, Update};
 
 /// All slots of one worker.
 #[derive(Debug)]
@@ -32,13 +32,26 @@ pub(crate) struct Built {
 /// What a listener is just now. Connections hold it: an idle one holds nothing
 /// of a configuration, and looks nothing up for its next request.
 #[derive(Debug, Default)]
-pub(crate) struct ListenerSlot(RefCell<Option<Current>>);
+pub(crate) struct ListenerSlot(RefCell<Option<Filled>>);
 
-/// What a stream of a listener gets at its first byte, and keeps to its end.
+/// What a stream of a listener gets at its first byte.
 #[derive(Debug, Clone)]
 pub(crate) struct Current {
+    /// To its end.
     pub(crate) listener: Rc<ListenerView>,
+    /// To its end.
     pub(crate) routes: Rc<RouteView>,
+    /// For as long as it has filters.
+    pub(crate) filters: Option<Rc<Filters>>,
+}
+
+/// That, and what it was made of.
+#[derive(Debug, Clone)]
+struct Filled {
+    current: Current,
+    config: Arc<ProxyConfig>,
+    attached: Rc<Attached>,
+    routes: Arc<RouteSet>,
 }
 
 impl Slots {
@@ -79,33 +92,38 @@ impl Slots {
 
     fn set_listener(&self, id: ListenerId, spec: &ListenerSpec) {
         let slot = self.listeners.borrow_mut().entry(id).or_default().clone();
-        let before = slot.current();
-        let same = before.as_ref().filter(|before| Arc::ptr_eq(&before.listener.config, &spec.config));
-        let listener = same.map(|same| same.listener.clone()).unwrap_or_else(|| {
-            count(&self.built.listeners);
-            let before = before.as_ref().map(|before| &*before.listener);
-            Rc::new(ListenerView::new(spec.config.clone(), spec.stats.clone(), self.worker, before))
-        });
+        let before = slot.filled();
+        let same = before.as_ref().filter(|before| Arc::ptr_eq(&before.config, &spec.config));
+        let (listener, attached) = match same {
+            Some(same) => (same.current.listener.clone(), same.attached.clone()),
+            None => {
+                count(&self.built.listeners);
+                let before = before.as_ref().map(|before| &*before.current.listener);
+                let view = ListenerView::new(&spec.config, spec.stats.clone(), before);
+                (Rc::new(view), Attached::new(&spec.config, self.worker))
+            }
+        };
         let routes = self.routes(&spec.routes, before.as_ref());
-        slot.replace(Some(Current { listener, routes }));
+        slot.fill(listener, spec.config.clone(), attached, routes, spec.routes.clone());
     }
 
-    fn set_routes(&self, id: ListenerId, routes: &Arc<RouteSet>) {
+    fn set_routes(&self, id: ListenerId, set: &Arc<RouteSet>) {
         let slot = self.listener(id);
-        let Some((slot, before)) = slot.and_then(|slot| slot.current().map(|before| (slot, before))) else {
+        let Some((slot, before)) = slot.and_then(|slot| slot.filled().map(|before| (slot, before))) else {
             tracing::error!(listener = id.0, "routes for a listener that is not there");
             return;
         };
-        let routes = self.routes(routes, Some(&before));
-        slot.replace(Some(Current { listener: before.listener.clone(), routes }));
+        let routes = self.routes(set, Some(&before));
+        let Filled { current, config, attached, .. } = before;
+        slot.fill(current.listener, config, attached, routes, set.clone());
     }
 
-    fn routes(&self, set: &Arc<RouteSet>, before: Option<&Current>) -> Rc<RouteView> {
-        match before.filter(|before| before.routes.is_of(set)) {
-            Some(same) => same.routes.clone(),
+    fn routes(&self, set: &Arc<RouteSet>, before: Option<&Filled>) -> Rc<RouteView> {
+        match before.filter(|before| Arc::ptr_eq(&before.routes, set)) {
+            Some(same) => same.current.routes.clone(),
             None => {
                 count(&self.built.routes);
-                Rc::new(RouteView::new(set.clone(), &self.clusters))
+                Rc::new(RouteView::new(set, &self.clusters))
             }
         }
     }
@@ -124,23 +142,40 @@ impl ListenerSlot {
     /// What a stream that begins now gets; `None`: the listener is gone.
     #[inline]
     pub(crate) fn current(&self) -> Option<Current> {
-        self.0.borrow().clone()
+        self.0.borrow().as_ref().map(|filled| filled.current.clone())
     }
 
     /// The same for a look at it.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&ListenerView) -> R) -> Option<R> {
-        self.0.borrow().as_ref().map(|current| look(&current.listener))
+        self.0.borrow().as_ref().map(|filled| look(&filled.current.listener))
     }
 
-    fn replace(&self, current: Option<Current>) {
-        let kept = current.as_ref().map(|current| current.routes.clone());
+    fn filled(&self) -> Option<Filled> {
+        self.0.borrow().clone()
+    }
+
+    fn fill(
+        &self,
+        listener: Rc<ListenerView>,
+        config: Arc<ProxyConfig>,
+        attached: Rc<Attached>,
+        routes: Rc<RouteView>,
+        set: Arc<RouteSet>,
+    ) {
+        let filters = Filters::new(&config, &attached, &set);
+        let current = Current { listener, routes, filters };
+        self.replace(Some(Filled { current, config, attached, routes: set }));
+    }
+
+    fn replace(&self, filled: Option<Filled>) {
+        let kept = filled.as_ref().map(|filled| filled.current.routes.clone());
         // Filters that are told that they leave the worker must find no slot
         // borrowed.
-        let old = self.0.replace(current);
+        let old = self.0.replace(filled);
         if let Some(old) = &old
-            && kept.is_none_or(|kept| !Rc::ptr_eq(&kept, &old.routes))
+            && kept.is_none_or(|kept| !Rc::ptr_eq(&kept, &old.current.routes))
         {
-            old.routes.replaced();
+            old.current.routes.replaced();
         }
     }
 }

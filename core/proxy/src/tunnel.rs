@@ -50,6 +50,8 @@ impl Stream<'_> {
         self.sent_persistence = Persistence::Close;
         self.state.response.state = HeadState::Sent;
         self.timers.up.set(None);
+        // A tunnel may last for days; what passes it no filter sees.
+        self.chain.release(self.listener);
         let Err(broken) = self.carry(attempt).await else {
             attempt.count.end = RequestEnd::Whole;
             return Ok(After::Close);

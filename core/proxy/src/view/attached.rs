@@ -2,6 +2,7 @@
 //! that it is gone, however often routes and clusters change between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sidegate_api::{FilterFault, StreamFilterFactory, WorkerIndex};
@@ -28,7 +29,7 @@ struct Told {
 }
 
 impl Attached {
-    pub(crate) fn new(config: &ProxyConfig, worker: WorkerIndex) -> Self {
+    pub(crate) fn new(config: &ProxyConfig, worker: WorkerIndex) -> Rc<Self> {
         let mut filters = Vec::with_capacity(config.filters.len());
         let mut refused = Vec::new();
         for (index, filter) in config.filters.iter().enumerate() {
@@ -45,7 +46,7 @@ impl Attached {
                 }
             }
         }
-        Attached { filters, refused, worker }
+        Rc::new(Attached { filters, refused, worker })
     }
 
     /// Whether the filter at `index` in the chain could not be told.

@@ -1,13 +1,12 @@
 //! A listener on one worker.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use sidegate_api::{HeaderCase, WorkerIndex};
+use sidegate_api::HeaderCase;
 use sidegate_protocol::http1::{Limits, Spelling};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
 
-use super::{Attached, RouteView};
+use super::{RouteView, Settings};
 use crate::ProxyConfig;
 use crate::mirror::Copies;
 use crate::plan::ChainPlan;
@@ -15,10 +14,11 @@ use crate::plan::ChainPlan;
 /// Upstream response heads may be larger than what clients may send.
 const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
-/// A listener's settings and filters; lives until its last stream has ended.
+/// A listener's settings, and which filter wants what; lives until its last
+/// stream has ended.
 #[derive(Debug)]
 pub(crate) struct ListenerView {
-    pub(crate) config: Arc<ProxyConfig>,
+    pub(crate) config: Settings,
     /// Connections hold it without the rest.
     pub(crate) stats: Rc<DownstreamStats>,
     pub(crate) plan: ChainPlan,
@@ -29,17 +29,11 @@ pub(crate) struct ListenerView {
     pub(crate) response_limits: Limits,
     /// Copies of requests in flight.
     pub(crate) copies: Copies,
-    pub(crate) attached: Attached,
 }
 
 impl ListenerView {
     /// `before`: the view that it replaces, if there is one.
-    pub(crate) fn new(
-        config: Arc<ProxyConfig>,
-        stats: DownstreamStats,
-        worker: WorkerIndex,
-        before: Option<&ListenerView>,
-    ) -> Self {
+    pub(crate) fn new(config: &ProxyConfig, stats: DownstreamStats, before: Option<&ListenerView>) -> Self {
         ListenerView {
             stats: Rc::new(stats),
             plan: ChainPlan::new(&config.filters),
@@ -62,8 +56,7 @@ impl ListenerView {
                 ..Limits::default()
             },
             copies: before.map(|before| before.copies.clone()).unwrap_or_default(),
-            attached: Attached::new(&config, worker),
-            config,
+            config: Settings::of(config),
         }
     }
 

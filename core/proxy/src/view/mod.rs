@@ -2,14 +2,18 @@
 
 mod attached;
 mod cluster;
+mod filters;
 mod listener;
 mod routes;
+mod settings;
 mod table;
 
 pub(crate) use attached::Attached;
 pub(crate) use cluster::{ClusterSlot, ClusterView};
+pub(crate) use filters::Filters;
 pub(crate) use listener::ListenerView;
 pub(crate) use routes::{RouteView, Target};
+pub(crate) use settings::Settings;
 pub(crate) use table::ClusterTable;
 
 /// Whether routes are those that new streams get.

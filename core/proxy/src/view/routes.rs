@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sidegate_api::{LbMetadata, RouteFilterConfig, RouteNames, StreamState};
+use sidegate_api::{LbMetadata, RouteNames, StreamState};
 use sidegate_router::{ClusterName, Destination, Matched, RouteId, RouteTable, VirtualHostId};
 use sidegate_telemetry::RouteStats;
 use sidegate_upstream::{Random, Seed};
@@ -15,7 +15,8 @@ use crate::RouteSet;
 /// A listener's routes on one worker; lives until its last stream has ended.
 #[derive(Debug)]
 pub(crate) struct RouteView {
-    set: Arc<RouteSet>,
+    table: Arc<RouteTable>,
+    stats: RouteStats,
     /// Names of the routes.
     pub(crate) names: Rc<TableNames>,
     /// Where their clusters stand, by the number that routes know them by.
@@ -39,14 +40,15 @@ pub(crate) struct Target {
 pub(crate) struct TableNames(Arc<RouteTable>);
 
 impl RouteView {
-    pub(crate) fn new(set: Arc<RouteSet>, clusters: &Rc<ClusterTable>) -> Self {
+    pub(crate) fn new(set: &RouteSet, clusters: &Rc<ClusterTable>) -> Self {
         RouteView {
             by_id: set.table.clusters().iter().map(|name| clusters.slot(name)).collect(),
             names: Rc::new(TableNames(set.table.clone())),
             clusters: clusters.clone(),
             random: RefCell::new(Random::new(Seed::random())),
             standing: Cell::new(Standing::Current),
-            set,
+            table: set.table.clone(),
+            stats: set.stats.clone(),
         }
     }
 
@@ -57,32 +59,16 @@ impl RouteView {
         }
     }
 
-    /// Whether these are the routes of `set`.
-    pub(crate) fn is_of(&self, set: &Arc<RouteSet>) -> bool {
-        Arc::ptr_eq(&self.set, set)
-    }
-
     /// The match table.
     #[inline]
     pub(crate) fn table(&self) -> &RouteTable {
-        &self.set.table
+        &self.table
     }
 
     /// What is counted of each route.
     #[inline]
     pub(crate) fn stats(&self) -> &RouteStats {
-        &self.set.stats
-    }
-
-    /// The `per_filter_config` object of the filter at `index` for a route, or
-    /// else for its virtual host.
-    pub(crate) fn route_config(
-        &self,
-        index: usize,
-        route: Option<(RouteId, VirtualHostId)>,
-    ) -> Option<&dyn RouteFilterConfig> {
-        let (route, virtual_host) = route?;
-        self.set.route_configs.get(index)?.get(route, virtual_host)
+        &self.stats
     }
 
     /// `None` if the route does not forward, or names no cluster that there
@@ -120,7 +106,7 @@ impl RouteView {
 
 impl Drop for RouteView {
     fn drop(&mut self) {
-        let slots = self.set.table.clusters().iter().cloned().zip(self.by_id.drain(..));
+        let slots = self.table.clusters().iter().cloned().zip(self.by_id.drain(..));
         self.clusters.routes_gone(self.standing.get(), slots.collect());
     }
 }

@@ -323,3 +323,33 @@ fn informational_responses_come_before_the_switch() {
     assert_eq!(client.head().status(), 101);
     assert_eq!(client.text(5).unwrap(), "first");
 }
+
+/// A tunnel may last for days: it keeps no filter that wants nothing more, and
+/// nothing of the configuration that the filter belongs to.
+#[test]
+fn a_tunnel_lets_go_of_filters_that_want_nothing_more() {
+    let origin = agreeing(echo);
+    let plain = |name| Script::new(name).phases(&[sidegate_api::ReceiverPhase::BeforeRoute]).without_complete();
+    let mut rig = Rig::new(&[origin.address], vec![plain("one"), plain("two")]);
+    let log = rig.log.clone();
+    let mut tunnel = rig.connect();
+    tunnel.send(ASK).head();
+    log.wait_for("one drop", 1);
+    log.wait_for("two drop", 1);
+    rig.publish(Setup::logged(&log, &[origin.address], vec![Script::new("told"), plain("untold")]));
+    log.wait_for("detached", 2);
+    let mut other = rig.connect();
+    other.send(ASK).head();
+    log.wait_for("untold drop", 1);
+    // Who is told of the end stays for it, and so does what it was made by.
+    rig.publish(Setup::logged(&log, &[origin.address], vec![]));
+    for client in [&mut tunnel, &mut other] {
+        client.send("still here");
+        assert_eq!(client.text(10).unwrap(), "still here");
+    }
+    assert_eq!((log.with("told complete"), log.with("detached").len()), (vec![], 2));
+    other.end_writing().expect_end();
+    log.wait_for("told complete", 1);
+    log.wait_for("detached", 4);
+    tunnel.end_writing().expect_end();
+}

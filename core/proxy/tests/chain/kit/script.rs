@@ -119,6 +119,12 @@ impl Script {
         self
     }
 
+    /// It is not told of the end.
+    pub fn without_complete(mut self) -> Self {
+        self.interests.complete = HookSet::NONE;
+        self
+    }
+
     pub fn on_fault(mut self, policy: FaultPolicy) -> Self {
         self.on_fault = policy;
         self
