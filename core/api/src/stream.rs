@@ -370,6 +370,8 @@ pub struct StreamInfo {
     /// Path and query as the client sent them, normalized but before rewrites;
     /// empty unless a log shows them.
     pub original_target: String,
+    /// Bytes of the request's head; 0 if it was refused before it was whole.
+    pub head_bytes: u32,
     /// Body bytes read from the client.
     pub bytes_received: u64,
     /// Body bytes sent to the client.
@@ -444,6 +446,7 @@ impl StreamInfo {
         self.upstream_connection = None;
         self.upstream_local = None;
         self.original_target.clear();
+        self.head_bytes = 0;
         self.bytes_received = 0;
         self.bytes_sent = 0;
         self.received_us = None;

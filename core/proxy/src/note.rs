@@ -8,6 +8,7 @@ use crate::stream::Stream;
 impl Stream<'_> {
     /// The head is there and nothing has changed it yet.
     pub(crate) fn note_begin(&mut self) {
+        self.state.info.head_bytes = self.meta.head_bytes;
         if self.listener.log_needs.original_target {
             self.state.info.original_target.push_str(self.state.request.target());
         }

@@ -6,6 +6,7 @@ mod format;
 mod json;
 mod mosn;
 mod needs;
+mod of_mosn;
 mod template;
 mod value;
 

@@ -27,6 +27,8 @@ pub struct RequestDecoder {
 /// What a request's head says beside its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestMeta {
+    /// Length of the head, up to the end of its last blank line.
+    pub head_bytes: u32,
     /// Version of the request line.
     pub version: Protocol,
     /// How the body ends; never `UntilClose`.
@@ -128,7 +130,9 @@ impl RequestDecoder {
         if limits.spelling == Spelling::Keep {
             lines::note_spelling(request.headers, &mut head.headers);
         }
-        let meta = read_fields(version, form, request.headers, limits, head)?;
+        let mut meta = read_fields(version, form, request.headers, limits, head)?;
+        // A head is shorter than its limit, and that fits.
+        meta.head_bytes = u32::try_from(consumed).unwrap_or(u32::MAX);
         Ok(Some((consumed, meta)))
     }
 
@@ -250,7 +254,7 @@ fn read_fields(
         }
         _ => Upgrade::None,
     };
-    Ok(RequestMeta { version, body, persistence: hop.persistence, expect, upgrade })
+    Ok(RequestMeta { head_bytes: 0, version, body, persistence: hop.persistence, expect, upgrade })
 }
 
 /// The field is checked even where the target replaces it (RFC 9112 section

@@ -16,6 +16,7 @@ pub(super) enum Fact {
     RequestForwarded,
     ResponseReceived,
     Process,
+    RequestLength,
     BytesReceived,
     BytesSent,
     ResponseCode,
@@ -37,7 +38,7 @@ pub(super) enum Fact {
 impl Fact {
     /// MOSN's names and our own. Where there are several for one thing, the
     /// first is the one to recommend.
-    pub(super) const NAMES: [(&str, Fact); 66] = [
+    pub(super) const NAMES: [(&str, Fact); 68] = [
         ("start_time", Fact::StartTime),
         ("duration", Fact::Duration),
         ("request_finished_duration", Fact::Duration),
@@ -46,6 +47,7 @@ impl Fact {
         ("response_received_duration", Fact::ResponseReceived),
         ("process_time_duration", Fact::Process),
         ("process_duration", Fact::Process),
+        ("request_length", Fact::RequestLength),
         ("bytes_received", Fact::BytesReceived),
         ("bytes_sent", Fact::BytesSent),
         ("protocol", Fact::Stream(Variable::Protocol)),
@@ -99,6 +101,7 @@ impl Fact {
         ("downstream_local_address", Fact::Stream(Variable::DownstreamLocalAddress)),
         ("requested_server_name", Fact::Stream(Variable::TlsServerName)),
         // MOSN registers these once more for the protocol.
+        ("Http1_request_length", Fact::RequestLength),
         ("Http1_request_method", Fact::Stream(Variable::Method)),
         ("Http1_request_scheme", Fact::Stream(Variable::Scheme)),
         ("Http1_request_path", Fact::Stream(Variable::Path)),
@@ -133,6 +136,10 @@ impl Fact {
             Fact::RequestForwarded => Value::micros(info.forwarded_us),
             Fact::ResponseReceived => completion.upstream_duration.map_or(Value::Absent, Value::Duration),
             Fact::Process => Value::Duration(completion.process_duration),
+            Fact::RequestLength => {
+                let length = u64::from(info.head_bytes) + completion.bytes_received;
+                Value::integer(Some(length).filter(|length| *length != 0))
+            }
             Fact::BytesReceived => Value::Integer(completion.bytes_received),
             Fact::BytesSent => Value::Integer(completion.bytes_sent),
             Fact::ResponseCode => Value::integer(Some(completion.status.into()).filter(|status| *status != 0)),

@@ -43,6 +43,7 @@ pub enum LogStyle {
 /// | `request_forwarded_duration` | from there until it was handed to an upstream connection |
 /// | `response_received_duration` | from there to the upstream's first byte |
 /// | `process_time_duration` (`process_duration`) | what of `duration` the proxy took: until the request was forwarded, less attempts that failed, and from the upstream's first byte to the end |
+/// | `request_length` | bytes of the request's head, and of its body as far as it was read |
 /// | `bytes_received`, `bytes_sent` | body bytes from and to the client |
 /// | `protocol` (`downstream_protocol`) | `HTTP/1.1` or `HTTP/1.0` |
 /// | `upstream_protocol` | `HTTP/1.1` once an upstream connection is used |

@@ -6,6 +6,7 @@ use sidegate_api::variable_name;
 
 use super::LogStyle;
 use super::field::Field;
+use super::of_mosn;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -22,6 +23,15 @@ pub enum FormatError {
         name: String,
         /// The name that was probably meant.
         nearest: Option<String>,
+        /// Byte in the format at which `%name%` starts.
+        at: usize,
+    },
+    /// A variable of MOSN's that is not here.
+    NotHere {
+        /// The name.
+        name: String,
+        /// What it is.
+        why: &'static str,
         /// Byte in the format at which `%name%` starts.
         at: usize,
     },
@@ -71,7 +81,7 @@ pub(super) fn cut(text: &str, style: LogStyle) -> Result<Vec<Piece>, FormatError
                 field
             }
             Some((part, None)) if part == name => {
-                return Err(FormatError::Unknown { name: name.to_owned(), nearest: Field::nearest(name), at });
+                return Err(unknown(name, at));
             }
             _ if Field::named(name, style).is_some() => return Err(FormatError::Unclosed { at }),
             _ => {
@@ -88,6 +98,14 @@ pub(super) fn cut(text: &str, style: LogStyle) -> Result<Vec<Piece>, FormatError
     Ok(pieces)
 }
 
+fn unknown(name: &str, at: usize) -> FormatError {
+    let owned = name.to_owned();
+    match of_mosn::not_here(name) {
+        Some(why) => FormatError::NotHere { name: owned, why, at },
+        None => FormatError::Unknown { name: owned, nearest: Field::nearest(name), at },
+    }
+}
+
 fn push_text(pieces: &mut Vec<Piece>, literal: &mut String) {
     if !literal.is_empty() {
         pieces.push(Piece::Text(std::mem::take(literal).into()));
@@ -100,6 +118,9 @@ impl fmt::Display for FormatError {
             FormatError::Unknown { name, nearest, at } => {
                 write!(f, "unknown variable `%{name}%` at byte {at}")?;
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean `%{nearest}%`?"))
+            }
+            FormatError::NotHere { name, why, at } => {
+                write!(f, "MOSN's variable `%{name}%` at byte {at} is not in Sidegate: {why}")
             }
             FormatError::Unclosed { at } => {
                 write!(f, "`%` at byte {at} has no partner; write `%name%`, or `%%` for a percent sign")

@@ -7,6 +7,7 @@ use sidegate_api::{Address, ConnectionInfo, Metrics, PeerText, Protocol, ResetBy
 
 use super::fact::Fact;
 use super::needs::LogNeeds;
+use super::of_mosn;
 use super::*;
 use crate::test_dir::TestDir;
 use crate::{LogSinks, LogTarget};
@@ -32,6 +33,7 @@ fn stream() -> StreamState {
     stream.info.upstream_host = Some(PeerText::new(Address::parse("10.0.0.3:8080").unwrap()).into());
     stream.info.upstream_local = Some(PeerText::new(Address::parse("10.0.0.2:40000").unwrap()).into());
     stream.info.original_target = "/before?x=y".to_owned();
+    stream.info.head_bytes = 300;
     stream.info.received_us = Some(500);
     stream.info.attempts = 2;
     stream.info.upstream_connection = Some(9);
@@ -324,5 +326,32 @@ proptest! {
         let agent = String::from_utf8_lossy(&agent);
         let end = format!(">{agent}");
         prop_assert!(read["mixed"].as_str().unwrap().ends_with(&end));
+    }
+}
+
+#[test]
+fn lengths_of_requests_are_head_and_body() {
+    let format = "%request_length% %Http1_request_length%";
+    assert_eq!(line(format, &stream(), &completion()), "311 311");
+    let refused = Completion { bytes_received: 0, ..completion() };
+    assert_eq!(line(format, &StreamState::default(), &refused), "- -");
+}
+
+#[test]
+fn variables_of_mosn_that_are_not_here_say_what_they_are() {
+    for (name, why) in [
+        ("stream_id", "it numbers MOSN's streams; `%request_id%` tells requests apart"),
+        ("Http2_request_path", "it is of HTTP/2, which is not there yet"),
+        ("x-mosn-direction", "it is of RPC protocols, which are not there yet"),
+        ("accept_chan", "it is an object within MOSN"),
+    ] {
+        let error = AccessLogFormat::parse(&format!("a %{name}%")).unwrap_err();
+        assert_eq!(error.to_string(), format!("MOSN's variable `%{name}%` at byte 2 is not in Sidegate: {why}"));
+    }
+    let error = AccessLogFormat::parse("%stream_ids%").unwrap_err().to_string();
+    assert!(error.starts_with("unknown variable `%stream_ids%` at byte 0"), "{error}");
+    // None of them hides one that is here.
+    for name in AccessLogFormat::variables() {
+        assert_eq!(of_mosn::not_here(name), None, "{name}");
     }
 }

@@ -261,3 +261,30 @@ fn json_lines_cannot_be_forged() {
     let bytes = std::fs::read(logged.file()).unwrap();
     assert!(bytes.iter().all(|&b| b == b'\n' || (b' '..=b'~').contains(&b)));
 }
+
+#[test]
+fn a_request_is_as_long_as_head_and_body() {
+    let origin = Origin::echo();
+    let logged = Logged::start(
+        ConfigBuilder::to(origin.address()),
+        json!({"length": "%request_length%", "code": "%response_code%"}),
+    );
+    let mut wire = sidegate_harness::Wire::connect(logged.proxy.address());
+    let requests = [
+        "\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a..b\r\n\r\n",
+    ];
+    for request in requests {
+        wire.send(request).response();
+    }
+    // The blank line in front is no part of the first, framing none of the second.
+    let expected = [
+        (200, json!(requests[0].len() - 2)),
+        (200, json!(requests[1].len() - "3\r\n\r\n0\r\n\r\n".len())),
+        (400, json!(null)),
+    ];
+    for (line, (code, length)) in logged.lines(3).iter().zip(expected) {
+        assert_eq!((&line["code"], &line["length"]), (&json!(code), &length));
+    }
+}
