@@ -1,7 +1,7 @@
 //! The builder of filters that come from modules.
 
-use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, ModuleSpec, ModuleStatus};
@@ -10,82 +10,179 @@ use sidegate_api::{StreamFilterBuilder, StreamFilterFactory};
 use crate::control::ModuleControl;
 use crate::create;
 use crate::factory::{FactoryCore, ModuleFactory};
-use crate::loaded::LoadedModule;
+use crate::loaded::{LoadEnv, LoadedModule};
 use crate::oversight::Oversight;
 use crate::policy::Policy;
 use crate::preflight::{Preflight, SealedModule};
 use crate::refusal::{Reason, Refusal};
+use crate::registry::Registry;
+use crate::unload::Unloader;
+use crate::wish::{Wish, Wishing};
+use crate::workers::{WorkerErrands, Workers};
 
 /// Builds filters from modules: checks the file, loads it once however many
-/// filters use it, and asks it for factories.
+/// filters use it, and asks it for factories. What nothing uses any more is
+/// unloaded.
 #[derive(Debug)]
 pub struct GenericFilter {
     policy: Policy,
     control: Arc<ModuleControl>,
-    loaded: Mutex<Loaded>,
-}
-
-#[derive(Debug, Default)]
-struct Loaded {
-    modules: Vec<Arc<LoadedModule>>,
-    /// Last generation of each module's name.
-    generations: BTreeMap<String, u64>,
+    registry: Arc<Registry>,
+    workers: Workers,
+    /// Held while loading: two entries of one file must share one copy.
+    loading: Mutex<()>,
+    /// Only a process that serves unmaps: what a start or a check has loaded
+    /// goes with it.
+    unmaps: Arc<AtomicBool>,
 }
 
 /// A file that was read, or everything that is wrong with it.
-type Opened = Arc<Result<SealedModule, Vec<Refusal>>>;
+pub(crate) type Opened = Arc<Result<Arc<SealedModule>, Vec<Refusal>>>;
 
 impl GenericFilter {
     /// A builder under `policy`. Starts the module-control thread, on which
     /// everything of modules runs that does not belong to a stream.
     pub fn new(policy: Policy) -> io::Result<Self> {
-        Ok(GenericFilter { policy, control: Arc::new(ModuleControl::start()?), loaded: Mutex::default() })
+        Ok(GenericFilter {
+            policy,
+            control: Arc::new(ModuleControl::start()?),
+            registry: Arc::default(),
+            workers: Workers::default(),
+            loading: Mutex::default(),
+            unmaps: Arc::default(),
+        })
     }
 
-    /// One entry per loaded module that is in use, by name and generation.
+    /// A builder over the same modules that makes the new generation that
+    /// `wish` asks for, shared by all entries of that module; for one resolve.
+    pub fn wishing(self: &Arc<Self>, wish: Wish) -> Arc<dyn StreamFilterBuilder> {
+        Arc::new(Wishing { filter: self.clone(), wish, made: Mutex::default() })
+    }
+
+    /// Traffic is served from now on, by workers that do `errands`: what nothing
+    /// uses is unmapped, what it leaves on workers' threads is taken back there,
+    /// and nobody waits without a bound for a module any more.
+    pub fn serve_with(&self, errands: Arc<dyn WorkerErrands>) {
+        self.workers.set(errands);
+        self.control.set_serving();
+        self.unmaps.store(true, Ordering::Release);
+    }
+
+    /// One entry per module that is in the process, by name.
     pub fn modules(&self) -> Vec<ModuleStatus> {
-        let modules = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).modules.clone();
-        let mut all: Vec<_> = modules.iter().map(|module| module.status()).filter(|s| !s.filters.is_empty()).collect();
-        all.sort_by(|a, b| (&a.name, a.generation).cmp(&(&b.name, b.generation)));
-        all
+        self.registry.status()
     }
 
     /// Waits until factories and route objects that nothing uses any more are
-    /// destroyed. Destroying happens on a thread of its own; a process that is
-    /// about to end calls this after its workers have ended, so that modules
-    /// can end what they started.
+    /// destroyed, and their modules unmapped unless a thread still holds them.
     pub fn settle(&self) {
+        self.control.settle();
+    }
+
+    /// Waits until what nothing uses any more is destroyed, so that modules can
+    /// end what they started; nothing is unmapped from now on. For a process
+    /// that is about to end, after its workers have ended.
+    pub fn end(&self) {
+        self.unmaps.store(false, Ordering::Release);
         self.control.settle();
     }
 
     /// The module's file as it was when this configuration was first checked:
     /// what was checked is what is loaded.
-    fn open(&self, module: &ModuleSpec, env: &BuildEnv) -> Opened {
+    pub(crate) fn open(&self, module: &ModuleSpec, env: &BuildEnv) -> Opened {
         let file = env.resolve(&module.so_path);
         if module.watch {
             env.reads.watch(&file);
         }
-        env.reads.once((file.clone(), module.sha256), || Preflight::open(&file, module.sha256, &self.policy))
+        let read = || Preflight::open(&file, module.sha256, &self.policy).map(Arc::new);
+        env.reads.once((file.clone(), module.sha256), read)
+    }
+
+    /// The bytes of a former generation.
+    pub(crate) fn former(
+        &self,
+        module: &ModuleSpec,
+        digest: &[u8; 32],
+        env: &BuildEnv,
+    ) -> Result<Arc<SealedModule>, Refusal> {
+        let file = env.resolve(&module.so_path);
+        if let Some(pinned) = module.sha256.filter(|pinned| pinned != digest) {
+            let (expected, found) = (crate::text::hex(&pinned), crate::text::hex(digest));
+            return Err(Refusal::new(&file, Reason::HashMismatch { expected, found }));
+        }
+        self.registry.bytes_of(&module.name, digest).map_err(|reason| Refusal::new(&file, reason))
     }
 
     /// The loaded module with these bytes and this name.
-    fn load(&self, sealed: &SealedModule, module: &ModuleSpec, env: &BuildEnv) -> Result<Arc<LoadedModule>, Refusal> {
-        // Held while loading: two entries of one file must share one copy.
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |known: &&Arc<LoadedModule>| known.identity.name == module.name && known.sha256 == sealed.sha256;
-        if let Some(known) = loaded.modules.iter().find(same) {
-            return Ok(known.clone());
+    fn load(
+        &self,
+        sealed: Arc<SealedModule>,
+        module: &ModuleSpec,
+        env: &BuildEnv,
+    ) -> Result<Arc<LoadedModule>, Refusal> {
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.registry.find(&module.name, &sealed.sha256) {
+            Some(known) => Ok(known),
+            None => self.load_locked(sealed, module, env),
         }
-        let generation = loaded.generations.get(&module.name).map_or(1, |last| last + 1);
-        let (name, metrics, file) = (module.name.clone(), env.metrics.clone(), sealed.file.clone());
-        let sealed = sealed.try_clone().map_err(|error| Refusal::new(&file, Reason::CopyFailed { error }))?;
-        let made = self.control.run(move || LoadedModule::load(sealed, &name, generation, &metrics));
-        let failed =
-            || Refusal::new(&file, Reason::LoadFailed { error: "the module-control thread failed".to_owned() });
-        let made = Arc::new(made.unwrap_or_else(|| Err(failed()))?);
-        loaded.generations.insert(module.name.clone(), generation);
-        loaded.modules.push(made.clone());
-        Ok(made)
+    }
+
+    /// A new generation of these bytes, whatever is loaded.
+    pub(crate) fn load_anew(
+        &self,
+        sealed: Arc<SealedModule>,
+        module: &ModuleSpec,
+        env: &BuildEnv,
+    ) -> Result<Arc<LoadedModule>, Refusal> {
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.load_locked(sealed, module, env)
+    }
+
+    fn load_locked(
+        &self,
+        sealed: Arc<SealedModule>,
+        module: &ModuleSpec,
+        env: &BuildEnv,
+    ) -> Result<Arc<LoadedModule>, Refusal> {
+        let file = sealed.file.clone();
+        let refused = |reason| Refusal::new(&file, reason);
+        if sealed.facts.go_runtime {
+            crate::go::claim(&module.name).map_err(refused)?;
+        }
+        let sealed = match sealed.mapped.load(Ordering::Acquire) {
+            true => Arc::new(sealed.copy().map_err(refused)?),
+            false => sealed,
+        };
+        let generation = self.registry.begin(&module.name, &sealed, &env.metrics).map_err(refused)?;
+        let unloader = Unloader::new(
+            self.control.clone(),
+            self.registry.clone(),
+            self.workers.clone(),
+            env.metrics.clone(),
+            self.unmaps.clone(),
+        );
+        let env = LoadEnv { metrics: env.metrics.clone(), workers: env.workers, unloader };
+        let (registry, of_job) = (self.registry.clone(), generation.clone());
+        let made = self.control.run(move || {
+            let made = LoadedModule::load(sealed, of_job, env).map(Arc::new);
+            // Here, as the asker may be gone.
+            if let Ok(module) = &made {
+                registry.loaded(module);
+            }
+            made
+        });
+        match made {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(refusal)) => {
+                self.registry.not_loaded(&generation);
+                Err(refusal)
+            }
+            Err(none) => {
+                let reason = Reason::from(none);
+                generation.set_reason(Some(reason.to_string()));
+                Err(refused(reason))
+            }
+        }
     }
 
     fn make_factory(
@@ -96,13 +193,27 @@ impl GenericFilter {
         env: &BuildEnv,
     ) -> Result<Arc<FactoryCore>, Refusal> {
         let config = if spec.config.is_null() { "{}".to_owned() } else { spec.config.to_string() };
-        let (filter, workers, asked) = (module.filter.clone(), env.workers, loaded.clone());
-        let made = self.control.run(move || create::create(&asked, &filter, &config, workers));
-        let failed = || Reason::LoadFailed { error: "the module-control thread failed".to_owned() };
-        let parts = made.unwrap_or_else(|| Err(failed())).map_err(|reason| Refusal::new(&loaded.file, reason))?;
         let name = if module.filter.is_empty() { spec.name.clone() } else { module.filter.clone() };
         let oversight = Oversight::new(module, &name, &env.metrics);
-        Ok(FactoryCore::new(loaded.clone(), self.control.clone(), parts, name, oversight, workers))
+        let (filter, workers, asked) = (module.filter.clone(), env.workers, loaded.clone());
+        let made = self.control.run(move || {
+            let parts = create::create(&asked, &filter, &config, workers)?;
+            // Made here, so that one that nobody waits for is destroyed.
+            Ok(FactoryCore::new(asked, parts, name, oversight, workers))
+        });
+        let file = &loaded.generation.file;
+        made.unwrap_or_else(|none| Err(none.into())).map_err(|reason| Refusal::new(file, reason))
+    }
+
+    /// The filter's factory from a loaded module.
+    pub(crate) fn finish(
+        &self,
+        loaded: &Arc<LoadedModule>,
+        module: &ModuleSpec,
+        spec: &FilterSpec,
+        env: &BuildEnv,
+    ) -> Result<Arc<dyn StreamFilterFactory>, Refusal> {
+        Ok(Arc::new(ModuleFactory::new(self.make_factory(loaded, module, spec, env)?)))
     }
 }
 
@@ -122,27 +233,25 @@ impl StreamFilterBuilder for GenericFilter {
         let module = module_of(spec)?;
         let opened = self.open(module, env);
         let sealed = sealed(&opened, module)?;
-        let made = self.load(sealed, module, env).and_then(|loaded| self.make_factory(&loaded, module, spec, env));
-        match made {
-            Ok(core) => Ok(Arc::new(ModuleFactory::new(core))),
-            Err(refusal) => Err(vec![config_error(&refusal, module)]),
-        }
+        let made = self.load(sealed, module, env).and_then(|loaded| self.finish(&loaded, module, spec, env));
+        made.map_err(|refusal| vec![config_error(&refusal, module)])
     }
 }
 
-fn module_of(spec: &FilterSpec) -> Result<&ModuleSpec, Vec<FilterConfigError>> {
+pub(crate) fn module_of(spec: &FilterSpec) -> Result<&ModuleSpec, Vec<FilterConfigError>> {
     spec.module.as_ref().ok_or_else(|| {
         let message = format!("expected `so_config` in a filter of type `{}`, found none", spec.filter_type);
         vec![FilterConfigError::new("", message)]
     })
 }
 
-fn sealed<'o>(opened: &'o Opened, module: &ModuleSpec) -> Result<&'o SealedModule, Vec<FilterConfigError>> {
+/// What was read, or everything that is wrong with it.
+pub(crate) fn sealed(opened: &Opened, module: &ModuleSpec) -> Result<Arc<SealedModule>, Vec<FilterConfigError>> {
     let refused = |refusals: &Vec<Refusal>| refusals.iter().map(|refusal| config_error(refusal, module)).collect();
-    opened.as_ref().as_ref().map_err(refused)
+    opened.as_ref().as_ref().cloned().map_err(refused)
 }
 
-fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConfigError {
+pub(crate) fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConfigError {
     let key = module.source.key();
     let path = match &refusal.reason {
         Reason::HashMismatch { .. } => format!("{key}.sha256"),
@@ -152,6 +261,7 @@ fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConfigError {
         Reason::FactoryRefused { path, .. } if path.starts_with('[') => format!("config{path}"),
         Reason::FactoryRefused { path, .. } => format!("config.{path}"),
         Reason::FactoryPanicked { .. } => "config".to_owned(),
+        Reason::NoFormerGeneration { .. } => format!("{key}.sha256"),
         _ => format!("{key}.so_path"),
     };
     FilterConfigError::new(path, refusal.to_string()).with_kind(refusal.kind())

@@ -35,10 +35,11 @@ pub(crate) fn create(
     // SAFETY: null pointers, no functions and zero numbers are all valid.
     let mut result = unsafe { MaybeUninit::<CreateResult>::zeroed().assume_init() };
     result.size = size_of::<CreateResult>() as u64;
+    let inside = module.inside();
     let mark = enter(module.place(filter), Hook::CreateFactory);
     // SAFETY: the module's entry; what is lent outlives the call.
     let answer = unsafe { (module.create)(&args, &mut result) };
-    drop(mark);
+    drop((mark, inside));
     if answer != OK {
         return Err(refused(filter, answer, buffers.take(&error)));
     }
@@ -59,6 +60,7 @@ pub(crate) fn create(
         Err(reason) => {
             if let Some(destroy) = table.destroy {
                 let _mark = enter(module.place(filter), Hook::DestroyFactory);
+                let _inside = module.inside();
                 // SAFETY: the factory was made and nothing came of it.
                 unsafe { destroy(object.get()) };
             }

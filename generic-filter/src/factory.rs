@@ -4,7 +4,7 @@ use std::any::Any;
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use sidegate_abi::{FactoryTable, FilterTable, OK};
 use sidegate_api::{
@@ -82,13 +82,13 @@ pub(crate) struct FactoryParts {
 impl FactoryCore {
     pub(crate) fn new(
         module: Arc<LoadedModule>,
-        control: Arc<ModuleControl>,
         parts: FactoryParts,
         filter_name: String,
         oversight: Oversight,
         workers: usize,
     ) -> Arc<Self> {
         let FactoryParts { object, table, filters, interests } = parts;
+        let control = module.control().clone();
         let times = oversight.times(&filters, &interests);
         let quarantine = oversight.quarantine;
         let live = (0..workers).map(|_| LiveCount::default()).collect();
@@ -104,7 +104,7 @@ impl FactoryCore {
             quarantine,
             live,
         });
-        core.module.add_factory(Arc::downgrade(&core));
+        core.module.generation.add_factory(Arc::downgrade(&core));
         core
     }
 
@@ -128,9 +128,16 @@ impl FactoryCore {
         self.live.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
     }
 
+    /// The same by worker, where there are any.
+    pub(crate) fn streams_by_worker(&self) -> impl Iterator<Item = (usize, u64)> {
+        let counts = self.live.iter().map(|count| count.0.load(Ordering::Relaxed));
+        counts.enumerate().filter(|(_, count)| *count > 0)
+    }
+
     /// Counts a fault and says what it was for the log.
     pub(crate) fn fault(&self, fault: FilterFault) -> FilterFault {
         self.module.identity.count_fault();
+        self.module.generation.faults.fetch_add(1, Ordering::Relaxed);
         let Some(quarantine) = &self.quarantine else { return fault };
         let why = match quarantine.count(fault.kind) {
             Consequence::None => return fault,
@@ -179,6 +186,7 @@ impl Drop for FactoryCore {
         self.control.post(move || {
             if let Some(destroy) = destroy {
                 let _mark = enter(place, Hook::DestroyFactory);
+                let _inside = module.inside();
                 // SAFETY: the module's function and object; nothing that was
                 // made of the factory is left, and this happens once.
                 unsafe { destroy(object.get()) };
@@ -196,6 +204,9 @@ pub(crate) struct WorkerHandle {
     pub(crate) core: Arc<FactoryCore>,
     worker: usize,
     sampler: Sampler,
+    /// The worker's thread is known to be in the module. Only that worker
+    /// writes.
+    entered: AtomicBool,
     /// Views that use the factory here: the state goes with the last. A new
     /// view attaches before the old one detaches, and listeners may share a
     /// factory. Only its own worker writes.
@@ -207,6 +218,14 @@ impl WorkerHandle {
     /// What `worker_attach` made.
     pub(crate) fn state(&self) -> *mut c_void {
         self.state.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that this worker's thread enters the module.
+    fn enter(&self) {
+        if !self.entered.load(Ordering::Relaxed) {
+            self.core.module.note_worker(self.worker);
+            self.entered.store(true, Ordering::Relaxed);
+        }
     }
 
     /// A filter of this worker came to life.
@@ -243,6 +262,7 @@ impl ModuleFactory {
                 core: core.clone(),
                 worker,
                 sampler: Sampler::new(),
+                entered: AtomicBool::new(false),
                 attached: AtomicUsize::new(0),
                 state: AtomicPtr::default(),
             })
@@ -274,12 +294,15 @@ impl StreamFilterFactory for ModuleFactory {
         let Some(create) = self.core.table.create_filter else {
             return Err(self.core.failed("the module has no create_filter".to_owned()));
         };
+        handle.enter();
         let mut object = std::ptr::null_mut();
+        let inside = self.core.module.inside();
         let weight = handle.sampler.next();
         let begun = self.core.times.begin();
         // SAFETY: the module's function with its own objects, on the worker.
         let result = unsafe { create(self.core.object.get(), handle.number(), handle.state(), &mut object) };
         self.core.times.end(begun, Hook::CreateFilter, weight);
+        drop(inside);
         if result != OK {
             return Err(self.core.failed(format!("create_filter answered {result}")));
         }
@@ -296,12 +319,15 @@ impl StreamFilterFactory for ModuleFactory {
 
     fn attach_worker(&self, worker: WorkerIndex) -> Result<(), FilterFault> {
         let handle = self.worker(worker)?;
+        handle.enter();
+        self.core.module.note_use();
         let Some(attach) = self.core.table.worker_attach else {
             return Ok(());
         };
         let before = handle.attached.load(Ordering::Relaxed);
         if before == 0 {
             let mut state = std::ptr::null_mut();
+            let _inside = self.core.module.inside();
             // SAFETY: the module's function and object, on the worker's thread.
             let result = unsafe { attach(self.core.object.get(), handle.number(), &mut state) };
             if result != OK {
@@ -324,6 +350,7 @@ impl StreamFilterFactory for ModuleFactory {
         }
         let state = handle.state.swap(std::ptr::null_mut(), Ordering::Relaxed);
         if let Some(detach) = self.core.table.worker_detach {
+            let _inside = self.core.module.inside();
             // SAFETY: as `attach_worker`; the state is given back once.
             unsafe { detach(self.core.object.get(), handle.number(), state) };
         }

@@ -202,6 +202,7 @@ impl StreamFilter for ModuleFilter {
 impl Drop for ModuleFilter {
     fn drop(&mut self) {
         if let Some(destroy) = self.worker.core.filters.destroy {
+            let _inside = self.worker.core.module.inside();
             let times = &self.worker.core.times;
             let begun = times.begin();
             // SAFETY: the module's function and filter, on its worker, once.

@@ -110,11 +110,12 @@ fn export(core: &FactoryCore) -> Result<Option<Vec<u8>>, InheritError> {
     let mut buffers = ErrorBuffers::new();
     let mut error = buffers.lend();
     let mut sink = StateSink::new(MAX_BYTES);
+    let inside = core.module.inside();
     let mark = enter(core.place(), Hook::ExportState);
     // SAFETY: the module's function and object, on its thread; what is lent
     // outlives the call.
     let answer = exporting(&mut sink, |state| unsafe { export(core.object.get(), state, &mut error) });
-    drop(mark);
+    drop((mark, inside));
     let written = sink.into_bytes();
     match (answer, written) {
         (_, None) => Err(InheritError::TooLong { limit: MAX_BYTES }),
@@ -128,10 +129,11 @@ fn import(core: &FactoryCore, state: &[u8]) -> Result<(), InheritError> {
     let Some(import) = core.table.import_state else { return Ok(()) };
     let mut buffers = ErrorBuffers::new();
     let mut error = buffers.lend();
+    let inside = core.module.inside();
     let mark = enter(core.place(), Hook::ImportState);
     // SAFETY: as in `export`.
     let answer = unsafe { import(core.object.get(), Slice::from_bytes(state), &mut error) };
-    drop(mark);
+    drop((mark, inside));
     match answer {
         OK => Ok(()),
         other => Err(InheritError::Import { reason: reason(other, buffers.take(&error)) }),

@@ -15,9 +15,7 @@ pub(crate) struct ModuleIdentity {
     pub(crate) name: String,
     pub(crate) metrics: Metrics,
     pub(crate) series: SeriesTable,
-    /// Faults of this generation.
-    faults: AtomicU64,
-    /// The same over all generations, for the metrics page.
+    /// Faults of all generations, for the metrics page.
     fault_counter: Option<Counter>,
     log: LogRate,
     /// Lines that were not written.
@@ -25,14 +23,13 @@ pub(crate) struct ModuleIdentity {
 }
 
 impl ModuleIdentity {
-    /// Makes one that is never freed: the ABI promises modules, whose threads
-    /// may outlive everything, that the pointer stays valid.
-    pub(crate) fn immortal(name: &str, metrics: &Metrics) -> &'static Self {
+    /// Makes one that is freed after the module was unmapped, if ever: the ABI
+    /// promises modules that the pointer is valid for as long as their code is.
+    pub(crate) fn leaked(name: &str, metrics: &Metrics) -> &'static Self {
         Box::leak(Box::new(ModuleIdentity {
             name: name.to_owned(),
             metrics: metrics.clone(),
             series: SeriesTable::default(),
-            faults: AtomicU64::new(0),
             fault_counter: metrics.counter("sidegate_module_faults_total", &[("module", name)]).ok(),
             log: LogRate::new(),
             lost_lines: metrics.counter("sidegate_module_log_lines_lost_total", &[("module", name)]).ok(),
@@ -49,21 +46,16 @@ impl ModuleIdentity {
     /// # Safety
     /// `module` must be NULL or from [`ModuleIdentity::as_abi`].
     pub(crate) unsafe fn from_abi(module: *mut abi::Module) -> Option<&'static Self> {
-        // SAFETY: by the caller's promise it points to an immortal identity.
+        // SAFETY: by the caller's promise it points to an identity that is
+        // there for as long as the calling code is.
         unsafe { module.cast::<Self>().cast_const().as_ref() }
     }
 
     /// Counts a fault.
     pub(crate) fn count_fault(&self) {
-        self.faults.fetch_add(1, Ordering::Relaxed);
         if let Some(counter) = &self.fault_counter {
             counter.inc();
         }
-    }
-
-    /// Faults of this generation.
-    pub(crate) fn faults(&self) -> u64 {
-        self.faults.load(Ordering::Relaxed)
     }
 
     /// Takes the right to write one line; a line without it is counted.

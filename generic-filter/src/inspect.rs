@@ -32,6 +32,8 @@ pub struct Inspection {
     pub optional_symbols: Vec<&'static str>,
     /// Why it could not be unloaded; empty if it could.
     pub not_reloadable: Vec<String>,
+    /// It asks never to be unloaded (`DF_1_NODELETE`), which is not heeded.
+    pub no_delete_cleared: bool,
     /// Functions it imports that make, replace or end processes.
     pub process_calls: Vec<String>,
     /// Whether it would be loaded.
@@ -87,6 +89,7 @@ pub fn inspect_with(path: &Path, policy: &Policy) -> Inspection {
         run_paths: facts.run_paths,
         optional_symbols: facts.optional_symbols,
         not_reloadable: facts.not_reloadable,
+        no_delete_cleared: facts.no_delete_flag.is_some(),
         process_calls: facts.process_calls,
         verdict,
     }
@@ -137,6 +140,9 @@ impl fmt::Display for Inspection {
         }
         if self.module.is_some() && self.not_reloadable.is_empty() {
             writeln!(f, "reloadable      yes (nothing in it prevents unloading)")?;
+        }
+        if self.no_delete_cleared {
+            writeln!(f, "asks to stay    yes (DF_1_NODELETE; cleared in the copy that is loaded)")?;
         }
         for why in &self.not_reloadable {
             writeln!(f, "not reloadable: {why}")?;

@@ -12,8 +12,10 @@
 //!
 //! What a module hands over is checked as far as it can be: sizes, pointers
 //! for NULL, numbers, texts. Streams and resume handles are numbers and not
-//! pointers, so that a stale one is recognized. Modules stay loaded until the
-//! process ends.
+//! pointers, so that a stale one is recognized.
+//!
+//! A loaded copy is a *generation*. It lives by what is made of it; then every
+//! thread that entered it is detached, and it is unmapped on module-control.
 
 mod accounts;
 mod builder;
@@ -23,27 +25,37 @@ mod elf;
 mod error_out;
 mod factory;
 mod filter;
+mod generation;
+mod go;
 mod handover;
 mod host;
 mod identity;
 mod inspect;
+mod interpose;
 #[cfg(feature = "abi_stable")]
 mod layout;
 mod loaded;
+mod maps;
 mod oversight;
 mod policy;
 mod preflight;
 mod quarantine;
 mod refusal;
+mod registry;
 mod resume_table;
 mod route_config;
 mod series;
 mod tables;
 mod text;
 mod timing;
+mod unload;
+mod wish;
+mod workers;
 
 pub use builder::GenericFilter;
 pub use inspect::{Inspection, RefusedBecause, Verdict, inspect, inspect_with};
 pub use policy::{Policy, Rule};
 pub use preflight::{Facts, Preflight, RecordFacts, SealedModule};
 pub use refusal::{Reason, Refusal};
+pub use wish::{What, Wish};
+pub use workers::{Errand, WorkerErrands};

@@ -139,6 +139,25 @@ pub enum Reason {
     NoInterest { filter: String },
     #[error("{} panicked while its factory was made{}", Filter(filter), Said(message))]
     FactoryPanicked { filter: String, message: String },
+
+    #[error(
+        "expected the module-control thread to answer, found that it hangs{} for {seconds} s: nothing of modules can \
+         change until it goes on",
+        In(place)
+    )]
+    ModuleControlHung { place: String, seconds: u64 },
+    #[error("expected at most {limit} generations of module `{module}` in the process, found as many: {held}")]
+    TooManyGenerations { module: String, limit: usize, held: String },
+    #[error(
+        "expected the digest of a former generation of module `{module}`, found {found}; there are: {}",
+        List(known)
+    )]
+    NoFormerGeneration { module: String, found: String, known: Vec<String> },
+    #[error(
+        "expected a module that can be loaded anew, found the Go runtime in it: a process holds one and never lets it \
+         go, and `{loaded}` has brought it already; restart the proxy"
+    )]
+    GoRuntime { loaded: String },
 }
 
 impl Reason {
@@ -191,6 +210,10 @@ impl Reason {
             Reason::FactoryRefused { .. } => "factory_refused",
             Reason::NoInterest { .. } => "no_interest",
             Reason::FactoryPanicked { .. } => "factory_panicked",
+            Reason::ModuleControlHung { .. } => "module-control-hung",
+            Reason::TooManyGenerations { .. } => "too_many_generations",
+            Reason::NoFormerGeneration { .. } => "no_former_generation",
+            Reason::GoRuntime { .. } => "go_runtime",
         }
     }
 }
@@ -217,6 +240,15 @@ struct Filter<'a>(&'a str);
 impl fmt::Display for Filter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { f.write_str("its only filter") } else { write!(f, "filter `{}`", self.0) }
+    }
+}
+
+/// Where a thread is, if that is known.
+struct In<'a>(&'a str);
+
+impl fmt::Display for In<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", self.0) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Resume handles as modules hold them: numbers that look like pointers, so
 //! that a stale, forged or twice released one is answered and never followed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sidegate_abi as abi;
 use sidegate_api::ResumeHandle;
@@ -14,6 +14,41 @@ pub(crate) static RESUMES: ResumeTable = ResumeTable::new();
 const SHARDS: usize = 16;
 /// More handles than this at once in one shard are a leak.
 const MAX_PER_SHARD: usize = 1 << 18;
+
+/// How many handles a generation holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Handles(Arc<AtomicU64>);
+
+impl Handles {
+    /// So many now.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn is(&self, other: &Handles) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// A handle that its generation holds.
+#[derive(Debug)]
+struct HeldHandle {
+    handle: ResumeHandle,
+    owner: Handles,
+}
+
+impl HeldHandle {
+    fn new(handle: ResumeHandle, owner: Handles) -> Self {
+        owner.0.fetch_add(1, Ordering::Relaxed);
+        HeldHandle { handle, owner }
+    }
+}
+
+impl Drop for HeldHandle {
+    fn drop(&mut self) {
+        self.owner.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Slabs of reference-counted handles.
 #[derive(Debug)]
@@ -33,7 +68,7 @@ struct Slot {
     /// Counts the uses of this slot, so that old numbers do not fit.
     generation: u32,
     references: u32,
-    handle: Option<ResumeHandle>,
+    handle: Option<HeldHandle>,
 }
 
 impl ResumeTable {
@@ -44,8 +79,9 @@ impl ResumeTable {
         }
     }
 
-    /// A number for `handle`, with one reference; `LIMIT` if there are too many.
-    pub(crate) fn insert(&self, handle: ResumeHandle) -> Result<*mut abi::Resume, u32> {
+    /// A number for `handle`, with one reference, of the generation with these
+    /// `owner` handles; `LIMIT` if there are too many.
+    pub(crate) fn insert(&self, handle: ResumeHandle, owner: Handles) -> Result<*mut abi::Resume, u32> {
         let shard_index = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut shard = lock(&self.shards[shard_index]);
         let index = match shard.free.pop() {
@@ -60,14 +96,14 @@ impl ResumeTable {
         // Never 0, so that no number is NULL.
         slot.generation = slot.generation.wrapping_add(1).max(1);
         slot.references = 1;
-        slot.handle = Some(handle);
+        slot.handle = Some(HeldHandle::new(handle, owner));
         Ok(encode(shard_index, index, slot.generation))
     }
 
     /// Ends the wait.
     pub(crate) fn resume(&self, number: *mut abi::Resume) -> u32 {
         use sidegate_api::ResumeOutcome;
-        let found = self.with(number, |slot| slot.handle.clone());
+        let found = self.with(number, |slot| slot.handle.as_ref().map(|held| held.handle.clone()));
         // Waking runs code of the runtime: not under the lock.
         match found.flatten().map(|handle| handle.resume()) {
             Some(ResumeOutcome::Resumed) => abi::OK,
@@ -107,6 +143,27 @@ impl ResumeTable {
         abi::OK
     }
 
+    /// Frees what a generation that is gone has left, and says how much. From
+    /// now on those numbers answer `GONE`.
+    pub(crate) fn free_all_of(&self, owner: &Handles) -> usize {
+        if owner.count() == 0 {
+            return 0;
+        }
+        let mut freed = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let Shard { slots, free } = &mut *shard;
+            for (index, slot) in slots.iter_mut().enumerate() {
+                if slot.handle.as_ref().is_some_and(|held| held.owner.is(owner)) {
+                    freed.extend(slot.handle.take());
+                    slot.references = 0;
+                    free.push(index as u32);
+                }
+            }
+        }
+        freed.len()
+    }
+
     fn with<R>(&self, number: *mut abi::Resume, act: impl FnOnce(&mut Slot) -> R) -> Option<R> {
         let (shard, index, generation) = decode(number);
         let mut shard = lock(self.shards.get(shard)?);
@@ -132,8 +189,6 @@ fn decode(number: *mut abi::Resume) -> (usize, usize, u32) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sidegate_api::ResumeSlot;
 
     use super::*;
@@ -142,7 +197,7 @@ mod tests {
     fn numbers_die_with_their_last_reference() {
         let table = ResumeTable::new();
         let slot = ResumeSlot::new();
-        let number = table.insert(slot.arm()).unwrap();
+        let number = table.insert(slot.arm(), Handles::default()).unwrap();
         assert_eq!(table.retain(number), abi::OK);
         assert_eq!(table.release(number), abi::OK);
         assert_eq!(table.resume(number), abi::OK);
@@ -164,7 +219,7 @@ mod tests {
         let slot = ResumeSlot::new();
         let mut old = Vec::new();
         for _ in 0..1000 {
-            let number = table.insert(slot.arm()).unwrap();
+            let number = table.insert(slot.arm(), Handles::default()).unwrap();
             assert!(!number.is_null() && !old.contains(&number));
             assert_eq!(table.release(number), abi::OK);
             old.push(number);
@@ -177,12 +232,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_generation_leaves_is_freed_and_nothing_else() {
+        let table = ResumeTable::new();
+        let (gone, stays) = (Handles::default(), Handles::default());
+        let slot = ResumeSlot::new();
+        let left: Vec<_> = (0..40).map(|_| table.insert(slot.arm(), gone.clone()).unwrap()).collect();
+        let kept: Vec<_> = (0..40).map(|_| table.insert(slot.arm(), stays.clone()).unwrap()).collect();
+        assert_eq!(table.retain(left[0]), abi::OK);
+        assert_eq!(table.release(left[1]), abi::OK);
+        assert_eq!((gone.count(), stays.count()), (39, 40));
+        assert_eq!((table.free_all_of(&gone), table.free_all_of(&gone)), (39, 0));
+        assert_eq!((gone.count(), stays.count()), (0, 40));
+        for &number in &left {
+            assert_eq!((table.resume(number), table.release(number)), (abi::GONE, abi::GONE));
+        }
+        assert_eq!(table.resume(kept[0]), abi::OK);
+        for &number in &kept {
+            assert_eq!(table.release(number), abi::OK);
+        }
+        assert_eq!((stays.count(), Arc::strong_count(&slot)), (0, 1));
+    }
+
+    #[test]
     fn threads_that_race_on_the_same_numbers_leave_nothing_behind() {
         const SLOTS: usize = 2000;
         const THREADS: usize = 6;
         let table = ResumeTable::new();
         let slots: Vec<_> = (0..SLOTS).map(|_| ResumeSlot::new()).collect();
-        let numbers: Vec<usize> = slots.iter().map(|slot| table.insert(slot.arm()).unwrap().addr()).collect();
+        let numbers: Vec<usize> =
+            slots.iter().map(|slot| table.insert(slot.arm(), Handles::default()).unwrap().addr()).collect();
         let accepted: Vec<AtomicUsize> = (0..SLOTS).map(|_| AtomicUsize::new(0)).collect();
         let ready = std::sync::Barrier::new(THREADS);
         std::thread::scope(|scope| {
@@ -201,7 +279,7 @@ mod tests {
                         }
                         assert_eq!(table.release(number), abi::OK);
                         // Numbers come and go beside them.
-                        let own = table.insert(ResumeSlot::new().arm()).unwrap();
+                        let own = table.insert(ResumeSlot::new().arm(), Handles::default()).unwrap();
                         assert_eq!(table.release(own), abi::OK);
                         assert_eq!(table.release(own), abi::GONE);
                     }

@@ -10,6 +10,7 @@ use sidegate_watch::{Hook, enter};
 
 use crate::error_out::ErrorBuffers;
 use crate::factory::{FactoryCore, Foreign};
+use crate::refusal::Reason;
 
 /// One such object; it keeps its factory alive.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl Drop for ModuleRouteConfig {
         self.core.control.post(move || {
             if let Some(destroy) = core.table.destroy_route_config {
                 let _mark = enter(core.place(), Hook::DestroyRouteConfig);
+                let _inside = core.module.inside();
                 // SAFETY: made by this factory, given back once.
                 unsafe { destroy(core.object.get(), object.get()) };
             }
@@ -55,21 +57,29 @@ pub(crate) fn create(
         let message = format!("expected no per_filter_config: module `{name}` has no settings per route");
         return Err(FilterConfigError::new("", message));
     };
-    let (config, factory, place) = (value.to_string(), core.object, core.place());
+    let (config, of_job) = (value.to_string(), core.clone());
     let made = core.control.run(move || {
+        let core = of_job;
         let mut object = std::ptr::null_mut();
         let mut buffers = ErrorBuffers::new();
         let mut error = buffers.lend();
         let config = Slice::from_bytes(config.as_bytes());
-        let _mark = enter(place, Hook::CreateRouteConfig);
+        let inside = core.module.inside();
+        let mark = enter(core.place(), Hook::CreateRouteConfig);
         // SAFETY: the module's function and object; what is lent outlives the
         // call.
-        let result = unsafe { create(factory.get(), config, &mut error, &mut object) };
-        if result == OK { Ok(Foreign::new(object)) } else { Err((result, buffers.take(&error))) }
+        let result = unsafe { create(core.object.get(), config, &mut error, &mut object) };
+        drop((mark, inside));
+        // Given back to the module even if the asker does not wait any more.
+        if result == OK {
+            Ok(ModuleRouteConfig { core, object: Foreign::new(object) })
+        } else {
+            Err((result, buffers.take(&error)))
+        }
     });
     match made {
-        Some(Ok(object)) => Ok(Arc::new(ModuleRouteConfig { core: core.clone(), object })),
-        Some(Err((result, said))) => {
+        Ok(Ok(object)) => Ok(Arc::new(object)),
+        Ok(Err((result, said))) => {
             let message = match (said.message.is_empty(), result) {
                 (false, _) => said.message,
                 (true, FAILED) => "the module refused it without saying why".to_owned(),
@@ -77,6 +87,9 @@ pub(crate) fn create(
             };
             Err(FilterConfigError::new(said.path, message).with_kind("route_config_refused"))
         }
-        None => Err(FilterConfigError::new("", "the module-control thread failed").with_kind("internal")),
+        Err(none) => {
+            let reason = Reason::from(none);
+            Err(FilterConfigError::new("", reason.to_string()).with_kind(reason.kind()))
+        }
     }
 }

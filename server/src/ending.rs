@@ -86,7 +86,7 @@ fn after(patience: Duration) -> Instant {
 pub(crate) async fn modules_settled(modules: Arc<GenericFilter>) {
     let (done, wait) = oneshot::channel();
     let waits = std::thread::Builder::new().name("settle".into()).spawn(move || {
-        modules.settle();
+        modules.end();
         let _ = done.send(());
     });
     if waits.is_ok() {

@@ -8,6 +8,7 @@ mod cli;
 mod compose;
 mod control;
 mod ending;
+mod errands;
 mod hangs;
 mod inspect;
 mod ready;

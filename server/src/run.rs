@@ -22,6 +22,7 @@ use crate::cli::RunArgs;
 use crate::compose::{Loaded, Served, compose};
 use crate::control::{Control, find_hosts, obey};
 use crate::ending::{Ending, LAST_PATIENCE, in_modules, modules_settled, name_who_is_left};
+use crate::errands::ModuleErrands;
 use crate::signals::{Order, Signals};
 use crate::start::{Start, end_before_serving};
 use crate::{complain, ready};
@@ -140,6 +141,7 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
     let overload = Overload::new(&limits, &Machine::detect(), count, &metrics).map_err(|e| Box::new(e) as Failure)?;
     let workers = Workers::<ProxyService>::start(count, &metrics, &update, &overload, sidegate_memory::give_back)
         .map_err(|e| Box::new(e) as Failure)?;
+    modules.serve_with(Arc::new(ModuleErrands(workers.errands())));
     let _manager = Manager::start(&overload, limits.actions).map_err(failed("start the overload manager"))?;
     let mut relief = workers.relief();
     let _relieving = watchdog.relieve_by(move || relief.relieve());

@@ -1,7 +1,7 @@
 //! The endpoints, one function each.
 
 use serde_json::{Value, json};
-use sidegate_api::{HookStatus, QuarantineStatus};
+use sidegate_api::{GenerationStatus, HookStatus, QuarantineStatus};
 use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, stats_json, stats_lines};
 
 use crate::endpoints::{Call, ENDPOINTS};
@@ -137,10 +137,24 @@ pub(crate) fn modules(call: &Call<'_>) -> Reply {
                 "faults": module.faults,
                 "hooks": module.hooks.iter().map(hook).collect::<Vec<_>>(),
                 "quarantine": module.quarantine.iter().map(quarantine).collect::<Vec<_>>(),
+                "generations": module.generations.iter().map(generation).collect::<Vec<_>>(),
             })
         })
         .collect();
     Reply::json(&json!({ "modules": modules }))
+}
+
+fn generation(generation: &GenerationStatus) -> Value {
+    json!({
+        "generation": generation.generation,
+        "sha256": generation.sha256,
+        "state": generation.state.name(),
+        "filters": generation.filters,
+        "streams": generation.streams,
+        "resume_handles": generation.resume_handles,
+        "threads": generation.threads,
+        "reason": generation.reason,
+    })
 }
 
 fn hook(hook: &HookStatus) -> Value {

@@ -115,6 +115,10 @@ fn json_endpoints_answer_json() {
                     "longest_seconds": 0.25, "slow": 3,
                 }],
                 "quarantine": [{"filter": "auth", "state": "quarantined", "seconds_left": 1.5}],
+                "generations": [{
+                    "generation": 1, "sha256": "cd34", "state": "draining", "filters": ["auth"], "streams": 3,
+                    "resume_handles": 2, "threads": 1, "reason": null,
+                }],
             }]}),
         ),
     ] {

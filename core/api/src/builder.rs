@@ -192,7 +192,7 @@ pub struct ModuleStatus {
     pub generation: u64,
     /// Filters in use from it.
     pub filters: Vec<String>,
-    /// Streams that hold it now.
+    /// Streams that hold any of its generations now.
     pub streams: u64,
     /// Faults since it was loaded.
     pub faults: u64,
@@ -200,6 +200,65 @@ pub struct ModuleStatus {
     pub hooks: Vec<HookStatus>,
     /// Where its filters are that may come into quarantine.
     pub quarantine: Vec<QuarantineStatus>,
+    /// Its loaded copies, oldest first; the fields above are of the one that
+    /// new streams take.
+    pub generations: Vec<GenerationStatus>,
+}
+
+/// One loaded copy of a module's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenerationStatus {
+    /// Its number; never used again for this module in a process.
+    pub generation: u64,
+    /// Digest of its bytes, hexadecimal.
+    pub sha256: String,
+    /// Where in its life it is.
+    pub state: GenerationState,
+    /// Filters that are still made of it, or were not destroyed yet.
+    pub filters: Vec<String>,
+    /// Streams that hold it.
+    pub streams: u64,
+    /// Resume handles that it holds.
+    pub resume_handles: u64,
+    /// Threads that it started and that have not ended.
+    pub threads: u64,
+    /// Why it stays in the process, if it does.
+    pub reason: Option<String>,
+}
+
+/// Where in its life a generation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GenerationState {
+    /// Being loaded, or loaded and not yet used by any worker.
+    Loading,
+    /// New streams take it.
+    Current,
+    /// New streams take another one; streams, handles or threads hold it.
+    Draining,
+    /// Nothing uses it; threads are detached and it is unmapped.
+    Unloading,
+    /// It has left the process.
+    Unmapped,
+    /// Nothing uses it, but it could not be unmapped.
+    Kept,
+}
+
+impl GenerationState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Loading, Self::Current, Self::Draining, Self::Unloading, Self::Unmapped, Self::Kept];
+
+    /// One word.
+    pub fn name(self) -> &'static str {
+        match self {
+            GenerationState::Loading => "loading",
+            GenerationState::Current => "current",
+            GenerationState::Draining => "draining",
+            GenerationState::Unloading => "unloading",
+            GenerationState::Unmapped => "unmapped",
+            GenerationState::Kept => "kept",
+        }
+    }
 }
 
 /// The extensions this process knows. A value, filled by the server (or a

@@ -41,8 +41,8 @@ mod variable;
 pub use address::{Address, AddressError, PeerText};
 pub use body::BodyBuffer;
 pub use builder::{
-    BuildEnv, FaultPolicy, FilterSpec, ModuleSource, ModuleSpec, ModuleStatus, Quarantine, QuarantineAction, Registry,
-    StreamFilterBuilder,
+    BuildEnv, FaultPolicy, FilterSpec, GenerationState, GenerationStatus, ModuleSource, ModuleSpec, ModuleStatus,
+    Quarantine, QuarantineAction, Registry, StreamFilterBuilder,
 };
 pub use config_error::FilterConfigError;
 pub use filter::{

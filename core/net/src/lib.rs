@@ -29,6 +29,6 @@ pub use shortage::Shortage;
 pub use sidegate_overload::{ListenerId, ListenerIds};
 pub use socket::{PeerEnd, Socket, Traffic, connect};
 pub use worker::{
-    Accepted, ConnectionGuard, ListenerState, Peers, Published, Relief, RunPhase, Service, WorkerContext, WorkerError,
-    Workers,
+    Accepted, ConnectionGuard, Errand, Errands, ListenerState, Peers, Published, Relief, RunPhase, Service,
+    WorkerContext, WorkerError, Workers,
 };

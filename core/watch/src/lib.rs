@@ -46,3 +46,8 @@ pub fn note_loaded(path: &str, name: &str) {
     crash::objects::note_loaded(Some((path, name)));
     exit::guard_again();
 }
+
+/// What was loaded at these addresses is there no more.
+pub fn note_unloaded(addresses: std::ops::Range<usize>) {
+    crash::objects::note_unloaded(&addresses);
+}

@@ -59,10 +59,14 @@ pub enum Hook {
     ExportState,
     /// The next one takes it over.
     ImportState,
+    /// A thread lets go of a module that is going to be unmapped.
+    DetachThread,
+    /// A module's destructors.
+    Unload,
 }
 
 impl Hook {
-    const ALL: [Hook; 19] = [
+    const ALL: [Hook; 21] = [
         Hook::Load,
         Hook::CreateFactory,
         Hook::DestroyFactory,
@@ -82,6 +86,8 @@ impl Hook {
         Hook::Complete,
         Hook::ExportState,
         Hook::ImportState,
+        Hook::DetachThread,
+        Hook::Unload,
     ];
 
     pub(crate) fn from_number(number: usize) -> Option<Hook> {
@@ -110,6 +116,8 @@ impl Hook {
             Hook::Complete => "on_complete",
             Hook::ExportState => "export_state",
             Hook::ImportState => "import_state",
+            Hook::DetachThread => "its thread-local destructors",
+            Hook::Unload => "its destructors",
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Dynamic {
     pub(crate) relr: Table,
     flags: u64,
     flags_1: u64,
+    /// Offset of that number in the segment.
+    flags_1_at: u64,
     has_text_relocations: bool,
     /// Names of libraries that are loaded along, in the string table.
     pub(crate) needed: Vec<u64>,
@@ -43,6 +45,8 @@ const RELA_LEN: u64 = 24;
 const RELR_LEN: u64 = 8;
 const DT_RELA: u64 = 7;
 const DT_NEEDED: u64 = 1;
+const DT_FLAGS_1: u64 = 0x6fff_fffb;
+const DF_1_NODELETE: u64 = 0x8;
 const DT_AUDIT: u64 = 0x6fff_fefc;
 const DT_DEPAUDIT: u64 = 0x6fff_fefb;
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
@@ -71,6 +75,9 @@ impl Dynamic {
                 return Ok(dynamic);
             }
             dynamic.take(tag, value)?;
+            if tag == DT_FLAGS_1 {
+                dynamic.flags_1_at = at + 8;
+            }
             if dynamic.needed.len() > MAX_NAMES || dynamic.run_paths.len() > MAX_NAMES {
                 return Err(Reason::Malformed { what: "its dynamic segment names too many libraries" });
             }
@@ -112,7 +119,7 @@ impl Dynamic {
             37 => sized(RELR_LEN)?,
             0x6fff_fef5 => self.gnu_hash = value,
             0x6fff_fff0 => self.versym = value,
-            0x6fff_fffb => self.flags_1 = value,
+            DT_FLAGS_1 => self.flags_1 = value,
             0x6fff_fffe => self.verneed = value,
             0x6fff_ffff => self.verneed_count = value,
             // Each makes the loader open another file.
@@ -127,9 +134,10 @@ impl Dynamic {
         self.flags & 0x10 != 0
     }
 
-    /// `DF_1_NODELETE`.
-    pub(crate) fn no_delete(&self) -> bool {
-        self.flags_1 & 0x8 != 0
+    /// Offset in the segment of flags with `DF_1_NODELETE`, and those flags
+    /// without it.
+    pub(super) fn no_delete_flag(&self) -> Option<(u64, u64)> {
+        (self.flags_1 & DF_1_NODELETE != 0).then_some((self.flags_1_at, self.flags_1 & !DF_1_NODELETE))
     }
 
     /// `DT_TEXTREL` or `DF_TEXTREL`.

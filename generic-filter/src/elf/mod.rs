@@ -72,6 +72,20 @@ impl<'a> Elf<'a> {
         self.segments.may_relocate(address, len, self.dynamic.text_relocations())
     }
 
+    /// Where in the file `DF_1_NODELETE` ("never unload") is set, and what the
+    /// number there is without it.
+    pub(crate) fn no_delete_flag(&self) -> Option<(u64, u64)> {
+        let (at, flags) = self.dynamic.no_delete_flag()?;
+        Some((self.segments.dynamic.offset.checked_add(at)?, flags))
+    }
+
+    /// Whether the file has a note with this owner's name.
+    pub(crate) fn has_note_of(&self, owner: &[u8]) -> bool {
+        self.segments
+            .notes()
+            .any(|(offset, len)| self.view.view(offset, len).is_some_and(|notes| notes_have_owner(notes, owner)))
+    }
+
     /// What is legal but opens a door to attacks, each as its refusal.
     pub(crate) fn hazards(&self) -> Vec<Reason> {
         let stack = self.segments.executable_stack().map(|found| Reason::ExecutableStack { found });
@@ -99,6 +113,21 @@ impl<'a> Elf<'a> {
         let text = text.ok_or(Reason::Malformed { what: "a name is outside its dynamic string table" })?;
         Ok(String::from_utf8_lossy(text).into_owned())
     }
+}
+
+/// Notes are padded to 4 bytes, those with properties to 8, which leaves the
+/// first one readable.
+fn notes_have_owner(notes: View<'_>, owner: &[u8]) -> bool {
+    let mut at = 0_u64;
+    while let (Some(name_len), Some(len)) = (notes.u32(at), notes.u32(at + 4)) {
+        let name = notes.bytes(at + 12, name_len.into()).unwrap_or_default();
+        if name.strip_suffix(b"\0").unwrap_or(name) == owner {
+            return true;
+        }
+        let padded = |len: u32| (u64::from(len) + 3) & !3;
+        at += 12 + padded(name_len) + padded(len);
+    }
+    false
 }
 
 fn check_identity(view: View<'_>) -> Result<(), Reason> {

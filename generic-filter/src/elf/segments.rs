@@ -30,6 +30,7 @@ pub(super) struct Segments {
     loads: Vec<Segment>,
     pub(super) dynamic: Segment,
     stack: Option<Segment>,
+    notes: Vec<Segment>,
     page: u64,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Segments {
 pub(super) struct Segment {
     kind: u32,
     flags: u32,
-    offset: u64,
+    pub(super) offset: u64,
     pub(super) address: u64,
     pub(super) file_len: u64,
     memory_len: u64,
@@ -63,7 +64,8 @@ impl Segments {
         let page = rustix::param::page_size() as u64;
         let loads: Vec<Segment> = all.iter().copied().filter(|s| s.kind == PT_LOAD).collect();
         check_loads(&loads, page)?;
-        let segments = Segments { loads, dynamic, stack: one(PT_GNU_STACK), page };
+        let notes = all.iter().copied().filter(|s: &Segment| s.kind == PT_NOTE).collect();
+        let segments = Segments { loads, dynamic, stack: one(PT_GNU_STACK), notes, page };
         for kind in [PT_DYNAMIC, PT_INTERP, PT_PHDR, PT_TLS, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_GNU_PROPERTY] {
             if let Some(segment) = one(kind).filter(|s| s.file_len > 0)
                 && segments.offset(segment.address, 1) != Some(segment.offset)
@@ -123,6 +125,11 @@ impl Segments {
         let inside = |s: &&Segment| address.checked_sub(s.address).is_some_and(|into| into < s.file_len);
         let segment = self.loads.iter().find(inside)?;
         Some(segment.file_len - (address - segment.address))
+    }
+
+    /// Offsets and lengths of the notes.
+    pub(super) fn notes(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.notes.iter().map(|note| (note.offset, note.file_len))
     }
 
     /// Why code could lie on the stack, if it could.

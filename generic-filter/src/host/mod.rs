@@ -15,7 +15,7 @@ mod scope;
 mod state;
 mod variables;
 
-pub(crate) use scope::enter;
+pub(crate) use scope::{current_slot, enter};
 pub(crate) use state::{StateSink, exporting};
 
 use std::mem::size_of;

@@ -4,7 +4,7 @@ use sidegate_abi::{GONE, Resume, Stream};
 
 use super::answer;
 use super::arguments::Out;
-use super::scope::with_cx;
+use super::scope::{with, with_cx};
 use crate::resume_table::RESUMES;
 
 fn result(number: u32) -> Result<(), u32> {
@@ -16,7 +16,8 @@ pub(super) unsafe extern "C" fn resume_handle(stream: *mut Stream, resume: *mut 
         let out = Out::required(resume)?;
         // There is nothing to resume once the stream has ended.
         let handle = with_cx(stream, |cx| if cx.is_ended() { Err(GONE) } else { Ok(cx.resume_handle()) })?;
-        let number = RESUMES.insert(handle)?;
+        let owner = with(stream, |host| Ok(host.core.module.generation.handles.clone()))?;
+        let number = RESUMES.insert(handle, owner)?;
         // SAFETY: the module's place, checked above.
         unsafe { out.write(number) };
         Ok(())

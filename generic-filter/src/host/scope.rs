@@ -9,6 +9,7 @@ use sidegate_api::{EditError, FilterCx, RefusedReply};
 
 use super::edit_result;
 use crate::factory::FactoryCore;
+use crate::interpose::SlotIndex;
 
 /// What host functions need while a hook runs. Only shared references to it
 /// exist.
@@ -52,6 +53,13 @@ pub(crate) fn enter<R>(
     let number = next_number();
     let _restore = Restore(CURRENT.replace((number, std::ptr::from_ref(&stream).cast())));
     hook(std::ptr::without_provenance_mut(number), &stream)
+}
+
+/// Slot of the module whose hook runs on this thread.
+pub(crate) fn current_slot() -> Option<SlotIndex> {
+    let (_, current) = CURRENT.get();
+    // SAFETY: as in `with`.
+    unsafe { current.as_ref() }.and_then(|host| host.core.module.slot())
 }
 
 /// Puts back what was current, also if the hook's caller panics.

@@ -5,9 +5,11 @@ mod host_symbols;
 mod process_calls;
 mod record;
 mod sealed;
+mod unloading;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use sidegate_abi::{SYMBOL_CREATE, SYMBOL_LAYOUT, SYMBOL_RECORD, SYMBOL_THREAD_DETACH};
 
@@ -31,13 +33,21 @@ pub struct SealedModule {
     pub facts: Facts,
     /// The sealed copy, to be loaded.
     pub(crate) descriptor: OwnedFd,
+    /// The loader has mapped it: it finds libraries by name, so that another
+    /// generation needs a copy of its own.
+    pub(crate) mapped: AtomicBool,
 }
 
 impl SealedModule {
-    /// The same bytes through a descriptor of its own.
-    pub(crate) fn try_clone(&self) -> Result<Self, String> {
-        let descriptor = self.descriptor.try_clone().map_err(|error| error.to_string())?;
-        Ok(SealedModule { file: self.file.clone(), sha256: self.sha256, facts: self.facts.clone(), descriptor })
+    /// The same in a sealed copy of its own.
+    pub(crate) fn copy(&self) -> Result<Self, Reason> {
+        Ok(SealedModule {
+            file: self.file.clone(),
+            sha256: self.sha256,
+            facts: self.facts.clone(),
+            descriptor: sealed::copy_of(self.descriptor.as_fd(), &self.file)?,
+            mapped: AtomicBool::new(false),
+        })
     }
 }
 
@@ -62,6 +72,11 @@ pub struct Facts {
     pub not_reloadable: Vec<String>,
     /// Functions it imports that make, replace or end processes.
     pub process_calls: Vec<String>,
+    /// It brings the Go runtime, of which a process holds one for ever.
+    pub go_runtime: bool,
+    /// Where in the file `DF_1_NODELETE` is to be cleared, and the bits that
+    /// remain.
+    pub(crate) no_delete_flag: Option<(u64, u64)>,
 }
 
 /// Checks files.
@@ -75,7 +90,11 @@ impl Preflight {
         match run(path, pinned, policy, &mut facts) {
             Ok(copy) => {
                 let sha256 = copy.sha256;
-                Ok(SealedModule { file: path.to_owned(), sha256, facts, descriptor: copy.into_descriptor() })
+                let mapped = AtomicBool::new(false);
+                match copy.into_descriptor(facts.no_delete_flag, path) {
+                    Ok(descriptor) => Ok(SealedModule { file: path.to_owned(), sha256, facts, descriptor, mapped }),
+                    Err(reason) => Err(vec![Refusal::new(path, reason)]),
+                }
             }
             Err(reasons) => Err(reasons.into_iter().map(|reason| Refusal::new(path, reason)).collect()),
         }
@@ -134,7 +153,9 @@ pub(crate) fn check_bytes(
     facts.versions = wanted.iter().map(|r| String::from_utf8_lossy(r.version).into_owned()).collect();
     facts.versions.sort_unstable();
     facts.versions.dedup();
-    facts.not_reloadable = not_reloadable(&elf, symbols);
+    facts.go_runtime = unloading::has_go_runtime(&elf, symbols);
+    facts.not_reloadable = unloading::prevented_by(&elf, symbols, facts.go_runtime);
+    facts.no_delete_flag = if facts.go_runtime { None } else { elf.no_delete_flag() };
     facts.process_calls = process_calls(symbols);
 
     if is_go_plugin(symbols) {
@@ -208,21 +229,6 @@ fn export<'s, 'a>(
         return Err(missing("a symbol of another type"));
     }
     Ok(symbol)
-}
-
-fn not_reloadable(elf: &Elf<'_>, symbols: &[Symbol<'_>]) -> Vec<String> {
-    let mut why = Vec::new();
-    if let Some(unique) = symbols.iter().find(|s| s.defined && s.binding == Binding::Unique) {
-        let name = text::printable(unique.name, 100);
-        why.push(format!("it has unique symbols such as {name} (STB_GNU_UNIQUE; build with -fno-gnu-unique)"));
-    }
-    if elf.dynamic.no_delete() {
-        why.push("it asks never to be unloaded (DF_1_NODELETE)".to_owned());
-    }
-    if elf.dynamic.static_tls() {
-        why.push("it takes static thread-local storage, which is scarce (DF_STATIC_TLS)".to_owned());
-    }
-    why
 }
 
 /// Every Go plugin brings tables of the packages it was built from, which the

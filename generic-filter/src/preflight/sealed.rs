@@ -44,9 +44,17 @@ impl SealedCopy {
         &self.bytes
     }
 
-    /// The descriptor of the copy; the mapping goes.
-    pub(crate) fn into_descriptor(self) -> OwnedFd {
-        self.descriptor
+    /// The descriptor of the copy; the mapping goes. `patch` is a number to
+    /// be put at an offset, in another copy that is sealed like this one, so
+    /// that nobody can change more than that.
+    pub(crate) fn into_descriptor(self, patch: Option<(u64, u64)>, path: &Path) -> Result<OwnedFd, Reason> {
+        let Some((offset, number)) = patch else { return Ok(self.descriptor) };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut bytes = self.bytes.to_vec();
+        let place = start.checked_add(8).and_then(|end| bytes.get_mut(start..end));
+        let place = place.ok_or(Reason::Malformed { what: "its dynamic segment is outside the file" })?;
+        place.copy_from_slice(&number.to_le_bytes());
+        sealed(path, |memory| memory.write_all(&bytes))
     }
 }
 
@@ -74,9 +82,27 @@ fn check_file(file: BorrowedFd<'_>, policy: &Policy) -> Result<(), Reason> {
     Ok(())
 }
 
+/// A sealed copy of a sealed copy.
+pub(super) fn copy_of(copy: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Reason> {
+    let bytes = Mapping::of(copy).map_err(copy_failed)?;
+    sealed(path, |memory| memory.write_all(&bytes))
+}
+
+/// What `write` puts into memory, sealed.
+fn sealed(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<OwnedFd, Reason> {
+    let mut memory = File::from(memory_file(path).map_err(copy_failed)?);
+    write(&mut memory).map_err(copy_failed)?;
+    seal(&memory)?;
+    Ok(memory.into())
+}
+
+fn seal(memory: &File) -> Result<(), Reason> {
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fs::fcntl_add_seals(memory, seals).map_err(copy_failed)
+}
+
 fn copy(file: File, path: &Path, limit: u64) -> Result<OwnedFd, Reason> {
-    let memory = memory_file(path).map_err(copy_failed)?;
-    let mut memory = File::from(memory);
+    let mut memory = File::from(memory_file(path).map_err(copy_failed)?);
     // The file may still be growing: one byte over the limit tells.
     let mut limited = file.take(limit.saturating_add(1));
     let mut chunk = vec![0_u8; 256 * 1024];
@@ -92,8 +118,7 @@ fn copy(file: File, path: &Path, limit: u64) -> Result<OwnedFd, Reason> {
     if copied > limit {
         return Err(Reason::TooLarge { limit, found: copied });
     }
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fs::fcntl_add_seals(&memory, seals).map_err(copy_failed)?;
+    seal(&memory)?;
     Ok(memory.into())
 }
 

@@ -133,6 +133,8 @@ fn stale_streams_and_resume_handles_answer_gone() {
     let mut first = stream(&[]);
     let (builder, env) = (generic_filter(), env(1));
     let build = |name| Made::by(builder.build(&spec(module(), name), &env).unwrap());
+    // Keeps the module, which keeps the handle.
+    let _loaded = build("status");
     let mut keeper = build("keep");
     assert!(matches!(run_on(keeper.get(), &mut first), Status::Pending));
     assert!(first.resume.is_some());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::{
-    BuildEnv, Completion, EndOfStream, FilterFault, ModuleStatus, Quarantine, QuarantineAction, QuarantinePhase,
-    ReceiverPhase, Status, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
+    BuildEnv, Completion, EndOfStream, FilterFault, GenerationState, ModuleStatus, Quarantine, QuarantineAction,
+    QuarantinePhase, ReceiverPhase, Status, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
 };
 use sidegate_generic_filter::GenericFilter;
 
@@ -33,15 +33,22 @@ fn one_file_is_loaded_once_and_shared() {
     // Another configuration, which reads the file anew.
     let next = BuildEnv { reads: Default::default(), ..env.clone() };
     let changed = builder.build(&spec(&module, "status"), &next).unwrap();
-    let generations: Vec<u64> = builder.modules().iter().map(|m| m.generation).collect();
-    assert_eq!(generations, [1, 2]);
+    changed.attach_worker(WorkerIndex(0)).unwrap();
+    let states = || -> Vec<_> {
+        builder.settle();
+        let modules = builder.modules();
+        assert!(modules.len() <= 1, "{modules:?}");
+        modules.iter().flat_map(|m| &m.generations).map(|g| (g.generation, g.state, g.streams)).collect()
+    };
+    assert_eq!(states(), [(1, GenerationState::Draining, 1), (2, GenerationState::Current, 0)]);
+    assert_eq!((builder.modules()[0].generation, builder.modules()[0].streams), (2, 1));
     drop((first, third, filter));
     second.detach_worker(WorkerIndex(0));
     drop(second);
-    let generations: Vec<u64> = builder.modules().iter().map(|m| m.generation).collect();
-    assert_eq!(generations, [2], "what nothing uses is not shown");
+    // This thread, as a worker, has entered it and is not asked to leave.
+    assert_eq!(states(), [(1, GenerationState::Unloading, 0), (2, GenerationState::Current, 0)]);
     drop(changed);
-    assert!(builder.modules().is_empty());
+    assert_eq!(builder.modules()[0].filters, [""; 0]);
 }
 
 #[test]

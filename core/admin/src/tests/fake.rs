@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidegate_api::{HookStatus, Metrics, ModuleStatus, QuarantinePhase, QuarantineStatus};
+use sidegate_api::{
+    GenerationState, GenerationStatus, HookStatus, Metrics, ModuleStatus, QuarantinePhase, QuarantineStatus,
+};
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats, StatsMatcher, collect};
 
 use crate::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
@@ -135,6 +137,16 @@ impl AdminSource for Fake {
                 filter: "auth".to_owned(),
                 phase: QuarantinePhase::Out,
                 left: Some(Duration::from_millis(1500)),
+            }],
+            generations: vec![GenerationStatus {
+                generation: 1,
+                sha256: "cd34".to_owned(),
+                state: GenerationState::Draining,
+                filters: vec!["auth".to_owned()],
+                streams: 3,
+                resume_handles: 2,
+                threads: 1,
+                reason: None,
             }],
         }]
     }

@@ -16,7 +16,8 @@ pub use peers::Peers;
 pub use phase::RunPhase;
 pub use published::Published;
 pub use service::{Accepted, ConnectionGuard, Service};
-pub use workers::{Relief, WorkerError, Workers};
+pub use thread::Errand;
+pub use workers::{Errands, Relief, WorkerError, Workers};
 
 pub(crate) use phase::SharedPhase;
 pub(crate) use workers::Dispatcher;

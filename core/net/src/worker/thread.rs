@@ -1,5 +1,6 @@
 //! A worker's thread: its loop, and what it is told.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,12 @@ pub(crate) enum Message<S: Service> {
     /// Answered once it is taken.
     Update(Arc<S::Update>, oneshot::Sender<()>),
     Phase(Scope, RunPhase),
+    /// Something to do on the worker's thread, between polls of its tasks.
+    Run(Errand),
 }
+
+/// Something to do on a worker's thread.
+pub type Errand = Box<dyn FnOnce() + Send>;
 
 /// What a worker's thread starts with.
 pub(crate) struct WorkerStart {
@@ -74,6 +80,11 @@ pub(crate) async fn run<S: Service>(
                 service.apply(update);
                 // Nobody may wait for it.
                 let _ = taken.send(());
+            }
+            Some(Message::Run(errand)) => {
+                if catch_unwind(AssertUnwindSafe(errand)).is_err() {
+                    tracing::error!(worker = worker.index.0, "an errand panicked");
+                }
             }
             Some(Message::Phase(scope, phase)) => {
                 worker.set_phase(scope, phase);

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::context::WorkerLoad;
 use super::phase::Scope;
 use super::published::Answer;
-use super::thread::{Message, WorkerStart, run};
+use super::thread::{Errand, Message, WorkerStart, run};
 use crate::accept::{Arrival, Arrivals};
 use crate::listeners::{Listeners, SharedListener};
 use crate::{ListenerId, Peers, Published, RunPhase, Service};
@@ -206,6 +206,12 @@ impl<S: Service> Workers<S> {
         }
     }
 
+    /// What has errands run on workers, from any thread, for as long as they
+    /// live; it keeps none of them alive.
+    pub fn errands(&self) -> Errands<S> {
+        Errands(self.links.iter().map(|link| link.inbox.downgrade()).collect())
+    }
+
     /// Waits until every worker has ended. May be given up and asked again.
     pub async fn ended(&mut self) {
         while let Some(ended) = self.ended.last_mut() {
@@ -270,6 +276,20 @@ impl<S: Service> Workers<S> {
     /// What takes waiting connections away from workers that hang.
     pub fn relief(&self) -> Relief<S> {
         Relief(self.dispatcher())
+    }
+}
+
+/// Has errands run on workers.
+#[derive(Debug)]
+pub struct Errands<S: Service>(Vec<mpsc::WeakUnboundedSender<Message<S>>>);
+
+impl<S: Service> Errands<S> {
+    /// Has `errand` run on that worker's thread, between polls of its tasks: no
+    /// filter is on the stack. If the worker has ended it is dropped.
+    pub fn run_on(&self, worker: WorkerIndex, errand: Errand) {
+        if let Some(inbox) = self.0.get(worker.0).and_then(mpsc::WeakUnboundedSender::upgrade) {
+            let _ = inbox.send(Message::Run(errand));
+        }
     }
 }
 

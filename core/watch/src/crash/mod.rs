@@ -115,7 +115,7 @@ unsafe fn report(signal: c_int, info: *mut siginfo_t, context: *mut c_void) -> L
 fn push_code_address(line: &mut Line, address: usize) {
     line.push(", at ");
     if let Some(object) = objects::around(address) {
-        line.push(&object.name);
+        line.push_bytes(object.name.as_bytes());
         line.push("+");
         return line.push_hex(address - object.bias);
     }

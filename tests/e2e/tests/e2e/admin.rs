@@ -287,11 +287,18 @@ fn modules_are_listed() {
     assert_eq!(names, ["first", "second"]);
     for module in &modules {
         let keys: Vec<&String> = module.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["name", "file", "sha256", "abi", "version", "generation", "filters", "streams", "faults"]);
+        let wanted =
+            ["name", "file", "sha256", "abi", "version", "generation", "filters", "streams", "faults", "generations"];
+        assert_eq!(keys, wanted);
         assert_eq!(module["sha256"].as_str().map(str::len), Some(64), "{module}");
         assert!(module["abi"].as_str().is_some_and(|abi| abi.starts_with("1.")), "{module}");
         assert_eq!((&module["generation"], &module["streams"], &module["faults"]), (&json!(1), &json!(0), &json!(0)));
         assert!(module["filters"].is_array(), "{module}");
+        let generation = &module["generations"][0];
+        let keys: Vec<&String> = generation.as_object().unwrap().keys().collect();
+        let wanted = ["generation", "sha256", "state", "filters", "streams", "resume_handles", "threads", "reason"];
+        assert_eq!(keys, wanted);
+        assert_eq!((&generation["generation"], &generation["state"]), (&json!(1), &json!("current")));
     }
     let sum = sidegate_harness::run(std::process::Command::new("sha256sum").arg(dir.join("first.so")));
     assert_eq!(modules[0]["sha256"].as_str(), sum.stdout.split_whitespace().next());
