@@ -19,7 +19,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell as StdCell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,12 +37,18 @@ pub use self::snapshot::{MetricFamily, MetricSnapshot};
 pub struct Metrics(Arc<Store>);
 
 /// Defines series of one set of labels: see [`Metrics::together`].
-#[derive(Debug)]
 pub struct Together<'a> {
     metrics: &'a Metrics,
     labels: &'a [(&'a str, &'a str)],
-    /// What is asked for; `None` once it is there.
-    asked: Option<RefCell<Vec<(String, MetricKind)>>>,
+    stage: Stage,
+}
+
+/// Whether the series are there already.
+enum Stage {
+    /// They are asked for.
+    Asking(RefCell<Vec<(String, MetricKind)>>),
+    /// They are, in the order in which they were asked for.
+    There { asked: Vec<(String, MetricKind)>, places: Vec<Place>, next: StdCell<usize> },
 }
 
 impl Metrics {
@@ -104,11 +110,12 @@ impl Metrics {
         labels: &[(&str, &str)],
         make: impl Fn(&Together<'_>) -> Result<T, MetricError>,
     ) -> Result<T, MetricError> {
-        let learning = Together { metrics: self, labels, asked: Some(RefCell::default()) };
+        let learning = Together { metrics: self, labels, stage: Stage::Asking(RefCell::default()) };
         make(&learning)?;
-        let asked = learning.asked.map(RefCell::into_inner).unwrap_or_default();
-        let _kept = self.0.define_together(&asked, labels)?;
-        make(&Together { metrics: self, labels, asked: None })
+        let Stage::Asking(asked) = learning.stage else { return make(&learning) };
+        let asked = asked.into_inner();
+        let places = self.0.define_together(&asked, labels)?;
+        make(&Together { metrics: self, labels, stage: Stage::There { asked, places, next: StdCell::new(0) } })
     }
 
     /// The counter of this name and these labels, if there is one, be it of an
@@ -163,13 +170,26 @@ impl Together<'_> {
     }
 
     fn place(&self, kind: MetricKind, name: &str) -> Result<Place, MetricError> {
-        match &self.asked {
-            Some(asked) => {
+        match &self.stage {
+            Stage::Asking(asked) => {
                 asked.borrow_mut().push((name.to_owned(), kind));
                 Ok(self.metrics.0.blank())
             }
-            None => self.metrics.0.define(kind, name, self.labels),
+            Stage::There { asked, places, next } => {
+                let index = next.replace(next.get() + 1);
+                match (asked.get(index), places.get(index)) {
+                    (Some((of, its)), Some(place)) if of == name && *its == kind => Ok(place.clone()),
+                    // It asks for others than the first time.
+                    _ => self.metrics.0.define(kind, name, self.labels),
+                }
+            }
         }
+    }
+}
+
+impl fmt::Debug for Together<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Together").field("labels", &self.labels).finish_non_exhaustive()
     }
 }
 

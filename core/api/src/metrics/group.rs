@@ -1,5 +1,6 @@
 //! Series that were defined together, and what keeps them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -16,14 +17,16 @@ pub(super) type Labels = Arc<[(String, String)]>;
 pub(super) struct Group {
     /// Counts up in order of definition; never used again.
     pub(super) number: u64,
+    /// The same for all groups that have them.
     pub(super) labels: Labels,
     /// The same for all groups of the same series.
     pub(super) columns: Arc<[Column]>,
     pub(super) slot: Slot,
 }
 
-/// One series of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// One series of a group. Names are told apart by where they are, since the
+/// registry has each once.
+#[derive(Debug, Clone)]
 pub(super) struct Column {
     pub(super) name: Arc<str>,
     pub(super) kind: MetricKind,
@@ -42,9 +45,22 @@ impl Column {
     }
 }
 
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.name, &other.name) && (self.kind, self.at) == (other.kind, other.at)
+    }
+}
+
+impl Eq for Column {}
+
+impl Hash for Column {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name.as_ptr(), self.at).hash(state);
+    }
+}
+
 impl Group {
-    /// The series called `name`; names are compared by where they are, since
-    /// the registry has each once.
+    /// The series called `name`.
     pub(super) fn column(&self, name: &Arc<str>) -> Option<&Column> {
         self.columns.iter().find(|column| Arc::ptr_eq(&column.name, name))
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::cells::{CHUNK, Pool};
-use super::group::{Column, Departed, Departure, Group, Hold};
+use super::group::{Column, Departed, Departure, Group, Hold, Labels};
 use super::series::{MetricError, MetricKind, is_metric_name};
 
 /// How much a store holds, and how long it keeps what nobody counts in any
@@ -90,8 +90,8 @@ enum State {
 
 struct Name {
     kind: MetricKind,
-    /// Series that have it.
-    series: usize,
+    /// Layouts that have it, and definitions in progress.
+    uses: usize,
 }
 
 impl Store {
@@ -113,56 +113,72 @@ impl Store {
     /// The series of this kind, name and labels, which is a new one if there is
     /// none.
     pub(super) fn define(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Result<Place, MetricError> {
-        check(name, labels)?;
-        let mut definitions = self.tidied(self.departed.reads(), FREED_PER_DEFINITION);
-        self.resolve_conflict(&mut definitions, kind, name)?;
-        match definitions.find(name, labels, &self.departed) {
-            Some(place) => Ok(place),
-            None => self.add(&mut definitions, &[(name, kind)], labels),
-        }
+        let mut places = self.define_together(&[(name, kind)], labels)?;
+        places.pop().ok_or(MetricError::Limit)
     }
 
-    /// Makes one group of those of `series` that are not there yet; what it
-    /// gives keeps them.
-    pub(super) fn define_together(
+    /// The same of several, in order. Those that are not there yet make one
+    /// group.
+    pub(super) fn define_together<N: AsRef<str>>(
         &self,
-        series: &[(String, MetricKind)],
+        series: &[(N, MetricKind)],
         labels: &[(&str, &str)],
-    ) -> Result<Vec<Arc<Hold>>, MetricError> {
+    ) -> Result<Vec<Place>, MetricError> {
+        if let Some((label, _)) = labels.iter().find(|(label, _)| !is_metric_name(label) || label.contains(':')) {
+            return Err(MetricError::BadName((*label).to_owned()));
+        }
         let mut definitions = self.tidied(self.departed.reads(), FREED_PER_DEFINITION);
-        let mut holds = Vec::new();
-        let mut missing: Vec<(&str, MetricKind)> = Vec::with_capacity(series.len());
-        let mut cells = 0;
-        for (name, kind) in series {
-            check(name, labels)?;
-            self.resolve_conflict(&mut definitions, *kind, name)?;
-            if let Some((hold, _)) = definitions.find(name, labels, &self.departed) {
-                holds.push(hold);
-                continue;
-            }
-            match missing.iter().find(|(known, _)| known == name) {
-                Some((_, known)) if known != kind => return Err(MetricError::KindConflict(name.clone())),
-                Some(_) => continue,
-                None => {}
-            }
-            if cells + Column::cells(*kind) > CHUNK {
-                holds.push(self.add(&mut definitions, &missing, labels)?.0);
-                (cells, missing) = (0, Vec::new());
-            }
-            cells += Column::cells(*kind);
-            missing.push((name, *kind));
+        let mut wanted = Vec::with_capacity(series.len());
+        let named = series.iter().try_for_each(|(name, kind)| {
+            wanted.push(definitions.take_name(name.as_ref(), *kind)?);
+            Ok(())
+        });
+        let places = named.and_then(|()| self.places(&mut definitions, series, &wanted, labels));
+        wanted.iter().for_each(|name| definitions.give_name(name));
+        places
+    }
+
+    /// Of series whose names were taken.
+    fn places<N>(
+        &self,
+        definitions: &mut Definitions,
+        series: &[(N, MetricKind)],
+        wanted: &[Arc<str>],
+        labels: &[(&str, &str)],
+    ) -> Result<Vec<Place>, MetricError> {
+        let hash = hash(&definitions.hasher, labels.iter().copied());
+        let mut places: Vec<Option<Place>> = Vec::with_capacity(series.len());
+        for name in wanted {
+            places.push(definitions.find(hash, name, labels, &self.departed));
         }
-        if !missing.is_empty() {
-            holds.push(self.add(&mut definitions, &missing, labels)?.0);
+        while let Some(first) = places.iter().position(Option::is_none) {
+            // Those that are missing, each once, as far as a chunk has room.
+            let mut columns: Vec<Column> = Vec::new();
+            let mut at = 0;
+            for index in first..places.len() {
+                let (name, kind) = (&wanted[index], series[index].1);
+                let is_there = places[index].is_some() || columns.iter().any(|known| Arc::ptr_eq(&known.name, name));
+                if is_there || at + Column::cells(kind) > CHUNK {
+                    continue;
+                }
+                columns.push(Column { name: name.clone(), kind, at });
+                at += Column::cells(kind);
+            }
+            let (hold, group) = self.add(definitions, hash, columns, at, labels)?;
+            for (place, name) in places.iter_mut().zip(wanted).filter(|(place, _)| place.is_none()) {
+                let column = group.column(name);
+                *place = column.map(|column| (hold.clone(), group.slot.start() + column.at));
+            }
         }
-        Ok(holds)
+        Ok(places.into_iter().flatten().collect())
     }
 
     /// The series of this kind, name and labels, if there is one.
     pub(super) fn find(&self, kind: MetricKind, name: &str, labels: &[(&str, &str)]) -> Option<Place> {
         let mut definitions = self.definitions();
-        definitions.names.get(name).filter(|known| known.kind == kind)?;
-        definitions.find(name, labels, &self.departed)
+        let (name, _) = definitions.names.get_key_value(name).filter(|(_, known)| known.kind == kind)?;
+        let (name, hash) = (name.clone(), hash(&definitions.hasher, labels.iter().copied()));
+        definitions.find(hash, &name, labels, &self.departed)
     }
 
     /// All groups, in order of definition. The lock is held while they are
@@ -177,24 +193,15 @@ impl Store {
         self.pool.used()
     }
 
-    /// A name has one kind. Departed series of another kind do not stand in the
-    /// way.
-    fn resolve_conflict(&self, definitions: &mut Definitions, kind: MetricKind, name: &str) -> Result<(), MetricError> {
-        let conflicts = |definitions: &Definitions| definitions.names.get(name).is_some_and(|known| known.kind != kind);
-        if conflicts(definitions) {
-            definitions.free_departed_with(name);
-        }
-        if conflicts(definitions) { Err(MetricError::KindConflict(name.to_owned())) } else { Ok(()) }
-    }
-
-    /// A new group; the place of its first series.
+    /// A new group.
     fn add(
         &self,
         definitions: &mut Definitions,
-        series: &[(&str, MetricKind)],
+        hash: u64,
+        columns: Vec<Column>,
+        cells: usize,
         labels: &[(&str, &str)],
-    ) -> Result<Place, MetricError> {
-        let cells = series.iter().map(|(_, kind)| Column::cells(*kind)).sum();
+    ) -> Result<(Arc<Hold>, Arc<Group>), MetricError> {
         let slot = loop {
             match self.pool.take(cells) {
                 Some(slot) => break slot,
@@ -203,13 +210,13 @@ impl Store {
                 None => return Err(MetricError::Limit),
             }
         };
-        let columns = definitions.layout(series);
-        let labels: Arc<[_]> = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let labels = definitions.labels(hash, labels);
+        let columns = definitions.layout(columns);
         let group = Arc::new(Group { number: definitions.next, labels, columns, slot });
         definitions.next += 1;
-        let place = (Hold::new(group.clone(), 0, self.departed.clone()), group.slot.start());
-        definitions.insert(group, &place.0);
-        Ok(place)
+        let hold = Hold::new(group.clone(), 0, self.departed.clone());
+        definitions.insert(hash, group.clone(), &hold);
+        Ok((hold, group))
     }
 
     /// The definitions, with what departed and is due freed, up to a bound.
@@ -226,9 +233,36 @@ impl Store {
 }
 
 impl Definitions {
-    fn find(&mut self, name: &str, labels: &[(&str, &str)], departed: &Arc<Departed>) -> Option<Place> {
-        let (name, _) = self.names.get_key_value(name)?;
-        let groups = self.by_labels.get(&hash(&self.hasher, labels.iter().copied()))?;
+    /// The name, which is of this kind, as it is kept here; to be given back.
+    fn take_name(&mut self, name: &str, kind: MetricKind) -> Result<Arc<str>, MetricError> {
+        // Departed series of another kind do not stand in the way.
+        if self.names.get(name).is_some_and(|known| known.kind != kind) {
+            self.free_departed_with(name);
+        }
+        match self.names.get_mut(name) {
+            Some(known) if known.kind == kind => known.uses += 1,
+            Some(_) => return Err(MetricError::KindConflict(name.to_owned())),
+            None if is_metric_name(name) => {
+                self.names.insert(name.into(), Name { kind, uses: 1 });
+            }
+            None => return Err(MetricError::BadName(name.to_owned())),
+        }
+        // It is there by now.
+        self.names.get_key_value(name).map(|(name, _)| name.clone()).ok_or(MetricError::Limit)
+    }
+
+    fn give_name(&mut self, name: &Arc<str>) {
+        if let Some(known) = self.names.get_mut(name) {
+            known.uses -= 1;
+            if known.uses == 0 {
+                self.names.remove(name);
+            }
+        }
+    }
+
+    /// `hash` is that of the labels.
+    fn find(&mut self, hash: u64, name: &Arc<str>, labels: &[(&str, &str)], departed: &Arc<Departed>) -> Option<Place> {
+        let groups = self.by_labels.get(&hash)?;
         let found =
             groups.iter().find_map(|group| Some((group, group.column(name)?)).filter(|_| group.has_labels(labels)));
         let (group, column) = found?;
@@ -254,36 +288,35 @@ impl Definitions {
         Some((hold, at))
     }
 
-    /// The columns of these series, the same ones each time.
-    fn layout(&mut self, series: &[(&str, MetricKind)]) -> Arc<[Column]> {
-        let mut at = 0;
-        let mut columns = Vec::with_capacity(series.len());
-        for &(name, kind) in series {
-            let name = match self.names.get_key_value(name) {
-                Some((name, _)) => name.clone(),
-                None => {
-                    let name: Arc<str> = name.into();
-                    self.names.insert(name.clone(), Name { kind, series: 0 });
-                    name
-                }
-            };
-            columns.push(Column { name, kind, at });
-            at += Column::cells(kind);
-        }
-        match self.layouts.get_key_value(&*columns) {
-            Some((known, _)) => known.clone(),
-            None => columns.into(),
-        }
+    /// These labels, the same ones for all groups that have them.
+    fn labels(&self, hash: u64, labels: &[(&str, &str)]) -> Labels {
+        let same = self.by_labels.get(&hash).and_then(|groups| groups.iter().find(|group| group.has_labels(labels)));
+        same.map_or_else(
+            || labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            |group| group.labels.clone(),
+        )
     }
 
-    fn insert(&mut self, group: Arc<Group>, hold: &Arc<Hold>) {
-        *self.layouts.entry(group.columns.clone()).or_default() += 1;
-        for column in &*group.columns {
+    /// These columns, the same ones for all groups that have them.
+    fn layout(&mut self, columns: Vec<Column>) -> Arc<[Column]> {
+        if let Some((known, _)) = self.layouts.get_key_value(&*columns) {
+            return known.clone();
+        }
+        for column in &columns {
             if let Some(name) = self.names.get_mut(&column.name) {
-                name.series += 1;
+                name.uses += 1;
             }
         }
-        let hash = hash(&self.hasher, pairs(&group));
+        let columns: Arc<[Column]> = columns.into();
+        self.layouts.insert(columns.clone(), 0);
+        columns
+    }
+
+    /// `hash` is that of its labels.
+    fn insert(&mut self, hash: u64, group: Arc<Group>, hold: &Arc<Hold>) {
+        if let Some(groups) = self.layouts.get_mut(&group.columns) {
+            *groups += 1;
+        }
         self.by_labels.entry(hash).or_default().push(group.clone());
         let known = Known { group, hold: Arc::downgrade(hold), number: 0, state: State::InUse };
         self.groups.insert(known.group.number, known);
@@ -369,20 +402,13 @@ impl Definitions {
                 self.by_labels.remove(&hash);
             }
         }
-        for column in &*group.columns {
-            if let Some(name) = self.names.get_mut(&column.name) {
-                name.series -= 1;
-                if name.series == 0 {
-                    self.names.remove(&column.name);
-                }
-            }
+        let Some(groups) = self.layouts.get_mut(&group.columns) else { return };
+        *groups -= 1;
+        if *groups > 0 {
+            return;
         }
-        if let Some(groups) = self.layouts.get_mut(&group.columns) {
-            *groups -= 1;
-            if *groups == 0 {
-                self.layouts.remove(&group.columns);
-            }
-        }
+        self.layouts.remove(&group.columns);
+        group.columns.iter().for_each(|column| self.give_name(&column.name));
     }
 }
 
@@ -399,16 +425,6 @@ fn hash<'a>(hasher: &RandomState, labels: impl Iterator<Item = (&'a str, &'a str
     let mut state = hasher.build_hasher();
     labels.for_each(|label| label.hash(&mut state));
     state.finish()
-}
-
-fn check(name: &str, labels: &[(&str, &str)]) -> Result<(), MetricError> {
-    if !is_metric_name(name) {
-        return Err(MetricError::BadName(name.to_owned()));
-    }
-    match labels.iter().find(|(label, _)| !is_metric_name(label) || label.contains(':')) {
-        Some((label, _)) => Err(MetricError::BadName((*label).to_owned())),
-        None => Ok(()),
-    }
 }
 
 impl fmt::Debug for Store {

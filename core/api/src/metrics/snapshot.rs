@@ -1,7 +1,6 @@
 //! Which series there are at one moment, to be read one by one.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::group::Group;
@@ -39,26 +38,28 @@ impl MetricSnapshot {
     pub(super) fn new(groups: Vec<Arc<Group>>) -> Self {
         // Owners of one sort have one layout, so there are few.
         let mut layout_of = HashMap::new();
+        let mut last = None;
         let mut with_layout: Vec<Vec<u32>> = Vec::new();
         let mut drafts: Vec<Draft> = Vec::new();
         let mut draft_of: HashMap<Arc<str>, usize> = HashMap::new();
         // There are fewer groups than cells, and those are counted in `u32`.
         for (number, group) in (0..).zip(&groups) {
-            let layout = match layout_of.entry(group.columns.as_ptr()) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(new) => {
-                    let layout = *new.insert(with_layout.len());
+            let columns = group.columns.as_ptr();
+            let layout = match last {
+                Some((of, layout)) if of == columns => layout,
+                _ => *layout_of.entry(columns).or_insert_with(|| {
                     with_layout.push(Vec::new());
                     for column in &*group.columns {
                         let draft = *draft_of.entry(column.name.clone()).or_insert_with(|| {
                             drafts.push(Draft { name: column.name.clone(), kind: column.kind, layouts: Vec::new() });
                             drafts.len() - 1
                         });
-                        drafts[draft].layouts.push(layout);
+                        drafts[draft].layouts.push(with_layout.len() - 1);
                     }
-                    layout
-                }
+                    with_layout.len() - 1
+                }),
             };
+            last = Some((columns, layout));
             with_layout[layout].push(number);
         }
         let mut lists: HashMap<Vec<usize>, Arc<[u32]>> = HashMap::new();
@@ -95,7 +96,8 @@ impl MetricSnapshot {
         self.groups.len()
     }
 
-    /// Labels of all series of the `index`-th owner.
+    /// Labels of all series of the `index`-th owner; the same slice for owners
+    /// that have the same.
     pub fn owner(&self, index: usize) -> Option<&Arc<[(String, String)]>> {
         Some(&self.groups.get(index)?.labels)
     }

@@ -173,3 +173,23 @@ fn owners_that_come_and_go_need_no_more_room() {
     assert!(cells[1999] < 103 * 18, "{}", cells[1999]);
     drop(_stays);
 }
+
+#[test]
+fn names_go_with_their_series() {
+    let metrics = Metrics::with_bounds(1, NEVER);
+    let labels = [("l", "v")];
+    let conflict = |series: &Together<'_>| Ok((series.counter("c")?, series.gauge("c")?));
+    assert!(metrics.together(&labels, conflict).is_err());
+    // What failed has left no name behind.
+    drop(metrics.gauge("c", &labels).unwrap());
+    let in_two_ways = |series: &Together<'_>| Ok((series.counter("c")?, series.counter("d")?));
+    drop(metrics.together(&labels, in_two_ways).unwrap());
+    // The names of what goes to make room are those of what needs it.
+    let tight = Metrics::with_bounds(1, MetricBounds { cells: 2, ..NEVER });
+    for round in 0..4 {
+        let labels = [("round", if round % 2 == 0 { "a" } else { "b" })];
+        let (c, _d) = tight.together(&labels, in_two_ways).unwrap();
+        c.inc();
+        assert_eq!((c.get(), tight.counter("c", &labels).unwrap().get(), tight.read().len()), (1, 1, 2));
+    }
+}

@@ -61,7 +61,8 @@ enum Depth {
 struct Type {
     name: String,
     entries: Vec<Labelled>,
-    by_labels: HashMap<Arc<[(String, String)]>, usize>,
+    /// Equal labels of owners are the same slice.
+    by_labels: HashMap<usize, usize>,
 }
 
 /// What has the same labels.
@@ -83,7 +84,7 @@ fn type_of<'t>(types: &'t mut Vec<Type>, name: &str) -> &'t mut Type {
 
 impl Type {
     fn of_labels(&mut self, labels: &Arc<[(String, String)]>) -> &mut Labelled {
-        let index = *self.by_labels.entry(labels.clone()).or_insert_with(|| {
+        let index = *self.by_labels.entry(labels.as_ptr().addr()).or_insert_with(|| {
             self.entries.push(Labelled { labels: labels.clone(), sums: Vec::new(), owners: Vec::new() });
             self.entries.len() - 1
         });

@@ -36,6 +36,8 @@ pub struct Stats {
     /// Those with sums come first.
     pub(super) families: Vec<ShownFamily>,
     left_out: LeftOut,
+    /// Labels of all sums.
+    of_all: Arc<[(String, String)]>,
 }
 
 /// A family of which something may be shown.
@@ -73,7 +75,8 @@ pub fn collect(metrics: &Metrics, matcher: &StatsMatcher) -> Stats {
     });
     let (mut first, rest): (Vec<_>, Vec<_>) = families.partition(|shown| shown.global == Global::Summed);
     first.extend(rest);
-    Stats { families: first, snapshot, left_out }
+    let of_all = Arc::from([(GLOBAL.0.to_owned(), GLOBAL.1.to_owned())]);
+    Stats { families: first, snapshot, left_out, of_all }
 }
 
 impl Stats {
@@ -128,8 +131,7 @@ impl Stats {
         let mut series = listeners.filter_map(|index| self.snapshot.series(family, index));
         let mut sum = series.next()?;
         series.for_each(|one| add(&mut sum.value, &one.value));
-        let labels = Arc::from([(GLOBAL.0.to_owned(), GLOBAL.1.to_owned())]);
-        Some(Series { labels, ..sum })
+        Some(Series { labels: self.of_all.clone(), ..sum })
     }
 }
 
