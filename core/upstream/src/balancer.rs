@@ -1,6 +1,7 @@
 //! The choice of a host. One balancer per worker and cluster: no lock, no
 //! state shared between workers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::choice::Choice;
@@ -49,13 +50,25 @@ impl Balancer {
         &self.cluster
     }
 
-    /// Chooses from `cluster` from now on; does nothing if it does already. To
-    /// be called when a new snapshot arrives.
-    pub fn set_cluster(&mut self, cluster: &Arc<Cluster>) {
-        if !Arc::ptr_eq(&self.cluster, cluster) {
-            self.cluster = cluster.clone();
-            (self.whole, self.subsets) = pickers(cluster, &mut self.random);
-        }
+    /// A balancer for what the cluster has become: it goes on where this one is,
+    /// for the hosts that stay.
+    pub fn following(&self, cluster: Arc<Cluster>) -> Self {
+        let mut random = self.random.clone();
+        let subsets = subset_groups(&self.cluster).zip(&self.subsets);
+        let before: HashMap<Option<&str>, (&Group, &Balanced)> = std::iter::once((&self.cluster.whole, &self.whole))
+            .chain(subsets)
+            .map(|(group, balanced)| (group.label.as_deref(), (group, balanced)))
+            .collect();
+        let mut balanced = |group: &Group| {
+            let picker = match before.get(&group.label.as_deref()) {
+                Some((of, before)) => Picker::following(&before.picker, of, cluster.config(), group, &mut random),
+                None => Picker::new(cluster.config(), group, &mut random),
+            };
+            Balanced { picker, usable: Usable::UNKNOWN }
+        };
+        let whole = balanced(&cluster.whole);
+        let subsets = subset_groups(&cluster).map(balanced).collect();
+        Balancer { cluster, random, whole, subsets }
     }
 
     /// Position of the next host in [`Cluster::members`]: one that may be used,
@@ -86,12 +99,16 @@ impl Balancer {
     }
 }
 
+fn subset_groups(cluster: &Cluster) -> impl Iterator<Item = &Group> {
+    let subsets = cluster.subsets.iter().flat_map(|known| &known.subsets);
+    subsets.map(|subset| &subset.group)
+}
+
 fn pickers(cluster: &Cluster, random: &mut Random) -> (Balanced, Vec<Balanced>) {
     let mut balanced =
         |group: &Group| Balanced { picker: Picker::new(cluster.config(), group, random), usable: Usable::UNKNOWN };
     let whole = balanced(&cluster.whole);
-    let subsets = cluster.subsets.iter().flat_map(|known| &known.subsets);
-    (whole, subsets.map(|subset| balanced(&subset.group)).collect())
+    (whole, subset_groups(cluster).map(balanced).collect())
 }
 
 impl Balanced {

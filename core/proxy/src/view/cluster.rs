@@ -87,7 +87,10 @@ impl ClusterView {
         known.into_values().for_each(|pool| {
             pool.close();
         });
-        let balancer = Balancer::new(cluster.clone(), Seed::random());
+        let balancer = match before {
+            Some(before) => before.balancer.borrow().following(cluster.clone()),
+            None => Balancer::new(cluster.clone(), Seed::random()),
+        };
         ClusterView {
             name: before.map_or_else(|| Rc::from(&**cluster.name()), |before| before.name.clone()),
             cluster,

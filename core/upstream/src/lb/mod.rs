@@ -46,6 +46,27 @@ impl Picker {
         }
     }
 
+    /// The same where hosts were chosen `before` of the group `of`: turns go on
+    /// where they were for the hosts that stay, so that clusters that change
+    /// often do not send all their first requests to the same hosts.
+    pub(crate) fn following(
+        before: &Picker,
+        of: &Group,
+        config: &ClusterConfig,
+        group: &Group,
+        random: &mut Random,
+    ) -> Self {
+        match (before, Picker::new(config, group, random)) {
+            (Picker::InTurn(next), Picker::InTurn(first)) => {
+                Picker::InTurn(turns::next_that_stays(*next, &of.members, &group.members).unwrap_or(first))
+            }
+            (Picker::InTurnByWeight(before), Picker::InTurnByWeight(turns)) => {
+                Picker::InTurnByWeight(turns.following(before, &of.members, &group.members))
+            }
+            (_, picker) => picker,
+        }
+    }
+
     /// Place of the next host in `group`: one that is `usable`.
     #[inline]
     pub(crate) fn pick(

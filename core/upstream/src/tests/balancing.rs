@@ -105,16 +105,55 @@ fn no_host_no_choice() {
     }
 }
 
+/// The balancer of a cluster with these hosts, by port, and weights.
+fn of_ports(lb: LbPolicy, hosts: &[(usize, u64)]) -> Arc<Cluster> {
+    let hosts = hosts.iter().map(|&(port, weight)| HostConfig {
+        weight: HostWeight::new(weight).unwrap(),
+        ..HostConfig::new(address(port))
+    });
+    let config = ClusterConfig { hosts: hosts.collect(), ..config(lb, &[]) };
+    Arc::new(Cluster::new(config, &HostRegistry::new(Metrics::new(1))).unwrap())
+}
+
+/// Ports in the order in which they are chosen.
+fn ports(balancer: &mut Balancer, picks: usize) -> Vec<u16> {
+    let picked = (0..picks).map(|_| balancer.pick(&but(&TriedHosts::new())).unwrap());
+    let positions: Vec<usize> = picked.collect();
+    let port = |position: usize| balancer.cluster().members()[position].host.address().socket_addr().unwrap().port();
+    positions.into_iter().map(port).collect()
+}
+
 #[test]
-fn another_cluster_is_taken_over_and_the_same_one_keeps_its_turn() {
-    let (old, new) = (cluster(LbPolicy::RoundRobin, &[1, 1, 1]), cluster(LbPolicy::RoundRobin, &[1]));
-    let mut balancer = Balancer::new(old.clone(), Seed(5));
-    let first = balancer.pick(&but(&TriedHosts::new())).unwrap();
-    balancer.set_cluster(&old);
-    assert_eq!(balancer.pick(&but(&TriedHosts::new())), Some((first + 1) % 3));
-    balancer.set_cluster(&new);
-    assert_eq!(balancer.pick(&but(&TriedHosts::new())), Some(0));
-    assert!(Arc::ptr_eq(balancer.cluster(), &new));
+fn turns_go_on_where_they_were_for_hosts_that_stay() {
+    let equal = |ports: &[usize]| {
+        let hosts: Vec<_> = ports.iter().map(|&port| (port, 1)).collect();
+        of_ports(LbPolicy::RoundRobin, &hosts)
+    };
+    for seed in 0..20 {
+        let mut balancer = Balancer::new(equal(&[1, 2, 3, 4]), Seed(seed));
+        while ports(&mut balancer, 1) != [2] {}
+        // One is added in front, and the next in turn is gone.
+        let mut changed = balancer.following(equal(&[9, 1, 2, 4]));
+        assert_eq!(ports(&mut changed, 4), [4, 9, 1, 2]);
+        assert_eq!(ports(&mut changed.following(equal(&[7])), 2), [7, 7]);
+    }
+}
+
+/// A cluster that changes before each choice: nobody is chosen again and again.
+#[test]
+fn changes_do_not_disturb_the_shares() {
+    let hosts = [(1, 1), (2, 2), (3, 5)];
+    let mut balancer = Balancer::new(of_ports(LbPolicy::RoundRobin, &hosts), Seed(1));
+    let mut counts = [0; 3];
+    for turn in 0..800 {
+        let mut now: Vec<_> = hosts.to_vec();
+        now.rotate_left(turn % 3);
+        balancer = balancer.following(of_ports(LbPolicy::RoundRobin, &now));
+        counts[usize::from(ports(&mut balancer, 1)[0]) - 1] += 1;
+    }
+    for (count, share) in counts.into_iter().zip([100_i32, 200, 500]) {
+        assert!((count - share).abs() <= 2, "{counts:?}");
+    }
 }
 
 #[test]
