@@ -207,7 +207,7 @@ impl Stream<'_> {
         let peers = &self.worker.peers;
         let own = match shortage {
             Shortage::Ports => self.routes.clusters.reset_idle(peer),
-            Shortage::Descriptors | Shortage::Memory => self.routes.clusters.close_idle(),
+            Shortage::Descriptors | Shortage::Memory => self.routes.clusters.idle.drop_one(),
         };
         if own {
             return Ok(true);

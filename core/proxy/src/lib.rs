@@ -28,6 +28,7 @@ mod forwarding;
 mod halt;
 mod held;
 mod hooks;
+mod idle_pools;
 mod kept;
 mod max_forwards;
 mod meanwhile;

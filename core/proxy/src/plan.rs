@@ -1,4 +1,4 @@
-//! Which filter wants what, worked out once per snapshot so that a stream
+//! Which filter wants what, worked out once per configuration so that a stream
 //! only walks over hooks that exist.
 
 use sidegate_api::{BodyDirection, BodyInterest, Interests, ReceiverPhase};

@@ -82,7 +82,12 @@ impl ClusterView {
     #[inline]
     pub(crate) fn give_back(&self, position: usize, connection: Box<ClientConnection>, now: Instant) {
         match self.cluster.breakers().waiting() {
-            0 => drop(self.pools[position].give(connection, now)),
+            0 => {
+                let pool = &self.pools[position];
+                if pool.give(connection, now) && !pool.is_listed() {
+                    self.lasting.idle.list(pool);
+                }
+            }
             waiting => self.pass_on(position, connection, waiting),
         }
     }

@@ -23,13 +23,8 @@ pub struct ProxyService {
 
 impl ProxyService {
     fn sweep(&self) {
-        let now = Instant::now();
         let clusters = &self.slots.clusters;
-        clusters.for_each(|cluster| {
-            for pool in &cluster.pools {
-                pool.sweep(now);
-            }
-        });
+        clusters.idle.sweep(Instant::now());
         clusters.tidy();
     }
 
@@ -38,14 +33,8 @@ impl ProxyService {
         let clusters = &self.slots.clusters;
         clusters.for_each(|cluster| cluster.make_room());
         let peers = &self.worker.peers;
-        peers.give_descriptors(|| clusters.close_idle());
-        peers.give_ports(|| {
-            clusters.for_each(|cluster| {
-                for pool in &cluster.pools {
-                    pool.reset_one();
-                }
-            })
-        });
+        peers.give_descriptors(|| clusters.idle.drop_one());
+        peers.give_ports(|| clusters.idle.reset_one_each());
     }
 }
 
@@ -84,18 +73,7 @@ impl Service for ProxyService {
     }
 
     fn close_idle(self: &Rc<Self>, percent: u8) -> usize {
-        let mut idle = Vec::new();
-        let clusters = &self.slots.clusters;
-        clusters.for_each(|cluster| idle.extend(cluster.pools.iter().filter(|pool| pool.idle() > 0).cloned()));
-        let all: usize = idle.iter().map(|pool| pool.idle()).sum();
-        let wanted = (all * usize::from(percent)).div_ceil(100);
-        for _ in 0..wanted {
-            let oldest = idle.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
-            if let Some((_, pool)) = oldest {
-                pool.drop_one();
-            }
-        }
-        wanted
+        self.slots.clusters.idle.close(percent)
     }
 
     fn drain(self: &Rc<Self>) {

@@ -24,6 +24,8 @@ pub struct HostPool {
     limits: Cell<PoolLimits>,
     idle: RefCell<VecDeque<Idle>>,
     closed: Cell<bool>,
+    /// It is on somebody's list of pools to look over.
+    listed: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -36,12 +38,28 @@ struct Idle {
 impl HostPool {
     /// An empty pool.
     pub fn new(limits: PoolLimits) -> Self {
-        HostPool { limits: Cell::new(limits), idle: RefCell::default(), closed: Cell::new(false) }
+        HostPool {
+            limits: Cell::new(limits),
+            idle: RefCell::default(),
+            closed: Cell::new(false),
+            listed: Cell::new(false),
+        }
     }
 
     /// Applies a new configuration to later connections.
     pub fn set_limits(&self, limits: PoolLimits) {
         self.limits.set(limits);
+    }
+
+    /// Whether it was said to be on a list of pools to look over.
+    #[inline]
+    pub fn is_listed(&self) -> bool {
+        self.listed.get()
+    }
+
+    /// It is on such a list, or not any more.
+    pub fn set_listed(&self, listed: bool) {
+        self.listed.set(listed);
     }
 
     /// Number of idle connections.

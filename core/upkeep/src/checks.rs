@@ -197,7 +197,52 @@ fn jitter(most: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use sidegate_upstream::{ClusterConfig, HostConfig, HostRegistry};
+
     use super::*;
+
+    /// Hosts on these ports, checked once an hour.
+    fn cluster(name: &str, ports: &[u16], hosts: &HostRegistry) -> Cluster {
+        let of_ports = ports.iter().map(|&port| HostConfig::new(Address::Tcp(([127, 0, 0, 1], port).into())));
+        let hour = Duration::from_secs(3600);
+        let check = HealthCheckConfig { initial_delay: hour, interval: hour, ..HealthCheckConfig::new(name) };
+        let config = ClusterConfig { health_check: Some(check), ..ClusterConfig::new(name, of_ports.collect()) };
+        Cluster::new(config, hosts).unwrap()
+    }
+
+    /// The tasks of a cluster's hosts, by port.
+    fn tasks(checks: &Checks, cluster: &str) -> Vec<(u16, tokio::task::Id)> {
+        let hosts = checks.clusters.get(cluster).map(|checked| &checked.hosts);
+        let task = |(address, (_, task)): (&Address, &(_, Task))| (address.socket_addr().unwrap().port(), task.id());
+        let mut tasks: Vec<_> = hosts.into_iter().flatten().map(task).collect();
+        tasks.sort_unstable_by_key(|(port, _)| *port);
+        tasks
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn one_cluster_changes_and_goes_and_the_others_are_checked_on() {
+        let metrics = Metrics::new(1);
+        let hosts = HostRegistry::new(metrics.clone());
+        let mut checks = Checks::new(metrics.clone(), LogSinks::new(metrics));
+        let (a, b) = (cluster("a", &[1, 2], &hosts), cluster("b", &[1], &hosts));
+        checks.adopt_one(&a);
+        checks.adopt_one(&b);
+        let (of_a, of_b) = (tasks(&checks, "a"), tasks(&checks, "b"));
+        assert_eq!((of_a.len(), of_b.len()), (2, 1));
+        let changed = cluster("a", &[2, 3], &hosts);
+        checks.adopt_one(&changed);
+        let now = tasks(&checks, "a");
+        assert_eq!((now[0], now[1].0), (of_a[1], 3), "the check of a host that stays goes on");
+        // Unchecked, and a host that was out is in again.
+        changed.members()[0].host.set_health(Health::Unhealthy);
+        let config = ClusterConfig { health_check: None, ..changed.config().clone() };
+        checks.adopt_one(&Cluster::new(config, &hosts).unwrap());
+        assert_eq!((tasks(&checks, "a"), changed.members()[0].host.health()), (vec![], Health::Healthy));
+        assert_eq!(tasks(&checks, "b"), of_b);
+        checks.forget("b");
+        checks.forget("c");
+        assert_eq!(tasks(&checks, "b"), vec![]);
+    }
 
     #[test]
     fn only_so_many_results_in_a_row_change_a_host() {

@@ -10,6 +10,11 @@ impl Task {
     pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
         Task(tokio::spawn(future))
     }
+
+    #[cfg(test)]
+    pub(crate) fn id(&self) -> tokio::task::Id {
+        self.0.id()
+    }
 }
 
 impl Drop for Task {

@@ -1,4 +1,4 @@
-//! Clusters as a snapshot has them.
+//! Clusters as they are configured at one time.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::metrics::UpstreamMetrics;
 use crate::registry::{EjectionMetrics, HostRegistry, Shared};
 use crate::subset::Subsets;
 
-/// One cluster of one snapshot. Immutable; shared by all workers.
+/// One cluster. Immutable; shared by all workers. A change makes another one.
 #[derive(Debug)]
 pub struct Cluster {
     pub(crate) config: ClusterConfig,
@@ -25,7 +25,7 @@ pub struct Cluster {
     pub(crate) ejections: Option<EjectionMetrics>,
 }
 
-/// A host as this snapshot uses it.
+/// A host as this cluster uses it.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// The host itself.

@@ -4,7 +4,7 @@
 //! ```text
 //!  ClusterConfig ─┐
 //!                 ├─ Cluster::new ─▶ Arc<Cluster> ─▶ Balancer (one per worker) ─ pick ─▶ Member
-//!  HostRegistry ──┘   (snapshot)                                                          │
+//!  HostRegistry ──┘   (immutable)                                                         │
 //!   (process)           ▲                           Arc<Host>: health, metrics, streaks ◀─┤
 //!                       └───────────── report: what came of the attempt ◀─────────────────┘
 //! ```

@@ -13,6 +13,7 @@ use sidegate_stream::{ClientConnection, HostPool, OnClose, PoolLimits};
 use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Seed};
 
 use super::Standing;
+use crate::idle_pools::IdlePools;
 use crate::room::Waiters;
 
 /// A cluster as it is configured, with this worker's balancer and pools.
@@ -30,8 +31,10 @@ pub(crate) struct ClusterView {
 }
 
 /// What of a cluster outlives its views.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lasting {
+    /// Where its pools are listed that have something idle.
+    pub(crate) idle: Rc<IdlePools>,
     pub(crate) waiters: Waiters,
     /// When this worker last said that it cannot connect for a reason of its
     /// own.
@@ -140,8 +143,9 @@ impl Manner {
 
 impl ClusterSlot {
     /// For a cluster that is not there, or not yet.
-    pub(super) fn vacant() -> Rc<Self> {
-        Rc::new(ClusterSlot { view: RefCell::default(), former: RefCell::default(), lasting: Rc::default() })
+    pub(super) fn vacant(idle: &Rc<IdlePools>) -> Rc<Self> {
+        let lasting = Lasting { idle: idle.clone(), waiters: Waiters::default(), complained: Cell::default() };
+        Rc::new(ClusterSlot { view: RefCell::default(), former: RefCell::default(), lasting: Rc::new(lasting) })
     }
 
     /// The cluster as it is now, for routes of this standing.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, HeaderCase};
 use sidegate_protocol::http1::Spelling;
-use sidegate_stream::HostPool;
 use sidegate_upstream::Cluster;
 
 use super::{ClusterSlot, ClusterView, Standing};
+use crate::idle_pools::IdlePools;
 
 /// How long streams that began before a cluster was removed may take to come
 /// to the match of their route. Not without end: one that has been a tunnel
@@ -22,6 +22,8 @@ const FORMER_FOR: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct ClusterTable {
     slots: RefCell<HashMap<Arc<str>, Rc<ClusterSlot>>>,
+    /// Pools of all clusters that have something idle.
+    pub(crate) idle: Rc<IdlePools>,
     /// Clusters whose hosts get the names of fields as they were received.
     preserving: Cell<usize>,
     /// Routes that were replaced and have streams left.
@@ -36,7 +38,7 @@ impl ClusterTable {
         let mut slots = self.slots.borrow_mut();
         match slots.get(name) {
             Some(slot) => slot.clone(),
-            None => slots.entry(name.clone()).insert_entry(ClusterSlot::vacant()).get().clone(),
+            None => slots.entry(name.clone()).insert_entry(ClusterSlot::vacant(&self.idle)).get().clone(),
         }
     }
 
@@ -120,23 +122,12 @@ impl ClusterTable {
         self.slots.borrow().values().filter_map(|slot| slot.current()).for_each(|view| what(&view));
     }
 
-    /// Whether one of the pools answers `true`; the others are not asked then.
-    pub(crate) fn any_pool(&self, mut what: impl FnMut(&Address, &HostPool) -> bool) -> bool {
+    /// Resets a connection that was idle, to `peer`; whether there was one.
+    pub(crate) fn reset_idle(&self, peer: &Address) -> bool {
         self.slots.borrow().values().filter_map(|slot| slot.current()).any(|view| {
             let mut members = view.cluster.members().iter().zip(&view.pools);
-            members.any(|(member, pool)| what(member.host.address(), pool))
+            members.any(|(member, pool)| member.host.address() == peer && pool.reset_one())
         })
-    }
-
-    /// Closes the connection of some cluster that was idle for long; whether
-    /// there was one.
-    pub(crate) fn close_idle(&self) -> bool {
-        self.any_pool(|_, pool| pool.drop_one())
-    }
-
-    /// Resets one that was idle, to `peer`; whether there was one.
-    pub(crate) fn reset_idle(&self, peer: &Address) -> bool {
-        self.any_pool(|address, pool| address == peer && pool.reset_one())
     }
 
     #[cfg(test)]
