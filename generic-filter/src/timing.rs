@@ -107,7 +107,7 @@ impl HookTimes {
         }
         of_hook.unsaid.store(0, Ordering::Relaxed);
         let (module, filter) = (self.module.as_str(), self.filter.as_str());
-        let (hook, bound) = (hook.name(), self.bound);
+        let (hook, bound) = (name(hook), self.bound);
         let others = if others > 0 { format!("; so did {others} before it") } else { String::new() };
         tracing::warn!(
             target: "module",
@@ -122,7 +122,7 @@ impl HookTimes {
             let (calls, total) = of_hook.times.as_ref()?.get();
             Some(HookStatus {
                 filter: self.filter.clone(),
-                hook: hook_at(index)?.name(),
+                hook: name(hook_at(index)?),
                 calls,
                 total,
                 longest: Duration::from_nanos(of_hook.longest.load(Ordering::Relaxed)),
@@ -135,7 +135,7 @@ impl HookTimes {
 
 impl OfHook {
     fn new(metrics: &Metrics, Whose { module, filter }: Whose<'_>, hook: Hook) -> Self {
-        let labels = [("module", module), ("filter", filter), ("hook", hook.name())];
+        let labels = [("module", module), ("filter", filter), ("hook", name(hook))];
         OfHook {
             times: metrics.call_times("sidegate_filter_hook_seconds", &labels).ok(),
             slow: metrics.counter("sidegate_filter_slow_hooks_total", &labels).ok(),
@@ -149,6 +149,11 @@ impl OfHook {
         let due = said == 0 || now.saturating_sub(said) >= SAY_EVERY.as_millis() as u64;
         due && self.said.compare_exchange(said, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
+}
+
+/// As the filter's table calls it: there is no other `destroy` here.
+fn name(hook: Hook) -> &'static str {
+    if hook == Hook::DestroyFilter { "destroy" } else { hook.name() }
 }
 
 fn hook_at(index: usize) -> Option<Hook> {
