@@ -291,6 +291,17 @@ pub trait RouteFilterConfig: Any + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
+/// How long a filter may wait for the end of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// As long as that takes.
+    ToTheEnd,
+    /// So long at least.
+    For(Duration),
+    /// No longer: it is told that the stream has ended for it.
+    Over,
+}
+
 /// Makes the filters of one place in one filter chain.
 pub trait StreamFilterFactory: Any + Send + Sync + fmt::Debug {
     /// What its filters want to see; constant over the factory's life.
@@ -327,6 +338,12 @@ pub trait StreamFilterFactory: Any + Send + Sync + fmt::Debug {
     fn inherit(&self, from: &Arc<dyn StreamFilterFactory>) -> Result<Inherited, InheritError> {
         let _ = from;
         Ok(Inherited::Nothing)
+    }
+
+    /// How long streams may keep a filter that only waits for `on_complete`:
+    /// asked of tunnels, when they begin and whenever the answer says.
+    fn tenure(&self) -> Tenure {
+        Tenure::ToTheEnd
     }
 
     /// Somebody ordered a reload, and this factory is kept: what it holds

@@ -47,7 +47,7 @@ pub use builder::{
 pub use config_error::FilterConfigError;
 pub use filter::{
     BodyInterest, Completion, EndOfStream, FaultKind, FilterFault, HookSet, Interests, ReceiverPhase, ResetBy,
-    RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
+    RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
 };
 pub use filter_cx::{BodyDirection, EditError, FilterCx, HeaderMapKind, RouteConfigSource};
 pub use filter_status::{HookStatus, QuarantinePhase, QuarantineStatus};

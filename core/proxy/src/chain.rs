@@ -2,24 +2,38 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::time::Duration;
 
 use sidegate_api::{
-    BodyDirection, BodyInterest, Completion, EndOfStream, FaultKind, FaultPolicy, FilterCx, FilterFault, LocalReply,
-    ReceiverPhase, RouteConfigSource, RouteFilterConfig, SetReply, Status, StreamFilter, StreamState, WorkerIndex,
+    BodyDirection, BodyInterest, Completion, FaultKind, FaultPolicy, FilterCx, FilterFault, LocalReply, ReceiverPhase,
+    RouteConfigSource, RouteFilterConfig, SetReply, Status, StreamFilter, StreamState, WorkerIndex,
 };
 use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_watch::{Hook as At, Place, enter};
 
 use crate::FilterEntry;
+use crate::hook::Hook;
 use crate::view::{Filters, ListenerView};
+use crate::waiting::WaitingFilters;
 
 /// The filters of one stream, by their place in the configuration. Empty
 /// places belong to filters that faulted.
 #[derive(Default)]
 pub(crate) struct FilterChain {
     slots: Vec<Slot>,
-    /// Where they come from; `None`: there are none, or none any more.
-    source: Option<Rc<Filters>>,
+    source: Source,
+}
+
+/// Where a stream's filters come from.
+#[derive(Default)]
+enum Source {
+    /// There are none, or none any more.
+    #[default]
+    None,
+    /// A listener's chain.
+    Chain(Rc<Filters>),
+    /// Each by itself: they wait for the stream's end.
+    Waiting(WaitingFilters),
 }
 
 struct Slot {
@@ -29,28 +43,6 @@ struct Slot {
     /// Request and response parts after the head that it is not shown, since
     /// another filter ended the phase before it.
     passed_over: [bool; 2],
-}
-
-/// Which hook to call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hook {
-    RequestHeaders(ReceiverPhase, EndOfStream),
-    RequestBody(EndOfStream),
-    RequestTrailers,
-    ResponseHeaders(EndOfStream),
-    ResponseBody(EndOfStream),
-    ResponseTrailers,
-    /// In place of the hook that was pending.
-    Resume(ResumeOf),
-}
-
-/// What a resumed hook stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResumeOf {
-    /// A header or trailer hook in this phase, if it is a receiver's.
-    Head(Option<ReceiverPhase>),
-    /// A body hook.
-    Body(BodyDirection),
 }
 
 /// What a hook's status means for the chain.
@@ -76,7 +68,7 @@ pub(crate) struct RouteSource<'a> {
 
 impl RouteConfigSource for RouteSource<'_> {
     fn route_config(&self, filter_index: usize) -> Option<&dyn RouteFilterConfig> {
-        self.filters.route_config(filter_index, self.route)
+        self.filters.route_config(filter_index, self.route).map(|config| &**config)
     }
 }
 
@@ -91,14 +83,14 @@ impl FilterChain {
     /// The filters of the next stream come from there.
     #[inline]
     pub(crate) fn begin(&mut self, source: Option<Rc<Filters>>) {
-        self.source = source;
+        self.source = source.map_or(Source::None, Source::Chain);
     }
 
     /// Makes the filters of a new stream. `Err`: the filter at this place could
     /// not be made and its policy forbids to go on without it.
     pub(crate) fn start(&mut self, listener: &ListenerView, worker: WorkerIndex) -> Result<(), (usize, FaultPolicy)> {
         self.slots.clear();
-        let Some(filters) = &self.source else { return Ok(()) };
+        let Source::Chain(filters) = &self.source else { return Ok(()) };
         for (index, entry) in filters.entries().iter().enumerate() {
             let place = listener.plan.places[index];
             let mark = enter(place, At::CreateFilter);
@@ -138,7 +130,7 @@ impl FilterChain {
     /// Calls one hook. A filter that faults, panics or answers with a status
     /// that has no place there is dropped at once and sees nothing more.
     pub(crate) fn call(&mut self, index: usize, hook: Hook, stream: &mut StreamState, env: &CallEnv<'_>) -> Verdict {
-        let Some(filters) = &self.source else { return Verdict::Continue };
+        let Source::Chain(filters) = &self.source else { return Verdict::Continue };
         let Some(entry) = filters.entries().get(index) else { return Verdict::Continue };
         let Some(slot) = self.slots.get_mut(index) else { return Verdict::Continue };
         let Some(filter) = slot.filter.as_mut() else { return Verdict::Continue };
@@ -187,7 +179,7 @@ impl FilterChain {
 
     /// A filter that stayed `Pending` for too long: a fault.
     pub(crate) fn expire(&mut self, index: usize, fault: FilterFault, env: &CallEnv<'_>) -> FaultPolicy {
-        let Some(filters) = &self.source else { return FaultPolicy::Reply500 };
+        let Source::Chain(filters) = &self.source else { return FaultPolicy::Reply500 };
         let Some(entry) = filters.entries().get(index) else { return FaultPolicy::Reply500 };
         report(entry, &fault);
         let Some(slot) = self.slots.get_mut(index) else { return entry.on_fault };
@@ -200,29 +192,57 @@ impl FilterChain {
 
     /// What the configuration says of the filter at `index`.
     pub(crate) fn entry(&self, index: usize) -> Option<&FilterEntry> {
-        self.source.as_ref()?.entries().get(index)
+        match &self.source {
+            Source::Chain(filters) => filters.entries().get(index),
+            Source::None | Source::Waiting(_) => None,
+        }
     }
 
     /// No hook is called any more but `on_complete`: filters that do not want
-    /// that go now, and with the last filter all that belongs to modules.
+    /// that go now, and with each filter all that belongs to it.
     #[cold]
-    pub(crate) fn release(&mut self, listener: &ListenerView) {
-        let Some(filters) = &self.source else { return };
+    pub(crate) fn release(&mut self, listener: &ListenerView, route: Option<(RouteId, VirtualHostId)>) {
+        let Source::Chain(filters) = std::mem::take(&mut self.source) else { return };
+        let mut waiting = WaitingFilters::default();
         let parts = filters.entries().iter().zip(&listener.plan.places).zip(&listener.plan.interests);
-        for (slot, ((entry, place), interests)) in self.slots.iter_mut().zip(parts) {
-            if !interests.complete.wanted() {
-                discard(slot.filter.take(), entry, place);
+        for ((index, slot), ((entry, place), interests)) in self.slots.drain(..).enumerate().zip(parts) {
+            match slot.filter {
+                Some(filter) if interests.complete.wanted() => {
+                    let config = filters.route_config(index, route).cloned();
+                    waiting.add(filter, entry.clone(), place, filters.told(index), config);
+                }
+                filter => discard(filter, entry, place),
             }
         }
-        if self.slots.iter().all(|slot| slot.filter.is_none()) {
-            self.slots.clear();
-            self.source = None;
+        if !waiting.is_empty() {
+            self.source = Source::Waiting(waiting);
         }
+    }
+
+    /// Lets filters go that may not wait any longer for the stream's end, and
+    /// says when to ask again.
+    #[cold]
+    pub(crate) fn let_go(
+        &mut self,
+        stream: &mut StreamState,
+        worker: WorkerIndex,
+        completion: &Completion,
+    ) -> Option<Duration> {
+        let Source::Waiting(waiting) = &mut self.source else { return None };
+        let again = waiting.let_go(stream, worker, completion);
+        if waiting.is_empty() {
+            self.source = Source::None;
+        }
+        again
     }
 
     /// Calls `on_complete` where wanted and drops every filter.
     pub(crate) fn finish(&mut self, stream: &mut StreamState, env: &CallEnv<'_>, completion: &Completion) {
-        let Some(filters) = self.source.take() else { return };
+        let filters = match std::mem::take(&mut self.source) {
+            Source::None => return,
+            Source::Chain(filters) => filters,
+            Source::Waiting(waiting) => return waiting.finish(stream, env.worker, completion),
+        };
         let places = &env.listener.plan.places;
         for &index in &env.listener.plan.complete {
             let (Some(entry), Some(slot)) = (filters.entries().get(index), self.slots.get_mut(index)) else { continue };
@@ -282,7 +302,7 @@ fn judge(status: Status, hook: Hook, stream: &mut StreamState) -> Result<Verdict
 }
 
 /// Drops a filter; a panic in its destructor stays here.
-fn discard(filter: Option<Box<dyn StreamFilter>>, entry: &FilterEntry, place: &'static Place) {
+pub(crate) fn discard(filter: Option<Box<dyn StreamFilter>>, entry: &FilterEntry, place: &'static Place) {
     let Some(filter) = filter else { return };
     let _mark = enter(place, At::DestroyFilter);
     if catch_unwind(AssertUnwindSafe(|| drop(filter))).is_err() {
@@ -290,7 +310,7 @@ fn discard(filter: Option<Box<dyn StreamFilter>>, entry: &FilterEntry, place: &'
     }
 }
 
-fn report(entry: &FilterEntry, fault: &FilterFault) {
+pub(crate) fn report(entry: &FilterEntry, fault: &FilterFault) {
     entry.faults.inc();
     match fault.kind {
         FaultKind::Policy => {
@@ -306,68 +326,5 @@ fn interests_in(interests: &sidegate_api::Interests, direction: BodyDirection) -
     match direction {
         BodyDirection::Request => interests.request_body,
         BodyDirection::Response => interests.response_body,
-    }
-}
-
-impl Hook {
-    /// The body that the hook sees.
-    fn body(self) -> Option<BodyDirection> {
-        match self {
-            Hook::RequestBody(_) | Hook::Resume(ResumeOf::Body(BodyDirection::Request)) => Some(BodyDirection::Request),
-            Hook::ResponseBody(_) | Hook::Resume(ResumeOf::Body(BodyDirection::Response)) => {
-                Some(BodyDirection::Response)
-            }
-            _ => None,
-        }
-    }
-
-    /// Where the hook's message goes; `None` if a resume does not tell.
-    fn direction(self) -> Option<BodyDirection> {
-        match self {
-            Hook::RequestHeaders(..)
-            | Hook::RequestBody(_)
-            | Hook::RequestTrailers
-            | Hook::Resume(ResumeOf::Body(BodyDirection::Request) | ResumeOf::Head(Some(_))) => {
-                Some(BodyDirection::Request)
-            }
-            Hook::ResponseHeaders(_)
-            | Hook::ResponseBody(_)
-            | Hook::ResponseTrailers
-            | Hook::Resume(ResumeOf::Body(BodyDirection::Response)) => Some(BodyDirection::Response),
-            Hook::Resume(ResumeOf::Head(None)) => None,
-        }
-    }
-
-    /// What a thread is marked with meanwhile.
-    fn at(self) -> At {
-        match self {
-            Hook::RequestHeaders(..) => At::RequestHeaders,
-            Hook::RequestBody(_) => At::RequestBody,
-            Hook::RequestTrailers => At::RequestTrailers,
-            Hook::ResponseHeaders(_) => At::ResponseHeaders,
-            Hook::ResponseBody(_) => At::ResponseBody,
-            Hook::ResponseTrailers => At::ResponseTrailers,
-            Hook::Resume(_) => At::Resume,
-        }
-    }
-
-    /// The phase, for header hooks of receivers.
-    fn receiver_phase(self) -> Option<ReceiverPhase> {
-        match self {
-            Hook::RequestHeaders(phase, _) => Some(phase),
-            Hook::Resume(ResumeOf::Head(phase)) => phase,
-            _ => None,
-        }
-    }
-
-    /// The hook that a resume calls in its place.
-    pub(crate) fn resumed(self) -> Hook {
-        match self {
-            Hook::Resume(_) => self,
-            _ => match self.body() {
-                Some(direction) => Hook::Resume(ResumeOf::Body(direction)),
-                None => Hook::Resume(ResumeOf::Head(self.receiver_phase())),
-            },
-        }
     }
 }

@@ -77,9 +77,9 @@ impl RouteConfigs {
     }
 
     /// The object of a route, or else of its virtual host.
-    pub fn get(&self, route: RouteId, virtual_host: VirtualHostId) -> Option<&dyn RouteFilterConfig> {
-        let of_route = self.by_route.get(route.0 as usize).and_then(Option::as_deref);
-        of_route.or_else(|| self.by_virtual_host.get(virtual_host.0 as usize)?.as_deref())
+    pub fn get(&self, route: RouteId, virtual_host: VirtualHostId) -> Option<&Arc<dyn RouteFilterConfig>> {
+        let of_route = self.by_route.get(route.0 as usize).and_then(Option::as_ref);
+        of_route.or_else(|| self.by_virtual_host.get(virtual_host.0 as usize)?.as_ref())
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn refused(
     record(listener, state, &completion(state, status, by, Instant::now()), None, down.new_traffic());
 }
 
-fn completion(state: &StreamState, status: u16, reset_by: ResetBy, now: Instant) -> Completion {
+pub(crate) fn completion(state: &StreamState, status: u16, reset_by: ResetBy, now: Instant) -> Completion {
     let duration = state.info.start.map(|start| now.saturating_duration_since(start)).unwrap_or_default();
     Completion {
         status,

@@ -10,9 +10,10 @@ use sidegate_api::{
 use sidegate_stream::BodyEvent;
 
 use crate::body_pass::Hold;
-use crate::chain::{CallEnv, Hook, Verdict};
+use crate::chain::{CallEnv, Verdict};
 use crate::halt::Halt;
 use crate::held::SPARE_BYTES;
+use crate::hook::Hook;
 use crate::stream::Stream;
 use crate::wait::Wait;
 

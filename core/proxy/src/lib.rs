@@ -27,6 +27,7 @@ mod finish;
 mod forwarding;
 mod halt;
 mod held;
+mod hook;
 mod hooks;
 mod idle_pools;
 mod kept;
@@ -48,6 +49,7 @@ mod update;
 mod upload;
 mod view;
 mod wait;
+mod waiting;
 
 pub use config::{
     FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,

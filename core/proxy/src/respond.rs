@@ -9,8 +9,8 @@ use sidegate_protocol::http1::{
 };
 
 use crate::body_pass::Hold;
-use crate::chain::Hook;
 use crate::halt::Halt;
+use crate::hook::Hook;
 use crate::hooks::Step;
 use crate::relay::{Attempt, Download};
 use crate::stream::{After, Responded, Stream};

@@ -2,11 +2,13 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Instant;
 
 use sidegate_api::{HeadState, Protocol, ResetBy, ResponseFlags};
 use sidegate_protocol::http1::{Persistence, ResponseFraming, Upgrade, encode_response_head};
 use sidegate_stream::{TunnelFault, TunnelWay};
 
+use crate::finish::completion;
 use crate::halt::Halt;
 use crate::relay::{Attempt, RequestEnd};
 use crate::stream::{After, Stream};
@@ -16,6 +18,13 @@ enum Broken {
     Client,
     Upstream,
     Idle,
+}
+
+/// Why carrying bytes stopped.
+enum Carried {
+    Ended(Result<(), Broken>),
+    /// Filters are to be asked whether they may still wait.
+    Asked,
 }
 
 impl Stream<'_> {
@@ -51,7 +60,8 @@ impl Stream<'_> {
         self.state.response.state = HeadState::Sent;
         self.timers.up.set(None);
         // A tunnel may last for days; what passes it no filter sees.
-        self.chain.release(self.listener);
+        self.chain.release(self.listener, self.route);
+        self.let_filters_go();
         let Err(broken) = self.carry(attempt).await else {
             attempt.count.end = RequestEnd::Whole;
             return Ok(After::Close);
@@ -76,41 +86,67 @@ impl Stream<'_> {
     }
 
     async fn carry(&mut self, attempt: &mut Attempt) -> Result<(), Broken> {
+        let mut ways = (TunnelWay::default(), TunnelWay::default());
+        self.timers.down.set(self.listener.config.timeouts.tunnel_idle);
+        loop {
+            match self.carry_on(attempt, &mut ways).await {
+                Carried::Ended(result) => return result,
+                Carried::Asked => self.let_filters_go(),
+            }
+        }
+    }
+
+    /// Filters that wait for the tunnel's end may not have to wait for ever.
+    /// The upstream's timer is free meanwhile.
+    fn let_filters_go(&mut self) {
+        let now = completion(self.state, self.sent_status, ResetBy::Proxy, Instant::now());
+        let again = self.chain.let_go(self.state, self.worker.index, &now);
+        self.timers.up.set(again);
+    }
+
+    async fn carry_on(
+        &mut self,
+        attempt: &mut Attempt,
+        (to_upstream, to_client): &mut (TunnelWay, TunnelWay),
+    ) -> Carried {
         let idle = self.listener.config.timeouts.tunnel_idle;
-        let (mut to_upstream, mut to_client) = (TunnelWay::default(), TunnelWay::default());
-        self.timers.down.set(idle);
         let (client, upstream) = (&mut self.down.wire, &mut attempt.connection.wire);
         let info = &mut self.state.info;
-        let timer = &self.timers.down;
+        let (timer, asks) = (&self.timers.down, &self.timers.up);
         poll_fn(|cx| {
             let before = info.bytes_received + info.bytes_sent;
             // Who ended its side and then fails has closed in good order: what
             // was on its way to it is lost, what came from it is not.
             let up = match to_upstream.poll(cx, client, upstream, &mut info.bytes_received) {
-                Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Err(Broken::Client)),
+                Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Carried::Ended(Err(Broken::Client))),
                 Poll::Ready(Err(TunnelFault::Receiver(_))) if to_client.sender_has_ended() => {
                     to_upstream.give_up();
                     Poll::Ready(())
                 }
-                Poll::Ready(Err(TunnelFault::Receiver(_))) => return Poll::Ready(Err(Broken::Upstream)),
+                Poll::Ready(Err(TunnelFault::Receiver(_))) => {
+                    return Poll::Ready(Carried::Ended(Err(Broken::Upstream)));
+                }
                 other => other.map(|_| ()),
             };
             let down = match to_client.poll(cx, upstream, client, &mut info.bytes_sent) {
-                Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Err(Broken::Upstream)),
+                Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Carried::Ended(Err(Broken::Upstream))),
                 Poll::Ready(Err(TunnelFault::Receiver(_))) if to_upstream.sender_has_ended() => {
                     to_client.give_up();
                     Poll::Ready(())
                 }
-                Poll::Ready(Err(TunnelFault::Receiver(_))) => return Poll::Ready(Err(Broken::Client)),
+                Poll::Ready(Err(TunnelFault::Receiver(_))) => return Poll::Ready(Carried::Ended(Err(Broken::Client))),
                 other => other.map(|_| ()),
             };
             if up.is_ready() && down.is_ready() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Carried::Ended(Ok(())));
             }
             if info.bytes_received + info.bytes_sent != before {
                 timer.set(idle);
             }
-            timer.poll(cx).map(|()| Err(Broken::Idle))
+            if timer.poll(cx).is_ready() {
+                return Poll::Ready(Carried::Ended(Err(Broken::Idle)));
+            }
+            asks.poll(cx).map(|()| Carried::Asked)
         })
         .await
     }

@@ -8,60 +8,56 @@ use std::sync::Arc;
 use sidegate_api::{FilterFault, StreamFilterFactory, WorkerIndex};
 use sidegate_watch::{Hook, Place, enter};
 
-use crate::ProxyConfig;
 use crate::plan::place;
+use crate::{FilterEntry, ProxyConfig};
 
-/// Filters that know of this worker until this is dropped.
+/// Filters that know of this worker, by their place in the chain. `None`: it
+/// could not be told, and faults on each stream.
 #[derive(Debug)]
-pub(crate) struct Attached {
-    /// Those that could be told.
-    filters: Vec<Told>,
-    /// Places of the others in the chain: they fault on each stream.
-    refused: Vec<usize>,
-    worker: WorkerIndex,
-}
+pub(crate) struct Attached(Vec<Option<Rc<Told>>>);
 
+/// A filter that knows of this worker until this is dropped.
 #[derive(Debug)]
-struct Told {
+pub(crate) struct Told {
     name: Arc<str>,
     factory: Arc<dyn StreamFilterFactory>,
     place: &'static Place,
+    worker: WorkerIndex,
 }
 
 impl Attached {
     pub(crate) fn new(config: &ProxyConfig, worker: WorkerIndex) -> Rc<Self> {
-        let mut filters = Vec::with_capacity(config.filters.len());
-        let mut refused = Vec::new();
-        for (index, filter) in config.filters.iter().enumerate() {
+        let tell = |filter: &FilterEntry| {
             let place = place(filter);
             let mark = enter(place, Hook::AttachWorker);
             let attached = catch_unwind(AssertUnwindSafe(|| filter.factory.attach_worker(worker)))
                 .unwrap_or_else(|_| Err(FilterFault::new("panicked")));
             drop(mark);
             match attached {
-                Ok(()) => filters.push(Told { name: filter.name.clone(), factory: filter.factory.clone(), place }),
+                Ok(()) => {
+                    let (name, factory) = (filter.name.clone(), filter.factory.clone());
+                    Some(Rc::new(Told { name, factory, place, worker }))
+                }
                 Err(fault) => {
                     tracing::error!(filter = &*filter.name, %fault, "filter cannot set up its worker state");
-                    refused.push(index);
+                    None
                 }
             }
-        }
-        Rc::new(Attached { filters, refused, worker })
+        };
+        Rc::new(Attached(config.filters.iter().map(tell).collect()))
     }
 
-    /// Whether the filter at `index` in the chain could not be told.
-    pub(crate) fn was_refused(&self, index: usize) -> bool {
-        self.refused.contains(&index)
+    /// Keeps the filter at `index` in the chain attached; `None`: it is not.
+    pub(crate) fn told(&self, index: usize) -> Option<&Rc<Told>> {
+        self.0.get(index)?.as_ref()
     }
 }
 
-impl Drop for Attached {
+impl Drop for Told {
     fn drop(&mut self) {
-        for Told { name, factory, place } in &self.filters {
-            let _mark = enter(place, Hook::DetachWorker);
-            if catch_unwind(AssertUnwindSafe(|| factory.detach_worker(self.worker))).is_err() {
-                tracing::error!(filter = &**name, "filter panicked while it gave up its worker state");
-            }
+        let _mark = enter(self.place, Hook::DetachWorker);
+        if catch_unwind(AssertUnwindSafe(|| self.factory.detach_worker(self.worker))).is_err() {
+            tracing::error!(filter = &*self.name, "filter panicked while it gave up its worker state");
         }
     }
 }

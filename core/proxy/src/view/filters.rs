@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sidegate_api::RouteFilterConfig;
 use sidegate_router::{RouteId, VirtualHostId};
 
-use super::Attached;
+use super::attached::{Attached, Told};
 use crate::{FilterEntry, ProxyConfig, RouteSet};
 
 /// Everything of a configuration that may come from modules. A stream gives it
@@ -35,7 +35,12 @@ impl Filters {
 
     /// Whether the filter at `index` has no state of this worker.
     pub(crate) fn was_refused(&self, index: usize) -> bool {
-        self.attached.was_refused(index)
+        self.attached.told(index).is_none()
+    }
+
+    /// What keeps the filter at `index` attached to this worker.
+    pub(crate) fn told(&self, index: usize) -> Option<Rc<Told>> {
+        self.attached.told(index).cloned()
     }
 
     /// The `per_filter_config` object of the filter at `index` for a route, or
@@ -44,7 +49,7 @@ impl Filters {
         &self,
         index: usize,
         route: Option<(RouteId, VirtualHostId)>,
-    ) -> Option<&dyn RouteFilterConfig> {
+    ) -> Option<&Arc<dyn RouteFilterConfig>> {
         let (route, virtual_host) = route?;
         self.routes.route_configs.get(index)?.get(route, virtual_host)
     }

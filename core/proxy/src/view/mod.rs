@@ -8,7 +8,7 @@ mod routes;
 mod settings;
 mod table;
 
-pub(crate) use attached::Attached;
+pub(crate) use attached::{Attached, Told};
 pub(crate) use cluster::{ClusterSlot, ClusterView};
 pub(crate) use filters::Filters;
 pub(crate) use listener::ListenerView;

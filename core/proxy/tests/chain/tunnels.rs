@@ -1,8 +1,10 @@
 //! Connections that switch to another protocol.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidegate_api::{BodyInterest, FilterCx, HeaderMapKind, LocalReply, Status};
+use sidegate_api::{BodyInterest, FilterCx, HeaderMapKind, LocalReply, ResetBy, Status, Tenure};
 use sidegate_proxy::UpgradeProtocol;
 
 use crate::kit::{Conn, End, Origin, Rig, Script, Setup, ok};
@@ -341,15 +343,63 @@ fn a_tunnel_lets_go_of_filters_that_want_nothing_more() {
     let mut other = rig.connect();
     other.send(ASK).head();
     log.wait_for("untold drop", 1);
-    // Who is told of the end stays for it, and so does what it was made by.
+    // Who is told of the end stays for it, and so does what it was made by;
+    // that of its neighbour goes.
     rig.publish(Setup::logged(&log, &[origin.address], vec![]));
+    log.wait_for("untold detached", 1);
     for client in [&mut tunnel, &mut other] {
         client.send("still here");
         assert_eq!(client.text(10).unwrap(), "still here");
     }
-    assert_eq!((log.with("told complete"), log.with("detached").len()), (vec![], 2));
+    assert_eq!((log.with("told complete"), log.with("told detached").len()), (vec![], 1));
     other.end_writing().expect_end();
     log.wait_for("told complete", 1);
-    log.wait_for("detached", 4);
+    log.wait_for("told detached", 2);
     tunnel.end_writing().expect_end();
+}
+
+/// Where a filter may not wait for ever, it is told that it is over for it, and
+/// the tunnel goes on.
+#[test]
+fn a_filter_may_have_to_go_before_its_tunnel_ends() {
+    let origin = agreeing(echo);
+    let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (is_over, count) = (over.clone(), asked.clone());
+    let seen = Arc::new(Mutex::new(None));
+    let tell = seen.clone();
+    let bounded = Script::new("bounded")
+        .tenure(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            if is_over.load(Ordering::SeqCst) { Tenure::Over } else { Tenure::For(Duration::from_millis(1)) }
+        })
+        .complete(move |cx, end| {
+            let details = cx.stream().info.details;
+            *tell.lock().unwrap() = Some((end.status, end.reset_by, end.bytes_received, details));
+        });
+    let last = Arc::new(Mutex::new(None));
+    let tell = last.clone();
+    let patient = Script::new("patient").complete(move |cx, end| {
+        *tell.lock().unwrap() = Some((end.reset_by, end.bytes_received, cx.stream().info.details));
+    });
+    let mut rig = Rig::new(&[origin.address], vec![bounded, patient]);
+    let log = rig.log.clone();
+    let mut tunnel = rig.connect();
+    tunnel.send(ASK).head();
+    tunnel.send("hello");
+    assert_eq!(tunnel.text(5).unwrap(), "hello");
+    rig.publish(Setup::logged(&log, &[origin.address], vec![]));
+    log.wait_until(|| asked.load(Ordering::SeqCst) > 3);
+    assert!(log.with("bounded complete").is_empty());
+    over.store(true, Ordering::SeqCst);
+    for line in ["bounded complete", "bounded drop", "bounded detached"] {
+        log.wait_for(line, 1);
+    }
+    assert_eq!(*seen.lock().unwrap(), Some((101, ResetBy::Proxy, 5, "generation_timeout")));
+    tunnel.send("still");
+    assert_eq!(tunnel.text(5).unwrap(), "still");
+    assert!(log.with("patient complete").is_empty());
+    tunnel.end_writing().expect_end();
+    log.wait_for("patient detached", 1);
+    assert_eq!(log.with("bounded complete").len(), 1, "once");
+    assert_eq!(*last.lock().unwrap(), Some((ResetBy::Nobody, 10, "")), "to all others it ended in order");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use sidegate_api::{
     BodyBuffer, BodyDirection, BodyInterest, Completion, EndOfStream, FaultPolicy, FilterCx, FilterFault, HookSet,
-    Interests, ReceiverPhase, Status, StreamFilter, StreamFilterFactory, WorkerIndex,
+    Interests, ReceiverPhase, Status, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
 };
 
 use super::Log;
@@ -36,6 +36,7 @@ pub struct Script {
     create: Box<dyn Fn() -> Result<(), FilterFault> + Send + Sync>,
     complete: Box<CompleteFn>,
     on_drop: Box<dyn Fn() + Send + Sync>,
+    tenure: Box<dyn Fn() -> Tenure + Send + Sync>,
     created: AtomicUsize,
     dropped: Arc<AtomicUsize>,
     /// It cannot set up its state of a worker.
@@ -61,6 +62,7 @@ impl Script {
             create: Box::new(|| Ok(())),
             complete: Box::new(|_, _| ()),
             on_drop: Box::new(|| ()),
+            tenure: Box::new(|| Tenure::ToTheEnd),
             created: AtomicUsize::new(0),
             dropped: Arc::default(),
             refuses_workers: false,
@@ -119,6 +121,12 @@ impl Script {
         self
     }
 
+    /// How long it may wait for the end of a tunnel, whenever that is asked.
+    pub fn tenure(mut self, tenure: impl Fn() -> Tenure + Send + Sync + 'static) -> Self {
+        self.tenure = Box::new(tenure);
+        self
+    }
+
     /// It is not told of the end.
     pub fn without_complete(mut self) -> Self {
         self.interests.complete = HookSet::NONE;
@@ -168,6 +176,10 @@ impl StreamFilterFactory for Factory {
         (script.create)()?;
         script.created.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(Scripted { script: script.clone(), state: State::Live }))
+    }
+
+    fn tenure(&self) -> Tenure {
+        (self.0.tenure)()
     }
 
     fn attach_worker(&self, worker: WorkerIndex) -> Result<(), FilterFault> {
