@@ -491,7 +491,10 @@ typedef struct sidegate_filter_table_v1 {
     sidegate_hook_fn on_resume;
 
     /* The stream has ended: once, before destroy, also while pending; not
-     * after a fault. `completion` is valid during the call. */
+     * after a fault. `completion` is valid during the call. A tunnel that
+     * outlives its module by `generation_timeout` goes on without the filter,
+     * for which it ends there: reset_by is PROXY, RESPONSE_DETAILS
+     * `generation_timeout`, and bytes are those so far. */
     void (*on_complete)(void *filter, const sidegate_hook_v1 *hook,
                         const sidegate_completion_v1 *completion) SIDEGATE_NOEXCEPT_TYPE;
 } sidegate_filter_table_v1;

@@ -6,10 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+use std::time::{Duration, Instant};
+
 use sidegate_abi::{FactoryTable, FilterTable, OK};
 use sidegate_api::{
     FilterConfigError, FilterFault, HookStatus, InheritError, Inherited, Interests, ModuleStatus, QuarantineStatus,
-    RouteFilterConfig, StreamFilter, StreamFilterFactory, WorkerIndex,
+    RouteFilterConfig, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
 };
 use sidegate_watch::{Hook, Place, enter};
 
@@ -56,6 +58,7 @@ pub(crate) struct FactoryCore {
     pub(crate) times: HookTimes,
     filter_name: String,
     quarantine: Option<QuarantineState>,
+    generation_timeout: Option<Duration>,
     live: Box<[LiveCount]>,
 }
 
@@ -90,7 +93,7 @@ impl FactoryCore {
         let FactoryParts { object, table, filters, interests } = parts;
         let control = module.control().clone();
         let times = oversight.times(&filters, &interests);
-        let quarantine = oversight.quarantine;
+        let Oversight { quarantine, generation_timeout, .. } = oversight;
         let live = (0..workers).map(|_| LiveCount::default()).collect();
         let core = Arc::new(FactoryCore {
             module,
@@ -102,6 +105,7 @@ impl FactoryCore {
             times,
             filter_name,
             quarantine,
+            generation_timeout,
             live,
         });
         core.module.generation.add_factory(Arc::downgrade(&core));
@@ -360,6 +364,13 @@ impl StreamFilterFactory for ModuleFactory {
         let from: &dyn Any = &**from;
         let from = from.downcast_ref::<ModuleFactory>().ok_or(InheritError::Stranger)?;
         handover::inherit(&from.core, &self.core)
+    }
+
+    fn tenure(&self) -> Tenure {
+        match self.core.generation_timeout {
+            Some(timeout) => self.core.module.generation.tenure(timeout, Instant::now()),
+            None => Tenure::ToTheEnd,
+        }
     }
 
     fn reloaded(&self) {

@@ -4,14 +4,19 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use sidegate_api::{GenerationState, GenerationStatus, ModuleStatus};
+use sidegate_api::{GenerationState, GenerationStatus, ModuleStatus, Tenure};
 
 use crate::accounts;
 use crate::factory::FactoryCore;
 use crate::preflight::SealedModule;
 use crate::resume_table::Handles;
 use crate::text;
+
+/// How often a tunnel asks whether a filter may still wait.
+const MIN_LOOK: Duration = Duration::from_millis(20);
+const MAX_LOOK: Duration = Duration::from_secs(10);
 
 /// One generation of one module.
 #[derive(Debug)]
@@ -33,6 +38,10 @@ pub(crate) struct Generation {
     used: AtomicU64,
     /// The generation that new streams of this module's name take.
     family: Arc<Family>,
+    born: Instant,
+    /// Milliseconds after `born`, and one more, at which another one was first
+    /// seen in its place; 0: none was.
+    replaced: AtomicU64,
     stage: AtomicU8,
     reason: Mutex<Option<String>>,
     /// Factories that are, or whose filters are, in use.
@@ -81,6 +90,8 @@ impl Generation {
             threads: AtomicUsize::new(0),
             used: AtomicU64::new(0),
             family,
+            born: Instant::now(),
+            replaced: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Live as u8),
             reason: Mutex::default(),
             factories: Mutex::default(),
@@ -164,6 +175,25 @@ impl Generation {
             Stage::Unloading => GenerationState::Unloading,
             Stage::Unmapped => GenerationState::Unmapped,
             Stage::Kept => GenerationState::Kept,
+        }
+    }
+
+    /// How long streams may keep a filter that only waits, if that is so long
+    /// once there is a newer generation. On workers: no lock.
+    pub(crate) fn tenure(&self, timeout: Duration, now: Instant) -> Tenure {
+        // Whoever asks finds out, so it is asked often enough.
+        let again = (timeout / 8).clamp(MIN_LOOK, MAX_LOOK);
+        if self.family.current.load(Ordering::Relaxed) == self.number {
+            self.replaced.store(0, Ordering::Relaxed);
+            return Tenure::For(again);
+        }
+        let age = u64::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX - 1);
+        let first = self.replaced.compare_exchange(0, age + 1, Ordering::Relaxed, Ordering::Relaxed);
+        // That millisecond had begun before: rounded so that nobody is early.
+        let since = age.saturating_sub(first.map_or_else(|known| known, |_| age));
+        match timeout.saturating_sub(Duration::from_millis(since)) {
+            Duration::ZERO => Tenure::Over,
+            left => Tenure::For(left.min(again)),
         }
     }
 

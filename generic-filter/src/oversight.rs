@@ -13,6 +13,7 @@ use crate::timing::{HookTimes, Whose};
 #[derive(Debug)]
 pub(crate) struct Oversight {
     pub(crate) quarantine: Option<QuarantineState>,
+    pub(crate) generation_timeout: Option<Duration>,
     slow_hook: Duration,
     module: String,
     filter: String,
@@ -30,7 +31,14 @@ impl Oversight {
             QuarantineState::new(rule, shown)
         });
         let (module_name, metrics) = (module.name.clone(), metrics.clone());
-        Oversight { quarantine, slow_hook: module.slow_hook, module: module_name, filter: filter.to_owned(), metrics }
+        Oversight {
+            quarantine,
+            generation_timeout: module.generation_timeout,
+            slow_hook: module.slow_hook,
+            module: module_name,
+            filter: filter.to_owned(),
+            metrics,
+        }
     }
 
     /// The times of the hooks that will be called.

@@ -88,8 +88,8 @@ pub struct ModuleSpec {
     pub slow_hook: Duration,
     /// Whether a change of its file reloads it.
     pub watch: bool,
-    /// How long streams that began with a generation may keep it once there is
-    /// another; `None`: as long as they want.
+    /// How long tunnels may keep filters that wait for `on_complete` once there
+    /// is a newer generation; `None`: to their end.
     pub generation_timeout: Option<Duration>,
 }
 

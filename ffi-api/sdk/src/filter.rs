@@ -129,7 +129,11 @@ pub trait Filter {
         Ok(Status::Continue)
     }
 
-    /// The stream has ended, also if it was pending; not after a fault.
+    /// The stream has ended, also if it was pending; not after a fault. A
+    /// tunnel that outlives its module by `so_config.generation_timeout` ends
+    /// here for the filter and goes on without it: bytes are those so far, and
+    /// [`Variable::ResponseDetails`](crate::Variable::ResponseDetails) is
+    /// `generation_timeout`.
     fn on_complete(&mut self, cx: &mut Complete<'_>) {}
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sidegate_api::{
     BuildEnv, Completion, EndOfStream, FilterFault, GenerationState, ModuleStatus, Quarantine, QuarantineAction,
-    QuarantinePhase, ReceiverPhase, Status, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
+    QuarantinePhase, ReceiverPhase, Status, StreamFilterBuilder, StreamFilterFactory, Tenure, WorkerIndex,
 };
-use sidegate_generic_filter::GenericFilter;
+use sidegate_generic_filter::{GenericFilter, What, Wish};
 
 use crate::support::{Routes, compile, counted, cx, env, generic_filter, spec, stream};
 
@@ -286,4 +286,36 @@ fn hooks_are_timed_and_slow_ones_are_counted() {
     }
     assert!(hook("on_response_body").is_none(), "it is not called");
     factory.detach_worker(WorkerIndex(0));
+}
+
+/// What waits for the end of a tunnel may do so for a while after a newer
+/// generation was taken into use, where that is bounded.
+#[test]
+fn a_filter_that_waits_is_bounded_once_there_is_a_newer_generation() {
+    let module = compile("hostile", &["-lpthread"]);
+    let (builder, env) = (Arc::new(generic_filter()), env(1));
+    let mut spec = spec(&module, "status");
+    let unbounded = builder.build(&spec, &env).unwrap();
+    let timeout = Duration::from_millis(200);
+    spec.module.as_mut().unwrap().generation_timeout = Some(timeout);
+    let bounded = builder.build(&spec, &env).unwrap();
+    for factory in [&unbounded, &bounded] {
+        factory.attach_worker(WorkerIndex(0)).unwrap();
+    }
+    assert_eq!((unbounded.tenure(), bounded.tenure()), (Tenure::ToTheEnd, Tenure::For(timeout / 8)));
+    let wish = Wish { module: spec.module.as_ref().unwrap().name.clone(), what: What::Fresh };
+    let fresh = builder.wishing(wish).build(&spec, &env).unwrap();
+    assert_eq!(fresh.module().unwrap().generation, 2);
+    assert_eq!(bounded.tenure(), Tenure::For(timeout / 8), "nobody uses the new one yet");
+    fresh.attach_worker(WorkerIndex(0)).unwrap();
+    let start = Instant::now();
+    while let Tenure::For(left) = bounded.tenure() {
+        assert!(left <= timeout / 8);
+        std::thread::sleep(left);
+    }
+    assert!(start.elapsed() >= timeout && bounded.tenure() == Tenure::Over);
+    assert_eq!((unbounded.tenure(), fresh.tenure()), (Tenure::ToTheEnd, Tenure::For(timeout / 8)));
+    for factory in [&unbounded, &bounded, &fresh] {
+        factory.detach_worker(WorkerIndex(0));
+    }
 }
