@@ -28,7 +28,7 @@ pub(crate) fn inherit(from: &Arc<FactoryCore>, to: &Arc<FactoryCore>) -> Result<
     let (module, filter) = (to.module.identity.name.as_str(), to.filter_name());
     let count = |result: &str| {
         let labels = [("module", module), ("filter", filter), ("result", result)];
-        if let Ok(counter) = to.module.identity.metrics.counter("sidegate_module_handovers_total", &labels) {
+        if let Ok(counter) = to.module.identity.metrics.lasting_counter("sidegate_module_handovers_total", &labels) {
             counter.inc();
         }
     };

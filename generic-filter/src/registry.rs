@@ -202,7 +202,7 @@ impl Module {
         let Some(metrics) = &self.metrics else { return };
         for state in GenerationState::ALL.into_iter().filter(|state| *state != GenerationState::Unmapped) {
             let labels = [("module", name), ("state", state.name())];
-            if let Ok(gauge) = metrics.gauge("sidegate_module_generations", &labels) {
+            if let Ok(gauge) = metrics.lasting_gauge("sidegate_module_generations", &labels) {
                 gauge.set(self.generations.iter().filter(|known| known.generation.state() == state).count() as i64);
             }
         }

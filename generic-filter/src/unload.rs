@@ -182,7 +182,7 @@ fn finish(registry: &Registry, metrics: &Metrics, unmaps: &AtomicBool, generatio
     generation.set_stage(Stage::Unmapped);
     registry.changed(generation, Some(&mapped.sealed));
     let labels = [("module", generation.name.as_str())];
-    if let Ok(counter) = metrics.counter("sidegate_module_generations_unmapped_total", &labels) {
+    if let Ok(counter) = metrics.lasting_counter("sidegate_module_generations_unmapped_total", &labels) {
         counter.inc();
     }
     tracing::info!(
@@ -205,7 +205,7 @@ fn stays(registry: &Registry, metrics: &Metrics, generation: &Generation, mapped
     generation.set_stage(Stage::Kept);
     registry.changed(generation, Some(&mapped.sealed));
     let labels = [("module", generation.name.as_str())];
-    if let Ok(counter) = metrics.counter("sidegate_module_generations_kept_total", &labels) {
+    if let Ok(counter) = metrics.lasting_counter("sidegate_module_generations_kept_total", &labels) {
         counter.inc();
     }
 }

@@ -8,8 +8,8 @@
 //! change of configuration in which its owner stays or returns. After that
 //! their memory is used for others. There is nothing to free by hand: what
 //! belongs to a host, a listener, a filter or a generation of a module goes
-//! with the struct that its handles are in, and who wants a series to stay
-//! keeps a handle.
+//! with the struct that its handles are in. Who counts once in a while and has
+//! nowhere to keep a handle says so ([`Metrics::lasting_counter`]).
 
 mod cells;
 mod group;
@@ -116,6 +116,17 @@ impl Metrics {
         let asked = asked.into_inner();
         let places = self.0.define_together(&asked, labels)?;
         make(&Together { metrics: self, labels, stage: Stage::There { asked, places, next: StdCell::new(0) } })
+    }
+
+    /// A counter that stays for good, for what is seldom and has no owner that
+    /// could keep a handle.
+    pub fn lasting_counter(&self, name: &str, labels: &[(&str, &str)]) -> Result<Counter, MetricError> {
+        self.0.define_lasting(MetricKind::Counter, name, labels).map(|place| Counter(Cell::new(place)))
+    }
+
+    /// The same of a gauge.
+    pub fn lasting_gauge(&self, name: &str, labels: &[(&str, &str)]) -> Result<Gauge, MetricError> {
+        self.0.define_lasting(MetricKind::Gauge, name, labels).map(|place| Gauge(Cell::new(place)))
     }
 
     /// The counter of this name and these labels, if there is one, be it of an

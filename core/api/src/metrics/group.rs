@@ -116,7 +116,7 @@ pub(super) struct Hold {
     /// The group's, here for a short way to the cells.
     pub(super) chunk: Chunk,
     /// There unless the handles are blanks.
-    _life: Option<Life>,
+    life: Option<Life>,
 }
 
 struct Life {
@@ -128,12 +128,17 @@ struct Life {
 
 impl Hold {
     pub(super) fn new(group: Arc<Group>, number: u64, departed: Arc<Departed>) -> Arc<Self> {
-        Arc::new(Hold { chunk: group.slot.chunk().clone(), _life: Some(Life { group, number, departed }) })
+        Arc::new(Hold { chunk: group.slot.chunk().clone(), life: Some(Life { group, number, departed }) })
+    }
+
+    /// What it holds.
+    pub(super) fn group(&self) -> Option<&Group> {
+        self.life.as_ref().map(|life| &*life.group)
     }
 
     /// A hold of nothing: what is counted there is seen by nobody.
     pub(super) fn blank() -> Arc<Self> {
-        Arc::new(Hold { chunk: Chunk::new(0), _life: None })
+        Arc::new(Hold { chunk: Chunk::new(0), life: None })
     }
 }
 

@@ -80,6 +80,8 @@ struct Known {
     /// Counts holds: which of them `hold` is.
     number: u64,
     state: State,
+    /// There if it stays whoever else holds it.
+    kept: Option<Arc<Hold>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,6 +173,23 @@ impl Store {
             }
         }
         Ok(places.into_iter().flatten().collect())
+    }
+
+    /// The same as [`define`](Self::define), of a series that stays for good,
+    /// with all of its group.
+    pub(super) fn define_lasting(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Place, MetricError> {
+        let (hold, at) = self.define(kind, name, labels)?;
+        if let Some(group) = hold.group()
+            && let Some(known) = self.definitions().groups.get_mut(&group.number)
+        {
+            known.kept = Some(hold.clone());
+        }
+        Ok((hold, at))
     }
 
     /// The series of this kind, name and labels, if there is one.
@@ -318,7 +337,7 @@ impl Definitions {
             *groups += 1;
         }
         self.by_labels.entry(hash).or_default().push(group.clone());
-        let known = Known { group, hold: Arc::downgrade(hold), number: 0, state: State::InUse };
+        let known = Known { group, hold: Arc::downgrade(hold), number: 0, state: State::InUse, kept: None };
         self.groups.insert(known.group.number, known);
         self.peak = self.peak.max(self.groups.len() - self.gone);
     }

@@ -105,6 +105,18 @@ fn who_returns_goes_on_but_levels_of_the_dead_are_nobodys() {
 }
 
 #[test]
+fn what_is_to_last_stays_without_a_handle() {
+    let metrics = Metrics::with_bounds(1, AT_ONCE);
+    for _ in 0..3 {
+        metrics.lasting_counter("told", &[("why", "a")]).unwrap().inc();
+        metrics.lasting_gauge("level", &[]).unwrap().add(2);
+        metrics.counter("passes", &[]).unwrap().inc();
+    }
+    let values: Vec<SeriesValue> = metrics.read().into_iter().map(|one| one.value).collect();
+    assert_eq!(values, [SeriesValue::Counter(3), SeriesValue::Gauge(6)]);
+}
+
+#[test]
 fn a_departed_series_stands_in_nobodys_way() {
     let bounds = MetricBounds { cells: 40, ..NEVER };
     let metrics = Metrics::with_bounds(1, bounds);
