@@ -173,7 +173,7 @@ impl NodeValue {
             NodeValue::Bool(true) => false,
             NodeValue::Number(text) => text == "0",
             NodeValue::String(text) => text.is_empty(),
-            NodeValue::Array(elements) => elements.is_empty(),
+            NodeValue::Array(elements) => elements.iter().all(|node| node.value == NodeValue::Null),
             NodeValue::Object(entries) => entries.iter().all(|(_, node)| node.value == NodeValue::Null),
         }
     }

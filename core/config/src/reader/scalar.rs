@@ -87,8 +87,11 @@ impl<'a> Cursor<'a> {
     /// A duration; above zero, if the table says so.
     pub fn duration(&self) -> Option<Duration> {
         self.shaped(|shape| shape.any(|one| matches!(one, Shape::Duration | Shape::PositiveDuration)));
-        let NodeValue::String(text) = &self.node.value else {
-            return self.wrong_type("a duration string such as \"30s\"");
+        let text = match &self.node.value {
+            NodeValue::String(text) => text,
+            // No time needs no unit, with or without quotes.
+            NodeValue::Number(text) if text == "0" => text,
+            _ => return self.wrong_type("a duration string such as \"30s\""),
         };
         let duration = parse_duration(text).map_err(|problem| self.refuse(&problem)).ok()?;
         if duration.is_zero() && self.shape.any(|one| matches!(one, Shape::PositiveDuration)) {
@@ -126,12 +129,22 @@ impl<'a> Cursor<'a> {
         found
     }
 
+    /// The elements that are there. `null` is an absent one: Go makes an empty
+    /// value of it, which is a mistake or means nothing in all lists there are.
     pub fn array(&self) -> Option<Vec<Cursor<'a>>> {
         self.shaped(|shape| shape.element().is_some());
         let NodeValue::Array(elements) = &self.node.value else { return self.wrong_type("an array") };
         let shape = self.shape.element().unwrap_or(&Shape::Anything);
         let elements = elements.iter().enumerate();
-        Some(elements.map(|(index, node)| self.child(node, format!("{}[{index}]", self.path), shape)).collect())
+        let elements = elements.map(|(index, node)| self.child(node, format!("{}[{index}]", self.path), shape));
+        let is_there = |element: &Cursor<'a>| {
+            let is_there = element.node.value != NodeValue::Null;
+            if !is_there {
+                element.inert("an element without a value counts as absent");
+            }
+            is_there
+        };
+        Some(elements.filter(is_there).collect())
     }
 
     /// An object with the keys of `table`.

@@ -40,8 +40,8 @@ pub fn json_schema(registry: &Registry) -> Value {
 }
 
 const DESCRIPTION: &str = "MOSN's schema as far as Sidegate has it, and Sidegate's own keys. Files may write keys in \
-    any case, and null for an absent key; this schema knows the usual spelling only. What refers to names elsewhere \
-    in the file is checked by `sidegate check` alone.";
+    any case, and null for an absent key or element; this schema knows the usual spelling only. What refers to names \
+    elsewhere in the file is checked by `sidegate check` alone.";
 
 /// Adds the tables that `shape` leads to.
 pub(super) fn tables(shape: &'static Shape, found: &mut Vec<&'static Object>) {
@@ -116,7 +116,8 @@ fn value(shape: &'static Shape) -> Value {
         Shape::Integer(low, u64::MAX) => json!({"type": "integer", "minimum": low}),
         Shape::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
         Shape::Decimal => json!({"type": "number", "minimum": 0}),
-        Shape::Duration => json!({"type": "string", "pattern": DURATION}),
+        // The number 0, or a string.
+        Shape::Duration => json!({"type": ["string", "integer"], "pattern": DURATION, "minimum": 0, "maximum": 0}),
         Shape::PositiveDuration => json!({"type": "string", "pattern": POSITIVE_DURATION}),
         Shape::Array(element) => json!({"type": "array", "items": value(element)}),
         Shape::Object(table) => json!({"$ref": format!("#/$defs/{}", table.name)}),

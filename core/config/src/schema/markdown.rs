@@ -34,10 +34,11 @@ const INTRODUCTION: &str = "\
 Every key of a configuration file, object by object, beginning with the [whole file](#top). How to begin is in
 [configuration.md](configuration.md). For editors there is a JSON Schema: `sidegate schema`.
 
-Keys have no case. `null` is an absent key. A duration is a string such as `\"1.5s\"`, `\"300ms\"` or `\"1h2m\"`, or
-`\"0\"`. A key that is not listed is an error. Keys marked with ◆ are Sidegate's own, all others are MOSN's. MOSN's keys
-that do nothing here are listed too: as warnings where ignoring them is harmless; as errors where it would send traffic
-elsewhere, in clear text or unguarded, unless the value says nothing (`false`, 0, `\"\"`, `[]`, `{}`).
+Keys have no case. `null` is an absent key; as an element of a list it counts as absent too, with a warning. A duration
+is a string such as `\"1.5s\"`, `\"300ms\"` or `\"1h2m\"`, or 0, with or without quotes. A key that is not listed is an
+error. Keys marked with ◆ are Sidegate's own, all others are MOSN's. MOSN's keys that do nothing here are listed too: as
+warnings where ignoring them is harmless; as errors where it would send traffic elsewhere, in clear text or unguarded,
+unless the value says nothing (`false`, 0, `\"\"`, `[]`, `{}`).
 ";
 
 const FILTERS: &str = "

@@ -212,14 +212,17 @@ fn agree_on_every_value(file: &str) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// `null` is an absent key.
+/// `null` is an absent key, and no element.
 fn take_nulls(value: &mut Value) {
     match value {
         Value::Object(entries) => {
             entries.retain(|_, value| !value.is_null());
             entries.values_mut().for_each(take_nulls);
         }
-        Value::Array(elements) => elements.iter_mut().for_each(take_nulls),
+        Value::Array(elements) => {
+            elements.retain(|element| !element.is_null());
+            elements.iter_mut().for_each(take_nulls);
+        }
         _ => {}
     }
 }

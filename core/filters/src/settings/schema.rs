@@ -126,7 +126,8 @@ fn value(shape: &'static Shape, inside: &mut Vec<&'static Table>) -> Value {
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
         Shape::Number(low, high) => json!({"type": "number", "minimum": low, "maximum": high}),
-        Shape::Duration => json!({"type": "string", "pattern": DURATION}),
+        // The number 0, or a string.
+        Shape::Duration => json!({"type": ["string", "integer"], "pattern": DURATION, "minimum": 0, "maximum": 0}),
         Shape::Array(element) => json!({"type": "array", "items": value(element, inside)}),
         Shape::Object(table) => object(table, inside),
         Shape::Map(inner) => json!({"type": "object", "additionalProperties": value(inner, inside)}),

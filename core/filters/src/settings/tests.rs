@@ -65,6 +65,20 @@ fn values_are_read_whatever_the_case_of_their_keys() {
 }
 
 #[test]
+fn null_is_no_element_and_no_time_needs_no_unit() {
+    let config = json!({"inners": [null, {"percent": 3}, null], "wait": 0});
+    let taken = read(&config, "config", &OUTER, &RegexBudget::default(), all).unwrap();
+    assert_eq!(taken, ["Some(3)", "Some(0ns)"]);
+    // Places are those of the file.
+    assert_eq!(
+        errors(json!({"inners": [null, {}]})),
+        ["config.inners[1].percent: required key is missing; expected a number"]
+    );
+    let error = errors(json!({"wait": 3})).concat();
+    assert!(error.starts_with("config.wait: expected a duration string"), "{error}");
+}
+
+#[test]
 fn protobuf_keys_may_be_in_camel_case() {
     for key in ["from_headers", "fromHeaders", "FROMHEADERS"] {
         let taken = super::read(&json!({key: true}), "", &PROTOBUF, &RegexBudget::default(), |o| {

@@ -116,7 +116,12 @@ impl<'a> Setting<'a> {
 
     pub(crate) fn duration(&self) -> Option<Duration> {
         debug_assert!(matches!(self.shape, Shape::Duration), "{}: no duration in the table", self.path);
-        let Some(text) = self.value.as_str() else { return self.refuse("a duration string such as \"30s\"") };
+        let text = match self.value {
+            Value::String(text) => text.as_str(),
+            // No time needs no unit.
+            Value::Number(number) if number.as_u64() == Some(0) => "0",
+            _ => return self.refuse("a duration string such as \"30s\""),
+        };
         match parse_duration(text) {
             Ok(duration) => Some(duration),
             Err(problem) => {
@@ -140,7 +145,7 @@ impl<'a> Setting<'a> {
         })
     }
 
-    /// The elements of an array.
+    /// The elements of an array that are there; `null` is an absent one.
     pub(crate) fn list(&self) -> Vec<Setting<'a>> {
         let Shape::Array(shape) = self.shape else {
             debug_assert!(false, "{}: no array in the table", self.path);
@@ -151,7 +156,7 @@ impl<'a> Setting<'a> {
             return Vec::new();
         };
         let element = |(index, value)| Setting::new(value, format!("{}[{index}]", self.path), shape, self.report);
-        elements.iter().enumerate().map(element).collect()
+        elements.iter().enumerate().filter(|(_, value)| !value.is_null()).map(element).collect()
     }
 
     /// An object with the table that its own names.

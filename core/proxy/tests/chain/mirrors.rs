@@ -329,7 +329,7 @@ fn a_broadcast_after_a_failed_attempt_has_the_whole_body() {
                     }
                     _ => format!("content-length: {length}\r\n\r\n{sent}"),
                 };
-                let reply = rig.connect().send(&format!("PUT / HTTP/1.1\r\nhost: a\r\n{request}")).response();
+                let reply = rig.connect().send(format!("PUT / HTTP/1.1\r\nhost: a\r\n{request}")).response();
                 let shown = format!("{interest:?} {length} {reads} {chunked}");
                 assert_eq!((reply.status(), &*reply.body), (200, ""), "{shown}");
                 let copy = wait_for(&shadow, 1).remove(0);

@@ -80,6 +80,43 @@ fn null_is_absent_wherever_it_stands() {
     assert_eq!(lines(&config.warnings), ["c.yaml:27:1: nobody_knows: unknown key without a value"]);
 }
 
+/// Wherever a list may stand.
+#[test]
+fn null_is_no_element() {
+    /// Puts `null` in front of the elements of one list after the other.
+    fn lists(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(entries) => {
+                entries.iter().for_each(|(key, inner)| lists(inner, &format!("{at}/{key}"), found));
+            }
+            Value::Array(elements) => {
+                found.push(at.to_owned());
+                elements.iter().enumerate().for_each(|(index, inner)| lists(inner, &format!("{at}/{index}"), found));
+            }
+            _ => {}
+        }
+    }
+    let file: Value = serde_json::from_str(FILE).unwrap();
+    let before = meaning(FILE);
+    let mut all = Vec::new();
+    lists(&file, "", &mut all);
+    assert!(all.len() > 15, "{}", all.len());
+    let warned = |text: &str| load_with("c.json", text, LoadMode::NoLoad).unwrap().warnings.len();
+    for path in all.into_iter().filter(|path| !path.contains("/stream_filters/")) {
+        let mut with_null = file.clone();
+        with_null.pointer_mut(&path).unwrap().as_array_mut().unwrap().insert(0, Value::Null);
+        let text = with_null.to_string();
+        assert_eq!(meaning(&text), before, "{path}");
+        assert_eq!(warned(&text), warned(FILE) + 1, "{path}");
+    }
+    // A list of nothing else is an empty one.
+    let errors = super::support::errors(&file.to_string().replace("[\"*\"]", "[null, null]"));
+    assert!(
+        errors.len() == 1 && errors[0].ends_with("domains: expected at least one domain, found none"),
+        "{errors:?}"
+    );
+}
+
 #[test]
 fn secrets_of_routes_are_missed_by_name() {
     let route = "route: {cluster_name: c}\n        per_filter_config: {demo: {inner: [{User: '***REDACTED***'}]}}";

@@ -106,6 +106,7 @@ fn shown(schema: &Value) -> String {
     let kind = |name: &str| match name {
         "array" => format!("list of {}", shown(&schema["items"])),
         "integer" => match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
+            (Some(low), Some(high)) if low == high => format!("`{low}`"),
             (Some(low), Some(high)) => format!("{low} to {high}"),
             (Some(low), None) if low > 0 => format!("integer from {low}"),
             _ => "integer".to_owned(),
