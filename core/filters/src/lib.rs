@@ -6,6 +6,7 @@
 mod builtin;
 mod chance;
 mod demo;
+mod dsl;
 mod fault;
 mod flow_control;
 mod gzip;
@@ -15,6 +16,7 @@ mod ip_access;
 mod jwt_authn;
 mod mirror;
 mod payload_limit;
+mod query;
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -30,6 +32,7 @@ pub use demo::DemoBuilder;
 pub fn register(registry: &mut Registry) {
     registry
         .stream_filter("demo", Arc::new(DemoBuilder))
+        .stream_filter("dsl", Builtin::<dsl::Dsl>::builder())
         .stream_filter("fault", Builtin::<fault::Fault>::builder())
         .stream_filter("flowControlFilter", Builtin::<flow_control::FlowControl>::builder())
         .stream_filter("gzip", Builtin::<gzip::Gzip>::builder())

@@ -29,7 +29,19 @@ pub(super) fn check(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) 
     }
     let is_good = errors.is_empty();
     report(&filter.at, errors);
+    warn_of_unread_key(filter);
     is_good
+}
+
+fn warn_of_unread_key(filter: &FilterAt<'_>) {
+    let Some((key, meant)) = mosn_filters::unread_key(&filter.spec.filter_type) else { return };
+    let entries = filter.spec.config.as_object().into_iter().flatten();
+    for (written, _) in entries.filter(|(written, value)| written.eq_ignore_ascii_case(key) && !value.is_null()) {
+        let path = format!("config.{written}");
+        let position = filter.at.node().locate(&path).position;
+        let message = format!("ignored: MOSN does not read it either; it is called `{meant}`");
+        filter.at.report().warning(Some(position), &join(filter.at.path(), &path), Finding::said(kind::INERT, message));
+    }
 }
 
 /// Warns of filters of one listener that have one name.

@@ -1,5 +1,5 @@
 //! Filters that MOSN ships, or shipped, and that are not here: what each is, and
-//! what does the same, if anything does.
+//! what does the same, if anything does. Keys of others that MOSN does not read.
 
 /// Stream filters that MOSN had and took away. It leaves an entry that names one
 /// out of the chain, and so do we.
@@ -16,7 +16,6 @@ pub(super) fn gone(name: &str) -> Option<&'static str> {
 /// What is to be said of a stream filter of MOSN's, if it is one.
 pub(super) fn stream_filter(name: &str) -> Option<&'static str> {
     let said = match name {
-        "dsl" => "conditions and actions in CEL (routes match and edit requests, a module does the rest)",
         "proxywasm" => "filters in WebAssembly (filters here are native modules)",
         "transcoder" | "dubbo_stream" | "grpc_metric" => "for RPC protocols, which are not there yet",
         "fault_tolerance" => "ejection of hosts that fail (`outlier_detection` of a cluster does that)",
@@ -40,4 +39,10 @@ pub(super) fn network_filter(name: &str) -> Option<&'static str> {
         _ => return None,
     };
     Some(said)
+}
+
+/// A key that MOSN's examples have in the configuration of a filter and that
+/// MOSN does not read, and the one that was meant.
+pub(super) fn unread_key(filter_type: &str) -> Option<(&'static str, &'static str)> {
+    (filter_type == "dsl").then_some(("send_router_by_dsl", "send_filter_by_dsl"))
 }

@@ -92,6 +92,7 @@ fn own(key: &str) -> Option<&'static str> {
         "build_info" => "Always 1; the label tells the version.",
         "access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
         "process_log_dropped_total" => "Lines of the process log lost because it took them too slowly.",
+        "dsl_failures_total" => "Failures of expressions of the filter dsl, and edits of theirs that were refused.",
         "filter_faults_total" => "Faults of filters, by place in a chain.",
         "filter_slow_hooks_total" => "Calls of hooks that took as long as slow_hook: all of them, not a sample.",
         "flow_control_refused_total" => "Requests refused by rules of flowControlFilter, by resource.",

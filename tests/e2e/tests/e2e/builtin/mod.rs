@@ -1,5 +1,6 @@
 //! The built-in stream filters in a running proxy.
 
+mod dsl;
 mod fault;
 mod flow_control;
 mod guards;

@@ -42,7 +42,7 @@ fn mistakes_in_a_filters_settings_are_placed() {
 
 #[test]
 fn filters_of_mosn_that_are_not_here_are_errors() {
-    for name in ["proxywasm", "seata", "dsl", "transcoder", "dubbo_stream", "fault_tolerance"] {
+    for name in ["proxywasm", "seata", "transcoder", "dubbo_stream", "fault_tolerance"] {
         let said = check(json!({"type": name}), json!({}));
         assert!(said.starts_with("Some(1)") && said.contains("is not in Sidegate: "), "{name}: {said}");
     }

@@ -43,6 +43,8 @@ fn good_settings_are_valid() {
             ("payload_limit", json!({"max_entity_size ": 3, "http_status": 0})),
             ("header_to_metadata", json!({"request_rules": [{"header": "x", "on_header_present": {"key": "k"}}]})),
             ("mirror", json!({"amplification": 2, "broadcast": true})),
+            ("dsl", json!({})),
+            ("dsl", json!({"before_router_by_dsl": "ctx.del_request_header(\"x\")", "debug": false})),
             ("flowControlFilter", json!({})),
             ("flowControlFilter", json!({"global_switch": true, "rules": [{"resource": "/", "threshold": 1.5}]})),
             (
@@ -73,6 +75,8 @@ fn bad_settings_are_refused_by_both() {
             ("header_to_metadata", json!({"request_rules": [{"header": "x"}]})),
             ("header_to_metadata", json!({"request_rules": [{"header": "x", "on_header_missing": {"key": "k"}}]})),
             ("mirror", json!({"amplification": 101})),
+            ("dsl", json!({"before_router": "true"})),
+            ("dsl", json!({"before_router_by_dsl": true})),
             ("flowControlFilter", json!({"limit_key_type": "path"})),
             ("flowControlFilter", json!({"rules": [{"resource": "/"}]})),
             ("flowControlFilter", json!({"rules": [{"resource": "", "threshold": 1}]})),
