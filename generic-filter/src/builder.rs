@@ -1,6 +1,7 @@
 //! The builder of filters that come from modules.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -223,6 +224,11 @@ impl StreamFilterBuilder for GenericFilter {
         sealed(&self.open(module, env), module).map(drop)
     }
 
+    fn check_directory(&self, directory: &Path) -> Result<(), FilterConfigError> {
+        let refused = |refusal: Refusal| FilterConfigError::new("", refusal.to_string()).with_kind(refusal.kind());
+        Preflight::check_directory(directory, &self.policy).map_err(refused)
+    }
+
     fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
         let opened = spec.module.as_ref().map(|module| self.open(module, env));
         let sealed = opened.as_deref().and_then(|opened| opened.as_ref().ok());
@@ -262,7 +268,7 @@ pub(crate) fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConf
         Reason::FactoryRefused { path, .. } => format!("config.{path}"),
         Reason::FactoryPanicked { .. } => "config".to_owned(),
         Reason::NoFormerGeneration { .. } => format!("{key}.sha256"),
-        _ => format!("{key}.so_path"),
+        _ => format!("{key}.{}", module.source.file_key()),
     };
     FilterConfigError::new(path, refusal.to_string()).with_kind(refusal.kind())
 }

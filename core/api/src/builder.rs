@@ -1,7 +1,7 @@
 //! How filter types are registered and how their factories are built.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub enum QuarantineAction {
 pub enum ModuleSource {
     /// `so_config`
     SoConfig,
+    /// `so_config`, by the name of a file in a directory.
+    Directory,
     /// MOSN's `go_plugin_config`
     GoPluginConfig,
 }
@@ -62,8 +64,16 @@ impl ModuleSource {
     /// The key.
     pub fn key(self) -> &'static str {
         match self {
-            ModuleSource::SoConfig => "so_config",
+            ModuleSource::SoConfig | ModuleSource::Directory => "so_config",
             ModuleSource::GoPluginConfig => "go_plugin_config",
+        }
+    }
+
+    /// The key in it that leads to the file.
+    pub fn file_key(self) -> &'static str {
+        match self {
+            ModuleSource::SoConfig | ModuleSource::GoPluginConfig => "so_path",
+            ModuleSource::Directory => "module",
         }
     }
 }
@@ -127,7 +137,7 @@ pub struct BuildEnv {
 impl BuildEnv {
     /// `path` if absolute, else the first that exists below the search
     /// folders, else the first candidate (so that errors name it).
-    pub fn resolve(&self, path: &std::path::Path) -> PathBuf {
+    pub fn resolve(&self, path: &Path) -> PathBuf {
         if path.is_absolute() {
             return path.to_path_buf();
         }
@@ -162,6 +172,13 @@ pub trait StreamFilterBuilder: Send + Sync {
     fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
         let _ = (spec, env);
         Fingerprint::SPEC
+    }
+
+    /// Whether modules may come from a directory, whatever is in it; of the
+    /// builder of modules alone.
+    fn check_directory(&self, directory: &Path) -> Result<(), FilterConfigError> {
+        let _ = directory;
+        Ok(())
     }
 
     /// Whether `spec` gets a new factory although neither it nor its
@@ -286,6 +303,11 @@ impl Registry {
     pub fn modules(&mut self, builder: Arc<dyn StreamFilterBuilder>) -> &mut Self {
         self.modules = Some(builder);
         self
+    }
+
+    /// The builder for entries that name a module.
+    pub fn module_builder(&self) -> Option<&Arc<dyn StreamFilterBuilder>> {
+        self.modules.as_ref()
     }
 
     /// The builder for `spec`.

@@ -146,8 +146,9 @@ impl ConfigFile {
     /// `modules.allow`; mistakes in it are left for [`resolve`](Self::resolve).
     pub fn module_allowances(&self) -> Vec<ModuleAllowance> {
         let report = Report::new("");
-        let modules = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP);
-        modules.and_then(|mut top| top.get("modules")).map(|cursor| allowances(&cursor)).unwrap_or_default()
+        let top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP);
+        let modules = top.and_then(|mut top| top.get("modules")?.object(&schema::MODULES));
+        modules.map(|mut object| allowances(&mut object)).unwrap_or_default()
     }
 
     /// Checks everything and builds what `mode` says; where nothing has changed

@@ -40,7 +40,7 @@ pub use diff::{ConfigDiff, diff, needs_restart};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
-    AccessLogConfig, AdminConfig, Config, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance,
+    AccessLogConfig, AdminConfig, Config, KnownModule, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance,
     OpenListener, RouteShape, RouterShape, VirtualHostShape,
 };
 pub use reuse::{FilterCache, FilterIdentity, FilterPlace, Succession};

@@ -18,6 +18,13 @@ pub(super) fn writable_by_all(path: &Path) -> Option<Reason> {
     find_on_way(path, |folder, _| check(folder))
 }
 
+/// Whether a folder belongs to neither root nor the user of this process.
+pub(super) fn somebody_elses(folder: &Path) -> Option<Reason> {
+    let owner = fs::stat(folder).ok()?.st_uid;
+    let process = rustix::process::geteuid().as_raw();
+    (owner != 0 && owner != process).then_some(Reason::BadOwner { owner, process })
+}
+
 fn check(folder: &Path) -> Option<Reason> {
     let stat = fs::stat(folder).ok()?;
     let mode = stat.st_mode & 0o7777;

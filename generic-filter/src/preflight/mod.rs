@@ -101,6 +101,19 @@ impl Preflight {
     }
 }
 
+impl Preflight {
+    /// Whether modules may come from `directory`: who may write to it says what
+    /// is known there by which name.
+    pub fn check_directory(directory: &Path, policy: &Policy) -> Result<(), Refusal> {
+        match policy.writable_directory {
+            Rule::Permit => Ok(()),
+            Rule::Refuse => folders::somebody_elses(directory)
+                .or_else(|| folders::writable_by_all(&directory.join("module.so")))
+                .map_or(Ok(()), |reason| Err(Refusal::new(directory, reason))),
+        }
+    }
+}
+
 /// Checks `path` and fills `facts` as far as it gets.
 pub(crate) fn run(
     path: &Path,

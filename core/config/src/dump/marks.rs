@@ -67,7 +67,7 @@ fn in_filter(filter: &mut Value, registry: &Registry, named: &mut Named) {
     // after its file.
     let name = module.and_then(|module| {
         let stem = || std::path::Path::new(text(module, "so_path")?).file_stem()?.to_str();
-        text(module, "name").or_else(stem)
+        text(module, "name").or_else(|| text(module, "module")).or_else(stem)
     });
     let name = text(filter, "name").or(name).unwrap_or(&filter_type).to_owned();
     if let Some((_, config)) = filter.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case("config")) {

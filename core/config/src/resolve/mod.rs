@@ -19,6 +19,7 @@ mod listener;
 mod log_file;
 mod metadata;
 mod metrics;
+mod module_directory;
 mod module_policy;
 mod modules;
 mod mosn_filters;
@@ -56,21 +57,23 @@ use sidegate_upstream::{ClusterConfig, Resolver};
 pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
 pub use metrics::{MetricsConfig, MetricsSink};
+pub use module_directory::KnownModule;
 pub use module_policy::ModuleAllowance;
 pub(crate) use module_policy::allowances;
 pub(crate) use mosn_filters::GONE as FILTERS_GONE;
 pub use router_shape::{RouteShape, RouterShape, VirtualHostShape};
 pub(crate) use server::processor;
 
-use crate::diagnostic::{ConfigErrors, Diagnostic, Report};
+use crate::diagnostic::{ConfigErrors, Diagnostic, Finding, Report};
 use crate::document::Node;
 use crate::include::Files;
-use crate::reader::Cursor;
+use crate::reader::{Cursor, ObjectReader};
 use crate::reuse::{FilterCache, FilterIdentity, Succession};
 use crate::schema;
 pub(crate) use chains::Chains;
 use compat::Compat;
 use listener::{ListenerNames, ReadListener};
+use module_directory::{ModuleDirectory, directories};
 use modules::Modules;
 use router::Router;
 use server::Server;
@@ -117,6 +120,9 @@ pub struct Config {
     pub watched: Vec<PathBuf>,
     /// Directories whose files make it another one, by being there or not.
     pub watched_directories: Vec<PathBuf>,
+    /// Modules in `modules.directories`, whether or not a filter comes from
+    /// them.
+    pub known_modules: Vec<KnownModule>,
     /// `modules.allow`, for who checks modules.
     pub module_allowances: Vec<ModuleAllowance>,
     /// Where things are said that are found out later to be wrong.
@@ -251,6 +257,11 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
+    let (module_allowances, directories) = module_section(&mut top, env);
+    for directory in &directories {
+        modules.add_directory(directory);
+        check_directory(directory, registry);
+    }
     let compat = top.get("compat").and_then(|cursor| compat::compat(&cursor)).unwrap_or_default();
     let mut clusters = match top.get("cluster_manager") {
         Some(manager) => cluster::clusters(&manager, &mut names),
@@ -263,7 +274,6 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         taken.check_address(at, &admin.address);
     }
     let metrics = top.get("metrics").map(|cursor| metrics::metrics(&cursor, &mut taken));
-    let module_allowances = top.get("modules").map(|cursor| allowances(&cursor)).unwrap_or_default();
     let overload = top.get("overload").map(|cursor| overload::overload(&cursor));
     top.finish();
     let server = server?;
@@ -311,10 +321,30 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         filters_cache: chains.cache,
         successions: chains.successions,
         watched: Vec::new(),
-        watched_directories: Vec::new(),
+        watched_directories: directories.into_iter().map(|directory| directory.path).collect(),
+        known_modules: modules.into_known(),
         module_allowances,
         places: Places { workers: workers_at },
     })
+}
+
+/// The section `modules`.
+fn module_section<'a>(top: &mut ObjectReader<'a>, env: &BuildEnv) -> (Vec<ModuleAllowance>, Vec<ModuleDirectory<'a>>) {
+    let Some(mut object) = top.get("modules").and_then(|cursor| cursor.object(&schema::MODULES)) else {
+        return (Vec::new(), Vec::new());
+    };
+    // Their values were needed earlier, by who checks modules.
+    let allowed = allowances(&mut object);
+    let directories = directories(&mut object, env);
+    object.finish();
+    (allowed, directories)
+}
+
+/// Reports what is wrong with a directory that modules are to come from.
+fn check_directory(directory: &ModuleDirectory<'_>, registry: &Registry) {
+    if let Some(Err(problem)) = registry.module_builder().map(|builder| builder.check_directory(&directory.path)) {
+        directory.at.error(Finding::said(problem.kind, problem.message));
+    }
 }
 
 /// Paths of a cluster lead where those of modules and logs would.

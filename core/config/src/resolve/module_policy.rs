@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::reader::Cursor;
-use crate::schema;
+use crate::reader::ObjectReader;
 
 /// Something that a module is refused for unless it is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,10 +37,8 @@ const WORDS: &[(&str, ModuleAllowance)] = &[
 ];
 
 /// What is allowed; mistakes are reported and allow nothing.
-pub(crate) fn allowances(cursor: &Cursor<'_>) -> Vec<ModuleAllowance> {
-    let Some(mut object) = cursor.object(&schema::MODULES) else { return Vec::new() };
+pub(crate) fn allowances(object: &mut ObjectReader<'_>) -> Vec<ModuleAllowance> {
     let words = object.get("allow").and_then(|cursor| cursor.array()).unwrap_or_default();
-    object.finish();
     // In whatever order and however often they stand.
     let allowed: BTreeSet<_> = words.iter().filter_map(|word| word.choice(WORDS)).collect();
     allowed.into_iter().collect()

@@ -70,8 +70,7 @@ type ModuleAndFault<'a> = (Option<ModuleSpec>, Option<(FaultPolicy, Cursor<'a>)>
 
 fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFault<'a> {
     let Some(mut object) = cursor.object(&schema::SO_CONFIG) else { return (None, None) };
-    let so_path = so_path(&mut object);
-    let name = object.get("name");
+    let file = so_file(&mut object, modules);
     let filter = object.get("filter").map_or(Some(""), |c| c.string());
     let sha256 = object.get("sha256").map(|c| sha256(&c));
     for pointer in object.get("secrets").and_then(|c| c.array()).unwrap_or_default() {
@@ -84,13 +83,31 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
     let generation_timeout = object.get("generation_timeout").and_then(|c| c.duration());
     object.finish();
     let module = (|| {
-        let (path_at, so_path) = so_path?;
-        let name = modules.name(&path_at, &so_path, name.as_ref())?;
+        let (source, so_path, name) = file?;
         let (sha256, quarantine) = (some_or_refused(sha256)?, some_or_refused(quarantine)?);
-        let (source, filter) = (ModuleSource::SoConfig, filter?.to_owned());
+        let filter = filter?.to_owned();
         Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine, slow_hook, watch, generation_timeout })
     })();
     (module, on_fault)
+}
+
+/// The module's file and name: by path, or by its name in a directory.
+fn so_file(object: &mut ObjectReader<'_>, modules: &mut Modules<'_>) -> Option<(ModuleSource, PathBuf, String)> {
+    let (known, name) = (object.get("module"), object.get("name"));
+    let Some(known) = known else {
+        let Some(path_at) = object.get("so_path") else {
+            object.missing("so_path", "the path of a shared library, or `module`");
+            return None;
+        };
+        let so_path = path(&path_at)?;
+        let name = modules.name(&path_at, &so_path, name.as_ref())?;
+        return Some((ModuleSource::SoConfig, so_path, name));
+    };
+    for other in [object.get("so_path"), name].into_iter().flatten() {
+        other.error(Finding::mismatch(kind::BAD_VALUE, "`module` alone: it says both name and file", "this too"));
+    }
+    let (file, name) = modules.known(&known)?;
+    Some((ModuleSource::Directory, file, name))
 }
 
 /// Read where the configuration is dumped.
@@ -104,9 +121,10 @@ fn check_pointer(cursor: &Cursor<'_>) {
 
 fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules<'_>) -> Option<ModuleSpec> {
     let mut object = cursor.object(&schema::GO_PLUGIN_CONFIG)?;
-    let so_path = so_path(&mut object);
+    let path_at = object.required("so_path");
     object.finish();
-    let (path_at, so_path) = so_path?;
+    let path_at = path_at?;
+    let so_path = path(&path_at)?;
     let name = modules.name(&path_at, &so_path, None)?;
     Some(ModuleSpec {
         source: ModuleSource::GoPluginConfig,
@@ -130,14 +148,13 @@ fn some_or_refused<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-fn so_path<'a>(object: &mut ObjectReader<'a>) -> Option<(Cursor<'a>, PathBuf)> {
-    let cursor = object.required("so_path")?;
+fn path(cursor: &Cursor<'_>) -> Option<PathBuf> {
     let text = cursor.name()?;
     if text.contains('\0') {
         cursor.mismatch(kind::BAD_VALUE, "a path");
         return None;
     }
-    Some((cursor, Path::new(text).to_path_buf()))
+    Some(Path::new(text).to_path_buf())
 }
 
 fn sha256(cursor: &Cursor<'_>) -> Option<[u8; 32]> {

@@ -4,26 +4,37 @@ use super::{Object, Shape, own};
 
 pub(crate) static MODULES: Object = Object::new(
     "modules",
-    "What is permitted to the modules of this configuration.",
-    &[own(
-        "allow",
-        Shape::Array(&Shape::Words(&[
-            "executable_stack",
-            "foreign_libraries",
-            "overlapping_segments",
-            "panic_abort",
-            "run_path",
-            "text_relocations",
-            "writable_code",
-            "writable_directory",
-        ])),
-        "nothing",
-        "What a module is refused for unless it is named here. `executable_stack`: `PT_GNU_STACK` that is executable or \
+    "Where the modules of this configuration are, and what is permitted to them.",
+    &[
+        own(
+            "directories",
+            Shape::Array(&Shape::Name),
+            "none",
+            "Folders whose `.so` files `so_config.module` may name: `guard` is `guard.so` in one of them. Looked up as \
+         `so_path` is. Hidden files and folders in them are passed over; a name that two of them have is an error. A \
+         folder that everybody may write to, or that is another user's, is refused unless `writable_directory` is \
+         allowed.",
+        ),
+        own(
+            "allow",
+            Shape::Array(&Shape::Words(&[
+                "executable_stack",
+                "foreign_libraries",
+                "overlapping_segments",
+                "panic_abort",
+                "run_path",
+                "text_relocations",
+                "writable_code",
+                "writable_directory",
+            ])),
+            "nothing",
+            "What a module is refused for unless it is named here. `executable_stack`: `PT_GNU_STACK` that is executable or \
          missing, which makes every stack of the process executable. `foreign_libraries`: libraries beyond libc, libm, \
          libgcc and libstdc++, which neither digest nor check covers. `overlapping_segments`: segments that share a \
          page. `panic_abort`: Rust modules built with `panic = \"abort\"`. `run_path`: `DT_RPATH`, `DT_RUNPATH`. \
          `text_relocations`: `DT_TEXTREL`. `writable_code`: memory that is writable and executable. \
          `writable_directory`: without `sha256`, a folder on the way to the file that everybody may write to, and that \
          is neither sticky nor mounted read-only.",
-    )],
+        ),
+    ],
 );

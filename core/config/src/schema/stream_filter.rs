@@ -42,12 +42,19 @@ pub(crate) static SO_CONFIG: Object = Object::new(
     "so_config",
     "`so_config`: the module of a stream filter.",
     &[
-        own_required(
+        own(
             "so_path",
             Shape::Name,
-            "the path of a shared library",
+            "",
             "The file. A relative path is looked up in the folder of the configuration file, then in the working \
              directory.",
+        ),
+        own(
+            "module",
+            Shape::Pattern("^[A-Za-z0-9._-]+$"),
+            "",
+            "In place of `so_path`: the name of a module in one of `modules.directories`, which is its file's without \
+             `.so`.",
         ),
         own(
             "name",
@@ -89,7 +96,8 @@ pub(crate) static SO_CONFIG: Object = Object::new(
              are those so far), and the tunnel goes on without it. Other streams keep their filters to their end.",
         ),
     ],
-);
+)
+.rules(&[Rule::ExactlyOne(&["so_path", "module"]), Rule::AtMostOne(&["module", "name"])]);
 
 pub(crate) static QUARANTINE: Object = Object::new(
     "quarantine",

@@ -258,7 +258,12 @@ fn present(value: &Value, shape: &'static Shape, found: &mut BTreeSet<(&'static 
 }
 
 /// Keys that need files beside the configuration.
-const WITH_FILES: [(&str, &str); 2] = [("router", "router_configs"), ("cluster_manager", "clusters_configs")];
+const WITH_FILES: [(&str, &str); 4] = [
+    ("router", "router_configs"),
+    ("cluster_manager", "clusters_configs"),
+    ("modules", "directories"),
+    ("so_config", "module"),
+];
 
 /// If this fails, add the key to every_key.yaml: the agreement above is only
 /// shown for what is in these files.

@@ -4,6 +4,7 @@ mod dumps;
 mod errors;
 mod files;
 mod logs;
+mod module_directories;
 mod reuse;
 mod support;
 mod values;

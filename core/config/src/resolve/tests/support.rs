@@ -58,6 +58,7 @@ pub struct FakeBuilder {
     /// The content of a file that all filters read.
     pub behind: Mutex<Vec<u8>>,
     pub renews: AtomicBool,
+    pub refuses_directories: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -115,6 +116,13 @@ impl StreamFilterBuilder for FakeBuilder {
     fn fingerprint(&self, _: &FilterSpec, env: &BuildEnv) -> Fingerprint {
         env.reads.watch(Path::new("/behind"));
         Fingerprint::SPEC.and(&self.behind.lock().unwrap())
+    }
+
+    fn check_directory(&self, _: &Path) -> Result<(), FilterConfigError> {
+        match self.refuses_directories.load(Ordering::Relaxed) {
+            true => Err(FilterConfigError::new("", "not this one").with_kind("writable_directory")),
+            false => Ok(()),
+        }
     }
 
     fn renews(&self, _: &FilterSpec) -> bool {
