@@ -1,60 +1,182 @@
 //! `sidegate check`.
 
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use serde_json::json;
-use sidegate_config::{Config, LoadMode};
+use serde_json::{Value, json};
+use sidegate_api::Metrics;
+use sidegate_config::{Config, ConfigFile, Diagnostic, LoadEnv, LoadMode, Wire};
+use sidegate_generic_filter::{GenericFilter, Verdict, inspect_with};
 
+use crate::against::{AdminAddress, ask};
 use crate::cli::{CheckArgs, Format};
-use crate::compose::ComposeError;
+use crate::compose::{ComposeError, built_in_filters, policy};
 use crate::start::Start;
 use crate::{complain, print};
 
 pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
+    if let Some(address) = &args.against {
+        return match check_against(args, address) {
+            Ok(code) => code,
+            Err(error) => refused(args.format, &error),
+        };
+    }
     let mode = if args.no_load { LoadMode::NoLoad } else { LoadMode::Load };
     match start.load(&args.config, None, mode) {
         Ok(loaded) => {
-            let (warnings, patience) = (loaded.config.warnings, loaded.config.graceful_timeout);
-            let omitted = loaded.config.warnings_omitted;
-            match args.format {
-                Format::Json => {
-                    let warnings: Vec<_> = warnings.iter().map(|w| w.to_json()).collect();
-                    print(
-                        &json!({"ok": true, "errors": [], "warnings": warnings, "omitted": {"errors": 0, "warnings": omitted}}),
-                    );
-                }
-                Format::Text => {
-                    for warning in &warnings {
-                        complain(&format_args!("warning: {warning}"));
-                    }
-                    if omitted > 0 {
-                        complain(&format_args!("warning: and {omitted} more warnings"));
-                    }
-                    print(&format_args!("{}: ok", loaded.path.display()));
-                }
-            }
-            drop((loaded.config.listeners, loaded.modules));
+            let patience = loaded.config.graceful_timeout;
+            accepted(args, &loaded.path, &loaded.config);
+            drop((loaded.config, loaded.modules));
             start.settle(patience);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            match (args.format, &error) {
-                (Format::Json, ComposeError::Config(found)) => {
-                    let warnings: Vec<_> = found.warnings.iter().map(|w| w.to_json()).collect();
-                    let omitted = json!({"errors": found.errors_omitted, "warnings": found.warnings_omitted});
-                    let errors = found.to_json();
-                    print(&json!({"ok": false, "errors": errors, "warnings": warnings, "omitted": omitted}));
-                }
-                (Format::Json, other) => {
-                    let finding = json!({"message": other.to_string(), "kind": "environment"});
-                    let omitted = json!({"errors": 0, "warnings": 0});
-                    print(&json!({"ok": false, "errors": [finding], "warnings": [], "omitted": omitted}));
-                }
-                (Format::Text, _) => report(&error),
-            }
+            let code = refused(args.format, &error);
             start.settle(Config::GRACEFUL_TIMEOUT);
-            ExitCode::FAILURE
+            code
         }
+    }
+}
+
+fn accepted(args: &CheckArgs, path: &Path, config: &Config) {
+    let omitted = config.warnings_omitted;
+    let unfit = unfit_modules(config);
+    match args.format {
+        Format::Json => {
+            let warnings: Vec<_> =
+                config.warnings.iter().map(|w| w.to_json()).chain(unfit.iter().map(Unfit::to_json)).collect();
+            print(
+                &json!({"ok": true, "errors": [], "warnings": warnings, "omitted": {"errors": 0, "warnings": omitted}}),
+            );
+        }
+        Format::Text => {
+            warn_of(&config.warnings, omitted);
+            unfit.iter().for_each(|unfit| complain(&format_args!("warning: {}", unfit.message)));
+            print(&format_args!("{}: ok", path.display()));
+        }
+    }
+}
+
+fn warn_of(warnings: &[Diagnostic], omitted: usize) {
+    for warning in warnings {
+        complain(&format_args!("warning: {warning}"));
+    }
+    if omitted > 0 {
+        complain(&format_args!("warning: and {omitted} more warnings"));
+    }
+}
+
+fn refused(format: Format, error: &ComposeError) -> ExitCode {
+    match (format, error) {
+        (Format::Json, ComposeError::Config(found)) => {
+            let warnings: Vec<_> = found.warnings.iter().map(|w| w.to_json()).collect();
+            let omitted = json!({"errors": found.errors_omitted, "warnings": found.warnings_omitted});
+            let errors = found.to_json();
+            print(&json!({"ok": false, "errors": errors, "warnings": warnings, "omitted": omitted}));
+        }
+        (Format::Json, other) => {
+            let finding = json!({"message": other.to_string(), "kind": "environment"});
+            let omitted = json!({"errors": 0, "warnings": 0});
+            print(&json!({"ok": false, "errors": [finding], "warnings": [], "omitted": omitted}));
+        }
+        (Format::Text, _) => report(error),
+    }
+    ExitCode::FAILURE
+}
+
+/// A module that a filter could name, and that would be refused then.
+struct Unfit {
+    file: PathBuf,
+    kind: &'static str,
+    message: String,
+}
+
+impl Unfit {
+    fn to_json(&self) -> Value {
+        json!({"file": self.file.display().to_string(), "kind": self.kind, "message": self.message})
+    }
+}
+
+/// Looks at modules in directories that no filter comes from: no start depends
+/// on them, so nothing is wrong yet.
+fn unfit_modules(config: &Config) -> Vec<Unfit> {
+    let policy = policy(&config.module_allowances);
+    let filters = config.listeners.iter().flat_map(|listener| &listener.chain);
+    let used: HashSet<&str> = filters.filter_map(|filter| Some(filter.spec.module.as_ref()?.name.as_str())).collect();
+    let unused = config.known_modules.iter().filter(|module| !used.contains(module.name.as_str()));
+    let unfit = unused.flat_map(|module| {
+        let reasons = match inspect_with(&module.file, &policy).verdict {
+            Verdict::Ok => Vec::new(),
+            Verdict::Refused { reasons } => reasons,
+        };
+        reasons.into_iter().map(|reason| Unfit {
+            file: module.file.clone(),
+            kind: reason.kind,
+            message: format!(
+                "module {}, which no filter comes from, would be refused: {}",
+                module.name, reason.message
+            ),
+        })
+    });
+    unfit.collect()
+}
+
+/// Has a process that runs say what the configuration would change there.
+fn check_against(args: &CheckArgs, address: &AdminAddress) -> Result<ExitCode, ComposeError> {
+    let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
+    let (file, wire) = Wire::read(&args.config, &working_dir).map_err(ComposeError::Config)?;
+    // What is wrong with it anywhere is said here, without asking.
+    let config = look_at(&file, &working_dir)?;
+    if args.format == Format::Text {
+        warn_of(&config.warnings, config.warnings_omitted);
+    }
+    if address.is_elsewhere() {
+        complain(&format_args!(
+            "warning: the configuration goes to {address} in clear text, and any secrets in it: reach the admin \
+             interface by loopback or a Unix socket instead"
+        ));
+    }
+    let (_, answer) = ask(address, args.token_file.as_deref(), &wire.to_bytes())?;
+    let changes = &answer["changes"];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let would_be_taken = answer["ok"] == true && list(&changes["restart"]).is_empty();
+    match args.format {
+        Format::Json => print(&answer),
+        Format::Text => {
+            let text = |line: &Value| line.as_str().map_or_else(|| line["message"].to_string(), str::to_owned);
+            for error in list(&answer["errors"]) {
+                complain(&format_args!("{address}: {}", place_and_message(&error)));
+            }
+            list(&changes["lines"]).iter().for_each(|line| print(&text(line)));
+        }
+    }
+    Ok(if would_be_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// As the other side will, but with this side's files.
+fn look_at(file: &ConfigFile, working_dir: &Path) -> Result<Config, ComposeError> {
+    let workers = file.workers().map_or(1, NonZeroUsize::get);
+    let modules = GenericFilter::new(policy(&file.module_allowances())).map_err(ComposeError::ModuleControl)?;
+    let mut registry = built_in_filters();
+    registry.modules(Arc::new(modules));
+    let env = LoadEnv { metrics: Metrics::new(workers), workers, working_dir: working_dir.to_path_buf() };
+    file.resolve(&registry, &env, LoadMode::NoLoad, None).map_err(ComposeError::Config)
+}
+
+/// A finding of the other side, as this side would print it.
+fn place_and_message(error: &Value) -> String {
+    let message = error["message"].as_str().unwrap_or_default();
+    let Some(file) = error["file"].as_str() else { return message.to_owned() };
+    let place = match (error["line"].as_u64(), error["column"].as_u64()) {
+        (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
+        _ => file.to_owned(),
+    };
+    match error["path"].as_str().filter(|path| !path.is_empty()) {
+        Some(path) => format!("{place}: {path}: {message}"),
+        None => format!("{place}: {message}"),
     }
 }
 

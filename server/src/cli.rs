@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::against::AdminAddress;
+
 /// A sidecar proxy that is extended by dropping in a shared library.
 ///
 /// Reads MOSN's configuration, as JSON or YAML. The documentation is in docs/,
@@ -36,9 +38,16 @@ pub(crate) enum Command {
     /// Binds no port, contacts nobody and opens no log. Modules are loaded and
     /// asked for their factories, as a start would; --no-load only looks at
     /// their files. Exits with 0 if a start would succeed, with 1 if not.
+    ///
+    /// With --against it says what a process that runs would change if it took
+    /// the configuration: what is added, removed and different, and whose
+    /// connections would end. Nothing is loaded then, neither here nor there.
+    /// Exits with 0 if the process could take it.
     #[command(after_long_help = "Examples:
   sidegate check -c config.yaml
-  sidegate check -c config.yaml --no-load --format json")]
+  sidegate check -c config.yaml --no-load --format json
+  sidegate check -c config.yaml --against 127.0.0.1:34901
+  sidegate check -c config.yaml --against unix:/run/sidegate/admin.sock")]
     Check(CheckArgs),
     /// Show what a module's file says, without running any code of it.
     ///
@@ -47,7 +56,8 @@ pub(crate) enum Command {
     /// accepted, with 1 if not.
     #[command(after_long_help = "Examples:
   sidegate inspect libauth.so
-  sidegate inspect libauth.so --format json")]
+  sidegate inspect libauth.so --format json
+  sidegate inspect libauth -c config.yaml")]
     Inspect(InspectArgs),
     /// Print what a configuration may hold.
     ///
@@ -88,6 +98,15 @@ pub(crate) struct CheckArgs {
     /// code runs.
     #[arg(long)]
     pub(crate) no_load: bool,
+    /// The admin interface of a process that runs: HOST:PORT or unix:PATH.
+    ///
+    /// The configuration is sent there with all files that it is made of,
+    /// secrets too; over anything but loopback and Unix sockets that is said.
+    #[arg(long, value_name = "ADMIN", value_parser = AdminAddress::parse)]
+    pub(crate) against: Option<AdminAddress>,
+    /// File with the token of that admin interface.
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub(crate) token_file: Option<PathBuf>,
     /// How to print the findings.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -95,9 +114,14 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The module: a shared library.
+    /// The module: a shared library; with --config the name of one in its
+    /// `modules.directories`.
     #[arg(value_name = "FILE.so")]
     pub(crate) file: PathBuf,
+    /// Configuration whose `modules` count: where modules are, and what is
+    /// permitted to them.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

@@ -15,6 +15,8 @@ use sidegate_router::{RouteId, RouteTable};
 use sidegate_telemetry::{DownstreamStats, LogError, LogSinks, RouteBudget, RouteStats};
 use sidegate_upstream::{Cluster, ClusterConfig, ClusterError, HostRegistry};
 
+use crate::against::AgainstError;
+
 /// A configuration cannot be turned into something that runs.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ComposeError {
@@ -26,6 +28,8 @@ pub(crate) enum ComposeError {
     Loader(io::Error),
     #[error("cannot tell the working directory: {0}")]
     WorkingDir(io::Error),
+    #[error(transparent)]
+    Against(#[from] AgainstError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -112,7 +116,7 @@ pub(crate) fn compose(
 }
 
 /// What modules are permitted.
-fn policy(allowances: &[ModuleAllowance]) -> Policy {
+pub(crate) fn policy(allowances: &[ModuleAllowance]) -> Policy {
     let mut policy = Policy::default();
     for allowance in allowances {
         let rule = match allowance {

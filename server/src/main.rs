@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin_source;
+mod against;
 mod check;
 mod cli;
 mod compose;

@@ -138,16 +138,22 @@ impl BuildEnv {
     /// `path` if absolute, else the first that exists below the search
     /// folders, else the first candidate (so that errors name it).
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        if path.is_absolute() {
-            return path.to_path_buf();
-        }
-        let mut candidates = self.search_dirs.iter().map(|dir| dir.join(path));
-        let first = candidates.next();
-        match first {
-            Some(first) if !first.exists() => candidates.find(|c| c.exists()).unwrap_or(first),
-            Some(first) => first,
-            None => path.to_path_buf(),
-        }
+        look_up(&self.search_dirs, path)
+    }
+}
+
+/// `path` if absolute, else the first that exists below `search_dirs`, else the
+/// first candidate.
+pub fn look_up(search_dirs: &[PathBuf], path: &Path) -> PathBuf {
+    if path.is_absolute() {
+        return path.to_path_buf();
+    }
+    let mut candidates = search_dirs.iter().map(|dir| dir.join(path));
+    let first = candidates.next();
+    match first {
+        Some(first) if !first.exists() => candidates.find(|c| c.exists()).unwrap_or(first),
+        Some(first) => first,
+        None => path.to_path_buf(),
     }
 }
 

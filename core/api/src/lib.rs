@@ -42,7 +42,7 @@ pub use address::{Address, AddressError, PeerText};
 pub use body::BodyBuffer;
 pub use builder::{
     BuildEnv, FaultPolicy, FilterSpec, GenerationState, GenerationStatus, ModuleSource, ModuleSpec, ModuleStatus,
-    Quarantine, QuarantineAction, Registry, StreamFilterBuilder,
+    Quarantine, QuarantineAction, Registry, StreamFilterBuilder, look_up,
 };
 pub use config_error::FilterConfigError;
 pub use filter::{

@@ -11,7 +11,7 @@ use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
 use crate::include::{Included, include};
 use crate::reader::Cursor;
-use crate::resolve::{Chains, Config, LoadMode, ModuleAllowance, allowances, resolve};
+use crate::resolve::{Chains, Config, KnownModule, LoadMode, ModuleAllowance, allowances, known_modules, resolve};
 use crate::reuse::FilterCache;
 use crate::schema;
 use crate::source::{Disk, Recorder, Sent, Source};
@@ -151,6 +151,27 @@ impl ConfigFile {
         modules.map(|mut object| allowances(&mut object)).unwrap_or_default()
     }
 
+    /// Modules in `modules.directories`, whatever else is wrong with the file.
+    pub fn known_modules(&self, working_dir: &Path) -> Vec<KnownModule> {
+        let report = Report::new("");
+        let top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP);
+        let modules = top.and_then(|mut top| top.get("modules")?.object(&schema::MODULES));
+        let search_dirs = self.search_dirs(working_dir);
+        modules.map(|mut object| known_modules(&mut object, &search_dirs)).unwrap_or_default()
+    }
+
+    /// Where relative paths are looked up.
+    fn search_dirs(&self, working_dir: &Path) -> Vec<PathBuf> {
+        let folder = self.folder.as_deref().or_else(|| self.path.parent());
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.map_or_else(|| working_dir.to_path_buf(), |folder| working_dir.join(folder));
+        let mut dirs = vec![folder];
+        if dirs.iter().all(|dir| dir != working_dir) {
+            dirs.push(working_dir.to_path_buf());
+        }
+        dirs
+    }
+
     /// Checks everything and builds what `mode` says; where nothing has changed
     /// since the configuration of `before`, its factories are taken over.
     pub fn resolve(
@@ -160,18 +181,11 @@ impl ConfigFile {
         mode: LoadMode,
         before: Option<&FilterCache>,
     ) -> Result<Config, ConfigErrors> {
-        let folder = self.folder.as_deref().or_else(|| self.path.parent());
-        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.map_or_else(|| env.working_dir.clone(), |folder| env.working_dir.join(folder));
-        let mut search_dirs = vec![folder];
-        if !search_dirs.contains(&env.working_dir) {
-            search_dirs.push(env.working_dir.clone());
-        }
         let cache = FilterCache::following(before, env.workers);
         let build_env = BuildEnv {
             metrics: env.metrics.clone(),
             workers: env.workers,
-            search_dirs,
+            search_dirs: self.search_dirs(&env.working_dir),
             regexes: cache.regexes().clone(),
             reads: Reads::default(),
         };

@@ -6,6 +6,7 @@
 //! ```text
 //! {
 //!   "same": false,
+//!   "lines": ["~ listener a: …"],  the same for people
 //!   "listeners": {"added": ["b"], "removed": ["c"], "changed": [
 //!     {"name": "a", "what": [
 //!       {"part": "address", "from": "127.0.0.1:1", "to": "127.0.0.1:2"},

@@ -4,18 +4,28 @@ use crate::diagnostic::kind;
 use crate::{Config, Diagnostic};
 
 /// What cannot become of a process that runs `running`, each with where
-/// `wanted` says it. Nothing in front of a reload otherwise.
+/// `wanted` says it. Nothing stands in the way of a reload otherwise.
 pub fn needs_restart(running: &Config, wanted: &Config) -> Vec<Diagnostic> {
+    let places = &wanted.places;
     let mut found = Vec::new();
     if running.built_for != wanted.built_for {
         let (now, then) = (running.built_for, wanted.built_for);
         found.push(Diagnostic {
-            kind: kind::NEEDS_RESTART,
-            message: format!("the number of workers changes with a restart alone: {now} run, {then} are wanted"),
             expected: Some(now.to_string()),
             found: Some(then.to_string()),
-            ..wanted.places.workers.clone()
+            ..said(&places.workers, format!("the number of workers: {now} run, {then} are wanted"))
         });
     }
+    if running.overload != wanted.overload {
+        found.push(said(&places.overload, "limits of the process".to_owned()));
+    }
+    if running.module_allowances != wanted.module_allowances {
+        found.push(said(&places.module_allowances, "what modules are permitted".to_owned()));
+    }
     found
+}
+
+fn said(place: &Diagnostic, what: String) -> Diagnostic {
+    let message = format!("changes with a restart alone: {what}");
+    Diagnostic { kind: kind::NEEDS_RESTART, message, ..place.clone() }
 }

@@ -21,21 +21,11 @@ pub(super) trait Part {
 /// Long lists end with how many more there are.
 const SHOWN: usize = 8;
 
-/// One line per thing that differs: `+` is new, `-` is gone, `~` stays.
+/// One line per thing that differs: `+` is new, `-` is gone, `~` stays; `!` is
+/// what to know before.
 impl fmt::Display for ConfigDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = Vec::new();
-        lines_of(&mut lines, "listener", &self.listeners);
-        lines_of(&mut lines, "router", &self.routers);
-        lines_of(&mut lines, "cluster", &self.clusters);
-        lines_of(&mut lines, "module", &self.modules);
-        lines.extend(self.process.iter().map(|part| format!("~ {}", part.words())));
-        lines.extend(self.drains.iter().map(|drain| format!("! {}", drain.words())));
-        lines.extend(self.restart.iter().map(|finding| format!("! {finding}")));
-        if lines.is_empty() {
-            lines.push("nothing changes".to_owned());
-        }
-        f.write_str(&lines.join("\n"))
+        f.write_str(&self.lines().join("\n"))
     }
 }
 
@@ -49,10 +39,26 @@ fn lines_of<P: Part>(lines: &mut Vec<String>, kind: &str, changes: &Changes<P>) 
 }
 
 impl ConfigDiff {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines_of(&mut lines, "listener", &self.listeners);
+        lines_of(&mut lines, "router", &self.routers);
+        lines_of(&mut lines, "cluster", &self.clusters);
+        lines_of(&mut lines, "module", &self.modules);
+        lines.extend(self.process.iter().map(|part| format!("~ {}", part.words())));
+        lines.extend(self.drains.iter().map(|drain| format!("! {}", drain.words())));
+        lines.extend(self.restart.iter().map(|finding| format!("! {finding}")));
+        if lines.is_empty() {
+            lines.push("nothing changes".to_owned());
+        }
+        lines
+    }
+
     /// In the form that the module's documentation shows.
     pub fn to_json(&self) -> Value {
         json!({
             "same": self.is_same(),
+            "lines": self.lines(),
             "listeners": changes(&self.listeners),
             "routers": changes(&self.routers),
             "clusters": changes(&self.clusters),

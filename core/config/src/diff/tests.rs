@@ -83,7 +83,13 @@ fn each_change_is_told_of_what_it_changes() {
     shows("default_log_level: INFO", "default_log_level: DEBUG", "~ log");
     shows("port_value: 34901}", "port_value: 34902}", "~ admin.address");
     shows("admin:\n", "admin:\n  token: x\n  live_edit: true\n", "~ admin.access");
-    shows("admin:\n", "overload: {streams: 5}\nmodules: {allow: [run_path]}\nadmin:\n", "~ overload\n~ modules.allow");
+    shows(
+        "admin:\n",
+        "overload: {streams: 5}\nmodules: {allow: [run_path]}\nadmin:\n",
+        "~ overload\n~ modules.allow\n\
+         ! c.yaml:26:11: overload: changes with a restart alone: limits of the process\n\
+         ! c.yaml:27:10: modules: changes with a restart alone: what modules are permitted",
+    );
 }
 
 #[test]
@@ -150,7 +156,11 @@ fn the_form_for_tools() {
     let text = varied("127.0.0.1:2046", "127.0.0.1:2047")
         .replace("User: admin", "User: root")
         .replace("prefix: /", "prefix: /a");
-    let json = between(BASE, &text).to_json();
+    let diff = between(BASE, &text);
+    let mut json = diff.to_json();
+    let lines = json.as_object_mut().unwrap().remove("lines").unwrap();
+    let lines: Vec<&str> = lines.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(lines.join("\n"), diff.to_string());
     let expected = json!({
         "same": false,
         "listeners": {"added": [], "removed": [], "changed": [{"name": "l", "what": [
@@ -180,7 +190,7 @@ fn what_needs_a_restart_has_a_place() {
     let found = needs_restart(&resolved(BASE, None).unwrap(), &wanted);
     let [found] = &found[..] else { panic!("{found:?}") };
     let expected =
-        "c.yaml:3:14: servers[0].processor: the number of workers changes with a restart alone: 1 run, 3 are wanted";
+        "c.yaml:3:14: servers[0].processor: changes with a restart alone: the number of workers: 1 run, 3 are wanted";
     assert_eq!((found.to_string().as_str(), found.kind), (expected, "needs_restart"));
     assert_eq!(needs_restart(&wanted, &wanted), []);
 }

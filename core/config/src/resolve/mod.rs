@@ -58,6 +58,7 @@ pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
 pub use metrics::{MetricsConfig, MetricsSink};
 pub use module_directory::KnownModule;
+pub(crate) use module_directory::known_modules;
 pub use module_policy::ModuleAllowance;
 pub(crate) use module_policy::allowances;
 pub(crate) use mosn_filters::GONE as FILTERS_GONE;
@@ -133,6 +134,8 @@ pub struct Config {
 #[derive(Debug)]
 pub(crate) struct Places {
     pub workers: Diagnostic,
+    pub overload: Diagnostic,
+    pub module_allowances: Diagnostic,
 }
 
 impl Config {
@@ -257,6 +260,8 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
+    let allowances_at = place(&mut top, "modules");
+    let overload_at = place(&mut top, "overload");
     let (module_allowances, directories) = module_section(&mut top, env);
     for directory in &directories {
         modules.add_directory(directory);
@@ -324,8 +329,13 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         watched_directories: directories.into_iter().map(|directory| directory.path).collect(),
         known_modules: modules.into_known(),
         module_allowances,
-        places: Places { workers: workers_at },
+        places: Places { workers: workers_at, overload: overload_at, module_allowances: allowances_at },
     })
+}
+
+/// Where a section is, or would be.
+fn place(top: &mut ObjectReader<'_>, section: &'static str) -> Diagnostic {
+    top.get(section).as_ref().unwrap_or(top.cursor()).diagnostic()
 }
 
 /// The section `modules`.
@@ -335,7 +345,7 @@ fn module_section<'a>(top: &mut ObjectReader<'a>, env: &BuildEnv) -> (Vec<Module
     };
     // Their values were needed earlier, by who checks modules.
     let allowed = allowances(&mut object);
-    let directories = directories(&mut object, env);
+    let directories = directories(&mut object, &env.search_dirs);
     object.finish();
     (allowed, directories)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sidegate_api::BuildEnv;
+use sidegate_api::look_up;
 
 use super::modules::is_url_safe;
 use crate::diagnostic::{Finding, kind};
@@ -26,13 +26,18 @@ pub(super) struct ModuleDirectory<'a> {
 }
 
 /// Reads the directories that `modules` names.
-pub(super) fn directories<'a>(object: &mut ObjectReader<'a>, env: &BuildEnv) -> Vec<ModuleDirectory<'a>> {
+pub(super) fn directories<'a>(object: &mut ObjectReader<'a>, search_dirs: &[PathBuf]) -> Vec<ModuleDirectory<'a>> {
     let entries = object.get("directories").and_then(|cursor| cursor.array()).unwrap_or_default();
-    entries.into_iter().filter_map(|at| directory(at, env)).collect()
+    entries.into_iter().filter_map(|at| directory(at, search_dirs)).collect()
 }
 
-fn directory<'a>(at: Cursor<'a>, env: &BuildEnv) -> Option<ModuleDirectory<'a>> {
-    let path = env.resolve(Path::new(at.name()?));
+/// What is in all of them.
+pub(crate) fn known_modules(object: &mut ObjectReader<'_>, search_dirs: &[PathBuf]) -> Vec<KnownModule> {
+    directories(object, search_dirs).into_iter().flat_map(|directory| directory.modules).collect()
+}
+
+fn directory<'a>(at: Cursor<'a>, search_dirs: &[PathBuf]) -> Option<ModuleDirectory<'a>> {
+    let path = look_up(search_dirs, Path::new(at.name()?));
     let files = match list(&path) {
         Ok(files) => files,
         Err(error) => {
