@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, ModuleSpec, ModuleStatus};
 use sidegate_api::{StreamFilterBuilder, StreamFilterFactory};
@@ -26,7 +26,7 @@ use crate::workers::{WorkerErrands, Workers};
 /// unloaded.
 #[derive(Debug)]
 pub struct GenericFilter {
-    policy: Policy,
+    policy: RwLock<Policy>,
     control: Arc<ModuleControl>,
     registry: Arc<Registry>,
     workers: Workers,
@@ -45,7 +45,7 @@ impl GenericFilter {
     /// everything of modules runs that does not belong to a stream.
     pub fn new(policy: Policy) -> io::Result<Self> {
         Ok(GenericFilter {
-            policy,
+            policy: RwLock::new(policy),
             control: Arc::new(ModuleControl::start()?),
             registry: Arc::default(),
             workers: Workers::default(),
@@ -67,6 +67,16 @@ impl GenericFilter {
         self.workers.set(errands);
         self.control.set_serving();
         self.unmaps.store(true, Ordering::Release);
+    }
+
+    /// What is permitted from now on, to modules that are read for the next
+    /// configuration.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// One entry per module that is in the process, by name.
@@ -95,7 +105,7 @@ impl GenericFilter {
         if module.watch {
             env.reads.watch(&file);
         }
-        let read = || Preflight::open(&file, module.sha256, &self.policy).map(Arc::new);
+        let read = || Preflight::open(&file, module.sha256, &self.policy()).map(Arc::new);
         env.reads.once((file.clone(), module.sha256), read)
     }
 
@@ -226,7 +236,7 @@ impl StreamFilterBuilder for GenericFilter {
 
     fn check_directory(&self, directory: &Path) -> Result<(), FilterConfigError> {
         let refused = |refusal: Refusal| FilterConfigError::new("", refusal.to_string()).with_kind(refusal.kind());
-        Preflight::check_directory(directory, &self.policy).map_err(refused)
+        Preflight::check_directory(directory, &self.policy()).map_err(refused)
     }
 
     fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {

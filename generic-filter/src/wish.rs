@@ -1,5 +1,6 @@
 //! A builder that makes a new generation of one module, whatever is loaded.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, StreamFilterBuilder, StreamFilterFactory};
@@ -58,6 +59,10 @@ impl StreamFilterBuilder for Wishing {
             What::Former(digest) if self.is_wished(spec) => Fingerprint::of(digest),
             _ => self.filter.fingerprint(spec, env),
         }
+    }
+
+    fn check_directory(&self, directory: &Path) -> Result<(), FilterConfigError> {
+        self.filter.check_directory(directory)
     }
 
     fn renews(&self, spec: &FilterSpec) -> bool {
