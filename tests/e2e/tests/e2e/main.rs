@@ -44,6 +44,7 @@ mod retries;
 mod routing;
 mod routing_clusters;
 mod routing_directories;
+mod scale;
 mod schema;
 mod sharing;
 mod slow;
