@@ -65,7 +65,7 @@ test-c:
 	done
 
 test-slow: build test-compilers
-	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored --skip modules::compilers --skip a_long_random_walk
+	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace -- --ignored --skip modules::compilers --skip of_every_compiler --skip a_long_random_walk
 	tests/modules/asan.sh
 	tests/modules/walk.sh
 	python3 tests/attacks/run.py --sidegate $(RELEASE)/sidegate

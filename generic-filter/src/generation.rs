@@ -2,7 +2,7 @@
 //! after it has gone. It holds nothing of the copy.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,6 @@ pub(crate) struct Generation {
     pub(crate) handles: Handles,
     /// Faults since it was loaded.
     pub(crate) faults: AtomicU64,
-    /// Threads of the module's own, as last looked at on module-control.
-    threads: AtomicUsize,
     /// Which use of any module its last was; 0: none yet.
     used: AtomicU64,
     /// The generation that new streams of this module's name take.
@@ -87,7 +85,6 @@ impl Generation {
             version: record.version,
             handles: Handles::default(),
             faults: AtomicU64::new(0),
-            threads: AtomicUsize::new(0),
             used: AtomicU64::new(0),
             family,
             born: Instant::now(),
@@ -152,9 +149,7 @@ impl Generation {
         let mut filters: Vec<String> = factories.iter().map(|factory| factory.filter_name().to_owned()).collect();
         filters.sort_unstable();
         filters.dedup();
-        if let Some(slot) = *lock(&self.slot) {
-            self.threads.store(slot.threads(), Ordering::Relaxed);
-        }
+        let threads = lock(&self.slot).map_or(0, crate::interpose::SlotIndex::threads) as u64;
         GenerationStatus {
             generation: self.number,
             sha256: text::hex(&self.sha256),
@@ -162,7 +157,7 @@ impl Generation {
             filters,
             streams: factories.iter().map(|factory| factory.streams()).sum(),
             resume_handles: self.handles.count(),
-            threads: self.threads.load(Ordering::Relaxed) as u64,
+            threads,
             reason: lock(&self.reason).clone(),
         }
     }

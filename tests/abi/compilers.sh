@@ -63,6 +63,8 @@ build_c() {
         name=$(basename "$file" .c)
         "${line[@]}" -I"$frozen/include" -o "$to/lib$name.so" "$file" -lpthread
     done
+    # What is left on threads, for unloading.
+    "${line[@]}" -Iffi-api/include -o "$to/libleaves.so" tests/modules/leaves.c -lpthread
     for file in so-examples/*-c/*.c; do
         [[ $file == *_test.c ]] && continue
         name=$(basename "$(dirname "$file")" | tr - _)
@@ -77,6 +79,8 @@ build_tables() {
     "${compiler[@]}" --crate-type rlib --crate-name sidegate_abi -o "$to/libsidegate_abi.rlib" "$frozen/rust/abi/lib.rs"
     "${compiler[@]}" --crate-type cdylib --crate-name conform --extern sidegate_abi="$to/libsidegate_abi.rlib" \
         -o "$to/libconform.so" "$frozen/rust/conform/lib.rs"
+    "${compiler[@]}" --crate-type cdylib --crate-name leaves --extern sidegate_abi="$to/libsidegate_abi.rlib" \
+        -o "$to/libleaves.so" tests/modules/leaves.rs
 }
 
 # build_sdk NAME RUSTC: modules on the SDK, or says why not.
@@ -119,4 +123,6 @@ for file in "$modules"/*/lib{guard,conform}.so; do
     compiler=$(grep -oE '(rustc|clang) version [0-9.]+' <<<"$named" || grep -oE -m1 'GCC: .*' <<<"$named")
     printf '%-18s %s\n' "$(basename "$(dirname "$file")")" "$compiler"
 done
+# Those of each compiler leave the process.
+SIDEGATE_COMPILED=$modules cargo test --quiet -p sidegate-generic-filter --test unload -- --ignored of_every_compiler
 SIDEGATE_COMPILED=$modules cargo test --quiet -p sidegate-e2e --test e2e -- --ignored modules::compilers

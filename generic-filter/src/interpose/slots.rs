@@ -59,7 +59,7 @@ impl Entry {
             let version = self.version.load(Ordering::Acquire);
             let range = self.start.load(Ordering::Relaxed)..self.end.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
-            if version % 2 == 0 && self.version.load(Ordering::Relaxed) == version {
+            if version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version {
                 return range.contains(&address);
             }
             std::hint::spin_loop();
