@@ -165,13 +165,8 @@ impl GenericFilter {
             false => sealed,
         };
         let generation = self.registry.begin(&module.name, &sealed, &env.metrics).map_err(refused)?;
-        let unloader = Unloader::new(
-            self.control.clone(),
-            self.registry.clone(),
-            self.workers.clone(),
-            env.metrics.clone(),
-            self.unmaps.clone(),
-        );
+        let unloader =
+            Unloader::new(self.control.clone(), self.registry.clone(), self.workers.clone(), self.unmaps.clone());
         let env = LoadEnv { metrics: env.metrics.clone(), workers: env.workers, unloader };
         let (registry, of_job) = (self.registry.clone(), generation.clone());
         let made = self.control.run(move || {

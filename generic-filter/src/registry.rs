@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use sidegate_api::{GenerationState, Metrics, ModuleStatus};
+use sidegate_api::{Counter, Gauge, GenerationState, Metrics, ModuleStatus};
 
 use crate::generation::{Family, Generation, Stage};
 use crate::loaded::LoadedModule;
@@ -36,8 +36,45 @@ struct Module {
     generations: Vec<Known>,
     /// Bytes of generations that were in use, the last first.
     former: Vec<Former>,
-    /// Where the counts of generations are shown.
-    metrics: Option<Metrics>,
+    /// Shows how many there are, and went.
+    accounts: Option<Accounts>,
+}
+
+/// Series of one module's name, which outlive its generations.
+#[derive(Debug)]
+struct Accounts {
+    /// By state.
+    generations: Vec<(GenerationState, Gauge)>,
+    unmapped: Option<Counter>,
+    kept: Option<Counter>,
+}
+
+impl Accounts {
+    fn new(metrics: &Metrics, name: &str) -> Self {
+        // "Unmapped" is counted.
+        let states = GenerationState::ALL.into_iter().filter(|state| *state != GenerationState::Unmapped);
+        let gauge = |state: GenerationState| {
+            let labels = [("module", name), ("state", state.name())];
+            Some((state, metrics.gauge("sidegate_module_generations", &labels).ok()?))
+        };
+        let counter = |series: &str| metrics.counter(series, &[("module", name)]).ok();
+        Accounts {
+            generations: states.filter_map(gauge).collect(),
+            unmapped: counter("sidegate_module_generations_unmapped_total"),
+            kept: counter("sidegate_module_generations_kept_total"),
+        }
+    }
+
+    fn count_end(&self, stage: Stage) {
+        let counter = match stage {
+            Stage::Unmapped => &self.unmapped,
+            Stage::Kept => &self.kept,
+            Stage::Live | Stage::Unloading => return,
+        };
+        if let Some(counter) = counter {
+            counter.inc();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -95,8 +132,8 @@ impl Registry {
                 let generation = Generation::new(name, module.last, sealed, module.family.clone());
                 let (module_of, sealed) = (Weak::new(), Arc::downgrade(sealed));
                 module.generations.push(Known { generation: generation.clone(), module: module_of, sealed });
-                module.metrics = Some(metrics.clone());
-                module.show(name);
+                module.accounts.get_or_insert_with(|| Accounts::new(metrics, name));
+                module.show();
                 return Ok(generation);
             }
             let one_goes = mapped.iter().any(|generation| generation.stage() == Stage::Unloading);
@@ -127,7 +164,7 @@ impl Registry {
         let fresh =
             |known: &Known| Arc::ptr_eq(&known.generation, generation) && known.generation.stage() == Stage::Live;
         module.generations.retain(|known| !fresh(known));
-        module.show(&generation.name);
+        module.show();
     }
 
     /// The generation has changed its stage. Bytes of one that was in use are
@@ -138,8 +175,11 @@ impl Registry {
         if let Some(sealed) = sealed.filter(|_| generation.last_use() > 0) {
             module.former.push(Former { used: generation.last_use(), sealed: sealed.clone() });
         }
+        if let Some(accounts) = &module.accounts {
+            accounts.count_end(generation.stage());
+        }
         module.tidy();
-        module.show(&generation.name);
+        module.show();
         drop(modules);
         self.changed.notify_all();
     }
@@ -147,7 +187,7 @@ impl Registry {
     /// Shows the counts of this name's generations.
     pub(crate) fn show(&self, name: &str) {
         if let Some(module) = self.lock().get(name) {
-            module.show(name);
+            module.show();
         }
     }
 
@@ -198,13 +238,9 @@ impl Module {
         });
     }
 
-    fn show(&self, name: &str) {
-        let Some(metrics) = &self.metrics else { return };
-        for state in GenerationState::ALL.into_iter().filter(|state| *state != GenerationState::Unmapped) {
-            let labels = [("module", name), ("state", state.name())];
-            if let Ok(gauge) = metrics.lasting_gauge("sidegate_module_generations", &labels) {
-                gauge.set(self.generations.iter().filter(|known| known.generation.state() == state).count() as i64);
-            }
+    fn show(&self) {
+        for (state, gauge) in self.accounts.iter().flat_map(|accounts| &accounts.generations) {
+            gauge.set(self.generations.iter().filter(|known| known.generation.state() == *state).count() as i64);
         }
     }
 }

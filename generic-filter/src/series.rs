@@ -1,6 +1,7 @@
 //! The metric series of a module: defined under a lock, updated without.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use sidegate_abi as abi;
@@ -10,8 +11,41 @@ use sidegate_api::{Counter, Gauge, Histogram, MetricError, Metrics};
 #[derive(Debug)]
 pub(crate) enum Series {
     Counter(Counter),
-    Gauge(Gauge),
+    Gauge(SharedGauge),
     Histogram(Histogram),
+}
+
+/// A gauge that the generations of a module share while they overlap. What one
+/// of them has added goes with it; a level that was set is the last setter's.
+#[derive(Debug)]
+pub(crate) struct SharedGauge {
+    gauge: Gauge,
+    added: AtomicI64,
+    is_set: AtomicBool,
+}
+
+impl SharedGauge {
+    fn new(gauge: Gauge) -> Self {
+        SharedGauge { gauge, added: AtomicI64::new(0), is_set: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn add(&self, delta: i64) {
+        self.added.fetch_add(delta, Ordering::Relaxed);
+        self.gauge.add(delta);
+    }
+
+    pub(crate) fn set(&self, level: i64) {
+        self.is_set.store(true, Ordering::Relaxed);
+        self.gauge.set(level);
+    }
+}
+
+impl Drop for SharedGauge {
+    fn drop(&mut self) {
+        if !*self.is_set.get_mut() {
+            self.gauge.add(self.added.get_mut().wrapping_neg());
+        }
+    }
 }
 
 /// One module may define `CHUNK * CHUNKS` series.
@@ -104,7 +138,7 @@ fn make(metrics: &Metrics, module: &str, (kind, name, labels): &Key) -> Result<S
     all.extend(labels.iter().map(|(label, value)| (label.as_str(), value.as_str())));
     let series = match *kind {
         abi::METRIC_COUNTER => metrics.counter(name, &all).map(Series::Counter),
-        abi::METRIC_GAUGE => metrics.gauge(name, &all).map(Series::Gauge),
+        abi::METRIC_GAUGE => metrics.gauge(name, &all).map(|gauge| Series::Gauge(SharedGauge::new(gauge))),
         _ => metrics.histogram(name, &all).map(Series::Histogram),
     };
     series.map_err(|error| match error {
@@ -116,6 +150,8 @@ fn make(metrics: &Metrics, module: &str, (kind, name, labels): &Key) -> Result<S
 
 #[cfg(test)]
 mod tests {
+    use sidegate_api::SeriesValue;
+
     use super::*;
 
     #[test]
@@ -143,5 +179,23 @@ mod tests {
         assert!(table.get((CHUNK * CHUNKS) as u64).is_none());
         assert!(table.get(u64::MAX).is_none());
         assert_eq!(metrics.read()[0].labels[0], ("module".to_owned(), "m".to_owned()));
+    }
+    #[test]
+    fn what_a_generation_added_goes_with_it_and_what_it_set_does_not() {
+        let metrics = Metrics::new(1);
+        let (old, new) = (SeriesTable::default(), SeriesTable::default());
+        let gauge = |table: &SeriesTable, name: &[u8], act: &dyn Fn(&SharedGauge)| {
+            let number = table.define(&metrics, "m", abi::METRIC_GAUGE, name, &[]).unwrap();
+            let Some(Series::Gauge(gauge)) = table.get(number) else { panic!("no gauge") };
+            act(gauge);
+        };
+        gauge(&old, b"held", &|held| held.add(5));
+        gauge(&new, b"held", &|held| held.add(2));
+        gauge(&old, b"level", &|level| level.set(9));
+        gauge(&new, b"level", &|level| level.set(4));
+        let levels = || -> Vec<_> { metrics.read().into_iter().map(|series| series.value).collect() };
+        assert_eq!(levels(), [SeriesValue::Gauge(7), SeriesValue::Gauge(4)]);
+        drop(old);
+        assert_eq!(levels(), [SeriesValue::Gauge(2), SeriesValue::Gauge(4)]);
     }
 }

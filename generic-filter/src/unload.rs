@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libloading::os::unix::Library;
-use sidegate_api::Metrics;
 use sidegate_watch::{Hook, Place, enter};
 
 use crate::control::ModuleControl;
@@ -65,7 +64,6 @@ pub(crate) struct Unloader {
     control: Arc<ModuleControl>,
     registry: Arc<Registry>,
     workers: Workers,
-    metrics: Metrics,
     /// Unless the process only starts or is about to end: then what is mapped
     /// stays.
     unmaps: Arc<AtomicBool>,
@@ -76,10 +74,9 @@ impl Unloader {
         control: Arc<ModuleControl>,
         registry: Arc<Registry>,
         workers: Workers,
-        metrics: Metrics,
         unmaps: Arc<AtomicBool>,
     ) -> Self {
-        Unloader { control, registry, workers, metrics, unmaps }
+        Unloader { control, registry, workers, unmaps }
     }
 
     pub(crate) fn control(&self) -> &Arc<ModuleControl> {
@@ -121,13 +118,13 @@ impl Unloader {
         // With an errand of its own and not from the last thread, which has
         // other things to do; without a hold of the thread that runs it.
         let queue = self.control.queue();
-        let (registry, metrics, unmaps) = (self.registry.clone(), self.metrics.clone(), self.unmaps.clone());
-        let finish = move || finish(&registry, &metrics, &unmaps, &generation, mapped);
+        let (registry, unmaps) = (self.registry.clone(), self.unmaps.clone());
+        let finish = move || finish(&registry, &unmaps, &generation, mapped);
         index.when_idle(move || queue.post(finish));
     }
 
     fn stays(&self, generation: &Generation, mapped: &Mapped, why: String) {
-        stays(&self.registry, &self.metrics, generation, mapped, why);
+        stays(&self.registry, generation, mapped, why);
     }
 }
 
@@ -138,7 +135,7 @@ fn leave(slot: interpose::SlotIndex, place: &'static Place) {
 }
 
 /// No thread holds it: unmaps it. On module-control.
-fn finish(registry: &Registry, metrics: &Metrics, unmaps: &AtomicBool, generation: &Generation, mut mapped: Mapped) {
+fn finish(registry: &Registry, unmaps: &AtomicBool, generation: &Generation, mut mapped: Mapped) {
     let leaked = RESUMES.free_all_of(&generation.handles);
     if leaked > 0 {
         // Nothing of the module is left that could use them.
@@ -167,7 +164,7 @@ fn finish(registry: &Registry, metrics: &Metrics, unmaps: &AtomicBool, generatio
         }),
     };
     if let Some(why) = why {
-        return stays(registry, metrics, generation, &mapped, why);
+        return stays(registry, generation, &mapped, why);
     }
     generation.set_slot(None);
     if let Some(slot) = mapped.slot.take() {
@@ -181,10 +178,6 @@ fn finish(registry: &Registry, metrics: &Metrics, unmaps: &AtomicBool, generatio
     mapped.sealed.mapped.store(false, Ordering::Release);
     generation.set_stage(Stage::Unmapped);
     registry.changed(generation, Some(&mapped.sealed));
-    let labels = [("module", generation.name.as_str())];
-    if let Ok(counter) = metrics.lasting_counter("sidegate_module_generations_unmapped_total", &labels) {
-        counter.inc();
-    }
     tracing::info!(
         target: "module",
         module = generation.name.as_str(),
@@ -194,7 +187,7 @@ fn finish(registry: &Registry, metrics: &Metrics, unmaps: &AtomicBool, generatio
     );
 }
 
-fn stays(registry: &Registry, metrics: &Metrics, generation: &Generation, mapped: &Mapped, why: String) {
+fn stays(registry: &Registry, generation: &Generation, mapped: &Mapped, why: String) {
     tracing::warn!(
         target: "module",
         module = generation.name.as_str(),
@@ -204,8 +197,4 @@ fn stays(registry: &Registry, metrics: &Metrics, generation: &Generation, mapped
     generation.set_reason(Some(why));
     generation.set_stage(Stage::Kept);
     registry.changed(generation, Some(&mapped.sealed));
-    let labels = [("module", generation.name.as_str())];
-    if let Ok(counter) = metrics.lasting_counter("sidegate_module_generations_kept_total", &labels) {
-        counter.inc();
-    }
 }

@@ -141,7 +141,7 @@ fn there_is_a_way_back_to_the_last_two_former_bytes() {
             || format!("{:?}", served.generations()),
         );
     }
-    let holds = Holds::now();
+    let holds = Holds::settled();
     // The file is gone, and two former generations are not.
     std::fs::remove_file(&file).unwrap();
     let refusal = only(served.reload(&file, What::Former(digests[0])));

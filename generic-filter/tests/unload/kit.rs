@@ -56,6 +56,16 @@ impl Workers {
     }
 }
 
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for (errands, thread) in self.0.drain(..) {
+            drop(errands);
+            // One that panicked has failed its test already.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// A process that serves: a builder with workers.
 pub struct Served {
     pub builder: Arc<GenericFilter>,
@@ -185,6 +195,21 @@ impl Holds {
             mappings: maps.lines().filter(|line| line.contains('/')).count(),
             modules: maps.lines().filter(|line| line.contains("/memfd:sidegate:")).count(),
         }
+    }
+
+    /// What it holds once threads that have ended are not seen any more.
+    pub fn settled() -> Self {
+        let mut last = (Holds::now(), 0);
+        until(
+            || {
+                std::thread::sleep(Duration::from_millis(1));
+                let now = Holds::now();
+                last = if now == last.0 { (now, last.1 + 1) } else { (now, 0) };
+                last.1 == 50
+            },
+            || "a process that holds the same for a while".to_owned(),
+        );
+        last.0
     }
 
     /// Waits until the process holds this again: threads that have ended are

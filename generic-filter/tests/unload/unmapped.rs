@@ -52,7 +52,7 @@ fn one_that_stays_is_kept_whole_and_says_why() {
     assert_eq!(served.counted("sidegate_module_generations_kept_total"), 1);
     // What it left on threads was taken back all the same.
     assert_eq!((served.counted("left_values"), served.counted("left_threads")), (2, 1));
-    let holds = Holds::now();
+    let holds = Holds::settled();
     assert!(holds.modules > before.modules);
     // The next one finds its unique symbols in the first, and goes.
     served.live(&file);

@@ -102,6 +102,9 @@ fn own(key: &str) -> Option<&'static str> {
         "filter_replies_total" => "Replies that filters made in place of the upstream, by status.",
         "module_faults_total" => "Faults of all filters of a module.",
         "module_filters_quarantined" => "Places in chains where a filter is in quarantine.",
+        "module_generations" => "Loaded copies of a module, by where in their life they are.",
+        "module_generations_kept_total" => "Copies of a module that nothing uses and that could not be unmapped.",
+        "module_generations_unmapped_total" => "Copies of a module that have left the process.",
         "module_handovers_total" => {
             "State that a filter of a module was to take over from its predecessor, by what came of it."
         }
