@@ -75,7 +75,9 @@ impl StreamFilterFactory for Factory {
     fn interests(&self) -> Interests {
         let is_on = self.0.settings.is_on && !self.0.settings.rules.is_empty();
         let phases: &[_] = if is_on { &[ReceiverPhase::AfterRoute] } else { &[] };
-        Interests { phases: HookSet::phases(phases), ..Interests::default() }
+        // A tunnel lets go at once of filters that do not wait for its end.
+        let complete = is_on && self.0.rules.count_in_progress();
+        Interests { phases: HookSet::phases(phases), complete: complete.into(), ..Interests::default() }
     }
 
     fn create_filter(&self, _worker: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {

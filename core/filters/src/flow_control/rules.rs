@@ -90,6 +90,11 @@ impl Rules {
         Arc::new(all)
     }
 
+    /// Whether requests count for as long as they last.
+    pub(super) fn count_in_progress(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.limit, Limit::Concurrency { .. }))
+    }
+
     fn concerned(&mut self, resource: &str) -> &mut Concerned {
         let at = *self.resources.entry(resource.into()).or_insert(self.concerned.len());
         if at == self.concerned.len() {

@@ -197,3 +197,29 @@ fn mosns_sample_passes_the_check_and_limits() {
     // On a machine that stands still for a second the others pass too.
     assert!(statuses[0] == 200 && statuses[1..].iter().all(|status| matches!(status, 200 | 500)), "{statuses:?}");
 }
+
+#[test]
+fn a_tunnel_holds_its_place_until_it_ends() {
+    let origin = Origin::scripted(|connection| {
+        let head = connection.head()?;
+        connection.finish(head)?;
+        connection.reply(&Reply::new(101).header("upgrade", "websocket").header("connection", "upgrade"))?;
+        // Until the other side is gone.
+        connection.request().map(drop)
+    });
+    let rules = json!([{"resource": "/tunnel", "grade": 0, "threshold": 1}]);
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(filter(rules)));
+    let ask = || {
+        let mut client = proxy.connect();
+        client.send("GET /tunnel HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+        let status = client.response().status();
+        (client, status)
+    };
+    let (tunnel, status) = ask();
+    assert_eq!(status, 101);
+    for _ in 0..3 {
+        assert_eq!(ask().1, 509);
+    }
+    tunnel.reset();
+    until("its place is free", || (ask().1 == 101).then_some(()));
+}
