@@ -287,8 +287,10 @@ fn modules_are_listed() {
     assert_eq!(names, ["first", "second"]);
     for module in &modules {
         let keys: Vec<&String> = module.as_object().unwrap().keys().collect();
-        let wanted =
-            ["name", "file", "sha256", "abi", "version", "generation", "filters", "streams", "faults", "generations"];
+        let wanted = [
+            "name", "file", "sha256", "abi", "version", "generation", "filters", "streams", "faults", "hooks",
+            "quarantine", "generations",
+        ];
         assert_eq!(keys, wanted);
         assert_eq!(module["sha256"].as_str().map(str::len), Some(64), "{module}");
         assert!(module["abi"].as_str().is_some_and(|abi| abi.starts_with("1.")), "{module}");
