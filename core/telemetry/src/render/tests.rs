@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use sidegate_api::Metrics;
+use sidegate_api::{MetricBounds, Metrics};
 
 use super::*;
 
@@ -196,4 +196,41 @@ fn what_the_matcher_excludes_is_not_there() {
     assert_eq!(exclude(&["proxy"], &["x_total", "upstream_host_weight"]), [total, total]);
     assert_eq!(exclude(&[], &["request_total", "weight"]), ["sidegate_x_total0", "upstream_host_weight2"]);
     assert_eq!(names(StatsMatcher::RejectAll), Vec::<String>::new());
+}
+
+#[test]
+fn a_page_in_the_making_shows_what_there_was_when_it_was_begun() {
+    let at_once = MetricBounds { unread: std::time::Duration::ZERO, departed: 0, ..MetricBounds::default() };
+    let metrics = Metrics::with_bounds(1, at_once);
+    let stays = metrics.counter("stays", &[]).unwrap();
+    let goes = metrics.counter("goes", &[]).unwrap();
+    goes.add(5);
+    let begun = all(&metrics);
+    drop(goes);
+    // Were its cell free, this one would have it.
+    let comes = metrics.counter("comes", &[]).unwrap();
+    comes.add(100);
+    stays.add(7);
+    assert_eq!(all(&metrics).iter().map(|one| one.name.to_string()).collect::<Vec<_>>(), ["stays", "comes"]);
+    let options = PageOptions { process: ProcessFigures::Hidden, percentiles: Vec::new() };
+    let text: String = page(begun, "1.2.3", &options, PageFormat::Prometheus).collect();
+    assert!(text.ends_with("# TYPE stays counter\nstays 7\n# TYPE goes counter\ngoes 5\n"), "{text}");
+    assert_eq!(metrics.cells(), 2, "it is free with the page");
+}
+
+#[test]
+fn pieces_are_small_and_the_whole_is_the_same() {
+    let metrics = Metrics::new(1);
+    let host = |n: usize| metrics.histogram("upstream_request_duration_time", &[("host", &n.to_string())]).unwrap();
+    let _hosts: Vec<_> = (0..500).map(host).collect();
+    let options = PageOptions { process: ProcessFigures::Hidden, percentiles: Vec::new() };
+    let pieces: Vec<String> = page(all(&metrics), "1.2.3", &options, PageFormat::OpenMetrics).collect();
+    // A piece ends with the series that fills it.
+    assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.len() < PIECE + 4096), "{}", pieces.len());
+    let lines = pieces.concat();
+    assert_eq!(lines.matches("duration_time_bucket{").count(), 500 * 15);
+    assert_eq!((lines.matches("# TYPE").count(), lines.matches("# EOF\n").count()), (2, 1));
+    let json: Vec<String> = stats_json(all(&metrics), None).collect();
+    let parsed: Value = serde_json::from_str(&json.concat()).unwrap();
+    assert_eq!(parsed["upstream"].as_object().unwrap().len(), 500);
 }

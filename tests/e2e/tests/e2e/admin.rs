@@ -288,8 +288,18 @@ fn modules_are_listed() {
     for module in &modules {
         let keys: Vec<&String> = module.as_object().unwrap().keys().collect();
         let wanted = [
-            "name", "file", "sha256", "abi", "version", "generation", "filters", "streams", "faults", "hooks",
-            "quarantine", "generations",
+            "name",
+            "file",
+            "sha256",
+            "abi",
+            "version",
+            "generation",
+            "filters",
+            "streams",
+            "faults",
+            "hooks",
+            "quarantine",
+            "generations",
         ];
         assert_eq!(keys, wanted);
         assert_eq!(module["sha256"].as_str().map(str::len), Some(64), "{module}");
