@@ -76,7 +76,7 @@ pub(crate) fn parse_port(port: &[u8]) -> Option<u16> {
 }
 
 fn is_host(text: &str) -> bool {
-    is_authority(text.as_bytes()) && !text.contains('*') && !text.contains("..")
+    is_authority(text.as_bytes()) && !text.contains('*') && !text.contains("..") && !text.ends_with('.')
 }
 
 impl fmt::Display for Domain {

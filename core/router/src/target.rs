@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// A path that no request can have.
-    #[error("expected a path that starts with `/`, in ASCII without blanks, `?`, `#`, `.` and `..` segments")]
+    #[error("expected a path that starts with `/`, in ASCII without blanks, `?`, `#`, `\\`, `.` and `..` segments")]
     Path,
     /// A path and query that no URL can have.
     #[error("expected a path that starts with `/`, with an optional query, in ASCII without blanks")]
@@ -30,7 +30,7 @@ pub struct AbsolutePath(Box<str>);
 impl AbsolutePath {
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        if text.starts_with('/') && is_path_text(text) && !has_dot_segment(text) {
+        if text.starts_with('/') && is_path_text(text) && !text.contains('\\') && !has_dot_segment(text) {
             Ok(AbsolutePath(text.into()))
         } else {
             Err(TargetError::Path)
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn paths_cannot_split_a_message() {
-        for text in ["", "a", "/a b", "/a?b", "/a#b", "/a\r\n", "/\u{e9}", "/a/../b"] {
+        for text in ["", "a", "/a b", "/a?b", "/a#b", "/a\r\n", "/\u{e9}", "/a/../b", "/a\\b"] {
             assert_eq!(AbsolutePath::parse(text), Err(TargetError::Path), "{text}");
         }
         assert!(RedirectPath::parse("/a?b#c").is_ok());
