@@ -6,6 +6,7 @@ mod files;
 mod logs;
 mod module_directories;
 mod reuse;
+mod scale;
 mod support;
 mod values;
 
