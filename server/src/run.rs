@@ -101,8 +101,11 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
         warnings,
         warnings_omitted,
         dump,
+        filters_cache,
         ..
     } = config;
+    // It holds factories, which are to go with the last stream that uses them.
+    drop(filters_cache);
     for warning in &warnings {
         tracing::warn!("{warning}");
     }

@@ -9,6 +9,7 @@
 
 mod admin;
 mod admin_guard;
+mod against;
 mod architecture;
 mod attacks;
 mod balancing;

@@ -11,6 +11,7 @@ mod hangs;
 mod hostile;
 mod limits;
 mod minor1;
+mod named;
 mod oversight;
 mod panics;
 mod phases;
