@@ -1,13 +1,13 @@
 //! Many clusters, routes and hosts: they start, are checked, serve and are
 //! counted.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, TempDir, Wire, sidegate};
+use sidegate_harness::{ConfigBuilder, Dns, Origin, Proxy, TempDir, Wire, sidegate, until};
 
 /// A cluster with a host each, all of them at `origin`, and a route to each.
 fn many(count: usize, origin: SocketAddr) -> ConfigBuilder {
@@ -98,4 +98,49 @@ fn a_hundred_thousand_hosts_have_series() {
     assert!(answered > 0, "the page held up everything else");
     eprintln!("{} MiB of text, {before} MiB resident before, {after} MiB after", mib(metrics.len()));
     assert!(before < 400 && after < before + 100, "{before} MiB, then {after} MiB");
+}
+
+/// A name that moves on and on: each host is shown with its last values, and
+/// gone a minute later.
+#[test]
+#[ignore = "slow: takes a minute"]
+fn series_of_hosts_that_a_name_has_left_go() {
+    const HOSTS: u8 = 200;
+    let origin = Origin::echo();
+    let dns = Dns::new();
+    let name = "moving.test.example";
+    let port = origin.address().port();
+    dns.set(name, &[Ipv4Addr::LOCALHOST]);
+    let cluster = json!({
+        "name": "moving", "type": "STRICT_DNS", "dns_refresh_rate": "10ms",
+        "dns_resolvers": {"servers": ["127.0.0.1"], "port": dns.address().port()},
+        "hosts": [{"address": format!("{name}:{port}")}],
+    });
+    let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster_name": "moving"}}]);
+    let config = ConfigBuilder::empty().cluster_object(cluster).virtual_host("all", &["*"], routes);
+    let proxy = Proxy::start(&config);
+    assert_eq!(proxy.get("/").status(), 200);
+    let shown = |page: &str| -> Vec<String> {
+        let totals =
+            page.lines().filter_map(|line| line.strip_prefix("upstream_request_total{cluster=\"moving\",host="));
+        totals.filter(|line| !line.contains("other")).map(str::to_owned).collect()
+    };
+    let line = |last: u8, count: u8| format!("\"127.0.0.{last}:{port}\"}} {count}");
+    for last in 2..=HOSTS {
+        dns.set(name, &[Ipv4Addr::new(127, 0, 0, last)]);
+        until("the next host", || {
+            let page = proxy.admin_get("/api/v1/hosts?cluster=moving").text();
+            page.contains(&format!("127.0.0.{last}:")).then_some(())
+        });
+    }
+    let all = shown(&page(&proxy, "/metrics"));
+    assert_eq!((all.len(), all.contains(&line(1, 1))), (usize::from(HOSTS), true), "{all:?}");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while shown(&page(&proxy, "/metrics")) != [line(HOSTS, 0)] {
+        assert!(Instant::now() < deadline, "{:?}", shown(&page(&proxy, "/metrics")));
+        thread::park_timeout(Duration::from_secs(1));
+    }
+    // Who comes back begins anew.
+    dns.set(name, &[Ipv4Addr::LOCALHOST]);
+    until("the first host again", || shown(&page(&proxy, "/metrics")).contains(&line(1, 0)).then_some(()));
 }
