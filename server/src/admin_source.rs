@@ -1,75 +1,107 @@
 //! What the admin interface sees of the process.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use sidegate_admin::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
+use serde_json::{Value, json};
+use sidegate_admin::{
+    AdminSource, Change, ChangeOutcome, Changed, ClusterStatus, ConfigDumpQuery, HostStatus, Pending, RunState,
+    SourceError, WorkerHangs,
+};
 use sidegate_api::{Metrics, ModuleStatus};
 use sidegate_generic_filter::GenericFilter;
+use sidegate_manager::{Board, KEPT, ManagerHandle, ModuleWish, Origin, Refused, Update, Why};
 use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, Stats, StatsMatcher, collect};
 use sidegate_upstream::{Cluster, Member, Reason};
 use sidegate_watch::{Role, threads};
 
+use crate::fronts::Patience;
 use crate::hangs::whereabouts;
+use crate::plans::Plans;
 use crate::running_config::RunningConfig;
+use crate::source::Settings;
 
 /// The running process.
 pub(crate) struct Process {
-    pub(crate) dump: Value,
     pub(crate) metrics: Metrics,
-    pub(crate) matcher: StatsMatcher,
     pub(crate) modules: Arc<GenericFilter>,
     pub(crate) logging: Logging,
     pub(crate) sinks: LogSinks,
+    pub(crate) board: Arc<Board>,
+    /// What looks at configurations that do not run.
+    pub(crate) plans: Plans,
+    /// What changes everything, once it is there.
+    manager: OnceLock<ManagerHandle>,
     state: AtomicU8,
-    clusters: Mutex<Vec<Arc<Cluster>>>,
-    listeners: Mutex<Vec<(String, Option<String>)>>,
+    shown: Mutex<Shown>,
     started: Instant,
+}
+
+/// What the configuration says of what is shown, and of the end.
+struct Shown {
+    /// As read, without secrets.
+    dump: Arc<Value>,
+    matcher: StatsMatcher,
+    patience: Patience,
+}
+
+impl Shown {
+    fn of(settings: &Settings) -> Self {
+        Shown {
+            dump: Arc::new(settings.dump.clone()),
+            matcher: settings.metrics.matcher.clone(),
+            patience: Patience { graceful_timeout: settings.graceful_timeout, drain_delay: settings.drain_delay },
+        }
+    }
 }
 
 impl Process {
     pub(crate) fn new(
-        dump: Value,
+        settings: &Settings,
         metrics: Metrics,
-        matcher: StatsMatcher,
         modules: Arc<GenericFilter>,
         logging: Logging,
         sinks: LogSinks,
+        board: Arc<Board>,
+        plans: Plans,
     ) -> Self {
         Process {
-            dump,
             metrics,
-            matcher,
             modules,
             logging,
             sinks,
+            board,
+            plans,
+            manager: OnceLock::new(),
             state: AtomicU8::new(RunState::Starting as u8),
-            clusters: Mutex::default(),
-            listeners: Mutex::default(),
+            shown: Mutex::new(Shown::of(settings)),
             started: Instant::now(),
         }
     }
 
-    /// What serves from now on.
-    pub(crate) fn set_clusters(&self, clusters: Vec<Arc<Cluster>>) {
-        *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = clusters;
+    /// Orders go there from now on.
+    pub(crate) fn set_manager(&self, manager: ManagerHandle) {
+        // There is one per process.
+        let _ = self.manager.set(manager);
+    }
+
+    /// Another configuration runs.
+    pub(crate) fn take(&self, settings: &Settings) {
+        *self.shown() = Shown::of(settings);
     }
 
     pub(crate) fn set_state(&self, state: RunState) {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Where listeners listen; `None` once they do not.
-    pub(crate) fn set_listeners(&self, listeners: Vec<(String, Option<String>)>) {
-        *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = listeners;
+    /// How long the end may take.
+    pub(crate) fn patience(&self) -> Patience {
+        self.shown().patience
     }
 
-    /// No listener is bound any more.
-    pub(crate) fn listeners_closed(&self) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.iter_mut().for_each(|(_, bound)| *bound = None);
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,9 +120,13 @@ fn host_status(member: &Member) -> HostStatus {
 
 impl AdminSource for Process {
     fn config_dump(&self, query: &ConfigDumpQuery) -> Result<Value, SourceError> {
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let listeners = self.board.listeners();
+        let listeners: Vec<_> =
+            listeners.into_iter().map(|listener| (listener.name.to_string(), listener.bound)).collect();
+        let document = self.shown().dump.clone();
         let running = RunningConfig {
-            document: &self.dump,
+            document: &document,
+            version: self.board.running().map(|version| version.to_json()).unwrap_or_default(),
             clusters: &self.clusters(),
             listeners: &listeners,
             log_level: self.logging.level().as_str(),
@@ -99,7 +135,7 @@ impl AdminSource for Process {
     }
 
     fn clusters(&self) -> Vec<ClusterStatus> {
-        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let clusters = self.board.clusters();
         let status = |cluster: &Arc<Cluster>| ClusterStatus {
             name: cluster.name().to_string(),
             hosts: cluster.members().iter().map(host_status).collect(),
@@ -112,7 +148,8 @@ impl AdminSource for Process {
     }
 
     fn stats(&self) -> Stats {
-        collect(&self.metrics, &self.matcher)
+        let matcher = self.shown().matcher.clone();
+        collect(&self.metrics, &matcher)
     }
 
     fn run_state(&self) -> RunState {
@@ -131,12 +168,55 @@ impl AdminSource for Process {
         self.modules.modules()
     }
 
+    fn config_status(&self) -> Value {
+        let mut status = self.board.running().map(|version| version.to_json()).unwrap_or_default();
+        let history = self.board.versions().into_iter().map(|(version, kept)| {
+            let mut entry = version.to_json();
+            entry.insert("kept".to_owned(), kept.into());
+            Value::Object(entry)
+        });
+        let draining = self.board.draining().into_iter().map(|(name, _)| name.to_string());
+        status.insert("draining".to_owned(), draining.collect());
+        status.insert("history".to_owned(), history.collect());
+        status.insert("history_kept".to_owned(), json!(KEPT));
+        Value::Object(status)
+    }
+
+    fn change(&self, change: Change) -> Pending<Changed> {
+        let Some(manager) = self.manager.get() else {
+            let refused = Refused::because(Why::Draining, "the process does not serve yet");
+            return Box::pin(std::future::ready(was_refused(&refused)));
+        };
+        let update = match change {
+            Change::Reload => Update::Reload,
+            Change::Rollback => Update::Rollback,
+            Change::Module { name, sha256 } => Update::Module(ModuleWish { module: name, sha256 }),
+        };
+        let answer = manager.apply(update, Origin::Admin);
+        Box::pin(async move {
+            match answer.await {
+                Ok(applied) => Changed { outcome: ChangeOutcome::Done, body: applied.to_json() },
+                Err(refused) => was_refused(&refused),
+            }
+        })
+    }
+
+    fn diff(&self, document: Vec<u8>) -> Pending<Changed> {
+        let planned = self.plans.diff(document);
+        Box::pin(async move {
+            match planned.await {
+                Ok(body) => Changed { outcome: ChangeOutcome::Done, body },
+                Err(refused) => was_refused(&refused),
+            }
+        })
+    }
+
     fn log_levels(&self) -> Vec<(String, LogLevel)> {
         vec![(self.logging.target().to_string(), self.logging.level())]
     }
 
     fn set_log_level(&self, path: &str, level: LogLevel) -> Result<(), SourceError> {
-        if LogTarget::parse(path) != *self.logging.target() {
+        if LogTarget::parse(path) != self.logging.target() {
             return Err(SourceError::NotFound(format!("no log with a level is written to {path:?}")));
         }
         self.logging.set_level(level);
@@ -146,10 +226,20 @@ impl AdminSource for Process {
     fn switch_log(&self, path: &str, to: LogSwitch) -> Result<(), SourceError> {
         let target = LogTarget::parse(path);
         let mut found = self.sinks.switch(&target, to).is_some();
-        if target == *self.logging.target() {
+        if target == self.logging.target() {
             self.logging.switch(to);
             found = true;
         }
         if found { Ok(()) } else { Err(SourceError::NotFound(format!("no log is written to {path:?}"))) }
     }
+}
+
+fn was_refused(refused: &Refused) -> Changed {
+    let outcome = match refused.why {
+        Why::Configuration | Why::NeedsRestart | Why::Environment => ChangeOutcome::Refused,
+        Why::Busy | Why::NothingBefore | Why::Superseded => ChangeOutcome::Conflict,
+        Why::NotFound => ChangeOutcome::NotFound,
+        Why::Draining | Why::Hung => ChangeOutcome::Unavailable,
+    };
+    Changed { outcome, body: refused.to_json() }
 }

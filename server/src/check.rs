@@ -28,7 +28,7 @@ pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
     match start.load(&args.config, None, mode) {
         Ok(loaded) => {
             let patience = loaded.config.graceful_timeout;
-            accepted(args, &loaded.path, &loaded.config);
+            accepted(args, loaded.file.path(), &loaded.config);
             drop((loaded.config, loaded.modules));
             start.settle(patience);
             ExitCode::SUCCESS

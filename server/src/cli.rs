@@ -28,9 +28,13 @@ pub(crate) enum Command {
     /// SIGINT and SIGQUIT drain: requests in flight finish, within
     /// `graceful_timeout`, and the exit code is 0; a second one, more than a
     /// second later, ends the process at once. 70 is the exit code if a module
-    /// or worker kept it from ending. SIGUSR1 opens log files again by name.
+    /// or worker kept it from ending. SIGHUP reads the configuration again and
+    /// takes it, whole or not at all; so does POST /api/v1/config/reload of the
+    /// admin interface, which says what came of it. SIGHUP and SIGUSR1 open log
+    /// files again by name.
     #[command(after_long_help = "Examples:
   sidegate run -c config.yaml
+  sidegate run -c config.yaml --watch
   sidegate run -c /etc/sidegate/config.json --workers 2 --ready-file /run/sidegate.json")]
     Run(RunArgs),
     /// Check a configuration and its modules without running the proxy.
@@ -81,6 +85,14 @@ pub(crate) struct RunArgs {
     /// process may use.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
+    /// Take the configuration anew whenever one of its files has changed.
+    ///
+    /// That is the file itself, those of directories that it names, those that
+    /// filters read, and modules with `watch: true`. What is written in place
+    /// counts once its writer has closed it. Changes on network file systems,
+    /// and of files that are mounted alone (Kubernetes' subPath), are not seen.
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// Write process id and bound addresses to FILE, as JSON, once everything
     /// is listening.
     ///

@@ -3,14 +3,18 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use sidegate_api::{MetricError, Metrics, Registry};
-use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance, OpenListener};
+use sidegate_config::{
+    Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance, OpenListener, RouterShape,
+};
 use sidegate_generic_filter::{GenericFilter, Policy, Rule};
-use sidegate_net::{ListenerConfig, ListenerId, ListenerIds};
-use sidegate_proxy::{ListenerSpec, RouteSet, Update};
+use sidegate_manager::WantedListener;
+use sidegate_net::ListenerId;
+use sidegate_proxy::{FilterEntry, ListenerSpec, RouteSet, Update};
 use sidegate_router::{RouteId, RouteTable};
 use sidegate_telemetry::{DownstreamStats, LogError, LogSinks, RouteBudget, RouteStats};
 use sidegate_upstream::{Cluster, ClusterConfig, ClusterError, HostRegistry};
@@ -40,8 +44,12 @@ pub(crate) enum ComposeError {
 
 /// What a configuration file came to.
 pub(crate) struct Loaded {
-    /// The file's name, for people.
-    pub(crate) path: PathBuf,
+    /// As it was read.
+    pub(crate) file: ConfigFile,
+    /// When reading it began.
+    pub(crate) since: SystemTime,
+    /// What it was made for.
+    pub(crate) env: LoadEnv,
     pub(crate) config: Config,
     pub(crate) workers: usize,
     pub(crate) metrics: Metrics,
@@ -58,6 +66,7 @@ pub(crate) fn load(
     mode: LoadMode,
     keep: &OnceLock<Arc<GenericFilter>>,
 ) -> Result<Loaded, ComposeError> {
+    let since = SystemTime::now();
     let file = ConfigFile::read(path).map_err(ComposeError::Config)?;
     let workers = workers.or_else(|| file.workers()).map_or_else(cores, NonZeroUsize::get);
     let metrics = Metrics::new(workers);
@@ -69,7 +78,7 @@ pub(crate) fn load(
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
     let env = LoadEnv { metrics: metrics.clone(), workers, working_dir };
     let config = file.resolve(&registry, &env, mode, None).map_err(ComposeError::Config)?;
-    Ok(Loaded { path: file.path().to_path_buf(), config, workers, metrics, modules })
+    Ok(Loaded { file, since, env, config, workers, metrics, modules })
 }
 
 /// The filters of this build, without those of modules.
@@ -79,40 +88,108 @@ pub(crate) fn built_in_filters() -> Registry {
     registry
 }
 
-/// What a configuration comes to for those who serve it.
-pub(crate) struct Served {
-    /// The listeners to bind.
-    pub(crate) listeners: Vec<(ListenerId, Arc<ListenerConfig>)>,
-    pub(crate) clusters: Vec<Arc<Cluster>>,
-    /// All of it, for workers.
-    pub(crate) update: Arc<Update>,
-}
-
-/// Opens access logs and makes clusters.
+/// Opens the access logs of listeners and defines their series. What is as it
+/// was `before` stays the same object, so that workers keep what they have for
+/// it.
 pub(crate) fn compose(
-    listeners: Vec<Listener>,
-    clusters: Vec<ClusterConfig>,
+    config: &Config,
+    before: Option<&Composed<'_>>,
     metrics: &Metrics,
     sinks: &LogSinks,
-    hosts: &HostRegistry,
-    ids: &mut ListenerIds,
-) -> Result<Served, ComposeError> {
-    let mut bound = Vec::with_capacity(listeners.len());
-    let clusters = clusters.into_iter().map(|cluster| Cluster::new(cluster, hosts).map(Arc::new));
-    let clusters = clusters.collect::<Result<Vec<_>, ClusterError>>()?;
-    let of_cluster = |cluster: &Arc<Cluster>| Update::Cluster(cluster.name().clone(), Some(cluster.clone()));
-    let mut updates: Vec<Update> = clusters.iter().map(of_cluster).collect();
+) -> Result<Vec<WantedListener>, ComposeError> {
     let mut budget = RouteBudget::default();
-    for listener in listeners {
-        let OpenListener { net, proxy, routes, route_configs } = listener.open(sinks)?;
-        let of_routes = RouteStats::new(metrics, &net.name, names(&routes), &mut budget)?;
-        let routes = Arc::new(RouteSet { table: routes, route_configs, stats: of_routes });
-        let stats = DownstreamStats::new(metrics, &net.name)?;
-        let id = ids.next_id();
-        updates.push(Update::Listener(id, Some(Arc::new(ListenerSpec { config: proxy, stats, routes }))));
-        bound.push((id, Arc::new(net)));
+    let former = |listener: &Listener| {
+        let before = before?;
+        let at = before.config.listeners.iter().position(|known| known.net.name == listener.net.name)?;
+        Some((before.config, before.config.listeners.get(at)?, before.listeners.get(at)?))
+    };
+    let same_routes = |listener: &Listener, config_before: &Config, known: &Listener| {
+        same_filters(listener, known) && router_shape(config, listener) == router_shape(config_before, known)
+    };
+    // First those that stay: they have their series already.
+    for listener in &config.listeners {
+        if let Some((config_before, known, wanted)) = former(listener)
+            && same_routes(listener, config_before, known)
+        {
+            budget.charge(&wanted.spec.routes.stats);
+        }
     }
-    Ok(Served { listeners: bound, clusters, update: Arc::new(Update::Batch(updates)) })
+    let wanted = config.listeners.iter().map(|listener| {
+        let former = former(listener);
+        let kept_routes = former
+            .filter(|(config_before, known, _)| same_routes(listener, config_before, known))
+            .map(|(_, _, wanted)| wanted.spec.routes.clone());
+        let kept = former.filter(|(_, known, _)| same_settings(listener, known)).map(|(_, _, wanted)| wanted);
+        if let (Some(kept), Some(routes)) = (kept, &kept_routes)
+            && Arc::ptr_eq(&kept.spec.routes, routes)
+        {
+            return Ok(WantedListener { net: Arc::new(listener.net.clone()), spec: kept.spec.clone() });
+        }
+        let OpenListener { net, proxy, routes, route_configs } = listener.open(sinks)?;
+        let routes = match kept_routes {
+            Some(routes) => routes,
+            None => {
+                let stats = RouteStats::new(metrics, &net.name, names(&routes), &mut budget)?;
+                Arc::new(RouteSet { table: routes, route_configs, stats })
+            }
+        };
+        let spec = ListenerSpec {
+            config: kept.map_or(proxy, |kept| kept.spec.config.clone()),
+            stats: DownstreamStats::new(metrics, &net.name)?,
+            routes,
+        };
+        Ok(WantedListener { net: Arc::new(net), spec: Arc::new(spec) })
+    });
+    wanted.collect()
+}
+
+/// A configuration, and what it came to, listener by listener.
+pub(crate) struct Composed<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) listeners: &'a [WantedListener],
+}
+
+/// Whether streams find the same settings and filters.
+fn same_settings(one: &Listener, other: &Listener) -> bool {
+    same_filters(one, other) && same_words(one, other)
+}
+
+/// Whether they say the same, routes and addresses aside.
+pub(crate) fn same_words(one: &Listener, other: &Listener) -> bool {
+    one.chain == other.chain
+        && one.net.idle_timeout == other.net.idle_timeout
+        && one.access_logs == other.access_logs
+        && one.limits == other.limits
+        && one.timeouts == other.timeouts
+        && one.forwarding == other.forwarding
+        && one.upgrades == other.upgrades
+        && one.header_case == other.header_case
+        && one.target_bytes == other.target_bytes
+}
+
+/// Whether the chains are made of the same factories, and faults do the same.
+fn same_filters(one: &Listener, other: &Listener) -> bool {
+    let same = |(one, other): (&FilterEntry, &FilterEntry)| {
+        Arc::ptr_eq(&one.factory, &other.factory) && one.name == other.name && one.on_fault == other.on_fault
+    };
+    one.filters.len() == other.filters.len() && one.filters.iter().zip(&other.filters).all(same)
+}
+
+fn router_shape<'a>(config: &'a Config, listener: &Listener) -> Option<&'a RouterShape> {
+    let at = config.routers.iter().position(|router| Arc::ptr_eq(router, &listener.routes))?;
+    config.router_shapes.get(at)
+}
+
+/// The change that begins everything.
+pub(crate) fn first_update(clusters: &[Arc<Cluster>], listeners: &[(ListenerId, WantedListener)]) -> Update {
+    let of_cluster = |cluster: &Arc<Cluster>| Update::Cluster(cluster.name().clone(), Some(cluster.clone()));
+    let of_listener = |(id, wanted): &(ListenerId, WantedListener)| Update::Listener(*id, Some(wanted.spec.clone()));
+    Update::Batch(clusters.iter().map(of_cluster).chain(listeners.iter().map(of_listener)).collect())
+}
+
+/// Clusters with what is known of their hosts.
+pub(crate) fn clusters(configs: Vec<ClusterConfig>, hosts: &HostRegistry) -> Result<Vec<Arc<Cluster>>, ClusterError> {
+    configs.into_iter().map(|config| Cluster::new(config, hosts).map(Arc::new)).collect()
 }
 
 /// What modules are permitted.

@@ -10,14 +10,18 @@ mod compose;
 mod control;
 mod ending;
 mod errands;
+mod fronts;
 mod hangs;
 mod inspect;
+mod plans;
 mod ready;
 mod run;
 mod running_config;
 mod schema;
 mod signals;
+mod source;
 mod start;
+mod systemd;
 
 use std::process::ExitCode;
 

@@ -1,32 +1,44 @@
 //! `sidegate run`: from a configuration file to a process that serves, and
 //! back down again.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
-use sidegate_admin::{AdminAccess, AdminServer, AdminToken, MetricsPage, MetricsServer, RunState, SocketMode};
+use sidegate_admin::RunState;
 use sidegate_api::Address;
-use sidegate_config::{Config, LoadMode, MetricsSink};
-use sidegate_net::{AcceptHandle, BoundListener, ListenerIds, RunPhase, Workers, bind, start_accepting};
+use sidegate_config::{Config, LoadMode};
+use sidegate_manager::sockets::{Socket, SocketKind};
+use sidegate_manager::{
+    Board, Ended, FileWatch, ManagerHandle, Origin, RunningListener, Update, WantedListener, socket_of,
+};
+use sidegate_net::{AcceptHandle, BoundListener, ListenerId, ListenerIds, RunPhase, Workers, bind, start_accepting};
 use sidegate_overload::{Machine, Manager, Overload};
 use sidegate_proxy::ProxyService;
 use sidegate_telemetry::{LogSinks, Logging};
+use sidegate_upkeep::resolve_once;
 use sidegate_upstream::HostRegistry;
 use sidegate_watch::{HELD_UP, end_now};
-use tokio::sync::watch;
 
 use crate::admin_source::Process;
 use crate::check::report;
 use crate::cli::RunArgs;
-use crate::compose::{Loaded, Served, compose};
-use crate::control::{Control, find_hosts, obey};
+use crate::compose::{self, Loaded, compose, first_update};
+use crate::control::Obedience;
 use crate::ending::{Ending, LAST_PATIENCE, in_modules, modules_settled, name_who_is_left};
 use crate::errands::ModuleErrands;
+use crate::fronts::ProcessFronts;
+use crate::plans::Plans;
 use crate::signals::{Order, Signals};
+use crate::source::{Document, FileSource, Made, Settings};
 use crate::start::{Start, end_before_serving};
+use crate::systemd::Notifier;
 use crate::{complain, ready};
 
+/// How long a start waits for the names of hosts. Who cannot be resolved by
+/// then is resolved while the process serves.
+const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last log lines may take to be written.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,18 +51,6 @@ enum End {
     Whole,
     /// A worker or a module held it up until the time was over.
     HeldUp,
-}
-
-/// What signals other than those to end act on.
-struct Logs<'a> {
-    logging: &'a Logging,
-    sinks: &'a LogSinks,
-}
-
-impl Logs<'_> {
-    fn obey(&self, order: Order) {
-        obey(order, self.logging, self.sinks);
-    }
 }
 
 pub(crate) fn run(args: &RunArgs, start: &mut Start) -> ExitCode {
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &RunArgs, start: &mut Start) -> ExitCode {
         }
     };
     let sinks = LogSinks::new(loaded.metrics.clone());
-    let result = serve(args, loaded, start, &Logs { logging: &logging, sinks: &sinks });
+    let result = serve(args, loaded, start, &logging, &sinks);
     if let Err(failure) = &result {
         complain(failure);
         start.settle(patience);
@@ -87,134 +87,172 @@ pub(crate) fn run(args: &RunArgs, start: &mut Start) -> ExitCode {
 }
 
 /// Binds everything, serves until told to end, and drains.
-fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> Result<End, Failure> {
-    let Loaded { config, workers: count, metrics, modules, .. } = loaded;
+fn serve(
+    args: &RunArgs,
+    loaded: Loaded,
+    start: &mut Start,
+    logging: &Logging,
+    sinks: &LogSinks,
+) -> Result<End, Failure> {
+    let Loaded { file, since, env, mut config, workers: count, metrics, modules } = loaded;
     let Start { runtime: control, signals, watchdog, hangs, .. } = start;
-    let Config {
-        graceful_timeout,
-        drain_delay,
-        listeners,
-        mut clusters,
-        admin,
-        metrics: shown,
-        overload: limits,
-        warnings,
-        warnings_omitted,
-        dump,
-        filters_cache,
-        ..
-    } = config;
-    // It holds factories, which are to go with the last stream that uses them.
-    drop(filters_cache);
-    for warning in &warnings {
+    for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if warnings_omitted > 0 {
-        tracing::warn!("and {warnings_omitted} more warnings of the configuration");
+    if config.warnings_omitted > 0 {
+        tracing::warn!("and {} more warnings of the configuration", config.warnings_omitted);
     }
-    hangs.count_in(&metrics, count).map_err(|e| Box::new(e) as Failure)?;
+    hangs.count_in(&metrics, count).map_err(failure)?;
     let _entered = control.enter();
+    let mut clusters = config.clusters.clone();
     control.block_on(async {
         tokio::select! {
-            () = find_hosts(&mut clusters) => {}
+            () = resolve_once(&mut clusters, NAMES_PATIENCE) => {}
             () = signals.end() => end_before_serving(),
         }
     });
     let hosts = HostRegistry::new(metrics.clone());
-    let Served { listeners, clusters, update } =
-        compose(listeners, clusters, &metrics, logs.sinks, &hosts, &mut ListenerIds::default())
-            .map_err(|e| Box::new(e) as Failure)?;
-    let mut bound = Vec::with_capacity(listeners.len());
-    for (id, listener) in listeners {
-        bound.push(bind(id, listener, count).map_err(|e| Box::new(e) as Failure)?);
+    let clusters = compose::clusters(clusters, &hosts).map_err(failure)?;
+    let composed = compose(&config, None, &metrics, sinks).map_err(failure)?;
+    let mut ids = ListenerIds::default();
+    let numbered: Vec<_> = composed.iter().map(|wanted| (ids.next_id(), wanted.clone())).collect();
+    let mut bound = Vec::with_capacity(numbered.len());
+    for (id, wanted) in &numbered {
+        bound.push(bind(*id, wanted.net.clone(), count).map_err(failure)?);
     }
-    let token = match admin.as_ref().and_then(|a| a.token.as_deref()).map(AdminToken::new) {
-        Some(token) => Some(token.map_err(|e| Box::new(e) as Failure)?),
-        None => None,
-    };
-    let access = AdminAccess { token, hosts: admin.as_ref().map_or_else(Vec::new, |admin| admin.hosts.clone()) };
-    let admin = match &admin {
-        Some(admin) => {
-            let mode = admin.socket_mode.map_or_else(SocketMode::default, SocketMode);
-            Some(AdminServer::bind(&admin.address, mode).map_err(|e| Box::new(e) as Failure)?)
-        }
-        None => None,
-    };
-    let pages = bind_pages(shown.sinks)?;
-    let overload = Overload::new(&limits, &Machine::detect(), count, &metrics).map_err(|e| Box::new(e) as Failure)?;
-    let workers = Workers::<ProxyService>::start(count, &metrics, &update, &overload, sidegate_memory::give_back)
-        .map_err(|e| Box::new(e) as Failure)?;
+    let listeners: Vec<RunningListener> = numbered.iter().zip(&bound).map(running_listener).collect();
+    let settings = Settings::of(&config);
+    let (board, watch) = (Arc::<Board>::default(), Arc::<OnceLock<FileWatch>>::default());
+    let plans = Plans::new(args.config.clone(), args.workers, env.clone());
+    let process = Process::new(
+        &settings,
+        metrics.clone(),
+        modules.clone(),
+        logging.clone(),
+        sinks.clone(),
+        board.clone(),
+        plans.clone(),
+    );
+    let process = Arc::new(process);
+    let notifier = Arc::new(Notifier::from_env());
+    let mut fronts = ProcessFronts::bind_all(
+        control.handle().clone(),
+        process.clone(),
+        logging.clone(),
+        sinks.clone(),
+        notifier.clone(),
+        settings,
+    )
+    .map_err(failure)?;
+    let front_sockets = fronts.sockets();
+    let overload = Overload::new(&config.overload, &Machine::detect(), count, &metrics).map_err(failure)?;
+    let first = Arc::new(first_update(&clusters, &numbered));
+    drop(numbered);
+    let workers = Workers::<ProxyService>::start(count, &metrics, &first, &overload, sidegate_memory::give_back)
+        .map_err(failure)?;
+    drop(first);
     modules.serve_with(Arc::new(ModuleErrands(workers.errands())));
-    let _manager = Manager::start(&overload, limits.actions).map_err(failed("start the overload manager"))?;
+    let _overload_manager =
+        Manager::start(&overload, config.overload.actions).map_err(failed("start the overload manager"))?;
     let mut relief = workers.relief();
     let _relieving = watchdog.relieve_by(move || relief.relieve());
-    let mut serving = Control::new(clusters.clone(), hosts, metrics.clone(), logs.sinks.clone());
-    let (logging, sinks) = (logs.logging.clone(), logs.sinks.clone());
-    let process = Arc::new(Process::new(dump, metrics, shown.matcher, modules.clone(), logging, sinks));
-    process.set_clusters(clusters);
-    drop(update);
     let addresses = addresses(&bound);
-    let admin_address = admin.as_ref().map(|admin| admin.local_address().clone());
     let accepting = start_accepting(bound, &workers).map_err(failed("start accepting"))?;
-    process.set_listeners(addresses.iter().map(|(name, at)| (name.clone(), Some(at.to_string()))).collect());
-    process.set_state(RunState::Running);
     for (name, address) in &addresses {
         tracing::info!(listener = &**name, %address, "listening");
     }
-    if let Some(address) = &admin_address {
-        tracing::info!(%address, "admin");
+    fronts.serve_all();
+    let front_tasks = fronts.tasks();
+    config.successions.clear();
+    let successions = Vec::new();
+    let made = Made { file: Arc::new(file), config: Arc::new(config), successions, listeners: composed, since };
+    plans.set_running(Some(made.config.clone()));
+    let (document, watched) = (Document::new(made.file.clone(), since), made.watched());
+    let source = FileSource {
+        path: args.config.clone(),
+        workers: args.workers,
+        env,
+        modules: modules.clone(),
+        sinks: sinks.clone(),
+        plans: plans.clone(),
+        watch: watch.clone(),
+        running: made,
+        next: None,
+    };
+    let start = sidegate_manager::Start {
+        workers,
+        worker_count: count,
+        accepting,
+        ids,
+        hosts,
+        metrics,
+        sinks: sinks.clone(),
+        source,
+        fronts,
+        listeners,
+        front_sockets: front_sockets.clone(),
+        clusters,
+        document,
+        board: board.clone(),
+    };
+    let manager = start.manage().map_err(failure)?;
+    process.set_manager(manager.clone());
+    process.set_state(RunState::Running);
+    if args.watch {
+        follow(&manager, watched, since, &watch)?;
     }
     tracing::info!(version = sidegate_api::VERSION, workers = count, pid = std::process::id(), "running");
-    let page_addresses: Vec<Address> = pages.iter().map(|(server, _)| server.local_address().clone()).collect();
-    for address in &page_addresses {
-        tracing::info!(%address, "metrics");
-    }
-    let (stop_admin, stopped) = watch::channel(false);
-    let pages: Vec<_> =
-        pages.into_iter().map(|page| control.spawn(run_page(page, process.clone(), stopped.clone()))).collect();
-    let admin = control.spawn(run_admin(admin, process.clone(), access, stopped));
     if let Some(path) = &args.ready_file {
-        ready::write(path, &addresses, admin_address.as_ref(), &page_addresses)
-            .map_err(|e| Box::new(format!("cannot write {}: {e}", path.display())) as Failure)?;
+        let of = |kind| front_sockets.iter().filter(move |s| s.kind == kind).filter_map(|s| s.bound.clone());
+        let pages: Vec<Address> = of(SocketKind::Page).collect();
+        ready::write(path, &addresses, of(SocketKind::Admin).next().as_ref(), &pages)
+            .map_err(|e| failure(format!("cannot write {}: {e}", path.display())))?;
     }
+    notifier.ready();
+    let obedience = Obedience { logging, sinks, manager: Some(manager.clone()) };
     let end = control.block_on(async {
-        serving.until_end(&workers, &process, signals, logs.logging, logs.sinks).await;
-        let mut ending = Ending::begin(drain_delay.saturating_add(LAST_PATIENCE));
-        // Held until they are written: the last that uses them may go before.
-        let written = logs.sinks.sinks();
-        process.set_state(RunState::Draining);
-        if !drain_delay.is_zero() {
-            // Load balancers notice that it is not ready any more.
-            tracing::info!(?drain_delay, "still serving");
-            let delay = serving.upkeep_for(drain_delay, &workers, &process);
-            ending.within(signals, |order| logs.obey(order), delay).await;
+        loop {
+            match signals.next().await {
+                Order::End => break,
+                other => obedience.obey(other),
+            }
         }
-        ending.extend_to(graceful_timeout);
-        tracing::info!(patience = ?graceful_timeout, "draining");
-        process.listeners_closed();
-        let drained = drain(workers, accepting, &mut ending, signals, logs).await;
+        notifier.stopping();
+        manager.drain();
+        let patience = process.patience();
+        let mut ending = Ending::begin(patience.drain_delay.saturating_add(LAST_PATIENCE));
+        // Held until they are written: the last that uses them may go before.
+        let written = sinks.sinks();
+        process.set_state(RunState::Draining);
+        if !patience.drain_delay.is_zero() {
+            // Load balancers notice that it is not ready any more.
+            tracing::info!(drain_delay = ?patience.drain_delay, "still serving");
+            let delay = tokio::time::sleep(patience.drain_delay);
+            ending.within(signals, |order| obedience.obey(order), delay).await;
+        }
+        ending.extend_to(patience.graceful_timeout);
+        tracing::info!(patience = ?patience.graceful_timeout, "draining");
+        board.listeners_closed();
+        // What it holds of modules goes with it.
+        let ended = ending.within(signals, |order| obedience.obey(order), manager.end()).await.flatten();
+        plans.set_running(None);
+        let drained = match ended {
+            Some(Ended { workers: Some(workers), accepting }) => {
+                drain(workers, accepting, &mut ending, signals, &obedience).await
+            }
+            // Workers end by themselves, as nobody holds them any more.
+            Some(Ended { workers: None, .. }) | None => End::HeldUp,
+        };
         process.set_state(RunState::Stopping);
         // Workers are gone: what modules made is destroyed before the process
         // ends.
-        drop(serving);
-        let settled = ending.within(signals, |order| logs.obey(order), modules_settled(modules)).await;
+        let settled = ending.within(signals, |order| obedience.obey(order), modules_settled(modules)).await;
         if settled.is_none() {
             name_who_is_left(&in_modules());
         }
-        stop_admin.send_replace(true);
-        let closed = ending.within(signals, |order| logs.obey(order), async {
-            if admin.await.is_err() {
-                tracing::error!("the admin interface ended by a panic");
-            }
-            for page in pages {
-                if page.await.is_err() {
-                    tracing::error!("a page of metrics ended by a panic");
-                }
-            }
-        });
         // Slow clients of the admin interface do not make an end a bad one.
-        let _ = closed.await;
-        logs.sinks.flush(LOG_PATIENCE);
+        let _ = ending.within(signals, |order| obedience.obey(order), front_tasks.end()).await;
+        sinks.flush(LOG_PATIENCE);
         drop(written);
         if settled.is_some() { drained } else { End::HeldUp }
     });
@@ -225,38 +263,25 @@ fn serve(args: &RunArgs, loaded: Loaded, start: &mut Start, logs: &Logs<'_>) -> 
     Ok(end)
 }
 
-async fn run_admin(
-    admin: Option<AdminServer>,
-    process: Arc<Process>,
-    access: AdminAccess,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let Some(admin) = admin else { return };
-    let shutdown = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    if let Err(error) = admin.run(process, access, shutdown).await {
-        tracing::error!(%error, "the admin interface ended");
-    }
+/// Has the configuration read again whenever its files have changed.
+fn follow(
+    manager: &ManagerHandle,
+    paths: Vec<PathBuf>,
+    since: SystemTime,
+    watch: &OnceLock<FileWatch>,
+) -> Result<(), Failure> {
+    let manager = manager.clone();
+    // Log and metrics tell what comes of it.
+    let at_rest = move || drop(manager.apply(Update::Reload, Origin::Watch));
+    let started = FileWatch::start(paths, since, at_rest).map_err(failed("follow files"))?;
+    // There is one per process.
+    let _ = watch.set(started);
+    Ok(())
 }
 
-type BoundPage = (MetricsServer, MetricsPage);
-
-fn bind_pages(sinks: Vec<MetricsSink>) -> Result<Vec<BoundPage>, Failure> {
-    let bind = |sink: MetricsSink| {
-        let server = MetricsServer::bind(&sink.address).map_err(|e| Box::new(e) as Failure)?;
-        Ok((server, MetricsPage { endpoint: sink.endpoint, options: sink.options }))
-    };
-    sinks.into_iter().map(bind).collect()
-}
-
-async fn run_page((server, page): BoundPage, process: Arc<Process>, mut stopped: watch::Receiver<bool>) {
-    let shutdown = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    if let Err(error) = server.run(process, page, shutdown).await {
-        tracing::error!(%error, "a page of metrics ended");
-    }
+fn running_listener(((id, wanted), bound): (&(ListenerId, WantedListener), &BoundListener)) -> RunningListener {
+    let socket = Socket { bound: Some(bound.address.clone()), ..socket_of(&wanted.net) };
+    RunningListener { socket, id: *id, net: wanted.net.clone(), spec: wanted.spec.clone() }
 }
 
 /// Lets streams finish for as long as there is time; then they are cut.
@@ -265,17 +290,17 @@ async fn drain(
     accepting: AcceptHandle,
     ending: &mut Ending,
     signals: &mut Signals,
-    logs: &Logs<'_>,
+    obedience: &Obedience<'_>,
 ) -> End {
     // Joins the accept thread, which only has to empty the queues.
     accepting.stop();
     workers.set_phase(RunPhase::Draining);
-    if !ending.is_hurried() && ending.within(signals, |order| logs.obey(order), workers.ended()).await.is_some() {
+    if !ending.is_hurried() && ending.within(signals, |order| obedience.obey(order), workers.ended()).await.is_some() {
         return End::Whole;
     }
     tracing::warn!(connections = ?workers.connections(), "streams are cut");
     workers.set_phase(RunPhase::Stopping);
-    let left = ending.within(signals, |order| logs.obey(order), workers.ended_or_stuck()).await;
+    let left = ending.within(signals, |order| obedience.obey(order), workers.ended_or_stuck()).await;
     let left = left.unwrap_or_else(|| workers.left());
     name_who_is_left(&left);
     if left.is_empty() { End::Whole } else { End::HeldUp }
@@ -283,6 +308,10 @@ async fn drain(
 
 fn addresses(bound: &[BoundListener]) -> Vec<(String, Address)> {
     bound.iter().map(|b| (b.config.name.to_string(), b.address.clone())).collect()
+}
+
+fn failure(error: impl std::fmt::Display + 'static) -> Failure {
+    Box::new(error)
 }
 
 fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Failure {

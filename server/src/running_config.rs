@@ -8,6 +8,8 @@ use sidegate_admin::{ClusterStatus, ConfigDumpQuery, HostStatus, SourceError};
 pub(crate) struct RunningConfig<'a> {
     /// As read, without secrets.
     pub(crate) document: &'a Value,
+    /// Number, digest and time of it.
+    pub(crate) version: Map<String, Value>,
     pub(crate) clusters: &'a [ClusterStatus],
     /// Names of listeners, and where those that are bound listen.
     pub(crate) listeners: &'a [(String, Option<String>)],
@@ -18,6 +20,7 @@ impl RunningConfig<'_> {
     pub(crate) fn answer(&self, query: &ConfigDumpQuery) -> Result<Value, SourceError> {
         Ok(match query {
             ConfigDumpQuery::All => json!({
+                "running": self.version,
                 "mosn_config": self.rest(),
                 "listener": self.all_listeners(),
                 "cluster": self.all_clusters(),
@@ -137,6 +140,7 @@ mod tests {
         let host = HostStatus { address: "127.0.0.1:1".into(), weight: 1, ..HostStatus::default() };
         let running = RunningConfig {
             document,
+            version: Map::from_iter([("number".to_owned(), 3.into())]),
             clusters: &[ClusterStatus { name: "c".into(), hosts: vec![host] }],
             listeners: &[("l".into(), Some("127.0.0.1:2046".into())), (":80".into(), None)],
             log_level: "DEBUG",
@@ -167,7 +171,8 @@ mod tests {
         let document = document();
         let all = answer(&document, &ConfigDumpQuery::All).unwrap();
         let keys = |part: &Value| part.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(&all), ["mosn_config", "listener", "cluster", "routers"]);
+        assert_eq!(all["running"]["number"], 3);
+        assert_eq!(keys(&all), ["running", "mosn_config", "listener", "cluster", "routers"]);
         assert_eq!(keys(&all["listener"]), ["l", ":80"]);
         assert_eq!(keys(&all["routers"]), ["r", "own"]);
         assert_eq!(

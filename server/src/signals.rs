@@ -11,6 +11,8 @@ pub(crate) enum Order {
     End,
     /// SIGUSR1.
     ReopenLogs,
+    /// SIGHUP: the configuration is read again; logs are opened again too.
+    Reload,
     /// A signal that asks other proxies for something that is not there; the
     /// default would end the process.
     Nothing(NoSuchThing),
@@ -19,8 +21,6 @@ pub(crate) enum Order {
 /// What is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoSuchThing {
-    /// SIGHUP: MOSN upgrades then, nginx reads its configuration again.
-    HangUp,
     /// SIGUSR2: nginx replaces its binary then.
     UserDefined2,
 }
@@ -59,7 +59,7 @@ impl Signals {
             _ = self.interrupt.recv() => Order::End,
             _ = self.quit.recv() => Order::End,
             _ = self.reopen.recv() => Order::ReopenLogs,
-            _ = self.hang_up.recv() => Order::Nothing(NoSuchThing::HangUp),
+            _ = self.hang_up.recv() => Order::Reload,
             _ = self.user_defined2.recv() => Order::Nothing(NoSuchThing::UserDefined2),
         }
     }

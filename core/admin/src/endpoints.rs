@@ -4,26 +4,45 @@ use sidegate_api::{Method, RequestHead};
 
 use crate::access::Peer;
 use crate::query::Query;
-use crate::reply::Reply;
-use crate::{AdminAccess, AdminSource, handlers};
+use crate::reply::{Answer, Reply};
+use crate::{AdminAccess, AdminSource, changes, handlers};
 
 /// What an endpoint is given.
 pub(crate) struct Call<'a> {
     pub(crate) source: &'a dyn AdminSource,
     pub(crate) query: Query,
+    /// What stands for the name in the path; empty if it has none.
+    pub(crate) name: &'a str,
     /// Value of the `accept` field.
     pub(crate) accept: Option<&'a str>,
+    /// Who calls.
+    pub(crate) peer: Peer,
     /// Empty for endpoints that read.
     pub(crate) body: &'a [u8],
 }
 
-/// One path.
+/// One path, or all that differ in one name.
 pub(crate) struct Endpoint {
+    /// With `NAME` where any name may stand.
     pub(crate) path: &'static str,
     pub(crate) effect: Effect,
     pub(crate) about: &'static str,
-    handle: fn(&Call<'_>) -> Reply,
+    /// The largest body that it takes, in bytes.
+    pub(crate) max_body: u64,
+    handle: Handle,
 }
+
+enum Handle {
+    /// Answers at once.
+    Now(fn(&Call<'_>) -> Reply),
+    /// Orders something and answers when it is done.
+    Later(fn(&Call<'_>) -> Answer),
+}
+
+/// Of most bodies.
+const SMALL: u64 = 64 * 1024;
+/// Of a configuration.
+const LARGE: u64 = 64 << 20;
 
 /// What calling an endpoint does, which decides method and access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,16 +74,22 @@ impl Effect {
 }
 
 impl Endpoint {
-    /// The endpoint at `path`.
-    pub(crate) fn find(path: &str) -> Option<&'static Self> {
-        ENDPOINTS.iter().find(|endpoint| endpoint.path == path)
+    /// The endpoint at `path`, and the name in it.
+    pub(crate) fn find(path: &str) -> Option<(&'static Self, &str)> {
+        ENDPOINTS.iter().find_map(|endpoint| Some((endpoint, endpoint.name_in(path)?)))
+    }
+
+    fn name_in<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let Some((before, after)) = self.path.split_once("NAME") else { return (self.path == path).then_some("") };
+        let name = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!name.is_empty() && !name.contains('/')).then_some(name)
     }
 
     /// Finds the endpoint of a request and checks what can be checked before
     /// its body is read.
     pub(crate) fn admit(head: &RequestHead, peer: Peer, access: &AdminAccess) -> Result<&'static Self, Reply> {
         let path = head.path();
-        let Some(endpoint) = Self::find(path) else {
+        let Some((endpoint, _)) = Self::find(path) else {
             return Err(Reply::text(404, "not found; / lists what there is"));
         };
         if !endpoint.effect.allows(&head.method) {
@@ -82,25 +107,32 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    pub(crate) fn call(&self, call: &Call<'_>) -> Reply {
-        (self.handle)(call)
+    pub(crate) fn call(&self, call: &Call<'_>) -> Answer {
+        match self.handle {
+            Handle::Now(handle) => handle(call).into(),
+            Handle::Later(handle) => handle(call),
+        }
     }
 }
 
 const fn probes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
-    Endpoint { path, effect: Effect::Probes, about, handle }
+    Endpoint { path, effect: Effect::Probes, about, max_body: SMALL, handle: Handle::Now(handle) }
 }
 
 const fn reads(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
-    Endpoint { path, effect: Effect::Reads, about, handle }
+    Endpoint { path, effect: Effect::Reads, about, max_body: SMALL, handle: Handle::Now(handle) }
 }
 
 const fn changes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
-    Endpoint { path, effect: Effect::Changes, about, handle }
+    Endpoint { path, effect: Effect::Changes, about, max_body: SMALL, handle: Handle::Now(handle) }
+}
+
+const fn orders(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Answer) -> Endpoint {
+    Endpoint { path, effect: Effect::Changes, about, max_body: SMALL, handle: Handle::Later(handle) }
 }
 
 /// Everything there is.
-pub(crate) static ENDPOINTS: [Endpoint; 20] = [
+pub(crate) static ENDPOINTS: [Endpoint; 25] = [
     reads("/", "this list", handlers::index),
     probes("/ready", "200 while taking traffic, else 503", handlers::ready),
     probes("/live", "200 while a worker serves, 503 if all of them hang", handlers::live),
@@ -117,6 +149,22 @@ pub(crate) static ENDPOINTS: [Endpoint; 20] = [
         "/api/v1/config_dump",
         "configuration; ?mosnconfig, ?allrouters, ?allclusters, ?alllisteners, ?router=, ?cluster=, ?listener=",
         handlers::config_dump,
+    ),
+    reads("/api/v1/config", "number, digest and time of what runs, and what ran before", changes::status),
+    orders("/api/v1/config/reload", "reads the configuration again and takes it, whole or not at all", changes::reload),
+    orders("/api/v1/config/rollback", "goes back to the configuration that ran before", changes::rollback),
+    Endpoint {
+        max_body: LARGE,
+        ..orders(
+            "/api/v1/config/diff",
+            "what a reload would change; with a body: what that configuration would",
+            changes::diff,
+        )
+    },
+    orders(
+        "/api/v1/modules/NAME/reload",
+        "loads the module's file anew; ?sha256= goes back to a generation that ran",
+        changes::reload_module,
     ),
     reads("/api/v1/hosts", "hosts of all clusters and how they are; ?cluster=", handlers::hosts),
     reads("/api/v1/modules", "loaded modules", handlers::modules),

@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod changes;
 mod endpoints;
 mod handlers;
 mod query;
 mod reply;
 mod server;
 mod sites;
+mod slot;
 mod source;
 mod token;
 
@@ -23,5 +25,9 @@ mod tests;
 pub use access::AdminAccess;
 pub use server::{BindError, SocketMode};
 pub use sites::{AdminServer, MetricsPage, MetricsServer};
-pub use source::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
+pub use slot::Slot;
+pub use source::{
+    AdminSource, Change, ChangeOutcome, Changed, ClusterStatus, ConfigDumpQuery, HostStatus, Pending, RunState,
+    SourceError, WorkerHangs,
+};
 pub use token::{AdminToken, TokenError};

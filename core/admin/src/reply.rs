@@ -1,6 +1,7 @@
 //! What an endpoint answers.
 
 use std::fmt;
+use std::pin::Pin;
 
 use serde_json::Value;
 use sidegate_api::ResponseHead;
@@ -29,6 +30,20 @@ pub(crate) enum ReplyBody {
     /// Too many to have at once: each piece is made when the one before is
     /// written.
     Pieces(Box<dyn Iterator<Item = String> + Send>),
+}
+
+/// A reply, or the work that ends with one.
+pub(crate) enum Answer {
+    /// It is there.
+    Now(Reply),
+    /// Somebody else works on it. It goes on if the client does not wait.
+    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Answer::Now(reply)
+    }
 }
 
 impl Reply {
@@ -61,6 +76,11 @@ impl Reply {
     /// Lines that come in pieces.
     pub(crate) fn lines(pieces: impl Iterator<Item = String> + Send + 'static) -> Self {
         Self::pieces(TEXT, pieces)
+    }
+
+    /// The same with another status.
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        Reply { status, ..self }
     }
 
     /// A page of metrics.

@@ -19,7 +19,7 @@ pub use self::listener::{BindError, SocketMode};
 use self::places::Places;
 use self::spare::Spare;
 use crate::access::Peer;
-use crate::reply::Reply;
+use crate::reply::{Answer, Reply};
 
 /// For answers in progress when the server ends; whoever owes a request is
 /// gone at once.
@@ -33,6 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct HttpServer {
     listener: BoundListener,
+    /// Goes when the address is free again.
+    open: watch::Sender<()>,
 }
 
 /// What a server answers. Both calls must not block.
@@ -41,7 +43,7 @@ pub(crate) trait Site: Send + Sync + 'static {
     fn admit(&self, head: &RequestHead, peer: Peer) -> Result<Body, Reply>;
 
     /// Answers an admitted request; `body` is empty if it is not needed.
-    fn reply(&self, head: &RequestHead, body: &[u8]) -> Reply;
+    fn reply(&self, head: &RequestHead, peer: Peer, body: &[u8]) -> Answer;
 }
 
 /// What a site wants of an admitted request's body.
@@ -49,14 +51,14 @@ pub(crate) trait Site: Send + Sync + 'static {
 pub(crate) enum Body {
     /// Nothing.
     Ignored,
-    /// All of it.
-    Needed,
+    /// All of it, and no more than so many bytes.
+    Needed(u64),
 }
 
 impl HttpServer {
     /// Binds `address` and nothing else.
     pub(crate) fn bind(address: &Address, mode: SocketMode) -> Result<Self, BindError> {
-        Ok(HttpServer { listener: BoundListener::bind(address, mode)? })
+        Ok(HttpServer { listener: BoundListener::bind(address, mode)?, open: watch::Sender::new(()) })
     }
 
     /// The address, with the port that the system chose for port 0.
@@ -64,10 +66,16 @@ impl HttpServer {
         self.listener.local_address()
     }
 
+    /// Its other end is gone once nobody listens on the address any more.
+    pub(crate) fn closed(&self) -> watch::Receiver<()> {
+        self.open.subscribe()
+    }
+
     /// Serves until `shutdown` is there, then lets answers in progress end for
     /// a moment. Runs on the current tokio runtime.
     pub(crate) async fn run(self, site: Arc<impl Site>, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let listener = self.listener.into_tokio()?;
+        let HttpServer { listener, open } = self;
+        let listener = listener.into_tokio()?;
         let mut places = Places::new();
         let mut spare = Spare::new();
         let (closing, on_closing) = watch::channel(false);
@@ -105,6 +113,7 @@ impl HttpServer {
             tokio::task::yield_now().await;
         }
         drop(listener);
+        drop(open);
         closing.send_replace(true);
         places.end(CLOSING_TIME).await;
         Ok(())

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use sidegate_api::{Address, Method, RequestHead};
 use sidegate_telemetry::{PageFormat, PageOptions, page};
+use tokio::sync::watch;
 
 use crate::access::Peer;
 use crate::endpoints::{Call, Effect, Endpoint};
 use crate::query::Query;
-use crate::reply::Reply;
+use crate::reply::{Answer, Reply};
 use crate::server::{Body, HttpServer, Site};
+use crate::slot::Slot;
 use crate::{AdminAccess, AdminSource, BindError, SocketMode};
 
 /// The admin interface on a bound address.
@@ -42,15 +44,21 @@ impl AdminServer {
         self.0.local_address()
     }
 
+    /// Its other end is gone once nobody listens on the address any more;
+    /// answers in progress may still be sent then.
+    pub fn closed(&self) -> watch::Receiver<()> {
+        self.0.closed()
+    }
+
     /// Serves until `shutdown` is there, then lets answers in progress end for
     /// a moment. Runs on the current tokio runtime.
     pub async fn run(
         self,
         source: Arc<dyn AdminSource>,
-        access: AdminAccess,
+        access: impl Into<Slot<AdminAccess>>,
         shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
-        self.0.run(Arc::new(AdminSite { source, access }), shutdown).await
+        self.0.run(Arc::new(AdminSite { source, access: access.into() }), shutdown).await
     }
 }
 
@@ -65,48 +73,57 @@ impl MetricsServer {
         self.0.local_address()
     }
 
+    /// Its other end is gone once nobody listens on the address any more;
+    /// answers in progress may still be sent then.
+    pub fn closed(&self) -> watch::Receiver<()> {
+        self.0.closed()
+    }
+
     /// Serves until `shutdown` is there, as [`AdminServer::run`] does.
     pub async fn run(
         self,
         source: Arc<dyn AdminSource>,
-        page: MetricsPage,
+        page: impl Into<Slot<MetricsPage>>,
         shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
-        self.0.run(Arc::new(MetricsSite { source, page }), shutdown).await
+        self.0.run(Arc::new(MetricsSite { source, page: page.into() }), shutdown).await
     }
 }
 
 struct AdminSite {
     source: Arc<dyn AdminSource>,
-    access: AdminAccess,
+    access: Slot<AdminAccess>,
 }
 
 impl Site for AdminSite {
     fn admit(&self, head: &RequestHead, peer: Peer) -> Result<Body, Reply> {
-        Endpoint::admit(head, peer, &self.access).map(|endpoint| match endpoint.effect {
+        Endpoint::admit(head, peer, &self.access.get()).map(|endpoint| match endpoint.effect {
             Effect::Probes | Effect::Reads => Body::Ignored,
-            Effect::Changes => Body::Needed,
+            Effect::Changes => Body::Needed(endpoint.max_body),
         })
     }
 
-    fn reply(&self, head: &RequestHead, body: &[u8]) -> Reply {
+    fn reply(&self, head: &RequestHead, peer: Peer, body: &[u8]) -> Answer {
         let query = Query::parse(head.query().unwrap_or_default());
         match Endpoint::find(head.path()) {
-            Some(endpoint) => endpoint.call(&Call { source: &*self.source, query, accept: accept(head), body }),
-            None => Reply::text(404, "not found"),
+            Some((endpoint, name)) => {
+                endpoint.call(&Call { source: &*self.source, query, name, accept: accept(head), peer, body })
+            }
+            None => Reply::text(404, "not found").into(),
         }
     }
 }
 
 struct MetricsSite {
     source: Arc<dyn AdminSource>,
-    page: MetricsPage,
+    page: Slot<MetricsPage>,
 }
 
 impl Site for MetricsSite {
     fn admit(&self, head: &RequestHead, _: Peer) -> Result<Body, Reply> {
-        if head.path() != self.page.endpoint {
-            return Err(Reply::text(404, format!("not found; metrics are at {}", self.page.endpoint)));
+        let page = self.page.get();
+        if head.path() != page.endpoint {
+            return Err(Reply::text(404, format!("not found; metrics are at {}", page.endpoint)));
         }
         if !matches!(head.method, Method::Get | Method::Head) {
             return Err(Reply::method_not_allowed(Effect::Probes.methods()));
@@ -114,9 +131,9 @@ impl Site for MetricsSite {
         Ok(Body::Ignored)
     }
 
-    fn reply(&self, head: &RequestHead, _: &[u8]) -> Reply {
-        let format = PageFormat::negotiate(accept(head));
-        Reply::metrics(page(self.source.stats(), &self.source.version(), &self.page.options, format), format)
+    fn reply(&self, head: &RequestHead, _: Peer, _: &[u8]) -> Answer {
+        let (format, shown) = (PageFormat::negotiate(accept(head)), self.page.get());
+        Reply::metrics(page(self.source.stats(), &self.source.version(), &shown.options, format), format).into()
     }
 }
 

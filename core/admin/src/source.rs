@@ -1,8 +1,9 @@
 //! What the admin interface asks the rest of the proxy.
 
+use std::pin::Pin;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sidegate_api::ModuleStatus;
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats};
 
@@ -35,6 +36,17 @@ pub trait AdminSource: Send + Sync {
     /// The modules that are loaded.
     fn modules(&self) -> Vec<ModuleStatus>;
 
+    /// The configuration that runs, by number, digest and time, and those
+    /// before it.
+    fn config_status(&self) -> Value;
+
+    /// Orders a change. It is made whether or not anybody waits.
+    fn change(&self, change: Change) -> Pending<Changed>;
+
+    /// What taking this configuration would change; an empty one is that of the
+    /// file.
+    fn diff(&self, document: Vec<u8>) -> Pending<Changed>;
+
     /// Path and level of each log that has a level.
     fn log_levels(&self) -> Vec<(String, LogLevel)>;
 
@@ -43,6 +55,49 @@ pub trait AdminSource: Send + Sync {
 
     /// Switches the log at `path`, access logs included.
     fn switch_log(&self, path: &str, to: LogSwitch) -> Result<(), SourceError>;
+}
+
+/// Work that ends with a `T`, done elsewhere.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A change of what runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The configuration is read again.
+    Reload,
+    /// What ran before runs again.
+    Rollback,
+    /// A module is loaded anew.
+    Module {
+        /// Its name.
+        name: String,
+        /// A former generation, by its digest; `None`: what the file holds now.
+        sha256: Option<[u8; 32]>,
+    },
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changed {
+    /// Whether it was made.
+    pub outcome: ChangeOutcome,
+    /// What is told of it.
+    pub body: Map<String, Value>,
+}
+
+/// Whether a change was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeOutcome {
+    /// What was asked for runs.
+    Done,
+    /// What is asked for is not there.
+    NotFound,
+    /// Something else is being changed, or is in the way.
+    Conflict,
+    /// What was asked for makes no sense or cannot be had; all is as before.
+    Refused,
+    /// Nothing can be changed now.
+    Unavailable,
 }
 
 /// A cluster and its hosts.

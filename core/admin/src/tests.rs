@@ -89,6 +89,41 @@ fn what_is_large_comes_in_pieces() {
 }
 
 #[test]
+fn what_changes_what_runs_answers_with_what_came_of_it() {
+    let server = Running::start(Fake::new(), None);
+    let sha = "ab".repeat(32);
+    for (path, status, body) in [
+        ("/api/v1/config/reload", 200, json!({"asked": "Reload"})),
+        ("/api/v1/config/rollback", 409, json!({"asked": "Rollback"})),
+        ("/api/v1/config/diff", 200, json!({"bytes": 0})),
+        ("/api/v1/modules/auth/reload", 422, json!({"asked": "Module { name: \"auth\", sha256: None }"})),
+        ("/api/v1/modules/hung/reload", 503, json!({"asked": "Module { name: \"hung\", sha256: None }"})),
+        ("/api/v1/modules/a.b/reload", 404, json!({"asked": "Module { name: \"a.b\", sha256: None }"})),
+    ] {
+        let answer = post(&server, path, "", "");
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), body, "{path}");
+    }
+    let former = post(&server, &format!("/api/v1/modules/x/reload?sha256={sha}"), "", "");
+    assert!(former.body.contains("Some([171"), "{}", former.body);
+    assert_eq!(post(&server, "/api/v1/modules/x/reload?sha256=ab", "", "").status, 400);
+    assert_eq!(get(&server, "/api/v1/config").body, "{\n  \"number\": 7\n}\n");
+    // A configuration may be large, other bodies may not.
+    let large = "x".repeat(200 * 1024);
+    assert_eq!(post(&server, "/api/v1/config/diff", "", &large).body, "{\n  \"bytes\": 204800\n}\n");
+    assert_eq!(post(&server, "/api/v1/config/reload", "", &large).status, 413);
+    for path in ["/api/v1/modules//reload", "/api/v1/modules/a/b/reload", "/api/v1/modules/a", "/api/v1/config/"] {
+        assert_eq!(post(&server, path, "", "").status, 404, "{path}");
+    }
+    for path in ["/api/v1/config/reload", "/api/v1/config/rollback", "/api/v1/config/diff", "/api/v1/modules/a/reload"]
+    {
+        assert_eq!(get(&server, path).status, 405, "{path}");
+        let page = post(&server, path, "Origin: http://evil.example\r\n", "");
+        assert_eq!(page.status, 403, "{path}");
+    }
+}
+
+#[test]
 fn json_endpoints_answer_json() {
     let server = Running::start(Fake::new(), None);
     for (path, expected) in [

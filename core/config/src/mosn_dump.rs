@@ -30,6 +30,8 @@ pub(crate) fn unfold(root: &mut Node) {
     let is_dump = |(key, node): &(Key, Node)| key.text == "mosn_config" && matches!(node.value, NodeValue::Object(_));
     let Some(at) = entries.iter().position(is_dump) else { return };
     let (_, rest) = entries.remove(at);
+    // What our own dump says of the configuration that ran.
+    entries.retain(|(key, node)| key.text != "running" || !matches!(node.value, NodeValue::Object(_)));
     let mut parts = Vec::new();
     for part in &PARTS {
         let is_part = |(key, node): &(Key, Node)| key.text == part.key && matches!(node.value, NodeValue::Object(_));

@@ -24,7 +24,7 @@ mod timestamp;
 pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds, LogStyle};
 pub use downstream::DownstreamStats;
 pub use filter_replies::FilterReplies;
-pub use log::{LogConfig, LogLevel, Logging};
+pub use log::{LogConfig, LogLevel, Logging, NextLog};
 pub use render::{
     Page, PageFormat, PageOptions, Percentile, ProcessFigures, Stats, StatsJson, StatsLines, StatsMatcher, collect,
     page, stats_json, stats_lines,

@@ -6,11 +6,11 @@ mod subscriber;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sidegate_api::Metrics;
+use sidegate_api::{Counter, Metrics};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 
@@ -92,13 +92,23 @@ impl Default for LogConfig {
     }
 }
 
+/// Where the process log goes next: open already.
+#[derive(Debug)]
+pub struct NextLog {
+    /// `None`: where it goes now.
+    sink: Option<LogSink>,
+    rotation: Option<LogRotation>,
+}
+
 /// The running process log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Logging(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    sink: LogSink,
+    /// Taken for the time of a clone.
+    sink: RwLock<LogSink>,
+    dropped: Option<Counter>,
     /// Index into [`LogLevel::ALL`].
     level: AtomicU8,
 }
@@ -121,15 +131,46 @@ impl Logging {
     ) -> Result<(Self, impl Subscriber + Send + Sync + use<>), LogError> {
         // Without room for another series the lines are still counted by the sink.
         let dropped = metrics.counter("sidegate_process_log_dropped_total", &[]).ok();
-        let sink = LogSink::open(config.target, config.rotation, Pace::AtOnce, dropped)?;
-        let logging = Logging(Arc::new(State { sink, level: AtomicU8::new(config.level as u8) }));
+        let sink = LogSink::open(config.target, config.rotation, Pace::AtOnce, dropped.clone())?;
+        let level = AtomicU8::new(config.level as u8);
+        let logging = Logging(Arc::new(State { sink: RwLock::new(sink), dropped, level }));
         let subscriber = LogSubscriber::new(logging.clone());
         Ok((logging, subscriber))
     }
 
     /// Where it goes.
-    pub fn target(&self) -> &LogTarget {
-        self.0.sink.target()
+    pub fn target(&self) -> LogTarget {
+        self.sink().target().clone()
+    }
+
+    /// Opens what `config` names, if the log goes elsewhere until now. Nothing
+    /// goes there before [`Self::turn_to`].
+    pub fn prepare(&self, config: &LogConfig) -> Result<NextLog, LogError> {
+        let sink = match *self.sink().target() == config.target {
+            true => None,
+            false => {
+                let dropped = self.0.dropped.clone();
+                Some(LogSink::open(config.target.clone(), config.rotation, Pace::AtOnce, dropped)?)
+            }
+        };
+        Ok(NextLog { sink, rotation: config.rotation })
+    }
+
+    /// The log goes there from now on, switched on or off as before. What was
+    /// logged until now is still written to where it went.
+    pub fn turn_to(&self, next: NextLog) {
+        match next.sink {
+            Some(sink) => {
+                let former = self.sink();
+                sink.switch(former.state());
+                *self.0.sink.write().unwrap_or_else(PoisonError::into_inner) = sink;
+            }
+            None => self.sink().rotate_as(next.rotation),
+        }
+    }
+
+    pub(crate) fn sink(&self) -> LogSink {
+        self.0.sink.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The level.
@@ -147,29 +188,29 @@ impl Logging {
 
     /// Switches the log on or off.
     pub fn switch(&self, to: LogSwitch) {
-        self.0.sink.switch(to);
+        self.sink().switch(to);
     }
 
     /// Whether it is on.
     pub fn state(&self) -> LogSwitch {
-        self.0.sink.state()
+        self.sink().state()
     }
 
     /// Opens the file again by its name, after what was logged before is
     /// written to the old one.
     pub fn reopen(&self) {
-        self.0.sink.reopen();
+        self.sink().reopen();
     }
 
     /// Lines lost because the target took them too slowly or refused them.
     pub fn dropped(&self) -> u64 {
-        self.0.sink.dropped()
+        self.sink().dropped()
     }
 
     /// Waits until what was logged before is written, for no longer than
     /// `patience`.
     pub fn flush(&self, patience: Duration) -> FlushOutcome {
-        self.0.sink.flush(patience)
+        self.sink().flush(patience)
     }
 
     /// The last flush before the process ends. Later lines are still written

@@ -61,6 +61,7 @@ impl LogSink {
         };
         let output = Output::open(target.clone(), rotation)?;
         let shared = Arc::new(Shared::new(target, pace, shards, dropped));
+        shared.set_rotation(rotation);
         writer::spawn(shared.clone(), output).map_err(LogError::Thread)?;
         Ok(LogSink(Arc::new(Handle(shared))))
     }
@@ -96,6 +97,13 @@ impl LogSink {
     /// the buffers was written to the old file.
     pub fn reopen(&self) {
         self.shared().ask_reopen();
+    }
+
+    /// How the file is set aside from now on.
+    pub fn rotate_as(&self, rotation: Option<LogRotation>) {
+        if self.shared().set_rotation(rotation) {
+            self.shared().ask_reopen();
+        }
     }
 
     /// Waits until what was logged before is written, and a `reopen` that was

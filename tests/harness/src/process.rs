@@ -1,5 +1,6 @@
 //! The `sidegate` process under test.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct ProxyOptions {
     pub binary: Option<PathBuf>,
     /// Descriptors that the process may have; as many as the test otherwise.
     pub descriptors: Option<u32>,
+    /// More of its environment.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 /// A running proxy. Dropping it kills the process, and shows its logs if the
@@ -33,9 +36,11 @@ pub struct ProxyOptions {
 pub struct Proxy {
     child: Child,
     dir: TempDir,
-    listeners: Value,
+    /// What it was started with.
+    pub(crate) config: PathBuf,
+    pub(crate) listeners: Value,
     /// `IP:port` or `unix:PATH`.
-    admin: Option<String>,
+    pub(crate) admin: Option<String>,
     metrics: Vec<String>,
     exited: Option<ExitStatus>,
 }
@@ -70,6 +75,7 @@ impl Proxy {
         let mut command = limited(&binary, options.descriptors);
         command.arg("run").arg("-c").arg(file).arg("--ready-file").arg(&ready);
         command.arg("--workers").arg(options.workers.unwrap_or(2).to_string()).args(&options.arguments);
+        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &options.directory {
             command.current_dir(directory);
         }
@@ -78,7 +84,15 @@ impl Proxy {
         command.stderr(File::create(dir.join("stderr.log")).unwrap());
         let child =
             command.spawn().map_err(|e| format!("cannot start {}: {e}; run `make build` first", binary.display()))?;
-        let mut proxy = Proxy { child, dir, listeners: Value::Null, admin: None, metrics: Vec::new(), exited: None };
+        let mut proxy = Proxy {
+            child,
+            dir,
+            config: file.to_path_buf(),
+            listeners: Value::Null,
+            admin: None,
+            metrics: Vec::new(),
+            exited: None,
+        };
         proxy.await_ready(&ready)?;
         Ok(proxy)
     }

@@ -16,9 +16,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::places::Activity;
 use super::{Body, Site};
 use crate::access::Peer;
-use crate::reply::{Reply, ReplyBody};
+use crate::reply::{Answer, Reply, ReplyBody};
 
-const MAX_BODY: u64 = 64 * 1024;
 /// From the first byte of a head, or from the start of a connection, to the
 /// head's end.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -59,8 +58,7 @@ enum NoRequest {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(stream: S, peer: Peer, activity: Activity, closing: watch::Receiver<bool>) -> Self {
-        let limits =
-            Limits { max_head_bytes: 16 * 1024, max_headers: 64, max_body: Some(MAX_BODY), ..Limits::default() };
+        let limits = Limits { max_head_bytes: 16 * 1024, max_headers: 64, ..Limits::default() };
         let (decoder, head, unread) = (RequestDecoder::new(), RequestHead::default(), Vec::new());
         Connection { stream, peer, activity, closing, limits, decoder, head, unread, born: Instant::now() }
     }
@@ -135,17 +133,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let has_none = matches!(meta.body, BodyLength::None | BodyLength::Length(0));
         match site.admit(&self.head, self.peer) {
             Err(reply) => (reply, has_none),
-            Ok(Body::Ignored) => (site.reply(&self.head, &[]), has_none),
-            Ok(Body::Needed) => match timeout(BODY_TIME, self.read_body(meta)).await {
-                Ok(Ok(body)) => (site.reply(&self.head, &body), true),
+            Ok(Body::Ignored) => (finished(site.reply(&self.head, self.peer, &[])).await, has_none),
+            Ok(Body::Needed(most)) => match timeout(BODY_TIME, self.read_body(meta, most)).await {
+                Ok(Ok(body)) => (finished(site.reply(&self.head, self.peer, &body)).await, true),
                 Ok(Err(reply)) => (reply, false),
                 Err(_) => (Reply::text(408, "the body took too long"), false),
             },
         }
     }
 
-    async fn read_body(&mut self, meta: &RequestMeta) -> Result<Vec<u8>, Reply> {
-        let mut decoder = BodyDecoder::new(meta.body, &self.limits);
+    async fn read_body(&mut self, meta: &RequestMeta, most: u64) -> Result<Vec<u8>, Reply> {
+        if matches!(meta.body, BodyLength::Length(length) if length > most) {
+            return Err(Reply::text(413, "the body is too large"));
+        }
+        let mut decoder = BodyDecoder::new(meta.body, &Limits { max_body: Some(most), ..self.limits });
         let (mut body, mut trailers) = (Vec::new(), Headers::default());
         if meta.expect == Expect::Continue && self.stream.write_all(CONTINUE).await.is_err() {
             return Err(Reply::bad_request("the body could not be read"));
@@ -250,6 +251,13 @@ fn encode_piece(out: &mut Vec<u8>, piece: &str, framing: ResponseFraming) {
             out.extend_from_slice(CHUNK_END);
         }
         _ => out.extend_from_slice(piece.as_bytes()),
+    }
+}
+
+async fn finished(answer: Answer) -> Reply {
+    match answer {
+        Answer::Now(reply) => reply,
+        Answer::Later(work) => work.await,
     }
 }
 

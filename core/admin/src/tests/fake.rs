@@ -9,7 +9,8 @@ use sidegate_api::{
 };
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats, StatsMatcher, collect};
 
-use crate::{AdminSource, ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
+use crate::{AdminSource, Change as Order, ChangeOutcome, Changed, Pending};
+use crate::{ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
 
 #[derive(Debug)]
 pub(super) struct Fake {
@@ -149,6 +150,31 @@ impl AdminSource for Fake {
                 reason: None,
             }],
         }]
+    }
+
+    fn config_status(&self) -> Value {
+        json!({ "number": 7 })
+    }
+
+    fn change(&self, change: Order) -> Pending<Changed> {
+        let outcome = match &change {
+            Order::Reload => ChangeOutcome::Done,
+            Order::Rollback => ChangeOutcome::Conflict,
+            Order::Module { name, .. } if name == "auth" => ChangeOutcome::Refused,
+            Order::Module { name, .. } if name == "hung" => ChangeOutcome::Unavailable,
+            Order::Module { .. } => ChangeOutcome::NotFound,
+        };
+        let body = [("asked".to_owned(), format!("{change:?}").into())].into_iter().collect();
+        Box::pin(async move {
+            // Not at once.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Changed { outcome, body }
+        })
+    }
+
+    fn diff(&self, document: Vec<u8>) -> Pending<Changed> {
+        let body = [("bytes".to_owned(), document.len().into())].into_iter().collect();
+        Box::pin(std::future::ready(Changed { outcome: ChangeOutcome::Done, body }))
     }
 
     fn log_levels(&self) -> Vec<(String, LogLevel)> {

@@ -19,9 +19,6 @@ pub fn needs_restart(running: &Config, wanted: &Config) -> Vec<Diagnostic> {
     if running.overload != wanted.overload {
         found.push(said(&places.overload, "limits of the process".to_owned()));
     }
-    if running.module_allowances != wanted.module_allowances {
-        found.push(said(&places.module_allowances, "what modules are permitted".to_owned()));
-    }
     found
 }
 

@@ -135,7 +135,6 @@ pub struct Config {
 pub(crate) struct Places {
     pub workers: Diagnostic,
     pub overload: Diagnostic,
-    pub module_allowances: Diagnostic,
 }
 
 impl Config {
@@ -260,7 +259,6 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
-    let allowances_at = place(&mut top, "modules");
     let overload_at = place(&mut top, "overload");
     let (module_allowances, directories) = module_section(&mut top, env);
     for directory in &directories {
@@ -329,7 +327,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         watched_directories: directories.into_iter().map(|directory| directory.path).collect(),
         known_modules: modules.into_known(),
         module_allowances,
-        places: Places { workers: workers_at, overload: overload_at, module_allowances: allowances_at },
+        places: Places { workers: workers_at, overload: overload_at },
     })
 }
 

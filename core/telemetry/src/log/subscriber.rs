@@ -61,7 +61,7 @@ impl Subscriber for LogSubscriber {
         write_text(&mut line, shortened(&mut fields.message));
         write_text(&mut line, shortened(&mut fields.rest));
         line.push(b'\n');
-        self.logging.0.sink.push(|buffer| buffer.extend_from_slice(&line));
+        self.logging.sink().push(|buffer| buffer.extend_from_slice(&line));
     }
 }
 

@@ -88,3 +88,56 @@ fn levels_have_mosn_names_and_targets_too() {
     assert_eq!(LogTarget::parse(""), LogTarget::Stderr);
     assert_eq!(LogTarget::parse("./x.log"), LogTarget::File("./x.log".into()));
 }
+
+#[test]
+fn the_log_goes_elsewhere_without_losing_a_line() {
+    let dir = TestDir::new("log-turn");
+    let lines = lines(&dir, LogLevel::Info, |logging| {
+        tracing::info!("before");
+        let elsewhere = |name| LogConfig { target: LogTarget::File(dir.file(name)), ..LogConfig::default() };
+        let next = logging.prepare(&elsewhere("other")).unwrap();
+        tracing::info!("prepared only");
+        let former = logging.sink();
+        logging.turn_to(next);
+        tracing::info!("after");
+        assert_eq!(logging.target(), LogTarget::File(dir.file("other")));
+        assert_eq!(former.flush(Duration::from_secs(20)), FlushOutcome::Written);
+        // Where nothing can be written, nothing changes.
+        fs::write(dir.file("plain"), "").unwrap();
+        assert!(logging.prepare(&elsewhere("plain/log")).is_err());
+        // The same again opens nothing and goes on.
+        let same = logging.prepare(&elsewhere("other")).unwrap();
+        logging.turn_to(same);
+        tracing::info!("still");
+    });
+    let messages = |lines: &[String]| -> Vec<String> {
+        lines.iter().map(|line| line.rsplit_once(": ").unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(messages(&lines), ["before", "prepared only"]);
+    let other = fs::read_to_string(dir.file("other")).unwrap();
+    assert_eq!(messages(&other.lines().map(str::to_owned).collect::<Vec<_>>()), ["after", "still"]);
+}
+
+#[test]
+fn how_it_is_rotated_changes_while_running() {
+    let dir = TestDir::new("log-rotation-change");
+    let megabytes = |logging: &Logging, count: usize| {
+        for _ in 0..count * 170 {
+            tracing::info!("{}", "x".repeat(8000));
+            if logging.flush(Duration::from_secs(20)) == FlushOutcome::TimedOut {
+                panic!("the log takes no lines");
+            }
+        }
+    };
+    let files = || fs::read_dir(dir.file("log").parent().unwrap()).unwrap().count();
+    lines(&dir, LogLevel::Info, |logging| {
+        megabytes(logging, 2);
+        assert_eq!(files(), 1);
+        let rotation = Some(LogRotation::parse("size=1").unwrap());
+        let (target, level) = (LogTarget::File(dir.file("log")), LogLevel::Info);
+        let next = logging.prepare(&LogConfig { target, rotation, level }).unwrap();
+        logging.turn_to(next);
+        megabytes(logging, 2);
+        assert!(files() > 1, "set aside");
+    });
+}

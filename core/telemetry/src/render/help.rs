@@ -90,6 +90,12 @@ fn health_check(key: &str) -> Option<&'static str> {
 fn own(key: &str) -> Option<&'static str> {
     Some(match key {
         "build_info" => "Always 1; the label tells the version.",
+        "config_number" => "Number of the configuration that runs; it counts those that were taken.",
+        "config_info" => "1 for the configuration that runs; the label is the SHA-256 of what was read.",
+        "config_reload_total" => "Changes of the configuration that were asked for, by what came of them.",
+        "config_last_reload_successful" => "Whether the last configuration that was read was taken, or was the same.",
+        "config_last_reload_success_timestamp_seconds" => "When a configuration was last read and good, since 1970.",
+        "module_reload_total" => "Modules that were to be loaded anew, by what came of it.",
         "access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
         "process_log_dropped_total" => "Lines of the process log lost because it took them too slowly.",
         "dsl_failures_total" => "Failures of expressions of the filter dsl, and edits of theirs that were refused.",

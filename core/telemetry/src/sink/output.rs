@@ -41,26 +41,16 @@ pub(super) struct Unwritten {
 impl Output {
     pub(super) fn open(target: LogTarget, rotation: Option<LogRotation>) -> Result<Self, LogError> {
         let file = target.open()?;
-        let rolled = match (&target, rotation) {
-            // A pipe or a device has nothing to set aside.
-            (LogTarget::File(path), Some(rotation)) if file.metadata().is_ok_and(|meta| meta.is_file()) => {
-                let janitor = Janitor::new(path.clone(), rotation);
-                // What an earlier process left undone.
-                janitor.call();
-                let mut rolled = Rolled { path: path.clone(), rotation, size: 0, due: None, janitor, failing: false };
-                rolled.begin(&file, SystemTime::now());
-                Some(rolled)
-            }
-            _ => None,
-        };
+        let rolled = Rolled::of(&target, &file, rotation);
         Ok(Output { target, file, rolled })
     }
 
-    /// Opens the target again by its name.
-    pub(super) fn reopen(&mut self) -> Result<(), LogError> {
+    /// Opens the target again by its name; it is rotated like this then.
+    pub(super) fn reopen(&mut self, rotation: Option<LogRotation>) -> Result<(), LogError> {
         self.file = self.target.open()?;
-        if let Some(rolled) = &mut self.rolled {
-            rolled.begin(&self.file, SystemTime::now());
+        match &mut self.rolled {
+            Some(rolled) if Some(rolled.rotation) == rotation => rolled.begin(&self.file, SystemTime::now()),
+            other => *other = Rolled::of(&self.target, &self.file, rotation),
         }
         Ok(())
     }
@@ -127,6 +117,21 @@ impl Output {
 }
 
 impl Rolled {
+    /// `None` for what is not set aside: a pipe or a device, or a file that
+    /// nobody wants to be.
+    fn of(target: &LogTarget, file: &File, rotation: Option<LogRotation>) -> Option<Self> {
+        let (LogTarget::File(path), Some(rotation)) = (target, rotation) else { return None };
+        if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+            return None;
+        }
+        let janitor = Janitor::new(path.clone(), rotation);
+        // What an earlier process left undone.
+        janitor.call();
+        let mut rolled = Rolled { path: path.clone(), rotation, size: 0, due: None, janitor, failing: false };
+        rolled.begin(file, SystemTime::now());
+        Some(rolled)
+    }
+
     /// Takes note of a file that was just opened.
     fn begin(&mut self, file: &File, now: SystemTime) {
         let meta = file.metadata().ok();

@@ -56,6 +56,13 @@ impl LogSinks {
         Some(())
     }
 
+    /// How the log at `target` is set aside from now on, if there is one.
+    pub fn rotate_as(&self, target: &LogTarget, rotation: Option<LogRotation>) {
+        if let Some(sink) = self.sinks().into_iter().find(|sink| sink.target() == target) {
+            sink.rotate_as(rotation);
+        }
+    }
+
     /// Waits until everything logged before is written, for all logs together
     /// no longer than `patience`.
     pub fn flush(&self, patience: Duration) -> FlushOutcome {

@@ -10,7 +10,7 @@ use sidegate_api::Counter;
 
 use super::output::{Output, Unwritten};
 use super::{FlushOutcome, LogSwitch};
-use crate::LogTarget;
+use crate::{LogRotation, LogTarget};
 
 /// Most bytes that wait in one buffer.
 const MAX_BUFFERED: usize = 1 << 20;
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     idle: AtomicBool,
     stop: AtomicBool,
     reopen: AtomicBool,
+    /// How the file is to be set aside; taken over with a reopening.
+    rotation: Mutex<Option<LogRotation>>,
     flush_asked: AtomicU64,
     flush_done: Mutex<u64>,
     flushed: Condvar,
@@ -79,6 +81,7 @@ impl Shared {
             idle: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             reopen: AtomicBool::new(false),
+            rotation: Mutex::default(),
             flush_asked: AtomicU64::new(0),
             flush_done: Mutex::new(0),
             flushed: Condvar::new(),
@@ -128,6 +131,16 @@ impl Shared {
         if hurry || (self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::Relaxed)) {
             self.wake();
         }
+    }
+
+    /// Whether that is another one than before.
+    pub(super) fn set_rotation(&self, rotation: Option<LogRotation>) -> bool {
+        let mut known = self.rotation.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *known, rotation) != rotation
+    }
+
+    fn rotation(&self) -> Option<LogRotation> {
+        *self.rotation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn ask_reopen(&self) {
@@ -290,7 +303,7 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        match self.output.reopen() {
+        match self.output.reopen(self.shared.rotation()) {
             Ok(()) => self.failing = false,
             Err(error) => tracing::error!(%error, "a log was not reopened; going on with the old file"),
         }

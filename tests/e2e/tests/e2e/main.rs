@@ -41,6 +41,7 @@ mod overload;
 mod panics;
 mod pressure;
 mod process;
+mod reload;
 mod retries;
 mod routing;
 mod routing_clusters;
