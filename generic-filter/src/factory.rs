@@ -3,15 +3,15 @@
 use std::any::Any;
 use std::ffi::c_void;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use std::time::{Duration, Instant};
 
 use sidegate_abi::{FactoryTable, FilterTable, OK};
 use sidegate_api::{
-    FilterConfigError, FilterFault, HookStatus, InheritError, Inherited, Interests, ModuleStatus, QuarantineStatus,
-    RouteFilterConfig, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
+    Counter, FilterConfigError, FilterFault, HookStatus, InheritError, Inherited, Interests, ModuleStatus,
+    QuarantineStatus, RouteFilterConfig, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
 };
 use sidegate_watch::{Hook, Place, enter};
 
@@ -59,6 +59,8 @@ pub(crate) struct FactoryCore {
     filter_name: String,
     quarantine: Option<QuarantineState>,
     generation_timeout: Option<Duration>,
+    /// Where it was counted that it took state over, or failed to.
+    pub(crate) handover: OnceLock<Counter>,
     live: Box<[LiveCount]>,
 }
 
@@ -106,6 +108,7 @@ impl FactoryCore {
             filter_name,
             quarantine,
             generation_timeout,
+            handover: OnceLock::new(),
             live,
         });
         core.module.generation.add_factory(Arc::downgrade(&core));

@@ -25,23 +25,16 @@ pub(crate) fn inherit(from: &Arc<FactoryCore>, to: &Arc<FactoryCore>) -> Result<
         true => run(from, to),
         false => Err(InheritError::Stranger),
     };
-    let (module, filter) = (to.module.identity.name.as_str(), to.filter_name());
-    let count = |result: &str| {
-        let labels = [("module", module), ("filter", filter), ("result", result)];
-        if let Ok(counter) = to.module.identity.metrics.lasting_counter("sidegate_module_handovers_total", &labels) {
-            counter.inc();
-        }
+    let came = match &result {
+        Ok(Inherited::Nothing) => return result,
+        Ok(Inherited::State { .. }) => "carried",
+        Err(_) => "failed",
     };
-    match &result {
-        Ok(Inherited::Nothing) => {}
-        Ok(Inherited::State { bytes }) => {
-            tracing::info!(target: "module", module, "filter `{filter}` took {bytes} bytes of state over");
-            count("carried");
-        }
-        Err(error) => {
-            tracing::warn!(target: "module", module, "filter `{filter}` starts without its state: {error}");
-            count("failed");
-        }
+    let labels = [("module", to.module.identity.name.as_str()), ("filter", to.filter_name()), ("result", came)];
+    if let Ok(counter) = to.module.identity.metrics.counter("sidegate_module_handovers_total", &labels) {
+        counter.inc();
+        // The series lives by whoever was counted last.
+        let _ = to.handover.set(counter);
     }
     result
 }

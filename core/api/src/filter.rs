@@ -334,7 +334,7 @@ pub trait StreamFilterFactory: Any + Send + Sync + fmt::Debug {
     /// Takes over what the factory `from`, which this one is about to follow in
     /// a running proxy, wants it to know. Once, after the objects of the routes
     /// were made and before the first filter; blocks for about a second at
-    /// most. What fails was logged by the factory, which then starts empty.
+    /// most. After a failure it starts empty; whoever asked says so in the log.
     fn inherit(&self, from: &Arc<dyn StreamFilterFactory>) -> Result<Inherited, InheritError> {
         let _ = from;
         Ok(Inherited::Nothing)
