@@ -286,6 +286,11 @@ impl Report {
         self.errors.borrow().len() + self.omitted.get().0
     }
 
+    /// Errors and warnings so far.
+    pub fn finding_count(&self) -> usize {
+        self.error_count() + self.warnings.borrow().len() + self.omitted.get().1
+    }
+
     /// `config.json:3:7`
     pub fn name_place(&self, position: Position) -> String {
         format!("{}:{}:{}", self.name(position.file), position.line, position.column)

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sidegate_api::{Counter, FilterSpec, Fingerprint, RegexBudget, StreamFilterFactory};
 use sidegate_telemetry::FilterReplies;
 
+use crate::resolve::ReadParts;
+
 /// A place in a chain that has the same name in the next configuration,
 /// wherever its entry stands there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,6 +48,8 @@ pub struct FilterCache {
     /// live.
     regexes: RegexBudget,
     kept: HashMap<FilterPlace, Kept>,
+    /// Clusters and routes as they were read.
+    parts: ReadParts,
 }
 
 /// What belongs to one place.
@@ -75,7 +79,15 @@ impl FilterCache {
     pub(crate) fn following(before: Option<&FilterCache>, workers: usize) -> FilterCache {
         let regexes = before.map(|before| before.regexes.clone()).unwrap_or_default();
         regexes.refill();
-        FilterCache { workers, regexes, kept: HashMap::new() }
+        FilterCache { workers, regexes, kept: HashMap::new(), parts: ReadParts::default() }
+    }
+
+    pub(crate) fn read_parts(&self) -> &ReadParts {
+        &self.parts
+    }
+
+    pub(crate) fn keep_parts(&mut self, parts: ReadParts) {
+        self.parts = parts;
     }
 
     pub(crate) fn regexes(&self) -> &RegexBudget {

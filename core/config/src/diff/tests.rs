@@ -87,7 +87,7 @@ fn each_change_is_told_of_what_it_changes() {
         "admin:\n",
         "overload: {streams: 5}\nmodules: {allow: [run_path]}\nadmin:\n",
         "~ overload\n~ modules.allow\n\
-         ! c.yaml:26:11: overload: changes with a restart alone: limits of the process",
+         ! c.yaml:27:11: overload: changes with a restart alone: limits of the process",
     );
 }
 

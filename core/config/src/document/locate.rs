@@ -69,30 +69,47 @@ impl Node {
     /// Keys that stand twice in one object, exactly alike, anywhere below.
     pub fn duplicates(&self) -> Vec<Duplicate> {
         let mut found = Vec::new();
-        collect(self, "", &mut found);
+        collect(self, &mut Vec::new(), &mut found);
         found
     }
 }
 
-fn collect(node: &Node, path: &str, found: &mut Vec<Duplicate>) {
+/// A step of the way to a node; put together only where a path is asked for.
+#[derive(Clone, Copy)]
+enum Step<'n> {
+    Key(&'n str),
+    Index(usize),
+}
+
+fn collect<'n>(node: &'n Node, way: &mut Vec<Step<'n>>, found: &mut Vec<Duplicate>) {
     match &node.value {
         NodeValue::Array(elements) => {
             for (index, element) in elements.iter().enumerate() {
                 if matches!(element.value, NodeValue::Array(_) | NodeValue::Object(_)) {
-                    collect(element, &format!("{path}[{index}]"), found);
+                    way.push(Step::Index(index));
+                    collect(element, way, found);
+                    way.pop();
                 }
             }
         }
         NodeValue::Object(entries) => {
             let mut seen = HashMap::with_capacity(entries.len());
             for (key, value) in entries {
-                let path = join(path, &key.text);
+                way.push(Step::Key(&key.text));
                 if let Some(first) = seen.insert(key.text.as_str(), key.position) {
-                    found.push(Duplicate { position: key.position, first, path: path.clone() });
+                    found.push(Duplicate { position: key.position, first, path: path(way) });
                 }
-                collect(value, &path, found);
+                collect(value, way, found);
+                way.pop();
             }
         }
         _ => {}
     }
+}
+
+fn path(way: &[Step<'_>]) -> String {
+    way.iter().fold(String::new(), |path, step| match step {
+        Step::Key(key) => join(&path, key),
+        Step::Index(index) => format!("{path}[{index}]"),
+    })
 }

@@ -9,6 +9,7 @@ use super::cluster_health::{health_check, outlier_detection, slow_start};
 use super::cluster_hosts::hosts;
 use super::cluster_lb::{dns, lb_options, subsets};
 use super::header_case::header_case;
+use super::known::{Known, Quiet};
 use super::names::Names;
 use super::tls::refuse_tls;
 use crate::diagnostic::{Finding, kind};
@@ -32,15 +33,29 @@ const CLUSTER_TYPES: [&str; 6] = ["SIMPLE", "STATIC", "DYNAMIC", "EDS", "ORIGINA
 
 /// Reads all clusters and notes their names, also of those with errors, so
 /// that one error does not make every route to the cluster another.
-pub(super) fn clusters(manager: &Cursor<'_>, names: &mut Names) -> Vec<ClusterConfig> {
+pub(super) fn clusters(manager: &Cursor<'_>, names: &mut Names, known: &Known<'_>) -> Vec<ClusterConfig> {
     let Some(mut object) = manager.object(&schema::CLUSTER_MANAGER) else { return Vec::new() };
     let mut clusters = Vec::new();
     let mut unique = Unique::default();
     // Its files are among the clusters by now.
     object.get("clusters_configs").and_then(|c| c.string());
     for element in object.get("clusters").and_then(|c| c.array()).unwrap_or_default() {
-        let Some(object) = element.object(&schema::CLUSTER) else { continue };
-        clusters.extend(cluster(object, names, &mut unique));
+        let Some(mut object) = element.object(&schema::CLUSTER) else { continue };
+        let digest = element.node().digest();
+        if let Some(config) = known.cluster(&digest) {
+            names.insert(&config.name);
+            if let Some(name) = object.get("name") {
+                unique.check(&name, "cluster name", &*config.name);
+            }
+            clusters.push(config);
+            continue;
+        }
+        let quiet = Quiet::before(&element);
+        let config = cluster(object, names, &mut unique);
+        if let Some(config) = config.as_ref().filter(|_| quiet.until_now(&element)) {
+            known.keep_cluster(digest, config);
+        }
+        clusters.extend(config);
     }
     if let Some(tls) = object.get("tls_context") {
         refuse_tls(&tls);

@@ -15,6 +15,7 @@ mod filters;
 mod forward;
 mod header_case;
 mod header_ops;
+mod known;
 mod listener;
 mod log_file;
 mod metadata;
@@ -73,6 +74,7 @@ use crate::reuse::{FilterCache, FilterIdentity, Succession};
 use crate::schema;
 pub(crate) use chains::Chains;
 use compat::Compat;
+pub(crate) use known::{Known, ReadParts};
 use listener::{ListenerNames, ReadListener};
 use module_directory::{ModuleDirectory, directories};
 use modules::Modules;
@@ -256,6 +258,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let (registry, env) = (chains.registry, chains.env);
     let report = root.report();
     let mut top = root.object(&schema::TOP)?;
+    let known = Known::new(chains.before.map(FilterCache::read_parts));
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
@@ -267,11 +270,11 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     }
     let compat = top.get("compat").and_then(|cursor| compat::compat(&cursor)).unwrap_or_default();
     let mut clusters = match top.get("cluster_manager") {
-        Some(manager) => cluster::clusters(&manager, &mut names),
+        Some(manager) => cluster::clusters(&manager, &mut names, &known),
         None => Vec::new(),
     };
     clusters.iter_mut().for_each(|cluster| resolve_paths(cluster, env));
-    let server = server::server(&mut top, &names, &mut taken, &mut modules, compat, env);
+    let server = server::server(&mut top, &names, &known, &mut taken, &mut modules, compat, env);
     let admin = top.get("admin").map(|cursor| admin::admin(&cursor));
     if let Some(Some((admin, at))) = &admin {
         taken.check_address(at, &admin.address);
@@ -299,6 +302,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     });
     // All of them, even after one failed: each reports its own errors.
     let listeners: Vec<Option<Listener>> = listeners.collect();
+    chains.cache.keep_parts(known.into_parts());
     Some(Config {
         workers,
         log,

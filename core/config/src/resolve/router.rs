@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use sidegate_api::Slashes;
 use sidegate_router::{
-    Domain, PathMatch, PerFilterConfig, RouteId, RouteTable, RouteTableError, RouterConfig, VirtualHostConfig,
-    VirtualHostId,
+    Domain, PathMatch, PerFilterConfig, RouteConfig, RouteId, RouteTable, RouteTableError, RouterConfig,
+    VirtualHostConfig, VirtualHostId,
 };
 
 use super::header_ops::header_ops;
+use super::known::{Known, Quiet};
 use super::names::Names;
 use super::route::route;
 use super::router_shape::{RouteShape, RouterShape, VirtualHostShape};
 use super::shadowed::Earlier;
 use crate::diagnostic::{Finding, kind};
+use crate::document::NodeDigest;
 use crate::reader::{Cursor, ObjectReader, Unique};
 use crate::schema;
 
@@ -73,25 +75,31 @@ impl Places<'_> {
 
 impl<'a> Routers<'a> {
     /// Reads an entry of `routers`.
-    pub fn read(&mut self, cursor: &Cursor<'a>, clusters: &Names) {
+    pub fn read(&mut self, cursor: &Cursor<'a>, clusters: &Names, known: &Known<'_>) {
         if let Some(object) = cursor.object(&schema::ROUTER) {
-            let name = self.read_object(cursor, object, clusters);
+            let name = self.read_object(cursor, object, clusters, known);
             self.of_routers.extend(name);
         }
     }
 
     /// Reads the `config` of a `connection_manager`, once `routers` are read.
-    pub fn read_connection_manager(&mut self, cursor: &Cursor<'a>, clusters: &Names) {
+    pub fn read_connection_manager(&mut self, cursor: &Cursor<'a>, clusters: &Names, known: &Known<'_>) {
         let Some(mut object) = cursor.object(&schema::ROUTER) else { return };
         let name = object.text("router_config_name").map(|(_, name)| name);
         if let Some(name) = name.filter(|name| self.of_routers.contains(name)) {
             cursor.inert(format!("ignored: `routers` defines router {name:?} too and goes before, as in MOSN"));
             return;
         }
-        self.read_object(cursor, object, clusters);
+        self.read_object(cursor, object, clusters, known);
     }
 
-    fn read_object(&mut self, cursor: &Cursor<'a>, mut object: ObjectReader<'a>, clusters: &Names) -> Option<&'a str> {
+    fn read_object(
+        &mut self,
+        cursor: &Cursor<'a>,
+        mut object: ObjectReader<'a>,
+        clusters: &Names,
+        known: &Known<'_>,
+    ) -> Option<&'a str> {
         let name = object.required("router_config_name").and_then(|cursor| {
             let name = cursor.name()?;
             self.names.insert(name);
@@ -107,7 +115,7 @@ impl<'a> Routers<'a> {
         // Its files are among the virtual hosts by now.
         object.get("router_configs").and_then(|c| c.string());
         for element in object.get("virtual_hosts").and_then(|c| c.array()).unwrap_or_default() {
-            let Some(read) = virtual_host(&element, clusters, &mut names) else { continue };
+            let Some(read) = virtual_host(&element, clusters, known, &mut names) else { continue };
             let ReadVirtualHost { config: host, shape, per_filter: of_host, per_filter_of_routes: of_routes, at } =
                 read;
             let id = VirtualHostId(u32::try_from(virtual_hosts.len()).unwrap_or(u32::MAX));
@@ -149,7 +157,12 @@ struct ReadVirtualHost<'a> {
     at: Places<'a>,
 }
 
-fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -> Option<ReadVirtualHost<'a>> {
+fn virtual_host<'a>(
+    cursor: &Cursor<'a>,
+    clusters: &Names,
+    known: &Known<'_>,
+    names: &mut Unique,
+) -> Option<ReadVirtualHost<'a>> {
     let mut object = cursor.object(&schema::VIRTUAL_HOST)?;
     let name = object.get("name").and_then(|cursor| {
         let name = cursor.string().filter(|name| !name.is_empty())?;
@@ -172,14 +185,15 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
     let mut shapes = Vec::new();
     let mut earlier = Earlier::default();
     for element in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
-        if let Some((route, per_filter)) = route(&element, clusters) {
+        let digest = element.node().digest();
+        if let Some((route, per_filter)) = known_route(&element, digest, clusters, known) {
             earlier.check(&element, &route.matcher);
             if let PathMatch::Prefix(text) | PathMatch::Exact(text) = route.matcher.path()
                 && Slashes::Merge.are_to_be_merged(text.as_str().as_bytes())
             {
                 places.unreachable.push(places.routes.len());
             }
-            shapes.push(RouteShape::new(&route, element.node()));
+            shapes.push(RouteShape { name: route.name.clone(), digest });
             routes.push(route);
             per_filter_of_routes.push(per_filter);
             places.routes.push(element);
@@ -193,6 +207,26 @@ fn virtual_host<'a>(cursor: &Cursor<'a>, clusters: &Names, names: &mut Unique) -
     let config = VirtualHostConfig { name: name.into(), domains, routes, headers, per_filter_config };
     let shape = VirtualHostShape::new(&config, cursor.node(), shapes);
     Some(ReadVirtualHost { config, shape, per_filter, per_filter_of_routes, at: places })
+}
+
+/// A route as it was read before, or is read now.
+fn known_route<'a>(
+    cursor: &Cursor<'a>,
+    digest: NodeDigest,
+    clusters: &Names,
+    known: &Known<'_>,
+) -> Option<(RouteConfig, Vec<PerFilter<'a>>)> {
+    if let Some(route) = known.route(&digest, clusters) {
+        return Some((route, Vec::new()));
+    }
+    let quiet = Quiet::before(cursor);
+    clusters.take_asked();
+    let (route, per_filter) = route(cursor, clusters)?;
+    // Settings of filters are read where they stand.
+    if per_filter.is_empty() && quiet.until_now(cursor) {
+        known.keep_route(digest, &route, clusters.take_asked());
+    }
+    Some((route, per_filter))
 }
 
 /// The entries of a `per_filter_config`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sidegate_router::{RouteConfig, VirtualHostConfig};
+use sidegate_router::VirtualHostConfig;
 
 use crate::document::{Node, NodeDigest};
 
@@ -49,11 +49,5 @@ impl VirtualHostShape {
     pub(super) fn new(config: &VirtualHostConfig, node: &Node, routes: Vec<RouteShape>) -> VirtualHostShape {
         let rest = node.digest_without(|key| key.eq_ignore_ascii_case("routers"));
         VirtualHostShape { name: config.name.clone(), rest, routes }
-    }
-}
-
-impl RouteShape {
-    pub(super) fn new(config: &RouteConfig, node: &Node) -> RouteShape {
-        RouteShape { name: config.name.clone(), digest: node.digest() }
     }
 }

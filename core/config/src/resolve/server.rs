@@ -9,6 +9,7 @@ use sidegate_telemetry::{LogConfig, LogLevel};
 use super::Config;
 use super::access_log::{Rotations, rotation};
 use super::compat::Compat;
+use super::known::Known;
 use super::listener::{ListenerNames, ReadListener, listener};
 use super::log_file::log_target;
 use super::modules::Modules;
@@ -34,6 +35,7 @@ pub(super) struct Server<'a> {
 pub(super) fn server<'a>(
     top: &mut ObjectReader<'a>,
     clusters: &Names,
+    known: &Known<'_>,
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
     compat: Compat,
@@ -62,13 +64,13 @@ pub(super) fn server<'a>(
     let drain_delay = object.get("drain_delay").and_then(|c| c.duration()).unwrap_or_default();
     let mut routers = Routers::default();
     for router in object.get("routers").and_then(|c| c.array()).unwrap_or_default() {
-        routers.read(&router, clusters);
+        routers.read(&router, clusters, known);
     }
     let mut listeners = Vec::new();
     let entries = object.get("listeners");
     for entry in entries.and_then(|c| c.array()).unwrap_or_default() {
         listeners.extend(listener(&entry, taken, modules, &mut rotations, &mut |config| {
-            routers.read_connection_manager(&config, clusters);
+            routers.read_connection_manager(&config, clusters, known);
         }));
     }
     object.finish();

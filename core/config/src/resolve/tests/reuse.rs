@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::support::{BASE, FakeBuilder, env, registry, varied};
+use super::values::FULL;
 use crate::{Config, ConfigErrors, ConfigFile, FilterCache, FilterPlace, LoadMode};
 
 /// One process that reads its configuration again and again.
@@ -167,4 +168,24 @@ fn the_digest_is_of_all_files_that_were_read() {
     assert_eq!(config.watched_directories, [dir.join("clusters")]);
     assert_eq!(ConfigFile::parse(Path::new("c.yaml"), BASE).unwrap().files(), [] as [PathBuf; 0]);
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_was_read_before_says_the_same_again() {
+    let process = Process::new();
+    for text in [BASE, FULL] {
+        let first = process.resolve(text, None).unwrap();
+        let second = process.resolve(text, Some(&first)).unwrap();
+        assert_eq!(second.warnings, first.warnings);
+        assert_eq!(second.clusters, first.clusters);
+        let routes = |config: &Config| config.routers.iter().map(|r| format!("{:?}", r.routes())).collect::<Vec<_>>();
+        assert_eq!(routes(&second), routes(&first));
+    }
+    // A route that stays, to a cluster that goes.
+    let first = process.resolve(BASE, None).unwrap();
+    let gone = process.resolve(&varied("  - name: c\n", "  - name: d\n"), Some(&first)).unwrap_err();
+    assert!(gone.to_string().contains("cluster \"c\" is not defined"), "{gone}");
+    let cluster = "  - name: c\n    hosts:\n    - address: 127.0.0.1:8080\n";
+    let twice = process.resolve(&varied(cluster, &cluster.repeat(2)), Some(&first)).unwrap_err();
+    assert!(twice.to_string().contains("cluster name \"c\" is given twice"), "{twice}");
 }
