@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Origin, PATIENCE, Proxy, Signal};
+use sidegate_harness::{ConfigBuilder, Origin, PATIENCE, Proxy, Signal, artifact, until};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -138,4 +138,65 @@ fn a_drain_ends_tunnels_when_its_time_is_over() {
     assert!(proxy.wait_exit().success());
     let line = proxy.access_line("cut", |line| line.path == "/chat");
     assert!(line.has("DD"), "{line:?}");
+}
+
+/// The filter `account` of the module `probe` says in the log how each stream
+/// ended.
+fn accounting(so_config: serde_json::Value) -> ConfigBuilder {
+    let mut entry = json!({"type": "x", "so_config": {"so_path": artifact("libprobe.so"), "filter": "account"}});
+    for (key, value) in so_config.as_object().unwrap() {
+        entry["so_config"][key] = value.clone();
+    }
+    ConfigBuilder::to(echo_server()).filter(entry)
+}
+
+fn reload_probe(proxy: &Proxy) {
+    let answer = proxy.admin_call("POST", "/api/v1/modules/libprobe/reload", "", "");
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+}
+
+/// Whether the module's first generation is in the process.
+fn first_generation(proxy: &Proxy) -> Option<serde_json::Value> {
+    let modules = proxy.admin_get("/api/v1/modules").json();
+    let generations = modules["modules"][0]["generations"].as_array().unwrap().clone();
+    generations.into_iter().find(|g| g["generation"] == 1 && g["state"] != "unmapped")
+}
+
+#[test]
+fn a_tunnel_keeps_its_filters_generation_for_as_long_as_it_may() {
+    let proxy = Proxy::start(&accounting(json!({"generation_timeout": "300ms"})));
+    let mut socket = connect(&proxy, "/chat");
+    let mut echo = |text: &str| {
+        socket.send(Message::text(text)).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::text(text));
+    };
+    echo("before");
+    reload_probe(&proxy);
+    echo("while it is kept");
+    until("the end of the first generation", || first_generation(&proxy).is_none().then_some(()));
+    let line =
+        until("its line", || proxy.logs().lines().find(|line| line.contains("end of /chat:")).map(str::to_owned));
+    assert!(line.contains("status Some(101) by Proxy"), "{line}");
+    echo("without it");
+    drop(socket);
+    let line = proxy.access_line("the tunnel", |line| line.path == "/chat");
+    assert_eq!((line.status, line.flags.len(), line.details.as_str()), (101, 0, "-"), "{line:?}");
+    assert_eq!(proxy.logs().matches("end of /chat:").count(), 1);
+}
+
+#[test]
+fn without_a_bound_a_tunnel_keeps_it_to_its_end() {
+    let proxy = Proxy::start(&accounting(json!({})));
+    let mut socket = connect(&proxy, "/chat");
+    reload_probe(&proxy);
+    reload_probe(&proxy);
+    let held = first_generation(&proxy).expect("nothing holds it");
+    assert_eq!((&held["streams"], &held["state"]), (&json!(1), &json!("draining")), "{held}");
+    socket.send(Message::text("x")).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::text("x"));
+    assert!(first_generation(&proxy).is_some());
+    drop(socket);
+    until("the end of the first generation", || first_generation(&proxy).is_none().then_some(()));
+    let ended = |line: &&str| line.contains("end of /chat:") && line.contains("by Nobody");
+    until("its line", || proxy.logs().lines().find(ended).map(drop));
 }
