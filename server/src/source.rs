@@ -122,6 +122,14 @@ impl FileSource {
         Err(Refused::for_reasons(Why::NeedsRestart, restart.iter().map(finding).collect()))
     }
 
+    /// A reload is a new beginning for filters in quarantine, also where their
+    /// factories go on.
+    fn forgive(&self) {
+        for (_, factory) in self.running.config.filters_cache.factories() {
+            factory.reloaded();
+        }
+    }
+
     fn has_module(&self, name: &str) -> bool {
         let entries = self.running.config.listeners.iter().flat_map(|listener| &listener.chain);
         entries.filter_map(|entry| entry.spec.module.as_ref()).any(|module| module.name == name)
@@ -235,6 +243,12 @@ impl Source for FileSource {
         self.plans.set_running(Some(next.config.clone()));
         // The factories of the configuration before go.
         self.running = Made { successions: Vec::new(), ..next };
+        self.forgive();
+    }
+
+    fn unchanged(&mut self) {
+        self.given_up();
+        self.forgive();
     }
 
     fn given_up(&mut self) {

@@ -217,7 +217,7 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
     async fn take(&mut self, loading: &Loading, loaded: Loaded<S>) -> Result<Applied, Refused> {
         let Loaded { document, digest, whole } = loaded;
         if whole.is_same && digest == self.history.running().digest {
-            self.with_source(S::given_up);
+            self.with_source(S::unchanged);
             return Ok(Applied {
                 version: self.history.running().clone(),
                 unchanged: true,

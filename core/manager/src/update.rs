@@ -116,6 +116,11 @@ pub trait Source: Send + 'static {
 
     /// What was made last does not serve.
     fn given_up(&mut self);
+
+    /// It was asked for what runs already, which goes on.
+    fn unchanged(&mut self) {
+        self.given_up();
+    }
 }
 
 /// What serves beside the listeners: the admin interface, pages of metrics, the

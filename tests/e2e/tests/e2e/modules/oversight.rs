@@ -49,6 +49,24 @@ fn a_filter_comes_back_from_quarantine_on_trial() {
     }
 }
 
+/// Whatever it changes: nothing, another part of the file, or the module.
+#[test]
+fn a_reload_ends_a_quarantine() {
+    let module = Module::compile("fault");
+    let origin = Origin::echo();
+    let rule = json!({"quarantine": {"faults": 1, "within": "10m", "then": "closed"}});
+    let config = ConfigBuilder::to(origin.address()).filter(module.entry("", &rule));
+    let proxy = Proxy::start(&config);
+    for order in ["/api/v1/config/reload", "/api/v1/modules/libfault/reload", "/api/v1/config/reload"] {
+        assert_eq!(proxy.get_with("/", "X-Do: fault\r\n").status(), 500, "{order}");
+        assert_eq!((proxy.get_with("/", "").status(), quarantine(&proxy)), (500, json!("quarantined")), "{order}");
+        let answer = proxy.admin_call("POST", order, "", "");
+        assert_eq!(answer.status(), 200, "{order}: {}", answer.text());
+        assert_eq!((proxy.get_with("/", "").status(), quarantine(&proxy)), (200, json!("serving")), "{order}");
+    }
+    assert_eq!(counter(&proxy, "module_filters_quarantined"), 0);
+}
+
 #[test]
 fn a_slow_hook_is_counted_and_named() {
     let module = Module::compile("trouble");
