@@ -1,7 +1,9 @@
 //! The builder of filters that come from modules.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -30,11 +32,24 @@ pub struct GenericFilter {
     control: Arc<ModuleControl>,
     registry: Arc<Registry>,
     workers: Workers,
+    /// Of modules that were checked: what prevents their unloading.
+    lasting: Mutex<BTreeMap<String, Lasting>>,
     /// Held while loading: two entries of one file must share one copy.
     loading: Mutex<()>,
     /// Only a process that serves unmaps: what a start or a check has loaded
     /// goes with it.
     unmaps: Arc<AtomicBool>,
+}
+
+/// A module that will not leave the process once it was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lasting {
+    /// Its name.
+    pub module: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// Why, at least once.
+    pub why: Vec<String>,
 }
 
 /// A file that was read, or everything that is wrong with it.
@@ -49,6 +64,7 @@ impl GenericFilter {
             control: Arc::new(ModuleControl::start()?),
             registry: Arc::default(),
             workers: Workers::default(),
+            lasting: Mutex::default(),
             loading: Mutex::default(),
             unmaps: Arc::default(),
         })
@@ -84,6 +100,12 @@ impl GenericFilter {
         self.registry.status()
     }
 
+    /// Modules among those that were checked that will not be unloaded, by
+    /// name.
+    pub fn lasting(&self) -> Vec<Lasting> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Waits until factories and route objects that nothing uses any more are
     /// destroyed, and their modules unmapped unless a thread still holds them.
     pub fn settle(&self) {
@@ -106,7 +128,18 @@ impl GenericFilter {
             env.reads.watch(&file);
         }
         let read = || Preflight::open(&file, module.sha256, &self.policy()).map(Arc::new);
-        env.reads.once((file.clone(), module.sha256), read)
+        let opened = env.reads.once((file.clone(), module.sha256), read);
+        if let Ok(sealed) = &*opened {
+            let mut lasting = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+            match sealed.facts.not_reloadable.as_slice() {
+                [] => drop(lasting.remove(&module.name)),
+                why => {
+                    let (name, why) = (module.name.clone(), why.to_vec());
+                    lasting.insert(name.clone(), Lasting { module: name, file, why });
+                }
+            }
+        }
+        opened
     }
 
     /// The bytes of a former generation.
@@ -164,6 +197,10 @@ impl GenericFilter {
             true => Arc::new(sealed.copy().map_err(refused)?),
             false => sealed,
         };
+        if !sealed.facts.not_reloadable.is_empty() {
+            let why = sealed.facts.not_reloadable.join("; ");
+            tracing::warn!(target: "module", module = module.name.as_str(), "it will not be unloaded: {why}");
+        }
         let generation = self.registry.begin(&module.name, &sealed, &env.metrics).map_err(refused)?;
         let unloader =
             Unloader::new(self.control.clone(), self.registry.clone(), self.workers.clone(), self.unmaps.clone());

@@ -52,7 +52,7 @@ mod unload;
 mod wish;
 mod workers;
 
-pub use builder::GenericFilter;
+pub use builder::{GenericFilter, Lasting};
 pub use inspect::{Inspection, RefusedBecause, Verdict, inspect, inspect_with};
 pub use policy::{Policy, Rule};
 pub use preflight::{Facts, Preflight, RecordFacts, SealedModule};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sidegate_api::Metrics;
 use sidegate_config::{Config, ConfigFile, Diagnostic, LoadEnv, LoadMode, Wire};
-use sidegate_generic_filter::{GenericFilter, Verdict, inspect_with};
+use sidegate_generic_filter::{GenericFilter, Lasting, Verdict, inspect_with};
 
 use crate::against::{AdminAddress, ask};
 use crate::cli::{CheckArgs, Format};
@@ -28,7 +28,7 @@ pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
     match start.load(&args.config, None, mode) {
         Ok(loaded) => {
             let patience = loaded.config.graceful_timeout;
-            accepted(args, loaded.file.path(), &loaded.config);
+            accepted(args, loaded.file.path(), &loaded.config, &loaded.modules);
             drop((loaded.config, loaded.modules));
             start.settle(patience);
             ExitCode::SUCCESS
@@ -41,9 +41,10 @@ pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
     }
 }
 
-fn accepted(args: &CheckArgs, path: &Path, config: &Config) {
+fn accepted(args: &CheckArgs, path: &Path, config: &Config, modules: &GenericFilter) {
     let omitted = config.warnings_omitted;
-    let unfit = unfit_modules(config);
+    let mut unfit = unfit_modules(config);
+    unfit.extend(modules.lasting().into_iter().map(stays_loaded));
     match args.format {
         Format::Json => {
             let warnings: Vec<_> =
@@ -87,7 +88,15 @@ fn refused(format: Format, error: &ComposeError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A module that a filter could name, and that would be refused then.
+/// Reloading is not refused; the process only keeps what it has loaded.
+fn stays_loaded(lasting: Lasting) -> Unfit {
+    let Lasting { module, file, why } = lasting;
+    let message = format!("{}: module `{module}` will not be unloaded: {}", file.display(), why.join("; "));
+    Unfit { file, kind: "not_reloadable", message }
+}
+
+/// A module that a filter could name and that would be refused then, or that
+/// is not as good as it could be.
 struct Unfit {
     file: PathBuf,
     kind: &'static str,

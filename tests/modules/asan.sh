@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 target=$(rustc -vV | sed -n 's/^host: //p')
 suppressions=$(mktemp)
 trap 'rm -f "$suppressions"' EXIT
-# The ABI promises modules that their identity is never freed, and tables stay.
+# What stays mapped keeps its identity; some modules give tables that stay.
 printf 'leak:ModuleIdentity\nleak:tables.c\n' >"$suppressions"
 export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes"
 export ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1:${ASAN_OPTIONS:-}"
