@@ -13,6 +13,7 @@ use sidegate_api::{StreamFilterBuilder, StreamFilterFactory};
 use crate::control::ModuleControl;
 use crate::create;
 use crate::factory::{FactoryCore, ModuleFactory};
+use crate::generation::Generation;
 use crate::loaded::{LoadEnv, LoadedModule};
 use crate::oversight::Oversight;
 use crate::policy::Policy;
@@ -39,6 +40,19 @@ pub struct GenericFilter {
     /// Only a process that serves unmaps: what a start or a check has loaded
     /// goes with it.
     unmaps: Arc<AtomicBool>,
+}
+
+/// A generation that has its number. If it was not loaded when this is dropped,
+/// also as part of a job that never ran, it is forgotten.
+struct Begun {
+    registry: Arc<Registry>,
+    generation: Arc<Generation>,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.registry.forget_unloaded(&self.generation);
+    }
 }
 
 /// A module that will not leave the process once it was loaded.
@@ -205,27 +219,14 @@ impl GenericFilter {
         let unloader =
             Unloader::new(self.control.clone(), self.registry.clone(), self.workers.clone(), self.unmaps.clone());
         let env = LoadEnv { metrics: env.metrics.clone(), workers: env.workers, unloader };
-        let (registry, of_job) = (self.registry.clone(), generation.clone());
+        let begun = Begun { registry: self.registry.clone(), generation };
         let made = self.control.run(move || {
-            let made = LoadedModule::load(sealed, of_job, env).map(Arc::new);
+            let module = LoadedModule::load(sealed, begun.generation.clone(), env).map(Arc::new)?;
             // Here, as the asker may be gone.
-            if let Ok(module) = &made {
-                registry.loaded(module);
-            }
-            made
+            begun.registry.loaded(&module);
+            Ok(module)
         });
-        match made {
-            Ok(Ok(loaded)) => Ok(loaded),
-            Ok(Err(refusal)) => {
-                self.registry.not_loaded(&generation);
-                Err(refusal)
-            }
-            Err(none) => {
-                let reason = Reason::from(none);
-                generation.set_reason(Some(reason.to_string()));
-                Err(refused(reason))
-            }
-        }
+        made.unwrap_or_else(|none| Err(refused(none.into())))
     }
 
     fn make_factory(

@@ -81,6 +81,7 @@ impl Accounts {
 struct Known {
     generation: Arc<Generation>,
     module: Weak<LoadedModule>,
+    is_loaded: bool,
     sealed: Weak<SealedModule>,
 }
 
@@ -131,7 +132,12 @@ impl Registry {
                 module.last += 1;
                 let generation = Generation::new(name, module.last, sealed, module.family.clone());
                 let (module_of, sealed) = (Weak::new(), Arc::downgrade(sealed));
-                module.generations.push(Known { generation: generation.clone(), module: module_of, sealed });
+                module.generations.push(Known {
+                    generation: generation.clone(),
+                    module: module_of,
+                    is_loaded: false,
+                    sealed,
+                });
                 module.accounts.get_or_insert_with(|| Accounts::new(metrics, name));
                 module.show();
                 return Ok(generation);
@@ -153,17 +159,20 @@ impl Registry {
         let known = modules.get_mut(&module.generation.name).into_iter().flat_map(|module| &mut module.generations);
         for known in known.filter(|known| Arc::ptr_eq(&known.generation, &module.generation)) {
             known.module = Arc::downgrade(module);
+            known.is_loaded = true;
         }
     }
 
-    /// It was not loaded after all: its number is not used again.
-    pub(crate) fn not_loaded(&self, generation: &Arc<Generation>) {
+    /// Forgets the generation unless it was loaded. Its number is not used
+    /// again.
+    pub(crate) fn forget_unloaded(&self, generation: &Arc<Generation>) {
         let mut modules = self.lock();
         let Some(module) = modules.get_mut(&generation.name) else { return };
         // One that was loaded and then refused goes its own way.
-        let fresh =
-            |known: &Known| Arc::ptr_eq(&known.generation, generation) && known.generation.stage() == Stage::Live;
-        module.generations.retain(|known| !fresh(known));
+        let is_unloaded = |known: &Known| {
+            Arc::ptr_eq(&known.generation, generation) && !known.is_loaded && known.generation.stage() == Stage::Live
+        };
+        module.generations.retain(|known| !is_unloaded(known));
         module.show();
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod generations;
+mod hung;
 mod kit;
 mod rounds;
 #[allow(dead_code, unused_imports, reason = "shared with the other tests")]

@@ -83,6 +83,9 @@ fn a_go_runtime_is_loaded_once_and_never_leaves() {
 
     let served = Served::new();
     let first = served.reload(&file, What::Fresh).unwrap();
+    let lasting = served.builder.lasting();
+    assert_eq!((lasting.len(), lasting[0].module.as_str(), &lasting[0].file), (1, "libleaves", &file));
+    assert!(lasting[0].why[0].contains("Go runtime"), "{lasting:?}");
     served.attach(&first);
     // The same one again is no second one.
     let shared = served.builder.build(&spec(&file, ""), &served.next_env()).unwrap();
