@@ -6,4 +6,6 @@ fn main() {
     for name in include_str!("exported.txt").lines() {
         println!("cargo::rustc-link-arg=-Wl,--export-dynamic-symbol={name}");
     }
+    // There in a build with a sanitizer only, whose runtime must learn of threads.
+    println!("cargo::rustc-link-arg=-Wl,--export-dynamic-symbol=__interceptor_pthread_create");
 }

@@ -6,8 +6,8 @@
 
 use std::ffi::c_void;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::os::unix::Library;
 use sidegate_watch::{Hook, Place, enter};
@@ -38,10 +38,22 @@ pub(crate) struct Mapped {
     pub(crate) sealed: Arc<SealedModule>,
 }
 
+/// What cannot be given back while the code is mapped. The process's, as the
+/// code is.
+static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+
+/// Of one generation that stays.
+struct Kept {
+    _sealed: Arc<SealedModule>,
+    /// Its code may still use it.
+    _identity: AtomicPtr<ModuleIdentity>,
+}
+
 impl Drop for Mapped {
     fn drop(&mut self) {
         if self.sealed.mapped.load(Ordering::Acquire) {
-            std::mem::forget(self.sealed.clone());
+            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push(Kept { _sealed: self.sealed.clone(), _identity: AtomicPtr::new(self.identity.cast_mut()) });
         }
     }
 }

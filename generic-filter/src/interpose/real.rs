@@ -6,12 +6,19 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// A function of the next object that has one of this name.
 pub(super) struct Real {
     name: &'static CStr,
+    /// What a sanitizer's runtime, which is part of the executable, calls its
+    /// own function of this name: it comes before the library's.
+    sanitizers: Option<&'static CStr>,
     found: AtomicPtr<c_void>,
 }
 
 impl Real {
     pub(super) const fn new(name: &'static CStr) -> Self {
-        Real { name, found: AtomicPtr::new(std::ptr::null_mut()) }
+        Real { name, sanitizers: None, found: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    pub(super) const fn behind(name: &'static CStr, sanitizers: &'static CStr) -> Self {
+        Real { name, sanitizers: Some(sanitizers), found: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
     /// Its address; null if no library has it. Looking a symbol up that is
@@ -21,8 +28,12 @@ impl Real {
         if !found.is_null() {
             return found;
         }
-        // SAFETY: the name ends in NUL. "Next" is after this executable.
-        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        let sanitizers = self.sanitizers.map_or(std::ptr::null_mut(), first);
+        let found = match sanitizers.is_null() {
+            // SAFETY: the name ends in NUL. "Next" is after this executable.
+            true => unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) },
+            false => sanitizers,
+        };
         self.found.store(found, Ordering::Relaxed);
         found
     }

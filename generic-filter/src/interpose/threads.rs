@@ -16,7 +16,7 @@ type C11Routine = unsafe extern "C-unwind" fn(*mut c_void) -> c_int;
 type Create = unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Routine, *mut c_void) -> c_int;
 type C11Create = unsafe extern "C" fn(*mut pthread_t, C11Routine, *mut c_void) -> c_int;
 
-static CREATE: Real = Real::new(c"pthread_create");
+static CREATE: Real = Real::behind(c"pthread_create", c"__interceptor_pthread_create");
 static C11_CREATE: Real = Real::new(c"thrd_create");
 
 /// Exported functions that call one of ours with the address they were called
