@@ -21,10 +21,7 @@ build() { cargo build --quiet -p sidegate-server --features system-allocator "$@
 # A nightly option of rustc, which RUSTC_BOOTSTRAP=1 allows on the pinned toolchain.
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" \
     build --target "$triple" --target-dir "$target/asan"
-# The ABI promises modules that their identity is never freed.
-echo 'leak:ModuleIdentity' >"$work/leaks"
 export ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1:${ASAN_OPTIONS:-}"
-export LSAN_OPTIONS="suppressions=$work/leaks:print_suppressions=0"
 echo "walking under AddressSanitizer"
 walk "$target/asan/$triple/debug/sidegate" 5000
 
