@@ -76,6 +76,11 @@ impl Proxy {
         page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// Its admin interface is there from now on.
+    pub fn admin_moved_to(&mut self, address: std::net::SocketAddr) {
+        self.admin = Some(address.to_string());
+    }
+
     /// Asks where listeners listen now.
     #[track_caller]
     pub fn learn(&mut self) {

@@ -29,7 +29,7 @@ use sidegate_harness::{Proxy, TempDir, artifact, repository, run};
 
 /// A module in C.
 pub(crate) struct Module {
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     _dir: TempDir,
 }
 
@@ -45,7 +45,7 @@ impl Module {
     }
 
     /// The same with more options.
-    fn compile_with(source: &str, options: &[&str]) -> Self {
+    pub(crate) fn compile_with(source: &str, options: &[&str]) -> Self {
         let dir = TempDir::new();
         let stem = Path::new(source).file_stem().unwrap().to_str().unwrap();
         let file = dir.join(format!("lib{stem}.so"));

@@ -1,6 +1,11 @@
 //! What runs changes while requests go through.
 
 mod changes;
+mod failures;
+mod fronts;
+mod generations;
+mod sockets;
+mod watching;
 mod ways;
 
 use std::net::SocketAddr;
