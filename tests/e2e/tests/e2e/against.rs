@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Outcome, TempDir, sidegate};
+use sidegate_harness::{ConfigBuilder, Origin, Outcome, Proxy, TempDir, sidegate};
 
 /// Head and body of the one request that came.
 type Seen = JoinHandle<(String, Value)>;
@@ -115,4 +115,17 @@ fn mistakes_are_found_before_anything_is_sent() {
     assert!(outcome.stderr.contains(&format!("cannot reach the admin interface at {address}: ")), "{}", outcome.stderr);
     let outcome = check(&config(&dir), "https://a:1", &[]);
     assert_eq!(outcome.code, Some(2), "{}", outcome.output());
+}
+
+#[test]
+fn a_process_that_runs_says_what_would_change() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()));
+    let dir = TempDir::new();
+    let config = ConfigBuilder::to("127.0.0.1:9".parse().unwrap());
+    let file = dir.write("config.json", config.build(dir.path()).to_string());
+    let outcome = check(file.to_str().unwrap(), &proxy.admin().to_string(), &[]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+    let line = format!("~ cluster origin: hosts: added 127.0.0.1:9, removed {}", origin.address());
+    assert!(outcome.stdout.lines().any(|shown| shown == line), "{}", outcome.output());
 }
