@@ -18,6 +18,7 @@ mod phases;
 mod refusals;
 mod resumes;
 mod settings;
+mod unloading;
 mod waiting;
 mod walk;
 
