@@ -241,7 +241,6 @@ impl Source for FileSource {
         let Some(next) = self.next.take() else { return };
         self.follow(next.watched(), next.since);
         self.plans.set_running(Some(next.config.clone()));
-        next.config.filters_cache.factories().for_each(|(_, factory)| factory.reloaded());
         // The factories of the configuration before go.
         self.running = Made { successions: Vec::new(), ..next };
         self.forgive();
