@@ -20,7 +20,8 @@ c_sources = $(filter-out %_test.c,$(wildcard so-examples/$(1)/*.c))
 
 help:
 	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
-	@echo "make demo       build, run Sidegate with the auth module on 127.0.0.1:$(DEMO_PORT), show requests"
+	@echo "make demo       build, run Sidegate with the auth module on 127.0.0.1:$(DEMO_PORT), show requests,"
+	@echo "                replace the module while requests go through"
 	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests)"
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
@@ -44,7 +45,8 @@ endef
 $(foreach example,$(C_EXAMPLES),$(eval $(call c_module,$(example))))
 
 demo: build
-	@$(RELEASE)/sidegate-demo --port $(DEMO_PORT) --bin $(RELEASE)/sidegate --module $(RELEASE)/libauth.so $(if $(CHECK),--check)
+	@$(RELEASE)/sidegate-demo --port $(DEMO_PORT) --bin $(RELEASE)/sidegate --module $(RELEASE)/libauth.so \
+		--next $(RELEASE)/libauth_c.so $(if $(CHECK),--check)
 
 fmt:
 	$(CARGO) fmt --all -- --check

@@ -13,6 +13,8 @@ pub struct Arguments {
     pub binary: PathBuf,
     /// The module to load.
     pub module: PathBuf,
+    /// The one that takes its place.
+    pub next: PathBuf,
 }
 
 /// What happens after the requests.
@@ -24,13 +26,14 @@ pub enum Mode {
     Check,
 }
 
-const USAGE: &str = "usage: sidegate-demo [--check] [--port PORT] --bin PATH --module PATH";
+const USAGE: &str = "usage: sidegate-demo [--check] [--port PORT] --bin PATH --module PATH --next PATH";
 
 impl Arguments {
     /// Parses what follows the program's name.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut words = words.into_iter();
-        let (mut mode, mut port, mut binary, mut module) = (Mode::Stay, 2046, None, None);
+        let (mut mode, mut port) = (Mode::Stay, 2046);
+        let (mut binary, mut module, mut next) = (None, None, None);
         while let Some(word) = words.next() {
             if word == "--check" {
                 mode = Mode::Check;
@@ -43,11 +46,12 @@ impl Arguments {
                 }
                 "--bin" => binary = Some(PathBuf::from(value)),
                 "--module" => module = Some(PathBuf::from(value)),
+                "--next" => next = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown argument {word}\n{USAGE}")),
             }
         }
-        match (binary, module) {
-            (Some(binary), Some(module)) => Ok(Arguments { mode, port, binary, module }),
+        match (binary, module, next) {
+            (Some(binary), Some(module), Some(next)) => Ok(Arguments { mode, port, binary, module, next }),
             _ => Err(USAGE.to_owned()),
         }
     }
@@ -62,14 +66,15 @@ mod tests {
     }
 
     #[test]
-    fn both_paths_are_needed_and_the_rest_has_defaults() {
-        let got = parse("--bin b --module m").unwrap();
-        assert_eq!(got, Arguments { mode: Mode::Stay, port: 2046, binary: "b".into(), module: "m".into() });
-        let got = parse("--check --port 1 --bin b --module m").unwrap();
+    fn paths_are_needed_and_the_rest_has_defaults() {
+        let got = parse("--bin b --module m --next n").unwrap();
+        let (binary, module, next) = ("b".into(), "m".into(), "n".into());
+        assert_eq!(got, Arguments { mode: Mode::Stay, port: 2046, binary, module, next });
+        let got = parse("--check --port 1 --bin b --module m --next n").unwrap();
         assert_eq!((got.mode, got.port), (Mode::Check, 1));
-        for line in ["", "--bin b", "--bin b --module", "--bin b --module m --what x"] {
+        for line in ["", "--bin b", "--bin b --module", "--bin b --module m", "--bin b --module m --next n --what x"] {
             assert!(parse(line).is_err(), "{line}");
         }
-        assert!(parse("--port x --bin b --module m").unwrap_err().contains("DEMO_PORT"));
+        assert!(parse("--port x --bin b --module m --next n").unwrap_err().contains("DEMO_PORT"));
     }
 }

@@ -1,13 +1,16 @@
 //! What `make demo` runs: a small origin, Sidegate with the auth module loaded
-//! from its `.so`, and requests with what came back.
+//! from its `.so`, requests with what came back, and another version of the
+//! module that takes its place while requests go through.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 mod arguments;
 mod requests;
+mod switch;
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -41,15 +44,15 @@ fn demo(arguments: &Arguments) -> Result<Verdict, String> {
             port.checked_add(1).unwrap_or(2046)
         ));
     }
-    let module = arguments
-        .module
-        .canonicalize()
-        .map_err(|e| format!("no module {}: {e}; run `make build`", arguments.module.display()))?;
+    let (built, next) = (existing(&arguments.module)?, existing(&arguments.next)?);
     // From before the proxy starts, so that an early Ctrl-C does not leave it behind.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
 
     let origin = Origin::echo();
     let dir = TempDir::new();
+    // A copy, which the demo may replace.
+    let module = dir.join("auth.so");
+    std::fs::copy(&built, &module).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
     let config = configuration(port, &module.to_string_lossy(), &origin.address().to_string());
     let file = dir.write("config.json", format!("{config:#}\n"));
     let options = ProxyOptions { binary: Some(arguments.binary.clone()), ..ProxyOptions::default() };
@@ -57,9 +60,11 @@ fn demo(arguments: &Arguments) -> Result<Verdict, String> {
 
     println!("An origin listens on {}.", origin.address());
     println!("Sidegate listens on 127.0.0.1:{port}; its filter comes from");
-    println!("  {}", module.display());
+    println!("  {}, a copy of\n  {}", module.display(), built.display());
     println!("with the configuration {}.\n", json!({"User": "admin"}));
-    let verdict = if requests::run(&proxy) { Verdict::AsExpected } else { Verdict::Otherwise };
+    // The same requests have the same answers after the switch.
+    let right = requests::run(&proxy) && switch::run(&proxy, &module, &next)? && requests::run(&proxy);
+    let verdict = if right { Verdict::AsExpected } else { Verdict::Otherwise };
 
     if let Mode::Stay = arguments.mode {
         println!("Try it yourself:");
@@ -73,6 +78,10 @@ fn demo(arguments: &Arguments) -> Result<Verdict, String> {
     }
     proxy.wait_exit();
     Ok(verdict)
+}
+
+fn existing(module: &Path) -> Result<PathBuf, String> {
+    module.canonicalize().map_err(|e| format!("no module {}: {e}; run `make build`", module.display()))
 }
 
 fn configuration(port: u16, module: &str, origin: &str) -> Value {

@@ -37,7 +37,7 @@ fn make() -> Command {
 }
 
 #[test]
-fn make_demo_shows_403_and_200() {
+fn make_demo_shows_403_and_200_and_changes_the_module() {
     if !built() {
         return;
     }
@@ -46,7 +46,7 @@ fn make_demo_shows_403_and_200() {
     let outcome = make_demo(port);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
-    for wanted in ["403", "200", "curl", "User: admin"] {
+    for wanted in ["403", "200", "curl", "User: admin", "generation 2", "requests were answered with 200"] {
         assert!(outcome.stdout.contains(wanted), "{wanted} is missing in:\n{}", outcome.output());
     }
     // Nothing stays behind on the port.

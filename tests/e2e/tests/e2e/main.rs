@@ -52,6 +52,7 @@ mod sharing;
 mod slow;
 mod sockets;
 mod spelling;
+mod storm;
 mod support;
 mod timeouts;
 mod upgrades;
