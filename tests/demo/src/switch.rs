@@ -109,6 +109,9 @@ fn described(proxy: &Proxy) -> String {
     format!("{}, generation {}, SHA-256 {digits}…", module["name"].as_str().unwrap_or_default(), module["generation"])
 }
 
+/// Those that are in the process.
 fn generations(proxy: &Proxy) -> usize {
-    module(proxy)["generations"].as_array().map_or(0, Vec::len)
+    let module = module(proxy);
+    let generations = module["generations"].as_array().into_iter().flatten();
+    generations.filter(|generation| generation["state"] != "unmapped").count()
 }

@@ -94,8 +94,9 @@ impl Subject {
     pub fn wait_for_one_generation(&self) -> Holdings {
         until("one generation in the admin interface", || {
             let modules = self.proxy.admin_get("/api/v1/modules").json();
-            let generations = modules["modules"][0]["generations"].as_array().expect("generations").len();
-            (generations == 1).then_some(())
+            let generations = modules["modules"][0]["generations"].as_array().expect("generations");
+            let is_there = |generation: &&Value| generation["state"] != "unmapped";
+            (generations.iter().filter(is_there).count() == 1).then_some(())
         });
         until("one generation in the process's mappings", || (self.mapped_modules() == 1).then_some(()));
         until("one listener beside the main one", || {
@@ -153,7 +154,7 @@ fn document(origin: SocketAddr, module: &std::path::Path, access_log: &std::path
     let name = format!("extra-{extra}");
     let to = |prefix: &str, cluster: &str| json!({"match": {"prefix": prefix}, "route": {"cluster_name": cluster}});
     let mut marked = to(&format!("/{name}"), &name);
-    marked["response_headers_to_add"] = json!([{"header": {"key": "x-cluster", "value": name}}]);
+    marked["route"]["response_headers_to_add"] = json!([{"header": {"key": "x-cluster", "value": name}}]);
     let config = ConfigBuilder::to_routes(origin, json!([marked, to("/", "origin")]))
         .cluster(&name, &[origin])
         .in_listener("access_logs", json!([{"log_path": access_log}]))
