@@ -67,6 +67,9 @@ pub struct Clients<'scope> {
     served: Arc<Served>,
 }
 
+/// What a client does until it is stopped.
+type Run<'env> = fn(&Client<'env>);
+
 /// What all clients have.
 #[derive(Clone)]
 struct Client<'env> {
@@ -86,7 +89,7 @@ impl<'scope> Clients<'scope> {
         let served = Arc::<Served>::default();
         let client = Client { address, stamps, stop, served: served.clone() };
         let mut threads = Vec::new();
-        let kinds: [(usize, fn(&Client<'env>)); 5] = [
+        let kinds: [(usize, Run<'env>); 5] = [
             (PLAIN, Client::plain),
             (PENDING, Client::pending),
             (BODIES, Client::bodies),
