@@ -36,6 +36,9 @@ pub(crate) struct Signals {
     /// Without somebody who listens it would end the process. So a write to a
     /// file that is as large as it may be fails, and costs log lines at most.
     _file_too_large: Signal,
+    /// A reload was asked for before there was anything to reload: the file may
+    /// have been read before.
+    owes_reload: bool,
 }
 
 impl Signals {
@@ -49,11 +52,30 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             user_defined2: signal(SignalKind::user_defined2())?,
             _file_too_large: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+            owes_reload: false,
         })
     }
 
     /// The next order.
     pub(crate) async fn next(&mut self) -> Order {
+        match std::mem::take(&mut self.owes_reload) {
+            true => Order::Reload,
+            false => self.received().await,
+        }
+    }
+
+    /// The next order to end, before there is anything else to do.
+    pub(crate) async fn end(&mut self) {
+        loop {
+            match self.received().await {
+                Order::End => return,
+                Order::Reload => self.owes_reload = true,
+                Order::ReopenLogs | Order::Nothing(_) => {}
+            }
+        }
+    }
+
+    async fn received(&mut self) -> Order {
         tokio::select! {
             _ = self.terminate.recv() => Order::End,
             _ = self.interrupt.recv() => Order::End,
@@ -62,10 +84,5 @@ impl Signals {
             _ = self.hang_up.recv() => Order::Reload,
             _ = self.user_defined2.recv() => Order::Nothing(NoSuchThing::UserDefined2),
         }
-    }
-
-    /// The next order to end, before there is anything else to do.
-    pub(crate) async fn end(&mut self) {
-        while self.next().await != Order::End {}
     }
 }

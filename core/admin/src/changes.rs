@@ -25,7 +25,9 @@ pub(crate) fn diff(call: &Call<'_>) -> Answer {
 }
 
 pub(crate) fn reload_module(call: &Call<'_>) -> Answer {
-    let sha256 = match call.query.get("sha256").map(digest) {
+    // An empty one is refused too: whoever wanted to go back does not want
+    // whatever the file is.
+    let sha256 = match call.query.all("sha256").next().map(digest) {
         None => None,
         Some(Some(sha256)) => Some(sha256),
         Some(None) => return refused("expected 64 hexadecimal digits in `sha256=`").into(),

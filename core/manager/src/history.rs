@@ -116,11 +116,15 @@ impl<D> History<D> {
         self.before.back().map(|(version, document)| (version, document))
     }
 
-    /// Another document runs now.
+    /// Another document runs now, or the same one with other files of modules
+    /// and key sets: those are not gone back to, so the former stays the
+    /// former.
     pub fn took(&mut self, digest: [u8; 32], document: D, origin: Origin) -> &Version {
         let next = self.next(digest, origin, Reason::Reload);
         let former = std::mem::replace(&mut self.running, (next, document));
-        self.before.push_back(former);
+        if former.0.digest != digest {
+            self.before.push_back(former);
+        }
         if self.before.len() > KEPT {
             self.before.pop_front();
         }
@@ -192,12 +196,23 @@ mod tests {
     fn a_few_are_kept_however_many_ran() {
         let mut history = History::begin(digest(0), 0);
         for round in 1..200_u32 {
-            history.took(digest(1), round, Origin::Watch);
+            history.took(digest(round as u8), round, Origin::Watch);
         }
         assert_eq!(history.before.len(), KEPT);
         assert_eq!(history.former().map(|(_, round)| *round), Some(198));
         assert_eq!(history.shown().count(), SHOWN);
         assert_eq!(history.shown().filter(|(_, kept)| *kept).count(), KEPT);
+    }
+
+    #[test]
+    fn the_same_document_with_other_files_is_not_in_the_way_back() {
+        let mut history = History::begin(digest(1), "one");
+        history.took(digest(2), "two", Origin::Signal);
+        history.took(digest(2), "two", Origin::Signal);
+        assert_eq!(history.former().map(|(version, document)| (version.number, *document)), Some((1, "one")));
+        history.went_back(Origin::Admin);
+        assert_eq!((history.running().number, *history.document()), (4, "one"));
+        assert!(history.former().is_none());
     }
 
     #[test]

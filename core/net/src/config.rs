@@ -24,7 +24,7 @@ pub struct ListenerConfig {
 }
 
 /// How connections reach workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AcceptMode {
     /// One socket; each connection goes to the worker with the fewest.
     #[default]
@@ -34,7 +34,7 @@ pub enum AcceptMode {
 }
 
 /// Whether somebody else may listen on a port of [`AcceptMode::ReusePort`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PortSharing {
     /// Nobody: the kernel would give part of the connections to whatever else
     /// of the same user has asked for the port too.

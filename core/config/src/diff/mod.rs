@@ -33,10 +33,11 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sidegate_api::Address;
+use sidegate_net::AcceptMode;
 
 pub use cluster::{ClusterPart, HostChanges};
 pub use listener::{FilterChange, FilterChanged, ListenerPart};
@@ -127,7 +128,7 @@ pub fn diff(running: &Config, wanted: &Config) -> ConfigDiff {
         module::parts,
     );
     let process = process::parts(running, wanted);
-    let drains = drains(running, &listeners);
+    let drains = drains(running, wanted, &listeners);
     ConfigDiff { listeners, routers, clusters, modules, process, drains, restart: needs_restart(running, wanted) }
 }
 
@@ -179,18 +180,29 @@ impl<P> Changes<P> {
     }
 }
 
-fn drains(running: &Config, changes: &Changes<ListenerPart>) -> Vec<Drain> {
+fn drains(running: &Config, wanted: &Config, changes: &Changes<ListenerPart>) -> Vec<Drain> {
+    // The names are looked up in lists of what changed: none where nothing did.
+    if changes.removed.is_empty() && changes.changed.is_empty() {
+        return Vec::new();
+    }
+    let sockets: HashSet<_> = wanted.listeners.iter().filter_map(fixed_socket).collect();
     let drain = |listener: &Listener| {
         let name = &listener.net.name;
         let why = match changes.removed.contains(name) {
             true => DrainWhy::Removed,
             false => changes.of(name).iter().find_map(ListenerPart::ends_connections)?,
         };
-        Some(Drain { listener: name.clone(), address: listener.net.address.clone(), why })
+        // A listener of another name takes it over as it is.
+        let is_kept = fixed_socket(listener).is_some_and(|socket| sockets.contains(&socket));
+        (!is_kept).then(|| Drain { listener: name.clone(), address: listener.net.address.clone(), why })
     };
-    // The names are looked up in lists of what changed: none where nothing did.
-    match changes.removed.is_empty() && changes.changed.is_empty() {
-        true => Vec::new(),
-        false => running.listeners.iter().filter_map(drain).collect(),
-    }
+    running.listeners.iter().filter_map(drain).collect()
+}
+
+/// What makes a socket the same one; `None` for any free port, which is the
+/// listener's own.
+fn fixed_socket(listener: &Listener) -> Option<(&Address, AcceptMode, Option<u32>)> {
+    let net = &listener.net;
+    let is_fixed = net.address.socket_addr().is_none_or(|address| address.port() != 0);
+    is_fixed.then_some((&net.address, net.accept, net.socket_mode))
 }

@@ -51,9 +51,16 @@ fn each_change_is_told_of_what_it_changes() {
         "~ listener l: address 127.0.0.1:2046 becomes 127.0.0.1:2047\n\
          ! connections of listener l on 127.0.0.1:2046 drain, as it moves to 127.0.0.1:2047",
     );
+    // The socket stays, and its connections.
+    shows("  - name: l\n", "  - name: m\n", "+ listener m\n- listener l");
     shows(
-        "  - name: l\n",
-        "  - name: m\n",
+        "  - name: l\n    address: 127.0.0.1:2046\n",
+        "  - name: m\n    address: 127.0.0.1:2047\n",
+        "+ listener m\n- listener l\n! connections of listener l on 127.0.0.1:2046 drain, as it is removed",
+    );
+    shows(
+        "  - name: l\n    address: 127.0.0.1:2046\n",
+        "  - name: m\n    address: 127.0.0.1:2046\n    reuseport: true\n",
         "+ listener m\n- listener l\n! connections of listener l on 127.0.0.1:2046 drain, as it is removed",
     );
     shows(

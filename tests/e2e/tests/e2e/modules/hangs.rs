@@ -12,7 +12,7 @@ use super::{Module, counter};
 const HELD_UP: Option<i32> = Some(70);
 
 /// The filter, with what it does where; a hang ends when `until` is there.
-pub(super) fn trouble(module: &Module, until: &Path, what: &str) -> Value {
+pub(crate) fn trouble(module: &Module, until: &Path, what: &str) -> Value {
     let mut entry = module.entry("", &json!({}));
     entry["config"] = json!({"what": format!("until:{} {what}", until.display())});
     entry

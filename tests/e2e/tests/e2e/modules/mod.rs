@@ -7,7 +7,7 @@ mod conformance;
 mod crashes;
 mod edits;
 mod endings;
-mod hangs;
+pub(crate) mod hangs;
 mod hostile;
 mod limits;
 mod minor1;

@@ -98,13 +98,35 @@ fn a_log_that_cannot_be_opened_leaves_everything_as_it_was() {
 
 #[test]
 fn a_disk_that_is_full_costs_log_lines_and_nothing_else() {
-    let config = |word: &str| saying(word).in_listener("access_logs", json!([{"log_path": "/dev/full"}]));
+    let config = |word: &str, process: &str, access: &str| {
+        saying(word)
+            .in_server("default_log_path", json!(process))
+            .in_listener("access_logs", json!([{"log_path": access, "log_format": "%request_path%"}]))
+    };
     let mut proxy = Proxy::start(&saying("0"));
-    for round in 1..4 {
+    let good = proxy.dir().join("good.log");
+    let good = good.to_str().unwrap();
+    let full = "/dev/full";
+    let logs = [(full, good), (good, full), (full, full), (good, good)];
+    for (round, (process, access)) in logs.into_iter().enumerate() {
         let word = round.to_string();
-        proxy.reload(&config(&word));
-        assert_eq!(said(proxy.address()), word);
+        proxy.reload(&config(&word, process, access));
+        let lost = || proxy.metric("sidegate_access_log_dropped_total{path=\"/dev/full\"}").unwrap_or_default();
+        let before = lost();
+        for _ in 0..10 {
+            assert_eq!(said(proxy.address()), word);
+        }
+        if access == full {
+            until("lost lines to be counted", || (lost() >= before + 10.0).then_some(()));
+        }
+        // Refusals have nowhere to be told but in the answer.
+        proxy.write_text("{");
+        refused(&proxy, 422, "configuration");
     }
+    // There is room again.
+    let lines = || std::fs::read_to_string(good).unwrap_or_default();
+    until("the log of requests", || (lines().lines().filter(|line| *line == "/").count() >= 10).then_some(()));
+    until("the log of the process", || lines().contains("nothing was changed").then_some(()));
 }
 
 #[test]

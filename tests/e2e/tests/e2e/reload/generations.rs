@@ -1,71 +1,9 @@
 //! Modules that are loaded anew.
 
-use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Load, Origin, Proxy, Reply, TempDir, until};
+use serde_json::json;
+use sidegate_harness::{ConfigBuilder, Proxy, until};
 
-use crate::modules::Module;
-
-/// A module's file in a place of its own, and its generations.
-struct Shelf {
-    dir: TempDir,
-}
-
-impl Shelf {
-    fn new() -> Self {
-        let shelf = Shelf { dir: TempDir::new() };
-        shelf.put("1", &[]);
-        shelf
-    }
-
-    fn file(&self) -> std::path::PathBuf {
-        self.dir.join("libstamp.so")
-    }
-
-    /// Compiles a generation and renames it over the file.
-    fn put(&self, stamp: &str, more: &[&str]) {
-        let option = format!("-DSTAMP=\"{stamp}\"");
-        let options: Vec<&str> = [&*option].into_iter().chain(more.iter().copied()).collect();
-        let module = Module::compile_with("tests/e2e/modules/stamp.c", &options);
-        std::fs::copy(&module.file, self.dir.join("partial")).unwrap();
-        std::fs::rename(self.dir.join("partial"), self.file()).unwrap();
-    }
-
-    fn config(&self, origin: &Origin, more: Value) -> ConfigBuilder {
-        let mut so_config = json!({"so_path": self.file(), "name": "stamp"});
-        for (key, value) in more.as_object().unwrap() {
-            so_config[key] = value.clone();
-        }
-        ConfigBuilder::to(origin.address()).filter(json!({"type": "loadso", "so_config": so_config}))
-    }
-}
-
-/// Answers with the stamp that the module has put on the request.
-fn origin() -> Origin {
-    Origin::http(|seen| Reply::ok(seen.head.get("x-stamp").unwrap_or("none").to_owned()))
-}
-
-fn load(proxy: &Proxy) -> Load {
-    Load::start(proxy.address(), 3, "/", |response| match (response.status(), response.text().parse::<u32>()) {
-        (200, Ok(1..)) => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
-}
-
-/// State of each generation that is still in the process.
-fn mapped(proxy: &Proxy) -> Vec<(u64, String)> {
-    let modules = proxy.admin_get("/api/v1/modules").json();
-    let generations = modules["modules"][0]["generations"].as_array().cloned().unwrap_or_default();
-    let shown =
-        generations.iter().map(|g| (g["generation"].as_u64().unwrap(), g["state"].as_str().unwrap().to_owned()));
-    shown.filter(|(_, state)| state != "unmapped").collect()
-}
-
-#[track_caller]
-fn reload_module(proxy: &Proxy, query: &str) -> Value {
-    let answer = proxy.order(&format!("/api/v1/modules/stamp/reload{query}"));
-    assert_eq!(answer.status(), 200, "{}", answer.text());
-    answer.json()
-}
+use super::shelf::{Shelf, load, mapped, origin, reload_module};
 
 #[test]
 fn a_module_is_loaded_anew_under_load_and_the_old_one_leaves() {
@@ -152,5 +90,38 @@ fn a_module_goes_with_the_last_filter_that_comes_from_it() {
         proxy.reload(&plain);
         assert_eq!(proxy.get("/").text(), "none");
         until("the module to leave", || mapped(&proxy).is_empty().then_some(()));
+    }
+}
+
+/// Files of modules are those of now, so what a file of a module brought is no
+/// step of the way back.
+#[test]
+fn the_way_back_leads_past_a_module_that_changed() {
+    let (shelf, origin) = (Shelf::new(), origin());
+    let config = |time: &str| shelf.config(&origin, json!({})).in_server("graceful_timeout", json!(time));
+    let mut proxy = Proxy::start(&config("1s"));
+    proxy.reload(&config("2s"));
+    shelf.put("2", &[]);
+    assert_eq!(proxy.reload_file()["number"], 3);
+    let back = proxy.order("/api/v1/config/rollback");
+    assert_eq!((back.status(), &back.json()["same_as"]), (200, &json!(1)), "{}", back.text());
+    assert_eq!(proxy.admin_get("/api/v1/config_dump").json()["mosn_config"]["servers"][0]["graceful_timeout"], "1s");
+    assert_eq!(proxy.get("/").text(), "2");
+    assert_eq!(proxy.order("/api/v1/config/rollback").status(), 409);
+}
+
+#[test]
+fn a_watched_module_that_goes_and_comes_back_is_waited_for() {
+    let (shelf, origin) = (Shelf::new(), origin());
+    let options = sidegate_harness::ProxyOptions { arguments: vec!["--watch".to_owned()], ..Default::default() };
+    let proxy = Proxy::start_with(&shelf.config(&origin, json!({"watch": true})), &options);
+    for round in 1..3 {
+        std::fs::remove_file(shelf.file()).unwrap();
+        let refused = "sidegate_config_reload_total{result=\"rejected\"}";
+        until("the refusal", || (proxy.metric(refused) == Some(f64::from(round))).then_some(()));
+        assert_eq!(proxy.get("/").text(), round.to_string());
+        let stamp = (round + 1).to_string();
+        shelf.put(&stamp, &[]);
+        until("the new module", || (proxy.get("/").text() == stamp).then_some(()));
     }
 }

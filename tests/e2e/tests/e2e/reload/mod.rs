@@ -2,9 +2,15 @@
 
 mod changes;
 mod failures;
+mod formers;
 mod fronts;
 mod generations;
+mod held;
+mod hung;
+mod shelf;
 mod sockets;
+mod starting;
+mod unfit;
 mod watching;
 mod ways;
 

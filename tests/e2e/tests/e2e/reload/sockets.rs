@@ -62,7 +62,8 @@ fn another_name_keeps_the_socket_and_its_connections() {
     let load = Load::start(at, 4, "/", says_one_of(&["x"]));
     let mut kept = Wire::connect(at);
     for name in ["two", "three", "one"] {
-        proxy.reload(&config(name));
+        let taken = proxy.reload(&config(name));
+        assert_eq!((&taken["draining"], &taken["changes"]["drains"]), (&json!([]), &json!([])), "{taken:#}");
         assert_eq!(proxy.listener(name), at);
         assert_eq!(kept.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").response().text(), "x");
         load.more(10);
