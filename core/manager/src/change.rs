@@ -1,6 +1,6 @@
 //! One change of everything, step by step: what the steps are is in `steps`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use sidegate_api::Address;
 use sidegate_net::{AcceptHandle, BoundListener, ListenerId, ListenerIds, Workers, bind};
 use sidegate_proxy::{ProxyService, Update};
-use sidegate_upkeep::{Upkeep, resolve_once};
-use sidegate_upstream::{Cluster, HostRegistry};
+use sidegate_upkeep::{Upkeep, check_first, resolve_once};
+use sidegate_upstream::{Cluster, Host, HostRegistry};
 
 use crate::clusters::{ClusterPlan, Clusters, keep_unresolved};
 use crate::running::{Running, RunningListener};
@@ -20,6 +20,8 @@ use crate::{Fronts, Refused, WantedListener, Why};
 /// How long a change waits for the names of hosts. Who cannot be resolved by
 /// then is resolved while the process serves.
 const NAMES_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a change waits for the first health checks of hosts that are new.
+const CHECKS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long workers that do not hang may take to take a change.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -202,6 +204,11 @@ impl<F: Fronts> Deeds for Change<'_, F> {
             let made = Cluster::new(config, &self.tools.hosts);
             self.made.push(Arc::new(made.map_err(|error| Refused::because(Why::Environment, error.to_string()))?));
         }
+        let former = self.made.iter().filter_map(|made| self.running.clusters.get(made.name()));
+        let checked = former.filter(|former| former.config().health_check.is_some());
+        let known = checked.flat_map(|former| former.members()).map(|member| Arc::as_ptr(&member.host));
+        let known: HashSet<*const Host> = known.collect();
+        check_first(&self.made, |host| !known.contains(&Arc::as_ptr(host)), CHECKS_PATIENCE).await;
         Ok(())
     }
 

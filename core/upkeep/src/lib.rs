@@ -16,6 +16,7 @@
 mod checks;
 mod ejections;
 mod events;
+mod first;
 mod names;
 mod panics;
 mod probe;
@@ -28,6 +29,7 @@ use sidegate_api::Metrics;
 use sidegate_telemetry::LogSinks;
 use sidegate_upstream::{Cluster, HostConfig};
 
+pub use first::check_first;
 pub use names::resolve_once;
 
 use checks::Checks;

@@ -190,3 +190,30 @@ fn nothing_that_differs_is_no_new_configuration() {
     assert_eq!(proxy.metric("sidegate_config_reload_total{result=\"unchanged\"}"), Some(1.0));
     assert_eq!(proxy.number(), 1);
 }
+
+#[test]
+fn a_host_that_is_out_when_it_is_added_gets_no_request() {
+    let well = Origin::http(|_| Reply::new(200).body("well"));
+    // It serves, and says that it should not.
+    let ill = Origin::http(|seen| match seen.head.target() {
+        "/health" => Reply::new(503),
+        _ => Reply::new(200).body("ill"),
+    });
+    let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster_name": "many"}}]);
+    let of_hosts = |hosts: &[std::net::SocketAddr]| {
+        let check = json!({
+            "protocol": "Http1", "service_name": "many", "interval": "1h", "unhealthy_threshold": 3,
+            "check_config": {"http_check_config": {"path": "/health"}}
+        });
+        let all = ConfigBuilder::empty().virtual_host("all", &["*"], routes.clone());
+        all.cluster("many", hosts).in_cluster("health_check", check)
+    };
+    let mut proxy = Proxy::start(&of_hosts(&[well.address()]));
+    let load = Load::start(proxy.address(), 2, "/", says_one_of(&["well"]));
+    load.more(10);
+    proxy.reload(&of_hosts(&[well.address(), ill.address()]));
+    load.more(100);
+    load.stop();
+    let many = &proxy.admin_get("/api/v1/hosts").json()["clusters"]["many"];
+    assert_eq!((&many["total"], &many["healthy"]), (&json!(2), &json!(1)), "{many:#}");
+}
