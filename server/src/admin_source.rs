@@ -11,13 +11,16 @@ use sidegate_admin::{
 };
 use sidegate_api::{Metrics, ModuleStatus};
 use sidegate_generic_filter::GenericFilter;
-use sidegate_manager::{Board, KEPT, ManagerHandle, ModuleWish, Origin, Refused, Update, Why};
+use sidegate_manager::{
+    Board, HostsVersion, KEPT, ManagerHandle, ModuleWish, Origin, Refused, ShownCluster, Update, Why,
+};
 use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, Stats, StatsMatcher, collect};
-use sidegate_upstream::{Cluster, Member, Reason};
+use sidegate_upstream::{HostDuty, Member, Reason};
 use sidegate_watch::{Role, threads};
 
 use crate::fronts::Patience;
 use crate::hangs::whereabouts;
+use crate::live_edit::hosts_edit;
 use crate::plans::Plans;
 use crate::running_config::RunningConfig;
 use crate::source::Settings;
@@ -105,7 +108,18 @@ impl Process {
     }
 }
 
-fn host_status(member: &Member) -> HostStatus {
+fn cluster_status(shown: &ShownCluster) -> ClusterStatus {
+    let cluster = &shown.cluster;
+    let serving = cluster.members().iter().map(|member| host_status(member, HostDuty::Serves));
+    let drained = cluster.drained().iter().map(|member| host_status(member, HostDuty::Drained));
+    ClusterStatus {
+        name: cluster.name().to_string(),
+        hosts: serving.chain(drained).collect(),
+        live_edit: shown.edits.as_ref().map(|edits| edits.to_json(cluster)),
+    }
+}
+
+fn host_status(member: &Member, duty: HostDuty) -> HostStatus {
     let host = &member.host;
     HostStatus {
         address: host.text().as_str().to_owned(),
@@ -113,6 +127,7 @@ fn host_status(member: &Member) -> HostStatus {
         weight: member.weight.get(),
         failed_check: host.is_out_for(Reason::FailedCheck),
         ejected: host.is_out_for(Reason::Ejected),
+        drained: duty == HostDuty::Drained,
         active_requests: host.active_requests(),
         active_connections: host.active_connections(),
     }
@@ -135,12 +150,12 @@ impl AdminSource for Process {
     }
 
     fn clusters(&self) -> Vec<ClusterStatus> {
-        let clusters = self.board.clusters();
-        let status = |cluster: &Arc<Cluster>| ClusterStatus {
-            name: cluster.name().to_string(),
-            hosts: cluster.members().iter().map(host_status).collect(),
-        };
-        clusters.iter().map(status).collect()
+        self.board.clusters().iter().map(cluster_status).collect()
+    }
+
+    fn cluster(&self, name: &str) -> Option<(ClusterStatus, String)> {
+        let shown = self.board.cluster(name)?;
+        Some((cluster_status(&shown), HostsVersion::of(shown.cluster.config()).to_string()))
     }
 
     fn uptime(&self) -> Duration {
@@ -191,11 +206,19 @@ impl AdminSource for Process {
             Change::Reload => Update::Reload,
             Change::Rollback => Update::Rollback,
             Change::Module { name, sha256 } => Update::Module(ModuleWish { module: name, sha256 }),
+            Change::Host(edit) => match hosts_edit(edit) {
+                Ok(edit) => Update::Hosts(edit),
+                Err(refused) => return Box::pin(std::future::ready(was_refused(&refused))),
+            },
         };
         let answer = manager.apply(update, Origin::Admin);
         Box::pin(async move {
             match answer.await {
-                Ok(applied) => Changed { outcome: ChangeOutcome::Done, body: applied.to_json() },
+                Ok(applied) => Changed {
+                    outcome: ChangeOutcome::Done,
+                    body: applied.to_json(),
+                    etag: applied.hosts.as_ref().map(ToString::to_string),
+                },
                 Err(refused) => was_refused(&refused),
             }
         })
@@ -203,9 +226,15 @@ impl AdminSource for Process {
 
     fn diff(&self, document: Vec<u8>) -> Pending<Changed> {
         let planned = self.plans.diff(document);
+        let edited = self.board.clusters().into_iter().filter(|shown| shown.edits.is_some());
+        let edited: Vec<Value> = edited.map(|shown| shown.cluster.name().to_string().into()).collect();
         Box::pin(async move {
             match planned.await {
-                Ok(body) => Changed { outcome: ChangeOutcome::Done, body },
+                Ok(mut body) => {
+                    // A reload has the hosts of the file again.
+                    body.insert("live_edits_dropped".to_owned(), edited.into());
+                    Changed { outcome: ChangeOutcome::Done, body, etag: None }
+                }
                 Err(refused) => was_refused(&refused),
             }
         })
@@ -236,10 +265,11 @@ impl AdminSource for Process {
 
 fn was_refused(refused: &Refused) -> Changed {
     let outcome = match refused.why {
-        Why::Configuration | Why::NeedsRestart | Why::Environment => ChangeOutcome::Refused,
-        Why::Busy | Why::NothingBefore | Why::Superseded => ChangeOutcome::Conflict,
+        Why::Configuration | Why::NeedsRestart | Why::Environment | Why::NotEditable => ChangeOutcome::Refused,
+        Why::Busy | Why::NothingBefore | Why::Superseded | Why::Exists => ChangeOutcome::Conflict,
+        Why::Stale => ChangeOutcome::Stale,
         Why::NotFound => ChangeOutcome::NotFound,
         Why::Draining | Why::Hung => ChangeOutcome::Unavailable,
     };
-    Changed { outcome, body: refused.to_json() }
+    Changed { outcome, body: refused.to_json(), etag: None }
 }

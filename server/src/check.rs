@@ -160,6 +160,9 @@ fn check_against(args: &CheckArgs, address: &AdminAddress) -> Result<ExitCode, C
                 complain(&format_args!("{address}: {}", place_and_message(&error)));
             }
             list(&changes["lines"]).iter().for_each(|line| print(&text(line)));
+            for cluster in list(&answer["live_edits_dropped"]) {
+                print(&format!("! clusters {}: hosts that were edited are those of the file again", text(&cluster)));
+            }
         }
     }
     Ok(if would_be_taken { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sidegate_admin::{AdminAccess, AdminServer, AdminToken, MetricsPage, MetricsServer, Slot, SocketMode};
+use sidegate_admin::{AdminAccess, AdminServer, AdminToken, LiveEdit, MetricsPage, MetricsServer, Slot, SocketMode};
 use sidegate_api::Address;
 use sidegate_config::MetricsSink;
 use sidegate_manager::sockets::{Socket, SocketKind};
@@ -311,7 +311,8 @@ fn access(settings: &Settings) -> Result<AdminAccess, Refused> {
     let Some(admin) = &settings.admin else { return Ok(AdminAccess::default()) };
     let token = admin.token.as_deref().map(AdminToken::new).transpose();
     let token = token.map_err(|error| Refused::because(Why::Configuration, error.to_string()))?;
-    Ok(AdminAccess { token, hosts: admin.hosts.clone() })
+    let live_edit = if admin.live_edit { LiveEdit::for_own_user() } else { LiveEdit::Off };
+    Ok(AdminAccess { token, hosts: admin.hosts.clone(), live_edit })
 }
 
 /// What the page on `socket` is; one that is not asked for any more is empty.

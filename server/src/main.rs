@@ -13,6 +13,7 @@ mod errands;
 mod fronts;
 mod hangs;
 mod inspect;
+mod live_edit;
 mod plans;
 mod ready;
 mod run;

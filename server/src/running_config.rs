@@ -64,6 +64,9 @@ impl RunningConfig<'_> {
             let entry = read.iter().filter_map(Value::as_object).find(|entry| is(entry, "name", &cluster.name));
             let mut entry = entry.cloned().unwrap_or_default();
             entry.insert("health".to_owned(), cluster.hosts.iter().map(HostStatus::to_json).collect());
+            if let Some(edits) = &cluster.live_edit {
+                entry.insert("live_edit".to_owned(), edits.clone());
+            }
             (cluster.name.clone(), entry.into())
         });
         shown.collect()
@@ -141,7 +144,7 @@ mod tests {
         let running = RunningConfig {
             document,
             version: Map::from_iter([("number".to_owned(), 3.into())]),
-            clusters: &[ClusterStatus { name: "c".into(), hosts: vec![host] }],
+            clusters: &[ClusterStatus { name: "c".into(), hosts: vec![host], ..ClusterStatus::default() }],
             listeners: &[("l".into(), Some("127.0.0.1:2046".into())), (":80".into(), None)],
             log_level: "DEBUG",
         };

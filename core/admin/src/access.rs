@@ -9,8 +9,9 @@ use crate::AdminToken;
 /// Where a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Connected to the Unix socket.
-    Unix,
+    /// Connected to the Unix socket, by a process of this user as far as that is
+    /// known.
+    Unix(Option<u32>),
     /// Connected from this address.
     Ip(IpAddr),
 }
@@ -22,6 +23,47 @@ pub struct AdminAccess {
     pub token: Option<AdminToken>,
     /// Names of this interface, beside `localhost` and IP addresses.
     pub hosts: Vec<String>,
+    /// Whether hosts of clusters may be edited.
+    pub live_edit: LiveEdit,
+}
+
+/// Whether hosts of clusters may be edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LiveEdit {
+    /// By nobody.
+    #[default]
+    Off,
+    /// By whoever has the token, and by processes of this user over a Unix
+    /// socket.
+    For {
+        /// Its number.
+        user: u32,
+    },
+}
+
+impl LiveEdit {
+    /// For the user that this process runs as.
+    pub fn for_own_user() -> Self {
+        LiveEdit::For { user: rustix::process::geteuid().as_raw() }
+    }
+}
+
+/// Who edits, as logs name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Editor {
+    Token(Peer),
+    User(u32),
+}
+
+impl std::fmt::Display for Editor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Editor::Token(Peer::Ip(ip)) => write!(f, "token from {ip}"),
+            Editor::Token(Peer::Unix(Some(user))) => write!(f, "token of user {user}"),
+            Editor::Token(Peer::Unix(None)) => f.write_str("token over the Unix socket"),
+            Editor::User(user) => write!(f, "user {user}"),
+        }
+    }
 }
 
 /// Why a caller may not.
@@ -35,6 +77,13 @@ pub(crate) enum Refusal {
     FromWebPage,
     #[error("the Host is neither an IP address nor localhost; admin.hosts lists further names")]
     ForeignHost,
+    #[error("hosts are not edited here; admin.live_edit allows it")]
+    LiveEditOff,
+    #[error(
+        "hosts are edited with the token (admin.token, sent as a Bearer token) or over a Unix socket by the user that \
+         the process runs as; that a caller is on this machine is not enough"
+    )]
+    NotAnEditor,
 }
 
 impl AdminAccess {
@@ -65,6 +114,22 @@ impl AdminAccess {
         if head.headers.contains(b"origin") { Err(Refusal::FromWebPage) } else { Ok(()) }
     }
 
+    /// Who wants to edit hosts, if they may: with the token from anywhere,
+    /// without one as a process of our own user. All containers of a pod share
+    /// loopback, so that being there says nothing.
+    pub(crate) fn check_edit(&self, peer: Peer, head: &RequestHead) -> Result<Editor, Refusal> {
+        let LiveEdit::For { user: own } = self.live_edit else { return Err(Refusal::LiveEditOff) };
+        match (self.token_of(head), peer) {
+            (Some(true), _) => Ok(Editor::Token(peer)),
+            (Some(false), _) => Err(Refusal::WrongToken),
+            (None, Peer::Unix(Some(user))) if user == own => {
+                self.check_change(peer, head)?;
+                Ok(Editor::User(user))
+            }
+            (None, _) => Err(Refusal::NotAnEditor),
+        }
+    }
+
     /// Whether the token that was sent is right; `None` without one on either
     /// side.
     fn token_of(&self, head: &RequestHead) -> Option<bool> {
@@ -77,7 +142,7 @@ impl AdminAccess {
     /// Browsers do not connect to Unix sockets, and whoever sends no Host (with
     /// HTTP/1.0) is none.
     fn check_host(&self, peer: Peer, head: &RequestHead) -> Result<(), Refusal> {
-        let is_known = peer == Peer::Unix || head.authority.is_empty() || self.is_own_name(&head.authority);
+        let is_known = matches!(peer, Peer::Unix(_)) || head.authority.is_empty() || self.is_own_name(&head.authority);
         if is_known { Ok(()) } else { Err(Refusal::ForeignHost) }
     }
 
@@ -149,11 +214,12 @@ mod tests {
         AdminAccess {
             token: token.map(|token| AdminToken::new(token).unwrap()),
             hosts: vec!["sidegate.example".to_owned(), "pod.".to_owned()],
+            live_edit: LiveEdit::For { user: 1000 },
         }
     }
 
     fn peer(text: &str) -> Peer {
-        text.parse().map_or(Peer::Unix, Peer::Ip)
+        text.parse().map_or(Peer::Unix(text.parse().ok()), Peer::Ip)
     }
 
     fn ask(from: &str, host: &str, fields: &[(&str, &str)], token: Option<&str>) -> Result<(), Refusal> {
@@ -187,6 +253,25 @@ mod tests {
         }
         let two = [("authorization", "Bearer t"), ("authorization", "Bearer x")];
         assert_eq!(ask("127.0.0.1", "", &two, Some("t")), Err(Refusal::WrongToken));
+    }
+
+    #[test]
+    fn hosts_are_edited_with_the_token_or_by_our_own_user_alone() {
+        let edit = |from: &str, fields: &[(&str, &str)]| access(Some("t")).check_edit(peer(from), &head("x", fields));
+        let token = [("authorization", "Bearer t")];
+        assert_eq!(edit("1000", &[]), Ok(Editor::User(1000)));
+        for from in ["127.0.0.1", "::1", "10.0.0.1", "0", "1001", "unix"] {
+            assert_eq!(edit(from, &[]), Err(Refusal::NotAnEditor), "{from}");
+            assert_eq!(edit(from, &token), Ok(Editor::Token(peer(from))), "{from}");
+            assert_eq!(edit(from, &[("authorization", "Bearer x")]), Err(Refusal::WrongToken), "{from}");
+        }
+        assert_eq!(edit("1000", &[("authorization", "Bearer x")]), Err(Refusal::WrongToken));
+        assert_eq!(edit("1000", &[("origin", "http://evil.example")]), Err(Refusal::FromWebPage));
+        // Without a configured token none opens anything.
+        assert_eq!(access(None).check_edit(peer("127.0.0.1"), &head("", &token)), Err(Refusal::NotAnEditor));
+        let off = AdminAccess { live_edit: LiveEdit::Off, ..access(Some("t")) };
+        assert_eq!(off.check_edit(peer("1000"), &head("", &token)), Err(Refusal::LiveEditOff));
+        assert_eq!(Editor::Token(peer("10.0.0.1")).to_string(), "token from 10.0.0.1");
     }
 
     const FOREIGN: [&str; 14] = [
@@ -227,7 +312,7 @@ mod tests {
         }
         // curl's --unix-socket sends whatever name the URL has.
         assert_eq!(ask("unix", "admin", &[], None), Ok(()));
-        assert_eq!(access(None).check_read(Peer::Unix, &head("admin", &[])), Ok(()));
+        assert_eq!(access(None).check_read(Peer::Unix(None), &head("admin", &[])), Ok(()));
         let bearer = head("x.example", &[("authorization", "Bearer t")]);
         assert_eq!(access(Some("t")).check_read(peer("10.0.0.1"), &bearer), Ok(()));
         assert_eq!(access(None).check_read(peer("10.0.0.1"), &bearer), Err(Refusal::ForeignHost));

@@ -30,7 +30,7 @@ pub(crate) fn reload_module(call: &Call<'_>) -> Answer {
     let sha256 = match call.query.all("sha256").next().map(digest) {
         None => None,
         Some(Some(sha256)) => Some(sha256),
-        Some(None) => return refused("expected 64 hexadecimal digits in `sha256=`").into(),
+        Some(None) => return refused(400, "bad_request", "expected 64 hexadecimal digits in `sha256=`").into(),
     };
     order(call, Change::Module { name: call.name.to_owned(), sha256 })
 }
@@ -41,9 +41,9 @@ fn order(call: &Call<'_>, change: Change) -> Answer {
     Answer::Later(Box::pin(async { work.await.into() }))
 }
 
-fn refused(message: &str) -> Reply {
-    let error = json!({ "message": message, "kind": "bad_request" });
-    Reply::json(&json!({ "ok": false, "errors": [error], "warnings": [] })).with_status(400)
+pub(crate) fn refused(status: u16, kind: &str, message: &str) -> Reply {
+    let error = json!({ "message": message, "kind": kind });
+    Reply::json(&json!({ "ok": false, "errors": [error], "warnings": [] })).with_status(status)
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {
@@ -64,10 +64,15 @@ impl From<Changed> for Reply {
             ChangeOutcome::Done => 200,
             ChangeOutcome::NotFound => 404,
             ChangeOutcome::Conflict => 409,
+            ChangeOutcome::Stale => 412,
             ChangeOutcome::Refused => 422,
             ChangeOutcome::Unavailable => 503,
         };
-        Reply::json(&Value::Object(changed.body)).with_status(status)
+        let reply = Reply::json(&Value::Object(changed.body)).with_status(status);
+        match &changed.etag {
+            Some(tag) => reply.with_etag(tag),
+            None => reply,
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use sidegate_api::{Method, RequestHead};
 
-use crate::access::Peer;
-use crate::query::Query;
+use crate::access::{Editor, Peer};
+use crate::query::{Query, decode_segment};
 use crate::reply::{Answer, Reply};
-use crate::{AdminAccess, AdminSource, changes, handlers};
+use crate::{AdminAccess, AdminSource, changes, handlers, hosts};
 
 /// What an endpoint is given.
 pub(crate) struct Call<'a> {
@@ -13,6 +13,11 @@ pub(crate) struct Call<'a> {
     pub(crate) query: Query,
     /// What stands for the name in the path; empty if it has none.
     pub(crate) name: &'a str,
+    /// The same for the address.
+    pub(crate) address: &'a str,
+    /// There for those who may edit.
+    pub(crate) editor: Option<Editor>,
+    pub(crate) head: &'a RequestHead,
     /// Value of the `accept` field.
     pub(crate) accept: Option<&'a str>,
     /// Who calls.
@@ -23,7 +28,7 @@ pub(crate) struct Call<'a> {
 
 /// One path, or all that differ in one name.
 pub(crate) struct Endpoint {
-    /// With `NAME` where any name may stand.
+    /// With `NAME` and `ADDRESS` where any may stand.
     pub(crate) path: &'static str,
     pub(crate) effect: Effect,
     pub(crate) about: &'static str,
@@ -54,6 +59,23 @@ pub(crate) enum Effect {
     Reads,
     /// Changes something: POST, for those who may.
     Changes,
+    /// Edits what the file says, for fewer.
+    Edits(Edit),
+}
+
+/// What is done to a host, each with a method of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edit {
+    Add,
+    Set,
+    Remove,
+}
+
+/// What stands for the names in a path, without its percents.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(crate) struct Names {
+    pub(crate) name: String,
+    pub(crate) address: String,
 }
 
 impl Effect {
@@ -61,44 +83,52 @@ impl Effect {
     pub(crate) fn methods(self) -> &'static str {
         match self {
             Effect::Probes | Effect::Reads => "GET, HEAD",
-            Effect::Changes => "POST",
+            Effect::Changes | Effect::Edits(Edit::Add) => "POST",
+            Effect::Edits(Edit::Set) => "PATCH",
+            Effect::Edits(Edit::Remove) => "DELETE",
         }
     }
 
     fn allows(self, method: &Method) -> bool {
         match self {
             Effect::Probes | Effect::Reads => matches!(method, Method::Get | Method::Head),
-            Effect::Changes => *method == Method::Post,
+            Effect::Changes | Effect::Edits(Edit::Add) => *method == Method::Post,
+            Effect::Edits(Edit::Set) => *method == Method::Patch,
+            Effect::Edits(Edit::Remove) => *method == Method::Delete,
         }
     }
 }
 
 impl Endpoint {
-    /// The endpoint at `path`, and the name in it.
-    pub(crate) fn find(path: &str) -> Option<(&'static Self, &str)> {
-        ENDPOINTS.iter().find_map(|endpoint| Some((endpoint, endpoint.name_in(path)?)))
-    }
-
-    fn name_in<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let Some((before, after)) = self.path.split_once("NAME") else { return (self.path == path).then_some("") };
-        let name = path.strip_prefix(before)?.strip_suffix(after)?;
-        (!name.is_empty() && !name.contains('/')).then_some(name)
+    /// The endpoint of a request, and the names in its path; an error has the
+    /// methods that there are for the path.
+    pub(crate) fn find(head: &RequestHead) -> Result<(&'static Self, Names), Vec<&'static str>> {
+        let path = head.path();
+        let mut allowed = Vec::new();
+        for endpoint in &ENDPOINTS {
+            let Some(names) = Names::of(endpoint.path, path) else { continue };
+            if endpoint.effect.allows(&head.method) {
+                return Ok((endpoint, names));
+            }
+            allowed.push(endpoint.effect.methods());
+        }
+        Err(allowed)
     }
 
     /// Finds the endpoint of a request and checks what can be checked before
     /// its body is read.
     pub(crate) fn admit(head: &RequestHead, peer: Peer, access: &AdminAccess) -> Result<&'static Self, Reply> {
         let path = head.path();
-        let Some((endpoint, _)) = Self::find(path) else {
-            return Err(Reply::text(404, "not found; / lists what there is"));
+        let endpoint = match Self::find(head) {
+            Ok((endpoint, _)) => endpoint,
+            Err(allowed) if allowed.is_empty() => return Err(Reply::text(404, "not found; / lists what there is")),
+            Err(allowed) => return Err(Reply::method_not_allowed(allowed.join(", "))),
         };
-        if !endpoint.effect.allows(&head.method) {
-            return Err(Reply::method_not_allowed(endpoint.effect.methods()));
-        }
         let checked = match endpoint.effect {
             Effect::Probes => Ok(()),
             Effect::Reads => access.check_read(peer, head),
             Effect::Changes => access.check_change(peer, head),
+            Effect::Edits(_) => access.check_edit(peer, head).map(drop),
         };
         if let Err(refusal) = checked {
             tracing::warn!(path, ?peer, %refusal, "admin: refused");
@@ -113,6 +143,28 @@ impl Endpoint {
             Handle::Later(handle) => handle(call),
         }
     }
+}
+
+impl Names {
+    /// The names in `path`, if it is like `pattern`. Each is one segment; what
+    /// is a slash in a name is `%2F`.
+    fn of(pattern: &str, path: &str) -> Option<Self> {
+        let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+        let mut names = Names::default();
+        loop {
+            match (pattern.next(), path.next()) {
+                (None, None) => return Some(names),
+                (Some("NAME"), Some(name)) => names.name = named(name)?,
+                (Some("ADDRESS"), Some(address)) => names.address = named(address)?,
+                (Some(same), Some(segment)) if same == segment => {}
+                _ => return None,
+            }
+        }
+    }
+}
+
+fn named(segment: &str) -> Option<String> {
+    (!segment.is_empty()).then(|| decode_segment(segment))
 }
 
 const fn probes(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -> Reply) -> Endpoint {
@@ -131,8 +183,12 @@ const fn orders(path: &'static str, about: &'static str, handle: fn(&Call<'_>) -
     Endpoint { path, effect: Effect::Changes, about, max_body: SMALL, handle: Handle::Later(handle) }
 }
 
+const fn edits(path: &'static str, edit: Edit, about: &'static str, handle: fn(&Call<'_>) -> Answer) -> Endpoint {
+    Endpoint { path, effect: Effect::Edits(edit), about, max_body: SMALL, handle: Handle::Later(handle) }
+}
+
 /// Everything there is.
-pub(crate) static ENDPOINTS: [Endpoint; 25] = [
+pub(crate) static ENDPOINTS: [Endpoint; 29] = [
     reads("/", "this list", handlers::index),
     probes("/ready", "200 while taking traffic, else 503", handlers::ready),
     probes("/live", "200 while a worker serves, 503 if all of them hang", handlers::live),
@@ -167,6 +223,15 @@ pub(crate) static ENDPOINTS: [Endpoint; 25] = [
         changes::reload_module,
     ),
     reads("/api/v1/hosts", "hosts of all clusters and how they are; ?cluster=", handlers::hosts),
+    reads("/api/v1/clusters/NAME/hosts", "hosts of one cluster, with an ETag for who edits them", hosts::show),
+    edits("/api/v1/clusters/NAME/hosts", Edit::Add, "adds a host until the next reload", hosts::add),
+    edits(
+        "/api/v1/clusters/NAME/hosts/ADDRESS",
+        Edit::Set,
+        "{\"weight\":, \"drained\":} until the next reload",
+        hosts::set,
+    ),
+    edits("/api/v1/clusters/NAME/hosts/ADDRESS", Edit::Remove, "removes a host until the next reload", hosts::remove),
     reads("/api/v1/modules", "loaded modules", handlers::modules),
     reads("/api/v1/stats", "metrics as JSON; ?key= part of type.label.value.key", handlers::stats),
     reads(
@@ -182,3 +247,20 @@ pub(crate) static ENDPOINTS: [Endpoint; 25] = [
     reads("/api/v1/env", "environment; never shown", handlers::env),
     reads("/api/v1/plugin", "multi-process plugins; there are none", handlers::plugin),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+
+    #[test]
+    fn names_are_whole_segments_without_percents() {
+        let of = |path: &str| Names::of("/c/NAME/hosts/ADDRESS", path).map(|names| (names.name, names.address));
+        let found = |name: &str, address: &str| Some((name.to_owned(), address.to_owned()));
+        assert_eq!(of("/c/a/hosts/[::1]:80"), found("a", "[::1]:80"));
+        assert_eq!(of("/c/a%2Fb%20c/hosts/unix:%2Fx%2by"), found("a/b c", "unix:/x+y"));
+        for other in ["/c/a/hosts", "/c/a/hosts/", "/c//hosts/x", "/c/a/hosts/x/", "/c/a/hosts/unix:/x", "/c/a/host/x"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}

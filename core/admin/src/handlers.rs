@@ -7,7 +7,7 @@ use sidegate_telemetry::{LogLevel, LogSwitch, PageFormat, PageOptions, page, sta
 use crate::endpoints::{Call, ENDPOINTS};
 use crate::query::glob;
 use crate::reply::Reply;
-use crate::{ConfigDumpQuery, HostStatus, RunState, SourceError};
+use crate::{ConfigDumpQuery, RunState, SourceError};
 
 pub(crate) fn index(_: &Call<'_>) -> Reply {
     let width = ENDPOINTS.iter().map(|endpoint| endpoint.path.len()).max().unwrap_or(0);
@@ -96,9 +96,8 @@ pub(crate) fn hosts(call: &Call<'_>) -> Reply {
         }
     }
     let clusters = clusters.into_iter().map(|cluster| {
-        let healthy = cluster.hosts.iter().filter(|host| host.is_healthy()).count();
-        let hosts: Vec<Value> = cluster.hosts.iter().map(HostStatus::to_json).collect();
-        (cluster.name, json!({ "total": hosts.len(), "healthy": healthy, "hosts": hosts }))
+        let shown = cluster.to_json();
+        (cluster.name, Value::Object(shown))
     });
     Reply::json(&json!({ "clusters": clusters.collect::<serde_json::Map<_, _>>() }))
 }

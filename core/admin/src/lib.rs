@@ -11,6 +11,7 @@ mod access;
 mod changes;
 mod endpoints;
 mod handlers;
+mod hosts;
 mod query;
 mod reply;
 mod server;
@@ -22,12 +23,12 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-pub use access::AdminAccess;
+pub use access::{AdminAccess, LiveEdit};
 pub use server::{BindError, SocketMode};
 pub use sites::{AdminServer, MetricsPage, MetricsServer};
 pub use slot::Slot;
 pub use source::{
-    AdminSource, Change, ChangeOutcome, Changed, ClusterStatus, ConfigDumpQuery, HostStatus, Pending, RunState,
-    SourceError, WorkerHangs,
+    AdminSource, Change, ChangeOutcome, Changed, ClusterStatus, ConfigDumpQuery, HostDeed, HostEdit, HostStatus,
+    Pending, RunState, SourceError, WorkerHangs,
 };
 pub use token::{AdminToken, TokenError};

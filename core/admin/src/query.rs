@@ -60,6 +60,11 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&byte| byte == b'*')
 }
 
+/// What a segment of a path says. Unlike in a query, `+` is a plus.
+pub(crate) fn decode_segment(text: &str) -> String {
+    decode(&text.replace('+', "%2B"))
+}
+
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -97,6 +102,12 @@ mod tests {
         assert_eq!(pairs, [("a", "1"), ("b", ""), ("a", "2"), ("c/", "x y%zz%4"), ("d", "ü\u{fffd}")]);
         assert_eq!((query.get("a"), query.get("b"), query.get("z")), (Some("1"), None, None));
         assert_eq!(query.all("a").collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn segments_are_decoded() {
+        assert_eq!(decode_segment("unix:%2Frun%2fa+b.sock%"), "unix:/run/a+b.sock%");
+        assert_eq!(decode_segment("%5B::1%5D:80"), "[::1]:80");
     }
 
     #[test]

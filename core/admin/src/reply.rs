@@ -20,7 +20,9 @@ pub(crate) struct Reply {
     content_type: &'static str,
     body: ReplyBody,
     /// Set for 405.
-    allow: Option<&'static str>,
+    allow: Option<String>,
+    /// A strong one, with its quotes.
+    etag: Option<String>,
 }
 
 /// The bytes of a body.
@@ -52,7 +54,7 @@ impl Reply {
         if !body.is_empty() && !body.ends_with('\n') {
             body.push('\n');
         }
-        Reply { status, content_type: TEXT, body: ReplyBody::Whole(body), allow: None }
+        Reply { status, content_type: TEXT, body: ReplyBody::Whole(body), allow: None, etag: None }
     }
 
     pub(crate) fn ok(text: impl Into<String>) -> Self {
@@ -65,7 +67,7 @@ impl Reply {
 
     pub(crate) fn json(value: &Value) -> Self {
         let body = ReplyBody::Whole(format!("{value:#}\n"));
-        Reply { status: 200, content_type: JSON, body, allow: None }
+        Reply { status: 200, content_type: JSON, body, allow: None, etag: None }
     }
 
     /// The same, of text that comes in pieces.
@@ -83,6 +85,11 @@ impl Reply {
         Reply { status, ..self }
     }
 
+    /// The same with an entity tag, which needs no escaping.
+    pub(crate) fn with_etag(self, tag: &str) -> Self {
+        Reply { etag: Some(format!("\"{tag}\"")), ..self }
+    }
+
     /// A page of metrics.
     pub(crate) fn metrics(page: Page, format: PageFormat) -> Self {
         Self::pieces(format.content_type(), page)
@@ -95,10 +102,10 @@ impl Reply {
             None => ReplyBody::Whole(first),
             Some(second) => ReplyBody::Pieces(Box::new([first, second].into_iter().chain(pieces))),
         };
-        Reply { status: 200, content_type, body, allow: None }
+        Reply { status: 200, content_type, body, allow: None, etag: None }
     }
 
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(crate) fn method_not_allowed(allow: String) -> Self {
         let text = format!("method not allowed; use {allow}");
         Reply { allow: Some(allow), ..Self::text(405, text) }
     }
@@ -114,7 +121,8 @@ impl Reply {
             ("content-type", Some(self.content_type)),
             ("cache-control", Some("no-store")),
             ("x-content-type-options", Some("nosniff")),
-            ("allow", self.allow),
+            ("allow", self.allow.as_deref()),
+            ("etag", self.etag.as_deref()),
             ("content-length", length.as_deref()),
         ];
         for (name, value) in fields {

@@ -94,8 +94,8 @@ impl HttpServer {
                 Ok(Accepted::Tcp(stream, peer)) => places.take(|activity| async move {
                     Connection::new(stream, Peer::Ip(peer), activity, on_closing).serve(&*site).await;
                 }),
-                Ok(Accepted::Unix(stream)) => places.take(|activity| async move {
-                    Connection::new(stream, Peer::Unix, activity, on_closing).serve(&*site).await;
+                Ok(Accepted::Unix(stream, user)) => places.take(|activity| async move {
+                    Connection::new(stream, Peer::Unix(user), activity, on_closing).serve(&*site).await;
                 }),
                 // The next one gets its place.
                 Err(_) if spare.give_up() => continue,

@@ -99,18 +99,24 @@ impl Site for AdminSite {
     fn admit(&self, head: &RequestHead, peer: Peer) -> Result<Body, Reply> {
         Endpoint::admit(head, peer, &self.access.get()).map(|endpoint| match endpoint.effect {
             Effect::Probes | Effect::Reads => Body::Ignored,
-            Effect::Changes => Body::Needed(endpoint.max_body),
+            Effect::Changes | Effect::Edits(_) => Body::Needed(endpoint.max_body),
         })
     }
 
     fn reply(&self, head: &RequestHead, peer: Peer, body: &[u8]) -> Answer {
         let query = Query::parse(head.query().unwrap_or_default());
-        match Endpoint::find(head.path()) {
-            Some((endpoint, name)) => {
-                endpoint.call(&Call { source: &*self.source, query, name, accept: accept(head), peer, body })
-            }
-            None => Reply::text(404, "not found").into(),
-        }
+        let Ok((endpoint, names)) = Endpoint::find(head) else { return Reply::text(404, "not found").into() };
+        let editor = match endpoint.effect {
+            // What is allowed may have changed while the body came.
+            Effect::Edits(_) => match self.access.get().check_edit(peer, head) {
+                Ok(editor) => Some(editor),
+                Err(refusal) => return Reply::text(403, refusal.to_string()).into(),
+            },
+            Effect::Probes | Effect::Reads | Effect::Changes => None,
+        };
+        let (name, address) = (&*names.name, &*names.address);
+        let accept = accept(head);
+        endpoint.call(&Call { source: &*self.source, query, name, address, editor, head, accept, peer, body })
     }
 }
 
@@ -126,7 +132,7 @@ impl Site for MetricsSite {
             return Err(Reply::text(404, format!("not found; metrics are at {}", page.endpoint)));
         }
         if !matches!(head.method, Method::Get | Method::Head) {
-            return Err(Reply::method_not_allowed(Effect::Probes.methods()));
+            return Err(Reply::method_not_allowed(Effect::Probes.methods().to_owned()));
         }
         Ok(Body::Ignored)
     }

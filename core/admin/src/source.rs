@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sidegate_api::ModuleStatus;
+use sidegate_api::{Address, LbMetadata, ModuleStatus};
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats};
 
 /// The proxy as the admin interface sees it. Methods are called on the control
@@ -23,6 +23,9 @@ pub trait AdminSource: Send + Sync {
 
     /// The clusters and their hosts as they are now.
     fn clusters(&self) -> Vec<ClusterStatus>;
+
+    /// The cluster of this name, and what its hosts are edited against.
+    fn cluster(&self, name: &str) -> Option<(ClusterStatus, String)>;
 
     /// How long the process runs.
     fn uptime(&self) -> Duration;
@@ -74,6 +77,46 @@ pub enum Change {
         /// A former generation, by its digest; `None`: what the file holds now.
         sha256: Option<[u8; 32]>,
     },
+    /// A host of a cluster is edited.
+    Host(HostEdit),
+}
+
+/// An edit of one host, until the next reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEdit {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// What the hosts are to be before; `None`: anything.
+    pub if_match: Option<Vec<String>>,
+    /// Where the host is.
+    pub address: Address,
+    /// What is done to it.
+    pub deed: HostDeed,
+    /// Who does it.
+    pub editor: String,
+}
+
+/// What is done to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostDeed {
+    /// It comes.
+    Add {
+        /// Its share of the requests; `None`: 1.
+        weight: Option<u64>,
+        /// Its name, if it has one.
+        hostname: Option<String>,
+        /// What subsets are made of.
+        metadata: LbMetadata,
+    },
+    /// It is used otherwise; `None`: as before.
+    Set {
+        /// Its share of the requests.
+        weight: Option<u64>,
+        /// Whether it gets no new ones.
+        drained: Option<bool>,
+    },
+    /// It goes.
+    Remove,
 }
 
 /// What came of a change.
@@ -83,6 +126,8 @@ pub struct Changed {
     pub outcome: ChangeOutcome,
     /// What is told of it.
     pub body: Map<String, Value>,
+    /// What hosts are edited against from now on, if it was an edit.
+    pub etag: Option<String>,
 }
 
 /// Whether a change was made.
@@ -92,6 +137,8 @@ pub enum ChangeOutcome {
     Done,
     /// What is asked for is not there.
     NotFound,
+    /// It was meant for what is not so any more.
+    Stale,
     /// Something else is being changed, or is in the way.
     Conflict,
     /// What was asked for makes no sense or cannot be had; all is as before.
@@ -107,6 +154,8 @@ pub struct ClusterStatus {
     pub name: String,
     /// All that it has now, those that may not be chosen included.
     pub hosts: Vec<HostStatus>,
+    /// How they differ from those of the file, if they were edited.
+    pub live_edit: Option<Value>,
 }
 
 /// How a host fares.
@@ -122,14 +171,32 @@ pub struct HostStatus {
     pub failed_check: bool,
     /// It was ejected for its answers.
     pub ejected: bool,
+    /// It gets no new requests, however it is.
+    pub drained: bool,
     /// Requests in progress.
     pub active_requests: u64,
     /// Connections open.
     pub active_connections: u64,
 }
 
+impl ClusterStatus {
+    /// As pages show it.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let healthy = self.hosts.iter().filter(|host| host.is_healthy() && !host.drained).count();
+        let hosts: Vec<Value> = self.hosts.iter().map(HostStatus::to_json).collect();
+        let mut shown = Map::new();
+        shown.insert("total".to_owned(), hosts.len().into());
+        shown.insert("healthy".to_owned(), healthy.into());
+        if let Some(edits) = &self.live_edit {
+            shown.insert("live_edit".to_owned(), edits.clone());
+        }
+        shown.insert("hosts".to_owned(), hosts.into());
+        shown
+    }
+}
+
 impl HostStatus {
-    /// Whether it may be chosen.
+    /// Whether nothing is known against it.
     pub fn is_healthy(&self) -> bool {
         !self.failed_check && !self.ejected
     }
@@ -143,6 +210,7 @@ impl HostStatus {
             "healthy": self.is_healthy(),
             "failed_check": self.failed_check,
             "ejected": self.ejected,
+            "drained": self.drained,
             "active_requests": self.active_requests,
             "active_connections": self.active_connections,
         })

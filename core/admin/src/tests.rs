@@ -176,7 +176,7 @@ fn hosts_are_shown_with_their_health() {
         all["clusters"]["a"]["hosts"][1],
         json!({
             "address": "10.0.0.2:80", "hostname": "h", "weight": 3, "healthy": false, "failed_check": false,
-            "ejected": true, "active_requests": 2, "active_connections": 1,
+            "ejected": true, "drained": false, "active_requests": 2, "active_connections": 1,
         })
     );
     let one = page("?cluster=b");

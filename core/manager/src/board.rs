@@ -7,6 +7,7 @@ use sidegate_upstream::Cluster;
 
 use crate::clusters::Clusters;
 use crate::history::Version;
+use crate::{LiveEdits, ShownCluster};
 
 /// Shared by the manager, which writes it, and whoever shows it.
 #[derive(Debug, Default)]
@@ -55,8 +56,13 @@ impl Board {
     }
 
     /// The clusters, in configured order.
-    pub fn clusters(&self) -> Vec<Arc<Cluster>> {
-        self.lock().clusters.all().to_vec()
+    pub fn clusters(&self) -> Vec<ShownCluster> {
+        self.lock().clusters.shown()
+    }
+
+    /// The cluster of this name.
+    pub fn cluster(&self, name: &str) -> Option<ShownCluster> {
+        self.lock().clusters.shown_one(name)
     }
 
     /// No listener listens any more.
@@ -80,6 +86,10 @@ impl Board {
 
     pub(crate) fn replace_cluster(&self, cluster: Arc<Cluster>) {
         self.lock().clusters.replace(cluster);
+    }
+
+    pub(crate) fn edit_cluster(&self, cluster: Arc<Cluster>, edits: Option<Arc<LiveEdits>>) {
+        self.lock().clusters.edit(cluster, edits);
     }
 
     pub(crate) fn begins_to_drain(&self, name: Arc<str>, id: ListenerId) {

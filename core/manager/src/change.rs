@@ -23,7 +23,7 @@ const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a change waits for the first health checks of hosts that are new.
 const CHECKS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long workers that do not hang may take to take a change.
-const WORKERS_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const WORKERS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a change needs to be made with.
 pub(crate) struct Tools<F> {

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use sidegate_upstream::{Cluster, ClusterConfig, HostConfig};
 
+use crate::{LiveEdits, ShownCluster};
+
 /// Clusters by name, in configured order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters {
     all: Vec<Arc<Cluster>>,
     places: HashMap<Arc<str>, usize>,
+    /// Those whose hosts are not those of the file.
+    edited: HashMap<Arc<str>, Arc<LiveEdits>>,
 }
 
 /// What a configuration changes; everything else stays the same object.
@@ -26,7 +30,7 @@ pub(crate) struct ClusterPlan {
 impl Clusters {
     pub(crate) fn new(all: Vec<Arc<Cluster>>) -> Self {
         let places = all.iter().enumerate().map(|(place, cluster)| (cluster.name().clone(), place)).collect();
-        Clusters { all, places }
+        Clusters { all, places, edited: HashMap::new() }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Cluster>> {
@@ -44,6 +48,56 @@ impl Clusters {
         }
     }
 
+    /// The same, with hosts that were edited.
+    pub(crate) fn edit(&mut self, cluster: Arc<Cluster>, edits: Option<Arc<LiveEdits>>) {
+        let name = cluster.name().clone();
+        self.replace(cluster);
+        match edits {
+            Some(edits) => drop(self.edited.insert(name, edits)),
+            None => drop(self.edited.remove(&name)),
+        }
+    }
+
+    /// What was edited in the cluster of this name.
+    pub(crate) fn edits(&self, name: &str) -> Option<&Arc<LiveEdits>> {
+        self.edited.get(name)
+    }
+
+    /// Names of the clusters whose hosts are not those of the file, sorted.
+    pub(crate) fn edited(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = self.edited.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Makes `wanted`, which the same file says, what runs where hosts were
+    /// edited.
+    pub(crate) fn keep_edits(&self, wanted: &mut [ClusterConfig]) {
+        for config in wanted.iter_mut().filter(|config| self.edited.contains_key(&config.name)) {
+            if let Some(known) = self.get(&config.name) {
+                config.hosts.clone_from(&known.config().hosts);
+            }
+        }
+    }
+
+    /// Takes over what is known of edits that were kept.
+    pub(crate) fn with_edits_of(mut self, former: &Clusters) -> Self {
+        self.edited.clone_from(&former.edited);
+        self
+    }
+
+    pub(crate) fn shown(&self) -> Vec<ShownCluster> {
+        self.all.iter().map(|cluster| self.show(cluster)).collect()
+    }
+
+    pub(crate) fn shown_one(&self, name: &str) -> Option<ShownCluster> {
+        self.get(name).map(|cluster| self.show(cluster))
+    }
+
+    fn show(&self, cluster: &Arc<Cluster>) -> ShownCluster {
+        ShownCluster { cluster: cluster.clone(), edits: self.edited.get(cluster.name()).cloned() }
+    }
+
     /// The way from what runs to `wanted`.
     pub(crate) fn plan(&self, wanted: Vec<ClusterConfig>) -> ClusterPlan {
         let order: Vec<Arc<str>> = wanted.iter().map(|config| config.name.clone()).collect();
@@ -54,7 +108,7 @@ impl Clusters {
         ClusterPlan { made: wanted.into_iter().filter(is_new).collect(), removed, order }
     }
 
-    /// What runs once `made` does.
+    /// What runs once `made` does, as the file has it.
     pub(crate) fn after(&self, order: &[Arc<str>], made: &[Arc<Cluster>]) -> Clusters {
         let made: HashMap<&str, &Arc<Cluster>> = made.iter().map(|cluster| (&**cluster.name(), cluster)).collect();
         let found = order.iter().filter_map(|name| made.get(&**name).copied().or_else(|| self.get(name)));

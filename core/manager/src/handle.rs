@@ -8,7 +8,7 @@ use sidegate_proxy::ProxyService;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::history::Version;
-use crate::{Origin, Refused, Update, Why};
+use crate::{HostsVersion, Origin, Refused, Update, Why};
 
 /// What came of a change. Several that asked for the same may get one.
 pub type Answer = Result<Arc<Applied>, Arc<Refused>>;
@@ -28,6 +28,10 @@ pub struct Applied {
     pub draining: Vec<(Arc<str>, usize)>,
     /// Findings that are no errors, as JSON.
     pub warnings: Vec<Value>,
+    /// Clusters whose hosts had been edited, and are those of the file again.
+    pub edits_dropped: Vec<Arc<str>>,
+    /// What the hosts are now that they were edited.
+    pub hosts: Option<HostsVersion>,
 }
 
 /// Gives changes in. Cheap to clone.
@@ -93,6 +97,8 @@ impl Applied {
         body.insert("unchanged".to_owned(), self.unchanged.into());
         body.insert("changes".to_owned(), self.changes.clone());
         body.insert("draining".to_owned(), draining.into());
+        let dropped: Vec<&str> = self.edits_dropped.iter().map(|name| &**name).collect();
+        body.insert("live_edits_dropped".to_owned(), dropped.into());
         body.insert("errors".to_owned(), json!([]));
         body.insert("warnings".to_owned(), self.warnings.clone().into());
         body

@@ -131,6 +131,12 @@ impl<D> History<D> {
         self.show()
     }
 
+    /// The same document was taken again, since what ran was edited since.
+    pub fn retook(&mut self, origin: Origin) -> &Version {
+        self.running.0 = self.next(self.running.0.digest, origin, Reason::Reload);
+        self.show()
+    }
+
     /// The former document runs again; the one that ran is given up, so that
     /// the next time goes further back.
     pub fn went_back(&mut self, origin: Origin) -> &Version {

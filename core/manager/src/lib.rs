@@ -6,7 +6,7 @@
 //!  Update ───▶ queue ─▶ loader: Source reads and makes ─┐  │
 //!             │  SocketPlan, ClusterPlan ◀──────────────┘  │
 //!             │  steps: warm · bind · publish · accept ────┼─▶ workers, accept thread, Fronts
-//!  upkeep ───▶ other hosts ────────────────────────────────┼─▶ workers
+//!  upkeep, edits ▶ hosts ──────────────────────────────────┼─▶ workers
 //!             │  Drains: what is gone ends in its time     │
 //!             └──────────── Board, History, Meters ────────┘
 //! ```
@@ -23,6 +23,7 @@ mod drain;
 mod files;
 mod handle;
 mod history;
+mod live_edit;
 mod loading;
 mod manager;
 mod meters;
@@ -36,6 +37,7 @@ pub use board::{Board, ShownListener};
 pub use files::FileWatch;
 pub use handle::{Answer, Applied, Ended, ManagerHandle};
 pub use history::{History, KEPT, Reason, Version};
+pub use live_edit::{Expected, HostDeed, HostsEdit, HostsVersion, LiveEdits, ShownCluster};
 pub use manager::{Start, StartError};
 pub use refused::{Finding, Refused, Why};
 pub use running::{RunningListener, socket_of};

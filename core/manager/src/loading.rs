@@ -112,7 +112,7 @@ fn load<S: Source>(
     };
     let wish = match update {
         Update::Module(wish) => Some(wish),
-        Update::Reload | Update::Rollback => None,
+        Update::Reload | Update::Rollback | Update::Hosts(_) => None,
     };
     let whole = source.make(&document, wish)?;
     Ok(Loaded { digest: source.digest(&document), document, whole })

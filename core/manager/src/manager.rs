@@ -24,6 +24,8 @@ use crate::sockets::{Socket, SocketPlan};
 use crate::steps::carry_out;
 use crate::{Board, Changing, Fronts, Origin, Refused, Source, Update, Why};
 
+mod edits;
+
 /// What the process began with, and what changes it from then on.
 #[derive(Debug)]
 pub struct Start<S: Source, F> {
@@ -160,6 +162,10 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
             let refused = Refused::because(Why::Draining, "the process is draining: nothing is changed any more");
             return self.refuse(&update, origin, vec![answer], refused);
         }
+        let update = match update {
+            Update::Hosts(edit) => return self.edit_hosts(edit, answer),
+            other => other,
+        };
         if let Some(loading) = self.queue.put(update, origin, answer) {
             match loading {
                 Ok(loading) => self.begin(loading),
@@ -173,7 +179,8 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
 
     fn begin(&mut self, loading: Loading) {
         let document = match &loading.update {
-            Update::Reload => None,
+            // Hosts wait for nothing that is read.
+            Update::Reload | Update::Hosts(_) => None,
             Update::Rollback => match self.history.former() {
                 Some((_, document)) => Some(document.clone()),
                 None => {
@@ -216,7 +223,13 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
     /// Takes what was made, whole or not at all.
     async fn take(&mut self, loading: &Loading, loaded: Loaded<S>) -> Result<Applied, Refused> {
         let Loaded { document, digest, whole } = loaded;
-        if whole.is_same && digest == self.history.running().digest {
+        // The file is the same for a module, and so are edits beside it.
+        let edits_dropped = match &loading.update {
+            Update::Module(_) => Vec::new(),
+            _ => self.running.clusters.edited(),
+        };
+        let is_same_file = whole.is_same && digest == self.history.running().digest;
+        if is_same_file && edits_dropped.is_empty() {
             self.with_source(S::unchanged);
             return Ok(Applied {
                 version: self.history.running().clone(),
@@ -225,12 +238,18 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
                 summary: whole.summary,
                 draining: Vec::new(),
                 warnings: whole.warnings,
+                edits_dropped,
+                hosts: None,
             });
         }
         let listeners = whole.listeners.iter().map(|listener| socket_of(&listener.net));
         let wanted: Vec<Socket> = listeners.chain(whole.fronts.iter().cloned()).collect();
         let plan = SocketPlan::new(&self.running.sockets(), &wanted);
-        let clusters = self.running.clusters.plan(whole.clusters);
+        let mut clusters = whole.clusters;
+        if let Update::Module(_) = &loading.update {
+            self.running.clusters.keep_edits(&mut clusters);
+        }
+        let clusters = self.running.clusters.plan(clusters);
         let mut gone: Vec<(ListenerId, Arc<str>)> = Vec::new();
         let mut drop_listener = |id, name| gone.push((id, name));
         let hand_over = hand_over(self.source.clone());
@@ -246,7 +265,12 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
             self.drains.begin(id, name, patience, self.tools.workers.clone(), self.board.clone());
         }
         match running {
-            Ok(running) => self.running = running,
+            Ok(mut running) => {
+                if let Update::Module(_) = &loading.update {
+                    running.clusters = running.clusters.with_edits_of(&self.running.clusters);
+                }
+                self.running = running;
+            }
             Err(refused) => {
                 self.tools.fronts.give_up();
                 self.with_source(S::given_up);
@@ -256,21 +280,29 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
         self.tools.fronts.take(whole.settings);
         self.with_source(S::taken);
         let version = match &loading.update {
-            Update::Reload => self.history.took(digest, document, loading.origin),
+            Update::Reload | Update::Hosts(_) if is_same_file => self.history.retook(loading.origin),
+            Update::Reload | Update::Hosts(_) => self.history.took(digest, document, loading.origin),
             Update::Rollback => self.history.went_back(loading.origin),
             Update::Module(wish) => self.history.renewed(wish.module.clone(), loading.origin),
         };
         let version = version.clone();
         self.show();
         self.meters.runs(&version);
+        self.meters.edited(self.running.clusters.edited().len());
         self.tools.hosts.sweep();
+        let mut summary = whole.summary;
+        if !edits_dropped.is_empty() {
+            summary.push_str(&format!("; live edits of hosts are gone: {}", edits_dropped.join(", ")));
+        }
         Ok(Applied {
             version,
             unchanged: false,
             changes: whole.changes,
-            summary: whole.summary,
+            summary,
             draining,
             warnings: whole.warnings,
+            edits_dropped,
+            hosts: None,
         })
     }
 

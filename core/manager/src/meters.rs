@@ -17,6 +17,8 @@ pub(crate) struct Meters {
     metrics: Metrics,
     of_configurations: Results,
     of_modules: Results,
+    of_hosts: Results,
+    edited: Gauge,
     number: Gauge,
     last_success: Gauge,
     was_success: Gauge,
@@ -30,6 +32,8 @@ impl Meters {
             metrics: metrics.clone(),
             of_configurations: Results::new(metrics, "sidegate_config_reload_total")?,
             of_modules: Results::new(metrics, "sidegate_module_reload_total")?,
+            of_hosts: Results::new(metrics, "sidegate_live_edit_total")?,
+            edited: metrics.gauge("sidegate_live_edited_clusters", &[])?,
             number: metrics.gauge("sidegate_config_number", &[])?,
             last_success: metrics.gauge("sidegate_config_last_reload_success_timestamp_seconds", &[])?,
             was_success: metrics.gauge("sidegate_config_last_reload_successful", &[])?,
@@ -53,13 +57,20 @@ impl Meters {
         }
     }
 
+    /// So many clusters have other hosts than the file says.
+    pub(crate) fn edited(&self, clusters: usize) {
+        self.edited.set(i64::try_from(clusters).unwrap_or(i64::MAX));
+    }
+
     /// A change came to this.
     pub(crate) fn came_to(&self, update: &Update, answer: &Answer) {
         let (result, success) = match answer {
             Ok(applied) if applied.unchanged => ("unchanged", Some(true)),
             Ok(_) => ("success", Some(true)),
             Err(refused) => match refused.why {
-                Why::Configuration | Why::NeedsRestart => ("rejected", Some(false)),
+                Why::Configuration | Why::NeedsRestart | Why::Stale | Why::Exists | Why::NotEditable => {
+                    ("rejected", Some(false))
+                }
                 Why::Environment | Why::Hung => ("failed", Some(false)),
                 Why::Busy | Why::Draining | Why::NotFound | Why::NothingBefore => ("busy", None),
                 Why::Superseded => return,
@@ -67,6 +78,7 @@ impl Meters {
         };
         match update {
             Update::Module(_) => self.of_modules.count(result),
+            Update::Hosts(_) => self.of_hosts.count(result),
             Update::Reload | Update::Rollback => {
                 self.of_configurations.count(result);
                 if let Some(success) = success {

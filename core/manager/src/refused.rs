@@ -38,6 +38,12 @@ pub enum Why {
     NotFound,
     /// There is no configuration to go back to.
     NothingBefore,
+    /// It was meant for what is not so any more.
+    Stale,
+    /// What is to be added is there.
+    Exists,
+    /// It comes from elsewhere and is not edited.
+    NotEditable,
     /// The files changed while they were read; they are read again.
     Superseded,
 }
@@ -63,6 +69,9 @@ impl Why {
             Why::Hung => "module_control_hung",
             Why::NotFound => "not_found",
             Why::NothingBefore => "nothing_before",
+            Why::Stale => "stale",
+            Why::Exists => "exists",
+            Why::NotEditable => "not_editable",
             Why::Superseded => "superseded",
         }
     }

@@ -7,8 +7,8 @@ use sidegate_net::ListenerConfig;
 use sidegate_proxy::ListenerSpec;
 use sidegate_upstream::ClusterConfig;
 
-use crate::Refused;
 use crate::sockets::Socket;
+use crate::{HostsEdit, Refused};
 
 /// A change of what runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Update {
     Rollback,
     /// A module is loaded anew for the configuration that runs.
     Module(ModuleWish),
+    /// Hosts of a cluster are edited, until the next reload or rollback.
+    Hosts(HostsEdit),
 }
 
 /// Which module, and which of its generations.

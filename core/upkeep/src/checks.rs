@@ -51,7 +51,7 @@ impl Checks {
         let Some(config) = &cluster.config().health_check else {
             self.forget(cluster.name());
             // Nobody would bring them back.
-            cluster.members().iter().for_each(|member| member.host.set_health(Health::Healthy));
+            cluster.all_members().for_each(|member| member.host.set_health(Health::Healthy));
             return;
         };
         let known = self.clusters.remove(cluster.name()).filter(|known| *known.config == *config);
@@ -82,7 +82,7 @@ impl Checks {
 impl Checked {
     fn adopt(&mut self, cluster: &Cluster) {
         let mut before = std::mem::take(&mut self.hosts);
-        for member in cluster.members() {
+        for member in cluster.all_members() {
             let address = member.host.address().clone();
             let known = before.remove(&address).filter(|(host, _)| Arc::ptr_eq(host, &member.host));
             let running = known.unwrap_or_else(|| {

@@ -118,11 +118,11 @@ impl Addresses {
     fn hosts(&self, config: &DnsConfig) -> Vec<HostConfig> {
         let resolved = config.names.iter().zip(&self.0).flat_map(|(name, addresses)| {
             addresses.iter().map(|ip| HostConfig {
-                address: Address::Tcp(SocketAddr::new(*ip, name.port)),
                 hostname: Some(name.hostname.clone().unwrap_or_else(|| name.name.clone())),
                 weight: name.weight,
                 metadata: name.metadata.clone(),
                 name: Some(name.name.clone()),
+                ..HostConfig::new(Address::Tcp(SocketAddr::new(*ip, name.port)))
             })
         });
         let mut seen = HashSet::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sidegate_api::{Address, MetricError};
 
 use crate::breakers::Breakers;
-use crate::config::{ClusterConfig, HostWeight};
+use crate::config::{ClusterConfig, HostDuty, HostWeight};
 use crate::group::Group;
 use crate::host::{Health, Host};
 use crate::metrics::UpstreamMetrics;
@@ -16,8 +16,10 @@ use crate::subset::Subsets;
 #[derive(Debug)]
 pub struct Cluster {
     pub(crate) config: ClusterConfig,
-    /// All members.
+    /// All members that take requests.
     pub(crate) whole: Group,
+    /// Those that take none.
+    drained: Vec<Member>,
     pub(crate) subsets: Option<Subsets>,
     breakers: Breakers,
     pub(crate) shared: Arc<Shared>,
@@ -63,13 +65,17 @@ impl Cluster {
             let (cluster, address) = (config.name.clone(), config.hosts[position].address.clone());
             return Err(ClusterError::DuplicateHost { cluster, address, position });
         }
-        let mut members = Vec::with_capacity(config.hosts.len());
+        let (mut members, mut drained) = (Vec::with_capacity(config.hosts.len()), Vec::new());
         for host in &config.hosts {
-            members.push(Member {
+            let member = Member {
                 host: registry.host(&config.name, &shared, &host.address)?,
                 hostname: host.hostname.clone(),
                 weight: host.weight,
-            });
+            };
+            match host.duty {
+                HostDuty::Serves => members.push(member),
+                HostDuty::Drained => drained.push(member),
+            }
         }
         let subsets = match &config.subsets {
             Some(subsets) => Some(Subsets::new(subsets, &config, &members, registry.subset_metrics(&config.name)?)),
@@ -81,7 +87,7 @@ impl Cluster {
         };
         let breakers = Breakers::new(config.breakers, shared.used.clone());
         let whole = Group::of_cluster(&config, members);
-        Ok(Cluster { config, whole, subsets, breakers, shared, ejections })
+        Ok(Cluster { config, whole, drained, subsets, breakers, shared, ejections })
     }
 
     /// Its name.
@@ -94,9 +100,19 @@ impl Cluster {
         &self.config
     }
 
-    /// Its hosts, in configured order.
+    /// Its hosts that take requests, in configured order.
     pub fn members(&self) -> &[Member] {
         &self.whole.members
+    }
+
+    /// Its hosts that are drained, in configured order.
+    pub fn drained(&self) -> &[Member] {
+        &self.drained
+    }
+
+    /// Both: those that somebody has to look after.
+    pub fn all_members(&self) -> impl Iterator<Item = &Member> {
+        self.members().iter().chain(&self.drained)
     }
 
     /// Its own series.

@@ -27,7 +27,8 @@ pub struct ClusterConfig {
     pub lb: LbPolicy,
     /// Numbers for it.
     pub lb_options: LbOptions,
-    /// In configured order; may be empty (every request then gets 502).
+    /// In configured order, drained ones among them; may be empty (every request
+    /// then gets 502).
     pub hosts: Vec<HostConfig>,
     /// Bound on connecting to a host.
     pub connect_timeout: Duration,
@@ -117,6 +118,20 @@ pub struct HostConfig {
     pub metadata: LbMetadata,
     /// The name that this is an address of; `None`: it was given by address.
     pub name: Option<Arc<str>>,
+    /// Whether requests go there.
+    pub duty: HostDuty,
+}
+
+/// Whether requests go to a host. Files know nothing of it: it is for whoever
+/// edits hosts while the process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostDuty {
+    /// They do, if it is well.
+    #[default]
+    Serves,
+    /// No new ones do, whatever becomes of the others; its health is still
+    /// looked after.
+    Drained,
 }
 
 impl HostConfig {
@@ -128,6 +143,7 @@ impl HostConfig {
             weight: HostWeight::default(),
             metadata: LbMetadata::default(),
             name: None,
+            duty: HostDuty::Serves,
         }
     }
 }

@@ -43,7 +43,7 @@ pub use breakers::{BreakerConfig, Breakers, Overflow, Permit, Resource};
 pub use checks::{HealthCheckConfig, HttpProbe, Probe, ProbeMethod};
 pub use choice::Choice;
 pub use cluster::{Cluster, ClusterError, Member};
-pub use config::{ClusterConfig, HostConfig, HostWeight, HostWeightError};
+pub use config::{ClusterConfig, HostConfig, HostDuty, HostWeight, HostWeightError};
 pub use dns::{DnsConfig, LookupFamily, NamedHost, Resolver, ResolverServers, Ttl};
 pub use hash::stable_hash;
 pub use host::{Health, Host, Reason};

@@ -76,7 +76,7 @@ impl Cluster {
     }
 
     fn let_back(&self, is_over: impl Fn(&Ejected) -> bool) {
-        for Member { host, .. } in self.members() {
+        for Member { host, .. } in self.all_members() {
             let mut ejection = host.ejection();
             match &ejection.now {
                 Some(ejected) if !is_over(ejected) => {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sidegate_api::{Counter, Gauge, LbMetadata, MetricError, Metrics};
 
 use crate::cluster::Member;
-use crate::config::ClusterConfig;
+use crate::config::{ClusterConfig, HostDuty};
 use crate::group::Group;
 
 /// `lb_subset_config` of a cluster.
@@ -77,14 +77,16 @@ pub(crate) enum Target {
 }
 
 impl Subsets {
-    /// Subsets of `members`, which are the hosts of `cluster`, in its order.
+    /// Subsets of `members`, which are the hosts of `cluster` that serve, in its
+    /// order.
     pub(crate) fn new(
         config: &SubsetConfig,
         cluster: &ClusterConfig,
         members: &[Member],
         metrics: SubsetMetrics,
     ) -> Self {
-        let hosts: Vec<&LbMetadata> = cluster.hosts.iter().map(|host| &host.metadata).collect();
+        let serving = cluster.hosts.iter().filter(|host| host.duty == HostDuty::Serves);
+        let hosts: Vec<&LbMetadata> = serving.map(|host| &host.metadata).collect();
         let mut by_metadata = HashMap::new();
         let mut found: Vec<(LbMetadata, Vec<usize>)> = Vec::new();
         for selector in config.selectors.iter().filter(|selector| !selector.is_empty()) {

@@ -73,7 +73,8 @@ enum TokioSocket {
 /// A connection.
 pub(super) enum Accepted {
     Tcp(TcpStream, IpAddr),
-    Unix(UnixStream),
+    /// With the user of the other end, if it can be told.
+    Unix(UnixStream, Option<u32>),
 }
 
 impl BoundListener {
@@ -103,7 +104,10 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
             TokioSocket::Tcp(socket) => socket.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer.ip())),
-            TokioSocket::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            TokioSocket::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| {
+                let user = stream.peer_cred().ok().map(|peer| peer.uid());
+                Accepted::Unix(stream, user)
+            }),
         }
     }
 }

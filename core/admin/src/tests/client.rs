@@ -11,7 +11,7 @@ use sidegate_api::Address;
 use tokio::sync::oneshot;
 
 use super::fake::Fake;
-use crate::{AdminAccess, AdminServer, AdminToken, SocketMode};
+use crate::{AdminAccess, AdminServer, AdminToken, LiveEdit, SocketMode};
 
 pub(super) struct Running {
     address: Address,
@@ -64,7 +64,8 @@ impl Running {
         let server = AdminServer::bind(address, SocketMode::default()).unwrap();
         let address = server.local_address().clone();
         let token = token.map(|token| AdminToken::new(token).unwrap());
-        let access = AdminAccess { token, hosts: vec!["admin.example".to_owned()] };
+        let access =
+            AdminAccess { token, hosts: vec!["admin.example".to_owned()], live_edit: LiveEdit::for_own_user() };
         let (shutdown, on_shutdown) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

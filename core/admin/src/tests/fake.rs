@@ -93,14 +93,24 @@ impl AdminSource for Fake {
             weight: 3,
             failed_check,
             ejected,
+            drained: false,
             active_requests: 2,
             active_connections: 1,
         };
         let hosts = vec![host("10.0.0.1:80", false, false), host("10.0.0.2:80", false, true)];
         vec![
-            ClusterStatus { name: "a".to_owned(), hosts },
-            ClusterStatus { name: "b".to_owned(), hosts: vec![host("10.0.0.3:80", true, false)] },
+            ClusterStatus { name: "a".to_owned(), hosts, live_edit: None },
+            ClusterStatus {
+                name: "b".to_owned(),
+                hosts: vec![host("10.0.0.3:80", true, false)],
+                live_edit: Some(json!({ "edits": 1 })),
+            },
         ]
+    }
+
+    fn cluster(&self, name: &str) -> Option<(ClusterStatus, String)> {
+        let known = self.clusters().into_iter().find(|cluster| cluster.name == name)?;
+        Some((known, "7f".to_owned()))
     }
 
     fn uptime(&self) -> Duration {
@@ -163,18 +173,20 @@ impl AdminSource for Fake {
             Order::Module { name, .. } if name == "auth" => ChangeOutcome::Refused,
             Order::Module { name, .. } if name == "hung" => ChangeOutcome::Unavailable,
             Order::Module { .. } => ChangeOutcome::NotFound,
+            Order::Host(edit) if edit.if_match.is_none() => ChangeOutcome::Done,
+            Order::Host(_) => ChangeOutcome::Stale,
         };
         let body = [("asked".to_owned(), format!("{change:?}").into())].into_iter().collect();
         Box::pin(async move {
             // Not at once.
             tokio::time::sleep(Duration::from_millis(1)).await;
-            Changed { outcome, body }
+            Changed { outcome, body, etag: (outcome == ChangeOutcome::Done).then(|| "80".to_owned()) }
         })
     }
 
     fn diff(&self, document: Vec<u8>) -> Pending<Changed> {
         let body = [("bytes".to_owned(), document.len().into())].into_iter().collect();
-        Box::pin(std::future::ready(Changed { outcome: ChangeOutcome::Done, body }))
+        Box::pin(std::future::ready(Changed { outcome: ChangeOutcome::Done, body, etag: None }))
     }
 
     fn log_levels(&self) -> Vec<(String, LogLevel)> {

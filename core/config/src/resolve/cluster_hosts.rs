@@ -52,7 +52,7 @@ pub(super) fn hosts(cursor: Option<Cursor<'_>>, kind: ClusterKind) -> Hosts {
         object.finish();
         match place {
             Some(Place::Address(address)) => {
-                hosts.addresses.push(HostConfig { address, hostname, weight, metadata, name: None });
+                hosts.addresses.push(HostConfig { hostname, weight, metadata, ..HostConfig::new(address) });
             }
             Some(Place::Name { name, port }) => {
                 hosts.names.push(NamedHost { name, port, hostname, weight, metadata });

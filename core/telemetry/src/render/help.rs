@@ -96,6 +96,8 @@ fn own(key: &str) -> Option<&'static str> {
         "config_last_reload_successful" => "Whether the last configuration that was read was taken, or was the same.",
         "config_last_reload_success_timestamp_seconds" => "When a configuration was last read and good, since 1970.",
         "module_reload_total" => "Modules that were to be loaded anew, by what came of it.",
+        "live_edit_total" => "Edits of hosts through the admin interface, by what came of them.",
+        "live_edited_clusters" => "Clusters whose hosts were edited and are not those of the file.",
         "access_log_dropped_total" => "Access log lines lost because the log took them too slowly.",
         "process_log_dropped_total" => "Lines of the process log lost because it took them too slowly.",
         "dsl_failures_total" => "Failures of expressions of the filter dsl, and edits of theirs that were refused.",

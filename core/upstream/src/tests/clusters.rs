@@ -191,3 +191,40 @@ fn a_host_is_well_since_it_came_back() {
     host.set_health(Health::Healthy);
     assert!(host.well_for() >= since);
 }
+
+#[test]
+fn a_drained_host_is_chosen_by_nobody_and_looked_after_by_all() {
+    let registry = HostRegistry::new(Metrics::new(1));
+    let with = |duties: [HostDuty; 3]| {
+        let hosts = duties.into_iter().enumerate().map(|(at, duty)| HostConfig {
+            duty,
+            metadata: LbMetadata::new([("v".into(), "1".into())]),
+            ..HostConfig::new(address(at + 1))
+        });
+        let subsets = SubsetConfig { selectors: vec![vec!["v".into()]], fallback: SubsetFallback::None };
+        let config = ClusterConfig { subsets: Some(subsets), ..ClusterConfig::new("c", hosts.collect()) };
+        Arc::new(Cluster::new(config, &registry).unwrap())
+    };
+    let before = with([HostDuty::Serves; 3]);
+    let after = with([HostDuty::Serves, HostDuty::Drained, HostDuty::Serves]);
+    let ports = |members: &[Member]| -> Vec<u16> {
+        members.iter().map(|member| member.host.address().socket_addr().unwrap().port()).collect()
+    };
+    assert_eq!((ports(after.members()), ports(after.drained())), (vec![1, 3], vec![2]));
+    assert!(Arc::ptr_eq(&before.members()[1].host, &after.drained()[0].host));
+    assert_eq!(after.all_members().count(), 3);
+    // Not in panic either, whatever is asked for.
+    after.members().iter().for_each(|member| member.host.set_health(Health::Unhealthy));
+    let mut balancer = Balancer::new(before, Seed(1)).following(after.clone());
+    let wanted = LbMetadata::new([("v".into(), "1".into())]);
+    for subset in [&LbMetadata::default(), &wanted] {
+        let tried = TriedHosts::default();
+        let chosen: Vec<_> =
+            (0..4).map(|_| balancer.pick(&Choice { tried: &tried, hash: None, subset }).unwrap()).collect();
+        assert!(chosen.contains(&0) && chosen.contains(&1), "{chosen:?}");
+        assert!(chosen.iter().all(|at| *at < 2), "{chosen:?}");
+    }
+    // It comes back to what it was.
+    let again = with([HostDuty::Serves; 3]);
+    assert!(Arc::ptr_eq(&again.members()[1].host, &after.drained()[0].host));
+}

@@ -7,6 +7,7 @@ mod fronts;
 mod generations;
 mod held;
 mod hung;
+mod live_edit;
 mod shelf;
 mod sockets;
 mod starting;
