@@ -21,7 +21,7 @@ use crate::{Fronts, Refused, WantedListener, Why};
 /// then is resolved while the process serves.
 const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a change waits for the first health checks of hosts that are new.
-const CHECKS_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const CHECKS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long workers that do not hang may take to take a change.
 pub(crate) const WORKERS_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -206,7 +206,7 @@ impl<F: Fronts> Deeds for Change<'_, F> {
         }
         let former = self.made.iter().filter_map(|made| self.running.clusters.get(made.name()));
         let checked = former.filter(|former| former.config().health_check.is_some());
-        let known = checked.flat_map(|former| former.members()).map(|member| Arc::as_ptr(&member.host));
+        let known = checked.flat_map(|former| former.all_members()).map(|member| Arc::as_ptr(&member.host));
         let known: HashSet<*const Host> = known.collect();
         check_first(&self.made, |host| !known.contains(&Arc::as_ptr(host)), CHECKS_PATIENCE).await;
         Ok(())

@@ -26,6 +26,8 @@ use crate::{Board, Changing, Fronts, Origin, Refused, Source, Update, Why};
 
 mod edits;
 
+use edits::Checking;
+
 /// What the process began with, and what changes it from then on.
 #[derive(Debug)]
 pub struct Start<S: Source, F> {
@@ -92,6 +94,7 @@ struct Manager<S: Source, F> {
     drains: Drains,
     meters: Meters,
     queue: Queue<S>,
+    checking: Checking,
     is_draining: bool,
 }
 
@@ -122,6 +125,7 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
             drains: Drains::default(),
             meters,
             queue: Queue::default(),
+            checking: Checking::default(),
             is_draining: false,
         };
         manager.show();
@@ -142,6 +146,7 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
                 },
                 change = self.tools.upkeep.changed() => self.change_hosts(change),
                 (loading, loaded) = self.queue.loaded() => self.came(loading, loaded).await,
+                checked = self.checking.next() => self.checked(checked),
             }
             self.drains.reap();
         };
@@ -163,7 +168,7 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
             return self.refuse(&update, origin, vec![answer], refused);
         }
         let update = match update {
-            Update::Hosts(edit) => return self.edit_hosts(edit, answer),
+            Update::Hosts(edit) => return self.asked_to_edit(edit, answer),
             other => other,
         };
         if let Some(loading) = self.queue.put(update, origin, answer) {

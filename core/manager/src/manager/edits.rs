@@ -3,18 +3,95 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use sidegate_api::Address;
+use sidegate_upkeep::check_first;
 use sidegate_upstream::{Cluster, ClusterConfig};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::Manager;
-use crate::change::WORKERS_PATIENCE;
+use crate::change::{CHECKS_PATIENCE, WORKERS_PATIENCE};
 use crate::handle::{Answer, Applied};
 use crate::live_edit::{Edited, emptied};
-use crate::{Fronts, HostsEdit, HostsVersion, LiveEdits, Refused, Source, Update, Why};
+use crate::{Fronts, HostDeed, HostsEdit, HostsVersion, LiveEdits, Origin, Refused, Source, Update, Why};
+
+/// Edits that wait for the first check of the host that they add.
+#[derive(Default)]
+pub(super) struct Checking {
+    checks: JoinSet<Checked>,
+    /// Clusters and the hosts that come to them.
+    coming: Vec<(String, Address)>,
+}
+
+/// The cluster holds the host, which knows by now how it is.
+type Checked = (HostsEdit, oneshot::Sender<Answer>, Arc<Cluster>);
+
+fn place(edit: &HostsEdit) -> (String, Address) {
+    (edit.cluster.clone(), edit.deed.address().clone())
+}
+
+impl Checking {
+    /// Waits for the next one. Nothing is lost if the future is dropped.
+    pub(super) async fn next(&mut self) -> Checked {
+        loop {
+            match self.checks.join_next().await {
+                Some(Ok(checked)) => {
+                    self.coming.retain(|coming| *coming != place(&checked.0));
+                    return checked;
+                }
+                // It panicked, and whoever waits hears that it is over.
+                Some(Err(_)) => {}
+                None => return std::future::pending().await,
+            }
+        }
+    }
+}
 
 impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
+    /// Begins to edit. A host that comes to a cluster with a health check is
+    /// checked before, so that none that is out gets a request.
+    pub(super) fn asked_to_edit(&mut self, edit: HostsEdit, answer: oneshot::Sender<Answer>) {
+        match self.host_to_check(&edit) {
+            _ if self.checking.coming.contains(&place(&edit)) => {
+                let refused = Refused::because(Why::Busy, "this host is being added, and checked before it serves");
+                self.refuse(&Update::Hosts(edit), Origin::Admin, vec![answer], refused);
+            }
+            None => self.edit_hosts(edit, answer),
+            Some(cluster) => {
+                self.checking.coming.push(place(&edit));
+                self.checking.checks.spawn(async move {
+                    check_first(std::slice::from_ref(&cluster), |_| true, CHECKS_PATIENCE).await;
+                    (edit, answer, cluster)
+                });
+            }
+        }
+    }
+
+    /// The host is checked, and all else may have changed meanwhile.
+    pub(super) fn checked(&mut self, (edit, answer, _held): Checked) {
+        match self.is_draining {
+            false => self.edit_hosts(edit, answer),
+            true => {
+                let refused = Refused::because(Why::Draining, "the process is draining: nothing is changed any more");
+                self.refuse(&Update::Hosts(edit), Origin::Admin, vec![answer], refused);
+            }
+        }
+    }
+
+    /// A cluster of the host alone that is to be checked first, if there is one
+    /// and nothing speaks against adding it.
+    fn host_to_check(&self, edit: &HostsEdit) -> Option<Arc<Cluster>> {
+        let HostDeed::Add(host) = &edit.deed else { return None };
+        let known = self.running.clusters.get(&edit.cluster)?.config();
+        known.health_check.as_ref()?;
+        edit.perform(known).ok()?;
+        let alone = ClusterConfig { hosts: vec![host.clone()], subsets: None, ..known.clone() };
+        // What speaks against it is told when it is done.
+        Cluster::new(alone, &self.tools.hosts).ok().map(Arc::new)
+    }
+
     /// Edits, and answers when all workers have the change.
-    pub(super) fn edit_hosts(&mut self, edit: HostsEdit, answer: oneshot::Sender<Answer>) {
+    fn edit_hosts(&mut self, edit: HostsEdit, answer: oneshot::Sender<Answer>) {
         let update = Update::Hosts(edit.clone());
         let HostsEdit { cluster, deed, editor, .. } = &edit;
         let host = deed.address().to_string();

@@ -21,7 +21,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("debugging.md", "cargo build -p sidegate-server --features system-allocator", "tests/modules/walk.sh builds so"),
     (
         "README.md",
-        "make demo   # builds, runs Sidegate on 127.0.0.1:2046 with a module loaded, shows requests and answers",
+        "make demo   # builds, runs Sidegate on 127.0.0.1:2046, shows requests, and swaps the module while they go through",
         "the tests of the demo run it",
     ),
     (
