@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::endpoints::Call;
+use crate::query::decode_segment;
 use crate::reply::{Answer, Reply};
 use crate::{Change, ChangeOutcome, Changed};
 
@@ -25,14 +26,18 @@ pub(crate) fn diff(call: &Call<'_>) -> Answer {
 }
 
 pub(crate) fn reload_module(call: &Call<'_>) -> Answer {
-    // An empty one is refused too: whoever wanted to go back does not want
+    // What is not understood is refused: whoever wants to go back does not want
     // whatever the file is.
-    let sha256 = match call.query.all("sha256").next().map(digest) {
-        None => None,
-        Some(Some(sha256)) => Some(sha256),
-        Some(None) => return refused(400, "bad_request", "expected 64 hexadecimal digits in `sha256=`").into(),
+    let mut asked = call.query.pairs();
+    let sha256 = match (asked.next(), asked.next()) {
+        (None, _) => None,
+        (Some(("sha256", text)), None) => match digest(text) {
+            Some(sha256) => Some(sha256),
+            None => return refused(400, "bad_request", "expected 64 hexadecimal digits in `sha256=`").into(),
+        },
+        _ => return refused(400, "bad_request", "expected nothing but one `sha256=` in the query").into(),
     };
-    order(call, Change::Module { name: call.name.to_owned(), sha256 })
+    order(call, Change::Module { name: decode_segment(call.name), sha256 })
 }
 
 fn order(call: &Call<'_>, change: Change) -> Answer {
@@ -43,7 +48,7 @@ fn order(call: &Call<'_>, change: Change) -> Answer {
 
 pub(crate) fn refused(status: u16, kind: &str, message: &str) -> Reply {
     let error = json!({ "message": message, "kind": kind });
-    Reply::json(&json!({ "ok": false, "errors": [error], "warnings": [] })).with_status(status)
+    Reply::json(&json!({ "ok": false, "refused": kind, "errors": [error], "warnings": [] })).with_status(status)
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {

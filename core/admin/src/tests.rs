@@ -106,7 +106,13 @@ fn what_changes_what_runs_answers_with_what_came_of_it() {
     }
     let former = post(&server, &format!("/api/v1/modules/x/reload?sha256={sha}"), "", "");
     assert!(former.body.contains("Some([171"), "{}", former.body);
-    assert_eq!(post(&server, "/api/v1/modules/x/reload?sha256=ab", "", "").status, 400);
+    for query in ["sha256=ab", "sha256=", "sha256", "sha265=ab", &format!("sha256={sha}&sha256={sha}"), "x"] {
+        let answer = post(&server, &format!("/api/v1/modules/x/reload?{query}"), "", "");
+        assert_eq!(answer.status, 400, "{query}");
+        assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap()["refused"], "bad_request", "{query}");
+    }
+    let named = post(&server, "/api/v1/modules/a%20%C3%BC+b/reload", "", "");
+    assert!(named.body.contains("name: \\\"a ü+b\\\""), "{}", named.body);
     assert_eq!(get(&server, "/api/v1/config").body, "{\n  \"number\": 7\n}\n");
     // A configuration may be large, other bodies may not.
     let large = "x".repeat(200 * 1024);
