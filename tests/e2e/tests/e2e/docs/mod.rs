@@ -30,6 +30,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "a list of commands",
     ),
     (
+        "README.md",
+        "kill -HUP \"$PID\"                                            # read the file again; a refused one changes nothing",
+        "a list of commands",
+    ),
+    (
         "operations.md",
         "{ \"pid\": 4711, \"listeners\": { \"ingress\": \"127.0.0.1:2046\" }, \"admin\": \"127.0.0.1:34901\", \"metrics\": [] }",
         "an output, which every other test reads",
