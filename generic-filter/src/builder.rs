@@ -1,6 +1,6 @@
 //! The builder of filters that come from modules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -107,6 +107,11 @@ impl GenericFilter {
 
     fn policy(&self) -> Policy {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A configuration with modules of these names alone serves new streams.
+    pub fn in_use(&self, names: &BTreeSet<&str>) {
+        self.registry.retire_all_but(names);
     }
 
     /// One entry per module that is in the process, by name.

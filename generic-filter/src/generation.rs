@@ -51,7 +51,15 @@ pub(crate) struct Generation {
 /// What the generations of one name share.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
+    /// 0: none.
     current: AtomicU64,
+}
+
+impl Family {
+    /// No new stream takes any of them, until one is taken into use again.
+    pub(crate) fn retire(&self) {
+        self.current.store(0, Ordering::Relaxed);
+    }
 }
 
 /// Where in its life a generation is, as far as that does not depend on others.

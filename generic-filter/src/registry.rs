@@ -1,6 +1,6 @@
 //! All generations of all modules, and the bytes of former ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -191,6 +191,14 @@ impl Registry {
         module.show();
         drop(modules);
         self.changed.notify_all();
+    }
+
+    /// Modules of other names are not current in any generation.
+    pub(crate) fn retire_all_but(&self, names: &BTreeSet<&str>) {
+        for (_, module) in self.lock().iter().filter(|(name, _)| !names.contains(name.as_str())) {
+            module.family.retire();
+            module.show();
+        }
     }
 
     /// Shows the counts of this name's generations.

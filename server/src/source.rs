@@ -130,9 +130,10 @@ impl FileSource {
         }
     }
 
-    fn has_module(&self, name: &str) -> bool {
+    /// Names of the modules that filters come from.
+    fn modules_in_use(&self) -> BTreeSet<&str> {
         let entries = self.running.config.listeners.iter().flat_map(|listener| &listener.chain);
-        entries.filter_map(|entry| entry.spec.module.as_ref()).any(|module| module.name == name)
+        entries.filter_map(|entry| Some(&*entry.spec.module.as_ref()?.name)).collect()
     }
 }
 
@@ -167,7 +168,7 @@ impl Source for FileSource {
         let mut registry = built_in_filters();
         match wish {
             None => registry.modules(self.modules.clone()),
-            Some(wish) if !self.has_module(&wish.module) => {
+            Some(wish) if !self.modules_in_use().contains(&*wish.module) => {
                 let text = format!("no module that is in use is called {:?}", wish.module);
                 return Err(Refused::because(Why::NotFound, text));
             }
@@ -243,6 +244,7 @@ impl Source for FileSource {
         self.plans.set_running(Some(next.config.clone()));
         // The factories of the configuration before go.
         self.running = Made { successions: Vec::new(), ..next };
+        self.modules.in_use(&self.modules_in_use());
         self.forgive();
     }
 

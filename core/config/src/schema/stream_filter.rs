@@ -92,7 +92,7 @@ pub(crate) static SO_CONFIG: Object = Object::new(
             Shape::PositiveDuration,
             "as long as they take",
             "How long a tunnel may keep a filter that waits for `on_complete` once there is a newer generation of the \
-             module. Then the filter is told (`reset_by` is the proxy, `response_details` `generation_timeout`, bytes \
+             module, or none is in use. Then the filter is told (`reset_by` is the proxy, `response_details` `generation_timeout`, bytes \
              are those so far), and the tunnel goes on without it. Other streams keep their filters to their end.",
         ),
     ],

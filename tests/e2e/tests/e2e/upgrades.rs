@@ -185,6 +185,30 @@ fn a_tunnel_keeps_its_filters_generation_for_as_long_as_it_may() {
 }
 
 #[test]
+fn a_tunnel_lets_go_of_a_module_that_is_taken_out_as_well() {
+    let config = accounting(json!({"generation_timeout": "300ms"}));
+    let mut proxy = Proxy::start(&config);
+    for round in 1..3 {
+        let mut socket = connect(&proxy, "/chat");
+        proxy.reload(&ConfigBuilder::to(echo_server()));
+        until("the end of the module", || {
+            let modules = proxy.admin_get("/api/v1/modules").json();
+            let generations = modules["modules"][0]["generations"].as_array().cloned().unwrap_or_default();
+            assert!(generations.iter().all(|generation| generation["state"] != "current"), "{modules:#}");
+            generations.is_empty().then_some(())
+        });
+        assert_eq!(proxy.metric("sidegate_module_generations{module=\"libprobe\",state=\"current\"}"), Some(0.0));
+        assert_eq!(proxy.logs().matches("end of /chat:").count(), round);
+        socket.send(Message::text("without it")).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::text("without it"));
+        // A rollback brings it back.
+        assert_eq!(proxy.order("/api/v1/config/rollback").status(), 200);
+        let modules = proxy.admin_get("/api/v1/modules").json();
+        assert_eq!(modules["modules"][0]["name"], "libprobe", "{modules:#}");
+    }
+}
+
+#[test]
 fn without_a_bound_a_tunnel_keeps_it_to_its_end() {
     let proxy = Proxy::start(&accounting(json!({})));
     let mut socket = connect(&proxy, "/chat");
