@@ -126,6 +126,15 @@ impl Generation {
         [Stage::Live, Stage::Unloading, Stage::Unmapped].into_iter().find(|s| *s as u8 == stage).unwrap_or(Stage::Kept)
     }
 
+    /// Whether it is about to leave: nothing uses it, though module-control may
+    /// not have come to its end yet.
+    pub(crate) fn is_going(&self) -> bool {
+        match self.stage() {
+            Stage::Live => lock(&self.factories).iter().all(|factory| factory.strong_count() == 0),
+            stage => stage == Stage::Unloading,
+        }
+    }
+
     pub(crate) fn set_stage(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Release);
     }

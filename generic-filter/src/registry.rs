@@ -142,7 +142,7 @@ impl Registry {
                 module.show();
                 return Ok(generation);
             }
-            let one_goes = mapped.iter().any(|generation| generation.stage() == Stage::Unloading);
+            let one_goes = mapped.iter().any(|generation| generation.is_going());
             let left = until.saturating_duration_since(Instant::now());
             if !one_goes || left.is_zero() {
                 let held: Vec<_> = mapped.iter().map(|generation| generation.held_by()).collect();
