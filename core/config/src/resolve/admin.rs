@@ -39,7 +39,8 @@ pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)
     let token = object.get("token").map(|cursor| token(&cursor));
     let hosts = object.get("hosts").and_then(|cursor| cursor.array()).unwrap_or_default();
     let hosts: Vec<_> = hosts.iter().map(host_name).collect();
-    let live_edit = object.get("live_edit").and_then(|cursor| cursor.bool()).unwrap_or_default();
+    let live_edit_at = object.get("live_edit");
+    let live_edit = live_edit_at.as_ref().and_then(|cursor| cursor.bool()).unwrap_or_default();
     let address = object.required("address");
     object.finish();
     let at = address?;
@@ -48,6 +49,9 @@ pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)
         Some(token) => Some(token?),
         None => None,
     };
+    if let (true, None, Address::Tcp(_), Some(at)) = (live_edit, &token, &address, live_edit_at) {
+        at.inert("nobody may edit: there is neither a `token` nor a Unix socket");
+    }
     let hosts = hosts.into_iter().collect::<Option<_>>()?;
     Some((AdminConfig { address, token, hosts, socket_mode, live_edit }, at))
 }

@@ -248,6 +248,21 @@ fn the_delay_of_a_drain_is_none_unless_given() {
 }
 
 #[test]
+fn live_edits_that_nobody_may_make_are_warned_about() {
+    let admin = "address: {socket_address: {address: 0.0.0.0, port_value: 34901}}";
+    let warnings = |more: &str, address: &str| {
+        let text = varied(admin, &format!("{address}\n  live_edit: {more}"));
+        let warnings = load(&text).unwrap_or_else(|errors| panic!("{errors}")).warnings;
+        warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message)).collect::<Vec<_>>()
+    };
+    let nobody = "admin.live_edit: nobody may edit: there is neither a `token` nor a Unix socket";
+    assert_eq!(warnings("true", admin), [nobody]);
+    for (more, address) in [("false", admin), ("true\n  token: x", admin), ("true", "address: {unix: /tmp/a}")] {
+        assert_eq!(warnings(more, address), [] as [&str; 0], "{more} {address}");
+    }
+}
+
+#[test]
 fn warnings_have_paths() {
     assert_eq!(
         lines(&load(FULL).unwrap().warnings),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Gate, Load, Message, Origin, Proxy, ProxyOptions, Reply, until};
+use sidegate_harness::{ConfigBuilder, Gate, Load, Message, Origin, Proxy, ProxyOptions, Reply, sidegate, until};
 
 use super::{said, says_one_of};
 use crate::modules::Module;
@@ -281,6 +281,13 @@ fn an_edit_lasts_until_the_file_is_taken_again() {
     proxy.write(&config);
     let told = proxy.order("/api/v1/config/diff").json();
     assert_eq!(told["live_edits_dropped"], json!(["c"]));
+    let file = proxy.config_file().as_os_str();
+    let told = sidegate(["check".as_ref(), "-c".as_ref(), file, "--against".as_ref(), proxy.admin_text().as_ref()]);
+    assert!(
+        told.stdout.contains("! clusters c: hosts that were edited are those of the file again"),
+        "{}",
+        told.output()
+    );
     let stale = etag(&proxy);
     let taken = proxy.reload_file();
     assert_eq!(
