@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 
 use crate::endpoints::Call;
-use crate::query::decode_segment;
 use crate::reply::{Answer, Reply};
 use crate::{Change, ChangeOutcome, Changed};
 
@@ -37,7 +36,7 @@ pub(crate) fn reload_module(call: &Call<'_>) -> Answer {
         },
         _ => return refused(400, "bad_request", "expected nothing but one `sha256=` in the query").into(),
     };
-    order(call, Change::Module { name: decode_segment(call.name), sha256 })
+    order(call, Change::Module { name: call.name.to_owned(), sha256 })
 }
 
 fn order(call: &Call<'_>, change: Change) -> Answer {
