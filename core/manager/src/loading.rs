@@ -57,7 +57,14 @@ impl<S: Source> Queue<S> {
         }
         match &mut self.next {
             Some(next) if next.answers.len() >= MAX_ANSWERS => return Some(Err((update, answer))),
-            Some(next) => next.answers.push(answer),
+            Some(next) => {
+                // A change that was only noticed gives up where files change
+                // on; one that somebody waits for does not.
+                if next.origin == Origin::Watch {
+                    next.origin = origin;
+                }
+                next.answers.push(answer);
+            }
             None => self.next = Some(Loading { update, origin, answers: vec![answer] }),
         }
         None
