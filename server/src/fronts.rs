@@ -1,5 +1,5 @@
 //! What serves beside the listeners: the admin interface, pages of metrics and
-//! the process log, which change with the configuration.
+//! the process log, which change with the configuration, as limits do.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use sidegate_config::MetricsSink;
 use sidegate_manager::sockets::{Socket, SocketKind};
 use sidegate_manager::{Changing, Fronts, Refused, Why};
 use sidegate_net::AcceptMode;
+use sidegate_overload::{Machine, Overload};
 use sidegate_telemetry::{LogSinks, Logging, NextLog};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -83,6 +84,7 @@ pub(crate) struct ProcessFronts {
     process: Arc<Process>,
     logging: Logging,
     sinks: LogSinks,
+    overload: Overload,
     tasks: FrontTasks,
     notifier: Arc<Notifier>,
     settings: Settings,
@@ -96,6 +98,8 @@ pub(crate) struct ProcessFronts {
 struct Next {
     log: NextLog,
     access: AdminAccess,
+    /// What limits are shares of.
+    machine: Machine,
 }
 
 enum Bound {
@@ -117,6 +121,7 @@ impl ProcessFronts {
         process: Arc<Process>,
         logging: Logging,
         sinks: LogSinks,
+        overload: Overload,
         notifier: Arc<Notifier>,
         settings: Settings,
     ) -> Result<Self, Refused> {
@@ -126,6 +131,7 @@ impl ProcessFronts {
             process,
             logging,
             sinks,
+            overload,
             tasks: FrontTasks::new(),
             notifier,
             settings: settings.clone(),
@@ -226,7 +232,7 @@ impl Fronts for ProcessFronts {
     fn prepare(&mut self, settings: &Settings) -> Result<(), Refused> {
         let log = self.logging.prepare(&settings.log);
         let log = log.map_err(|error| Refused::because(Why::Environment, error.to_string()))?;
-        self.next = Some(Next { log, access: access(settings)? });
+        self.next = Some(Next { log, access: access(settings)?, machine: Machine::detect() });
         Ok(())
     }
 
@@ -275,9 +281,10 @@ impl Fronts for ProcessFronts {
     }
 
     fn take(&mut self, settings: Settings) {
-        if let Some(Next { log, access }) = self.next.take() {
+        if let Some(Next { log, access, machine }) = self.next.take() {
             self.logging.turn_to(log);
             self.access.set(access);
+            self.overload.turn_to(&settings.overload, &machine);
         }
         if settings.log.level != self.settings.log.level {
             // Otherwise what the admin interface has set stays.

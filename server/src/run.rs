@@ -135,25 +135,25 @@ fn serve(
     );
     let process = Arc::new(process);
     let notifier = Arc::new(Notifier::from_env());
+    let overload = Overload::new(&config.overload, &Machine::detect(), count, &metrics).map_err(failure)?;
     let mut fronts = ProcessFronts::bind_all(
         control.handle().clone(),
         process.clone(),
         logging.clone(),
         sinks.clone(),
+        overload.clone(),
         notifier.clone(),
         settings,
     )
     .map_err(failure)?;
     let front_sockets = fronts.sockets();
-    let overload = Overload::new(&config.overload, &Machine::detect(), count, &metrics).map_err(failure)?;
     let first = Arc::new(first_update(&clusters, &numbered));
     drop(numbered);
     let workers = Workers::<ProxyService>::start(count, &metrics, &first, &overload, sidegate_memory::give_back)
         .map_err(failure)?;
     drop(first);
     modules.serve_with(Arc::new(ModuleErrands(workers.errands())));
-    let _overload_manager =
-        Manager::start(&overload, config.overload.actions).map_err(failed("start the overload manager"))?;
+    let _overload_manager = Manager::start(&overload).map_err(failed("start the overload manager"))?;
     let mut relief = workers.relief();
     let _relieving = watchdog.relieve_by(move || relief.relieve());
     let addresses = addresses(&bound);

@@ -13,6 +13,7 @@ use sidegate_config::{
 };
 use sidegate_generic_filter::GenericFilter;
 use sidegate_manager::{FileWatch, Finding, ModuleWish, Origin, Refused, Source, WantedListener, Whole, Why};
+use sidegate_overload::OverloadConfig;
 use sidegate_telemetry::{LogConfig, LogRotation, LogSinks, LogTarget};
 
 use crate::compose::{ComposeError, Composed, built_in_filters, compose, policy};
@@ -57,7 +58,7 @@ pub(crate) struct Document {
     since: SystemTime,
 }
 
-/// What serves beside the listeners.
+/// What is not the workers': what serves beside the listeners, and limits.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) admin: Option<AdminConfig>,
@@ -67,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) rotations: Vec<(LogTarget, Option<LogRotation>)>,
     pub(crate) graceful_timeout: Duration,
     pub(crate) drain_delay: Duration,
+    pub(crate) overload: OverloadConfig,
     /// As read, without secrets.
     pub(crate) dump: Value,
 }
@@ -81,6 +83,7 @@ impl Settings {
             rotations: logs.map(|log| (log.target.clone(), log.rotation)).collect(),
             graceful_timeout: config.graceful_timeout,
             drain_delay: config.drain_delay,
+            overload: config.overload.clone(),
             dump: config.dump.clone(),
         }
     }

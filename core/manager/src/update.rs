@@ -126,7 +126,7 @@ pub trait Source: Send + 'static {
 }
 
 /// What serves beside the listeners: the admin interface, pages of metrics, the
-/// process log. Called on the manager's thread.
+/// process log; and what else of the process is not its workers'. Called on the manager's thread.
 pub trait Fronts: Send + 'static {
     /// What they take from a configuration.
     type Settings: Send + 'static;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::orders::Order;
+use crate::shared::Limit;
 use crate::{ListenerId, Overload};
 
 /// Decides for one listener.
@@ -20,8 +21,8 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Ticket {
     overload: Overload,
-    /// Only where they have a limit.
-    listener: Option<Arc<AtomicU64>>,
+    /// Counted without a limit too: there may be one later.
+    listener: Arc<AtomicU64>,
     client: Option<Arc<AtomicU64>>,
 }
 
@@ -29,8 +30,8 @@ pub struct Ticket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany;
 
-/// Connections by client address, where that has a limit. Only the accept
-/// thread asks, so that its lock is free.
+/// Connections by client address. Only the accept thread asks, so that its lock
+/// is free.
 #[derive(Debug, Default)]
 pub(crate) struct Clients(Mutex<HashMap<IpAddr, Arc<AtomicU64>>>);
 
@@ -38,14 +39,14 @@ pub(crate) struct Clients(Mutex<HashMap<IpAddr, Arc<AtomicU64>>>);
 const SWEEP_AT: usize = 1024;
 
 impl Clients {
-    fn one_more(&self, client: IpAddr, limit: u64) -> Result<Arc<AtomicU64>, TooMany> {
+    fn one_more(&self, client: IpAddr, limit: &Limit) -> Result<Arc<AtomicU64>, TooMany> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A sweep per doubling keeps its cost per connection constant.
         if clients.len() >= SWEEP_AT && clients.len() == clients.capacity() {
             clients.retain(|_, count| count.load(Ordering::Relaxed) > 0);
         }
         let count = clients.entry(client).or_default();
-        if count.load(Ordering::Relaxed) >= limit {
+        if !limit.is_above(count.load(Ordering::Relaxed)) {
             return Err(TooMany);
         }
         count.fetch_add(1, Ordering::Relaxed);
@@ -61,12 +62,10 @@ impl Gate {
     /// Whether a connection may be taken from the queue of the socket now.
     pub fn is_open(&self) -> bool {
         let shared = self.overload.shared();
-        let limits = &shared.limits.connections;
-        let below =
-            |count: &AtomicU64, limit: Option<u64>| limit.is_none_or(|limit| count.load(Ordering::Relaxed) < limit);
+        let limits = &shared.connection_limits;
         !self.overload.stops_accepting()
-            && below(&shared.connections, limits.total)
-            && below(&self.listener, limits.per_listener)
+            && limits.total.is_above(shared.connections.load(Ordering::Relaxed))
+            && limits.per_listener.is_above(self.listener.load(Ordering::Relaxed))
             && shared.descriptors_left.load(Ordering::Relaxed) > 0
     }
 
@@ -74,9 +73,8 @@ impl Gate {
     /// be closed for that.
     pub fn wants_room(&self) -> bool {
         let shared = self.overload.shared();
-        let limit = shared.limits.connections.per_listener;
-        shared.closes_idle.load(Ordering::Relaxed)
-            && limit.is_some_and(|limit| self.listener.load(Ordering::Relaxed) >= limit)
+        let limit = &shared.connection_limits.per_listener;
+        shared.closes_idle.load(Ordering::Relaxed) && !limit.is_above(self.listener.load(Ordering::Relaxed))
     }
 
     /// Has idle connections of this listener closed.
@@ -90,29 +88,22 @@ impl Gate {
     /// Internet sockets.
     pub fn admit(&self, client: Option<IpAddr>) -> Result<Ticket, TooMany> {
         let shared = self.overload.shared();
-        let limits = &shared.limits.connections;
-        let client = match (client, limits.per_client) {
-            (Some(client), Some(limit)) => {
-                // One client has one address, however it is written.
-                let counted = shared.clients.one_more(client.to_canonical(), limit);
-                Some(counted.inspect_err(|_| shared.meters.client_refused())?)
-            }
-            _ => None,
-        };
+        // One client has one address, however it is written.
+        let limit = &shared.connection_limits.per_client;
+        let counted = client.map(|client| shared.clients.one_more(client.to_canonical(), limit)).transpose();
+        let client = counted.inspect_err(|_| shared.meters.client_refused())?;
         shared.connections.fetch_add(1, Ordering::Relaxed);
         shared.descriptors_left.fetch_sub(1, Ordering::Relaxed);
-        let listener = limits.per_listener.map(|_| {
-            self.listener.fetch_add(1, Ordering::Relaxed);
-            self.listener.clone()
-        });
-        Ok(Ticket { overload: self.overload.clone(), listener, client })
+        self.listener.fetch_add(1, Ordering::Relaxed);
+        Ok(Ticket { overload: self.overload.clone(), listener: self.listener.clone(), client })
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.overload.shared().connections.fetch_sub(1, Ordering::Relaxed);
-        for count in [&self.listener, &self.client].into_iter().flatten() {
+        self.listener.fetch_sub(1, Ordering::Relaxed);
+        if let Some(count) = &self.client {
             count.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -121,19 +112,47 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::InForce;
     use crate::meters::Meters;
-    use crate::{ConnectionLimits, Machine, OverloadConfig, ResolvedLimits};
+    use crate::{ConnectionLimits, Machine, OverloadConfig};
+
+    fn limits(total: Option<u64>, per_listener: Option<u64>, per_client: Option<u64>) -> OverloadConfig {
+        let connections = ConnectionLimits { total, per_listener, per_client };
+        OverloadConfig { connections, ..OverloadConfig::unlimited() }
+    }
 
     fn overload(total: u64, per_listener: u64, per_client: u64) -> Overload {
-        let config = OverloadConfig {
-            connections: ConnectionLimits {
-                total: Some(total),
-                per_listener: Some(per_listener),
-                per_client: Some(per_client),
-            },
-            ..OverloadConfig::unlimited()
-        };
-        Overload::with(ResolvedLimits::new(&config, &Machine::default()), 1, Meters::none())
+        let config = limits(Some(total), Some(per_listener), Some(per_client));
+        Overload::with(InForce::new(&config, &Machine::default()), 1, Meters::none())
+    }
+
+    #[test]
+    fn limits_that_change_count_those_that_are_there() {
+        let overload = Overload::unlimited(1);
+        let (a, b) = (overload.gate(), overload.gate());
+        let turn_to = |config: OverloadConfig| overload.turn_to(&config, &Machine::default());
+        let client = |n: u8| Some(IpAddr::from([127, 0, 0, n]));
+        let mut there: Vec<Ticket> = (0..3).map(|_| a.admit(client(1)).unwrap()).collect();
+        turn_to(limits(Some(2), None, None));
+        assert!(!a.is_open() && !b.is_open() && !a.wants_room());
+        there.pop();
+        assert!(!a.is_open());
+        there.pop();
+        assert!(a.is_open());
+        turn_to(limits(None, Some(1), None));
+        assert!(!a.is_open() && a.wants_room() && b.is_open() && !b.wants_room());
+        turn_to(OverloadConfig { actions: crate::Thresholds::new([0; 5]), ..limits(None, Some(1), None) });
+        assert!(!a.is_open() && !a.wants_room());
+        turn_to(limits(None, None, Some(1)));
+        assert!(a.is_open() && b.is_open());
+        assert_eq!(a.admit(client(1)).unwrap_err(), TooMany);
+        there.push(a.admit(client(2)).unwrap());
+        turn_to(limits(Some(3), Some(3), Some(2)));
+        there.push(a.admit(client(1)).unwrap());
+        assert!(!a.is_open() && !b.is_open());
+        drop(there);
+        assert!(a.is_open());
+        assert_eq!(overload.shared().connections.load(Ordering::Relaxed), 0);
     }
 
     #[test]

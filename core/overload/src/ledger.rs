@@ -211,6 +211,14 @@ impl Ledger {
         }
     }
 
+    /// Gives back what this worker has in hand of the limits unused, after they
+    /// have changed.
+    pub fn settle(&self) {
+        for share in [&self.bytes, &self.streams, &self.pending] {
+            share.settle();
+        }
+    }
+
     fn note_peak(&self) {
         self.peak.set(self.peak.get().max(self.bytes.used()));
     }
@@ -228,11 +236,16 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::InForce;
     use crate::meters::Meters;
-    use crate::{Bound, Machine, OverloadConfig, ResolvedLimits};
+    use crate::{Bound, Machine, OverloadConfig};
+
+    fn overload(config: OverloadConfig) -> Overload {
+        Overload::with(InForce::new(&config, &Machine::default()), 1, Meters::none())
+    }
 
     fn ledger(config: OverloadConfig) -> Ledger {
-        Overload::with(ResolvedLimits::new(&config, &Machine::default()), 1, Meters::none()).ledger(0)
+        overload(config).ledger(0)
     }
 
     #[test]
@@ -257,6 +270,44 @@ mod tests {
         assert!(ledger.is_condemned(&heavy) && !ledger.is_condemned(&light));
         ledger.forget(&heavy, SMALL_BYTES * 2);
         assert_eq!(ledger.heavy_bytes.get(), 0);
+    }
+
+    #[test]
+    fn limits_change_while_streams_run() {
+        let with = |limit: Option<u64>, bytes: Bound| OverloadConfig {
+            streams: limit,
+            pending_filters: limit,
+            buffered_bytes: bytes,
+            ..OverloadConfig::unlimited()
+        };
+        let overload = overload(with(None, Bound::Off));
+        let ledger = overload.ledger(0);
+        let turn_to = |config: &OverloadConfig| {
+            overload.turn_to(config, &Machine::default());
+            ledger.settle();
+        };
+        for _ in 0..3 {
+            assert_eq!((ledger.stream_begins(), ledger.pending_begins()), (Ok(()), Ok(())));
+        }
+        assert_eq!(ledger.hold(0, 32 << 20), Ok(()));
+        turn_to(&with(Some(2), Bound::Absolute(16 << 20)));
+        for _ in 0..2 {
+            assert_eq!(ledger.stream_begins(), Err(Shortage::Streams));
+            assert_eq!(ledger.pending_begins(), Err(Shortage::PendingFilters));
+            ledger.stream_ends();
+            ledger.pending_ends();
+        }
+        assert_eq!((ledger.stream_begins(), ledger.pending_begins()), (Ok(()), Ok(())));
+        assert_eq!(ledger.hold(0, 1), Err(Shortage::BufferedBytes));
+        ledger.release(32 << 20);
+        assert_eq!(ledger.hold(0, 8 << 20), Ok(()));
+        assert_eq!(ledger.hold(0, 8 << 20), Err(Shortage::BufferedBytes));
+        turn_to(&with(Some(3), Bound::Off));
+        assert_eq!(ledger.hold(0, 8 << 20), Ok(()));
+        assert_eq!((ledger.stream_begins(), ledger.pending_begins()), (Ok(()), Ok(())));
+        assert_eq!(ledger.stream_begins(), Err(Shortage::Streams));
+        turn_to(&with(None, Bound::Off));
+        assert_eq!((ledger.stream_begins(), ledger.pending_begins()), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Bound, ConnectionLimits, OverloadConfig};
+use crate::{Bound, ConnectionLimits, OverloadConfig, Thresholds};
 
 /// Below this a process of this size does not run.
 const LEAST_MEMORY: u64 = 32 << 20;
@@ -33,6 +33,20 @@ pub struct ResolvedLimits {
     pub streams: Option<u64>,
     /// Streams that wait for a filter.
     pub pending_filters: Option<u64>,
+}
+
+/// What counts now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InForce {
+    pub(crate) limits: ResolvedLimits,
+    pub(crate) actions: Thresholds,
+}
+
+impl InForce {
+    /// What `config` comes to on `machine`.
+    pub(crate) fn new(config: &OverloadConfig, machine: &Machine) -> Self {
+        InForce { limits: ResolvedLimits::new(config, machine), actions: config.actions }
+    }
 }
 
 impl ResolvedLimits {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::orders::Order;
 use crate::pressure::{Change, Governor, Readings, Resource};
-use crate::{Action, Overload, Thresholds};
+use crate::{Action, Overload};
 
 /// How often it looks, while there is no hurry and while there is.
 const CALM: Duration = Duration::from_millis(250);
@@ -35,12 +35,10 @@ pub struct Manager {
 
 impl Manager {
     /// Starts the thread.
-    pub fn start(overload: &Overload, thresholds: Thresholds) -> io::Result<Self> {
+    pub fn start(overload: &Overload) -> io::Result<Self> {
         let stop = Arc::<AtomicBool>::default();
-        let closes_idle = thresholds.begin(Action::CloseIdle).is_some();
-        overload.shared().closes_idle.store(closes_idle, Ordering::Relaxed);
         let mut watch = Watch {
-            governor: Governor::new(*overload.limits(), thresholds),
+            governor: Governor::new(overload.shared().in_force()),
             // Open from the start: later there may be no descriptor for it.
             statm: File::open("/proc/self/statm")?,
             overload: overload.clone(),
@@ -55,6 +53,8 @@ impl Manager {
                 std::thread::park_timeout(watch.look());
             }
         })?;
+        // There is one per process.
+        let _ = overload.shared().looks.set(thread.thread().clone());
         Ok(Manager { stop, thread: Some(thread) })
     }
 }
@@ -86,6 +86,11 @@ struct Watch {
 impl Watch {
     /// Looks once; how long until the next look.
     fn look(&mut self) -> Duration {
+        let shared = self.overload.shared();
+        self.governor.turn_to(shared.in_force());
+        for quota in [&shared.bytes, &shared.streams, &shared.pending] {
+            quota.adjust();
+        }
         let readings = self.read();
         for change in self.governor.update(&readings) {
             self.tell(change);
@@ -137,10 +142,9 @@ impl Watch {
         let shared = self.overload.shared();
         let for_memory = |action: &Action| self.governor.runs_for(*action, Resource::Memory);
         shared.running.set(Action::ALL.into_iter().filter(for_memory).map(Action::bit).sum());
-        if let Some(limit) = shared.limits.descriptors {
-            let left = limit.saturating_sub(readings.of(Resource::Descriptors));
-            shared.descriptors_left.store(i64::try_from(left).unwrap_or(i64::MAX), Ordering::Relaxed);
-        }
+        let limit = self.governor.limit(Resource::Descriptors);
+        let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(readings.of(Resource::Descriptors)));
+        shared.descriptors_left.store(i64::try_from(left).unwrap_or(i64::MAX), Ordering::Relaxed);
         for resource in Resource::ALL {
             shared.meters.used(resource, readings.of(resource));
         }

@@ -13,8 +13,7 @@ pub(crate) struct Meters(Option<Box<Handles>>);
 struct Handles {
     /// In the order of [`Resource::ALL`].
     used: Vec<Gauge>,
-    /// Set once; here to stay.
-    _limits: Vec<Gauge>,
+    limits: Vec<Gauge>,
     /// In the order of [`Action::ALL`].
     active: Vec<Gauge>,
     begun: Vec<Counter>,
@@ -32,16 +31,12 @@ impl Meters {
     }
 
     pub(crate) fn new(metrics: &Metrics, limits: &ResolvedLimits) -> Result<Self, MetricError> {
-        let (mut used, mut limits_set) = (Vec::new(), Vec::new());
+        let (mut used, mut gauges) = (Vec::new(), Vec::new());
         for resource in Resource::ALL {
-            let labels = [("limit", resource.name())];
-            used.push(metrics.gauge("sidegate_overload_used", &labels)?);
-            if let Some(limit) = resource.limit(limits) {
-                let gauge = metrics.gauge("sidegate_overload_limit", &labels)?;
-                gauge.set(i64::try_from(limit).unwrap_or(i64::MAX));
-                limits_set.push(gauge);
-            }
+            used.push(metrics.gauge("sidegate_overload_used", &[("limit", resource.name())])?);
+            gauges.push(metrics.gauge("sidegate_overload_limit", &[("limit", resource.name())])?);
         }
+        set_limits(&gauges, limits);
         let (mut active, mut begun) = (Vec::new(), Vec::new());
         for action in Action::ALL {
             let labels = [("action", action.name())];
@@ -55,7 +50,7 @@ impl Meters {
         let closed = |side| metrics.counter("sidegate_overload_closed_idle_total", &[("side", side)]);
         Ok(Meters(Some(Box::new(Handles {
             used,
-            _limits: limits_set,
+            limits: gauges,
             active,
             begun,
             refused,
@@ -67,8 +62,13 @@ impl Meters {
         }))))
     }
 
+    /// Limits are these from now on.
+    pub(crate) fn limits(&self, limits: &ResolvedLimits) {
+        self.with(|handles| set_limits(&handles.limits, limits));
+    }
+
     pub(crate) fn used(&self, resource: Resource, value: u64) {
-        self.with(|handles| handles.used[resource as usize].set(i64::try_from(value).unwrap_or(i64::MAX)));
+        self.with(|handles| handles.used[resource as usize].set(figure(value)));
     }
 
     pub(crate) fn begun(&self, action: Action) {
@@ -106,4 +106,16 @@ impl Meters {
             use_handles(handles);
         }
     }
+}
+
+/// None is 0, as in the configuration: a series that went would be shown a
+/// little longer, with a limit that there is not.
+fn set_limits(gauges: &[Gauge], limits: &ResolvedLimits) {
+    for (gauge, resource) in gauges.iter().zip(Resource::ALL) {
+        gauge.set(resource.limit(limits).map_or(0, figure));
+    }
+}
+
+fn figure(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

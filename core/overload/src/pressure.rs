@@ -1,5 +1,6 @@
 //! From readings to actions: pure, so that every case is a table.
 
+use crate::limits::InForce;
 use crate::{Action, ResolvedLimits, Thresholds};
 
 /// An action that has begun ends when the pressure is so many points below its
@@ -81,8 +82,14 @@ pub(crate) struct Governor {
 }
 
 impl Governor {
-    pub(crate) fn new(limits: ResolvedLimits, thresholds: Thresholds) -> Self {
-        Governor { limits, thresholds, running: [[false; 6]; 5] }
+    pub(crate) fn new(InForce { limits, actions }: InForce) -> Self {
+        Governor { limits, thresholds: actions, running: [[false; 6]; 5] }
+    }
+
+    /// Goes by other limits from the next readings on. What runs then ends where
+    /// it would end if it had begun by them.
+    pub(crate) fn turn_to(&mut self, InForce { limits, actions }: InForce) {
+        (self.limits, self.thresholds) = (limits, actions);
     }
 
     /// Takes new readings and says what changes.
@@ -93,7 +100,10 @@ impl Governor {
             let mut worst: Option<(u32, Resource)> = None;
             for resource in Resource::ALL {
                 let running = &mut self.running[action as usize][resource as usize];
-                let Some(begin) = begin(&self.thresholds, action, resource) else { continue };
+                let Some(begin) = begin(&self.thresholds, action, resource) else {
+                    *running = false;
+                    continue;
+                };
                 let now = pressure(&self.limits, readings, resource);
                 let end = begin.saturating_sub(HYSTERESIS);
                 *running = if *running { now >= end.max(1) } else { now >= begin };
@@ -108,6 +118,10 @@ impl Governor {
             }
         }
         changes
+    }
+
+    pub(crate) fn limit(&self, resource: Resource) -> Option<u64> {
+        resource.limit(&self.limits)
     }
 
     pub(crate) fn runs(&self, action: Action) -> bool {
@@ -179,7 +193,7 @@ mod tests {
             streams: Some(10),
             ..OverloadConfig::default()
         };
-        Governor::new(ResolvedLimits::new(&config, &machine), Thresholds::default())
+        Governor::new(InForce::new(&config, &machine))
     }
 
     fn with(resource: Resource, value: u64) -> Readings {
@@ -239,6 +253,31 @@ mod tests {
         assert_eq!(governor.excess(&readings, Resource::BufferedBytes), 1400 - 1275);
         assert!(!governor.runs_for(Action::ResetStreams, Resource::Memory));
         assert_eq!(governor.highest(&readings), 93);
+    }
+
+    #[test]
+    fn what_runs_ends_by_other_limits() {
+        let of = |memory, actions| {
+            let memory = crate::Bound::Absolute(memory);
+            let config = OverloadConfig { memory, actions: Thresholds::new(actions), ..OverloadConfig::default() };
+            InForce::new(&config, &Machine::default())
+        };
+        let readings = with(Resource::Memory, 900);
+        let default = [80, 85, 90, 95, 98];
+        let mut governor = Governor::new(of(1000, default));
+        governor.update(&readings);
+        assert_eq!(names(&governor), ["close_idle", "shrink_buffers", "reset_streams"]);
+        governor.turn_to(of(1100, default));
+        assert_eq!(governor.update(&readings), [Change::Ends(Action::ResetStreams)]);
+        // One that is off ends, whatever the pressure is.
+        governor.turn_to(of(1000, [0, 85, 0, 95, 98]));
+        assert_eq!(governor.update(&readings), [Change::Ends(Action::CloseIdle)]);
+        governor.turn_to(of(500, [0, 85, 0, 95, 98]));
+        governor.update(&readings);
+        assert_eq!(names(&governor), ["shrink_buffers", "stop_accepting", "refuse_streams"]);
+        governor.turn_to(InForce::new(&OverloadConfig::unlimited(), &Machine::default()));
+        assert_eq!(governor.update(&readings).len(), 3);
+        assert_eq!(names(&governor), [""; 0]);
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! What workers, the accept thread and the manager share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
 
 use sidegate_api::{MetricError, Metrics};
 
 use crate::gate::Clients;
+use crate::limits::InForce;
 use crate::meters::Meters;
-use crate::orders::Orders;
+use crate::orders::{Order, Orders};
 use crate::quota::Quota;
-use crate::{Action, Gate, Ledger, Machine, OverloadConfig, ResolvedLimits};
+use crate::{Action, ConnectionLimits, Gate, Ledger, Machine, OverloadConfig, Thresholds};
 
 /// Bytes that a worker takes from the quota of held bytes at once.
 const BYTES_BATCH: u64 = 256 * 1024;
@@ -23,7 +25,10 @@ pub struct Overload(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) running: Running,
-    pub(crate) limits: ResolvedLimits,
+    /// For the manager and for whoever changes it: workers and the accept thread
+    /// read what is made of it, and never wait for this.
+    in_force: Mutex<InForce>,
+    pub(crate) connection_limits: LiveLimits,
     pub(crate) bytes: Arc<Quota>,
     pub(crate) streams: Arc<Quota>,
     pub(crate) pending: Arc<Quota>,
@@ -36,6 +41,59 @@ pub(crate) struct Shared {
     /// Whether idle connections may be closed at all.
     pub(crate) closes_idle: AtomicBool,
     pub(crate) meters: Meters,
+    /// The manager's thread, once it is there.
+    pub(crate) looks: OnceLock<Thread>,
+}
+
+impl Shared {
+    /// What counts now.
+    pub(crate) fn in_force(&self) -> InForce {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A limit that may change at any time.
+#[derive(Debug)]
+pub(crate) struct Limit(AtomicU64);
+
+impl Limit {
+    fn new(limit: Option<u64>) -> Self {
+        Limit(AtomicU64::new(limit.unwrap_or(u64::MAX)))
+    }
+
+    fn set(&self, limit: Option<u64>) {
+        self.0.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether there may be one more than `count`.
+    pub(crate) fn is_above(&self, count: u64) -> bool {
+        count < self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// [`ConnectionLimits`] that may change at any time.
+#[derive(Debug)]
+pub(crate) struct LiveLimits {
+    pub(crate) total: Limit,
+    pub(crate) per_listener: Limit,
+    pub(crate) per_client: Limit,
+}
+
+impl LiveLimits {
+    fn new(limits: &ConnectionLimits) -> Self {
+        let ConnectionLimits { total, per_listener, per_client } = *limits;
+        LiveLimits {
+            total: Limit::new(total),
+            per_listener: Limit::new(per_listener),
+            per_client: Limit::new(per_client),
+        }
+    }
+
+    fn set(&self, limits: &ConnectionLimits) {
+        self.total.set(limits.total);
+        self.per_listener.set(limits.per_listener);
+        self.per_client.set(limits.per_client);
+    }
 }
 
 /// Bits of what runs for want of memory: read by every stream, written
@@ -62,18 +120,19 @@ impl Overload {
         workers: usize,
         metrics: &Metrics,
     ) -> Result<Self, MetricError> {
-        let limits = ResolvedLimits::new(config, machine);
-        let meters = Meters::new(metrics, &limits)?;
-        Ok(Self::with(limits, workers, meters))
+        let in_force = InForce::new(config, machine);
+        let meters = Meters::new(metrics, &in_force.limits)?;
+        Ok(Self::with(in_force, workers, meters))
     }
 
     /// No limits, for tests and tools.
     pub fn unlimited(workers: usize) -> Self {
-        let limits = ResolvedLimits::new(&OverloadConfig::unlimited(), &Machine::default());
-        Self::with(limits, workers, Meters::none())
+        let in_force = InForce::new(&OverloadConfig::unlimited(), &Machine::default());
+        Self::with(in_force, workers, Meters::none())
     }
 
-    pub(crate) fn with(limits: ResolvedLimits, workers: usize, meters: Meters) -> Self {
+    pub(crate) fn with(in_force: InForce, workers: usize, meters: Meters) -> Self {
+        let limits = &in_force.limits;
         Overload(Arc::new(Shared {
             running: Running::default(),
             bytes: Arc::new(Quota::new(limits.buffered_bytes, workers, BYTES_BATCH)),
@@ -83,9 +142,11 @@ impl Overload {
             descriptors_left: AtomicI64::new(i64::MAX),
             clients: Clients::default(),
             orders: (0..workers).map(|_| Orders::default()).collect(),
-            closes_idle: AtomicBool::new(true),
+            closes_idle: AtomicBool::new(closes_idle(&in_force.actions)),
+            connection_limits: LiveLimits::new(&limits.connections),
             meters,
-            limits,
+            looks: OnceLock::new(),
+            in_force: Mutex::new(in_force),
         }))
     }
 
@@ -99,9 +160,32 @@ impl Overload {
         Gate::new(self.clone())
     }
 
-    /// What the limits came to.
-    pub fn limits(&self) -> &ResolvedLimits {
-        &self.0.limits
+    /// The limits are those of `config` on `machine` from now on. What is there
+    /// beyond them stays, and nothing new comes in until it is below them; only
+    /// actions take from it.
+    pub fn turn_to(&self, config: &OverloadConfig, machine: &Machine) {
+        let shared = self.shared();
+        let next = InForce::new(config, machine);
+        let mut in_force = shared.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        if *in_force == next {
+            return;
+        }
+        *in_force = next;
+        let limits = &next.limits;
+        shared.bytes.set_limit(limits.buffered_bytes);
+        shared.streams.set_limit(limits.streams);
+        shared.pending.set_limit(limits.pending_filters);
+        shared.connection_limits.set(&limits.connections);
+        shared.closes_idle.store(closes_idle(&next.actions), Ordering::Relaxed);
+        shared.meters.limits(limits);
+        drop(in_force);
+        for orders in &shared.orders {
+            orders.give(Order::Settle);
+        }
+        // Pressure is another one.
+        if let Some(thread) = shared.looks.get() {
+            thread.unpark();
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -128,4 +212,9 @@ impl Overload {
     pub(crate) fn is_tight(&self) -> bool {
         self.0.running.has(Action::ShrinkBuffers)
     }
+}
+
+/// Whether idle connections may be closed at all.
+fn closes_idle(actions: &Thresholds) -> bool {
+    actions.begin(Action::CloseIdle).is_some()
 }

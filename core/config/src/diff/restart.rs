@@ -16,9 +16,6 @@ pub fn needs_restart(running: &Config, wanted: &Config) -> Vec<Diagnostic> {
             ..said(&places.workers, format!("the number of workers: {now} run, {then} are wanted"))
         });
     }
-    if running.overload != wanted.overload {
-        found.push(said(&places.overload, "limits of the process".to_owned()));
-    }
     found
 }
 

@@ -90,12 +90,7 @@ fn each_change_is_told_of_what_it_changes() {
     shows("default_log_level: INFO", "default_log_level: DEBUG", "~ log");
     shows("port_value: 34901}", "port_value: 34902}", "~ admin.address");
     shows("admin:\n", "admin:\n  token: x\n  live_edit: true\n", "~ admin.access");
-    shows(
-        "admin:\n",
-        "overload: {streams: 5}\nmodules: {allow: [run_path]}\nadmin:\n",
-        "~ overload\n~ modules.allow\n\
-         ! c.yaml:27:11: overload: changes with a restart alone: limits of the process",
-    );
+    shows("admin:\n", "overload: {streams: 5}\nmodules: {allow: [run_path]}\nadmin:\n", "~ overload\n~ modules.allow");
 }
 
 #[test]
@@ -199,6 +194,9 @@ fn what_needs_a_restart_has_a_place() {
         "c.yaml:3:14: servers[0].processor: changes with a restart alone: the number of workers: 1 run, 3 are wanted";
     assert_eq!((found.to_string().as_str(), found.kind), (expected, "needs_restart"));
     assert_eq!(needs_restart(&wanted, &wanted), []);
+    let limited = varied("admin:\n", "overload: {streams: 5, memory: 50%, actions: {close_idle: 0}}\nadmin:\n");
+    let base = resolved(BASE, None).unwrap();
+    assert_eq!(needs_restart(&base, &resolved(&limited, None).unwrap()), []);
 }
 
 #[test]

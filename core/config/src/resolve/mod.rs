@@ -136,7 +136,6 @@ pub struct Config {
 #[derive(Debug)]
 pub(crate) struct Places {
     pub workers: Diagnostic,
-    pub overload: Diagnostic,
 }
 
 impl Config {
@@ -262,7 +261,6 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
-    let overload_at = place(&mut top, "overload");
     let (module_allowances, directories) = module_section(&mut top, env);
     for directory in &directories {
         modules.add_directory(directory);
@@ -331,13 +329,8 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         watched_directories: directories.into_iter().map(|directory| directory.path).collect(),
         known_modules: modules.into_known(),
         module_allowances,
-        places: Places { workers: workers_at, overload: overload_at },
+        places: Places { workers: workers_at },
     })
-}
-
-/// Where a section is, or would be.
-fn place(top: &mut ObjectReader<'_>, section: &'static str) -> Diagnostic {
-    top.get(section).as_ref().unwrap_or(top.cursor()).diagnostic()
 }
 
 /// The section `modules`.

@@ -30,6 +30,7 @@ pub(crate) async fn obey<S: Service>(worker: Rc<WorkerContext>, service: Weak<S>
     loop {
         for order in worker.ledger.orders().await {
             match order {
+                Order::Settle => worker.ledger.settle(),
                 Order::Reset(bytes) => {
                     worker.ledger.condemn(bytes);
                     tokio::time::sleep(SETTLE).await;

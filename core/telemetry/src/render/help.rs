@@ -119,7 +119,7 @@ fn own(key: &str) -> Option<&'static str> {
         "module_log_lines_lost_total" => "Log lines of a module beyond what it may write.",
         "module_quarantines_total" => "Times that a filter was taken out of service, or was so again after a trial.",
         "overload_used" => "How much of a limit is used.",
-        "overload_limit" => "What a limit came to.",
+        "overload_limit" => "What a limit came to; 0: there is none.",
         "overload_active" => "1 while an action against overload runs.",
         "overload_actions_total" => "How often an action against overload began.",
         "overload_closed_idle_total" => "Idle connections closed to make room.",

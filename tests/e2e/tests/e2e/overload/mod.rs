@@ -4,6 +4,7 @@ mod flood;
 mod limits;
 mod memory;
 mod pace;
+mod reload;
 
 use sidegate_harness::Proxy;
 

@@ -55,17 +55,6 @@ fn what_check_refuses_changes_nothing() {
 }
 
 #[test]
-fn what_needs_a_restart_says_so() {
-    let proxy = Proxy::start(&saying("x"));
-    let mut config = built(&proxy, &saying("y"));
-    config["overload"] = json!({"streams": 5});
-    proxy.write_value(&config);
-    let body = refused(&proxy, 422, "needs_restart");
-    assert!(body["errors"][0]["message"].as_str().unwrap().contains("restart"), "{body:#}");
-    assert_eq!(said(proxy.address()), "x");
-}
-
-#[test]
 fn a_port_that_is_taken_leaves_everything_as_it_was() {
     let mut proxy = Proxy::start(&saying("old"));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
