@@ -414,7 +414,8 @@ typedef struct sidegate_host_v1 {
     uint32_t (*resume_retain)(sidegate_resume *resume);
 
     /* One reference less; the handle must not be used with the last one gone.
-     * A module is not unloaded while it holds one. Any thread. */
+     * Handles that are left when nothing of a module can run any more are freed
+     * with it. Any thread. */
     uint32_t (*resume_release)(sidegate_resume *resume);
 
     /* What create_route_config made for the matched route or virtual host, or

@@ -157,19 +157,7 @@ fn name(hook: Hook) -> &'static str {
 }
 
 fn hook_at(index: usize) -> Option<Hook> {
-    const ALL: [Hook; HOOKS] = [
-        Hook::CreateFilter,
-        Hook::DestroyFilter,
-        Hook::RequestHeaders,
-        Hook::RequestBody,
-        Hook::RequestTrailers,
-        Hook::ResponseHeaders,
-        Hook::ResponseBody,
-        Hook::ResponseTrailers,
-        Hook::Resume,
-        Hook::Complete,
-    ];
-    ALL.get(index).copied()
+    Hook::from_number(FIRST as usize + index)
 }
 
 /// Chooses streams of one worker; only that worker writes.

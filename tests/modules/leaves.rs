@@ -42,11 +42,14 @@ extern "C" {
 }
 
 fn host() -> &'static HostTable {
+    // SAFETY: stored by the entry before anything else of the module runs; the
+    // host's table is there for as long as the module is.
     unsafe { &*HOST.load(Ordering::Acquire) }
 }
 
 fn count(metric: &AtomicU64) {
     let module = MODULE.load(Ordering::Acquire);
+    // SAFETY: the host's function, with the module and metric that it gave.
     unsafe { host().metric_add.unwrap()(module, metric.load(Ordering::Acquire), 1) };
 }
 

@@ -90,7 +90,8 @@ impl Hook {
         Hook::Unload,
     ];
 
-    pub(crate) fn from_number(number: usize) -> Option<Hook> {
+    /// The hook whose number as `usize` this is.
+    pub fn from_number(number: usize) -> Option<Hook> {
         Self::ALL.get(number.wrapping_sub(1)).copied()
     }
 

@@ -8,8 +8,9 @@ use crate::host::{check, host_fn, Host};
 use crate::HostError;
 
 /// Resumes the stream whose hook returned
-/// [`Status::Pending`](crate::Status::Pending), once, from any thread. The
-/// module is not unloaded while one exists.
+/// [`Status::Pending`](crate::Status::Pending), once, from any thread.
+/// Those that are left when nothing of the module can run any more are freed
+/// with it.
 ///
 /// ```
 /// # use sidegate_sdk::{prelude::*, testing::TestHost};
