@@ -171,14 +171,17 @@ pub enum Protocol {
     /// HTTP/1.1
     #[default]
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 impl Protocol {
-    /// As in a status line.
+    /// As in a status line; HTTP/2, which has none, as clients and logs write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Protocol::Http10 => "HTTP/1.0",
             Protocol::Http11 => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
         }
     }
 }

@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod message;
 mod output;
 mod pool;
 mod server;
 mod tunnel;
 mod wire;
 
+pub use message::{Announced, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
 pub use client::{ClientConnection, ClientError, ClosedBy, OnClose};
 pub use output::Output;
 pub use pool::{HostPool, PoolLimits};

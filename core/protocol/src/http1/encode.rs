@@ -144,7 +144,7 @@ fn response_head(
     match (persistence, version) {
         (Persistence::Close, _) => out.extend_from_slice(b"connection: close\r\n"),
         (Persistence::KeepAlive, Protocol::Http10) => out.extend_from_slice(b"connection: keep-alive\r\n"),
-        (Persistence::KeepAlive, Protocol::Http11) => {}
+        (Persistence::KeepAlive, Protocol::Http11 | Protocol::Http2) => {}
     }
     out.extend_from_slice(b"\r\n");
     persistence

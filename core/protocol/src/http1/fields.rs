@@ -140,7 +140,7 @@ impl Framing {
         let mut hop = Hop {
             persistence: match version {
                 Protocol::Http10 => Persistence::Close,
-                Protocol::Http11 => Persistence::KeepAlive,
+                Protocol::Http11 | Protocol::Http2 => Persistence::KeepAlive,
             },
             names_upgrade: false,
         };
