@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod h2;
 mod message;
 mod output;
 mod pool;
@@ -15,8 +16,8 @@ mod server;
 mod tunnel;
 mod wire;
 
-pub use message::{Announced, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
 pub use client::{ClientConnection, ClientError, ClosedBy, OnClose};
+pub use message::{Announced, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
 pub use output::Output;
 pub use pool::{HostPool, PoolLimits};
 pub use server::{ServerConnection, ServerError};
