@@ -12,7 +12,7 @@ const MAX_NOMINATED: usize = 32;
 
 /// What a field is to the codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     Host,
     Expect,
     ContentLength,
@@ -27,7 +27,7 @@ pub(super) enum Known {
 
 /// Sorts a field by its name. This runs for every field of every message, and
 /// length and first letter tell nearly all of them from the known ones.
-pub(super) fn classify(name: &str) -> Known {
+pub(crate) fn classify(name: &str) -> Known {
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     let first = name.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
     match (name.len(), first) {
@@ -78,15 +78,15 @@ pub(super) struct Hop {
 
 /// The framing fields of one head.
 #[derive(Debug, Default)]
-pub(super) struct Framing {
-    pub(super) content_length: Option<u64>,
+pub(crate) struct Framing {
+    pub(crate) content_length: Option<u64>,
     pub(super) chunked: bool,
     connection_fields: bool,
 }
 
 impl Framing {
     /// Takes one `Content-Length` value: digits, or a list of equal ones.
-    pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), RequestError> {
+    pub(crate) fn content_length(&mut self, value: &[u8]) -> Result<(), RequestError> {
         for item in value.split(|&b| b == b',') {
             let length = parse_length(trim_blanks(item)).ok_or(RequestError::bad("content_length_invalid"))?;
             if self.content_length.replace(length).is_some_and(|before| before != length) {

@@ -16,7 +16,7 @@ mod chunk_line;
 mod date;
 mod encode;
 mod error;
-mod fields;
+pub(crate) mod fields;
 mod head_search;
 mod lines;
 mod path;
