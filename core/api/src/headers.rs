@@ -135,6 +135,24 @@ impl Headers {
         Ok(())
     }
 
+    /// Appends `more` to the value of the last field, if there is one.
+    pub fn extend_last(&mut self, more: &[u8]) -> Result<(), HeaderLimit> {
+        let Some(last) = self.entries.last() else { return Ok(()) };
+        self.reserve(more.len() + last.value_len as usize)?;
+        if let Some(last) = self.entries.last_mut() {
+            let start = last.value as usize;
+            let end = start + last.value_len as usize;
+            if end != self.arena.len() {
+                last.value = self.arena.len() as u32;
+                self.arena.extend_from_within(start..end);
+            }
+            self.arena.extend_from_slice(more);
+            // `reserve` bounds the arena by MAX_BYTES, so lengths fit in 32 bits.
+            last.value_len += more.len() as u32;
+        }
+        Ok(())
+    }
+
     /// Replaces all fields called `name` by one, at the place of the first, or
     /// appends it. The name is stored in lower case.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeaderLimit> {
@@ -318,6 +336,24 @@ mod tests {
         headers.add(b"y", b"2").unwrap();
         headers.add(b"x", b"3").unwrap();
         assert_eq!(headers.get_all(b"x").collect::<Vec<_>>(), [b"1", b"3"]);
+    }
+
+    #[test]
+    fn the_last_value_grows_wherever_it_lies() {
+        let mut headers = Headers::new();
+        headers.extend_last(b"nobody's").unwrap();
+        headers.add(b"a", b"1").unwrap();
+        headers.add(b"cookie", b"x=1").unwrap();
+        headers.extend_last(b"; y=2").unwrap();
+        headers.add(b"gone", b"g").unwrap();
+        headers.remove(b"gone");
+        headers.extend_last(b"; z=3").unwrap();
+        headers.set(b"a", b"2").unwrap();
+        headers.extend_last(b"").unwrap();
+        let expected = [("a", "2"), ("cookie", "x=1; y=2; z=3")];
+        assert_eq!(names(&headers), expected.map(|(n, v)| (n.into(), v.into())));
+        assert_eq!(headers.extend_last(&vec![b'v'; Headers::MAX_BYTES]), Err(HeaderLimit));
+        assert_eq!(headers.get(b"cookie"), Some(&b"x=1; y=2; z=3"[..]));
     }
 
     #[test]

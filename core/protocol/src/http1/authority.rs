@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 /// differently by somebody. Nor are empty labels, which some resolvers refuse
 /// and some leave out; the one behind the last dot is the DNS root. A port must
 /// be 1 to 65535.
-pub(super) fn check(authority: &str) -> Result<(), &'static str> {
+pub(crate) fn check(authority: &str) -> Result<(), &'static str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or("host_invalid")?;

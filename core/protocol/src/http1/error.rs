@@ -34,11 +34,11 @@ pub struct BodyError {
 }
 
 impl RequestError {
-    pub(super) const fn new(status: u16, details: &'static str) -> Self {
+    pub(crate) const fn new(status: u16, details: &'static str) -> Self {
         RequestError { status, details }
     }
 
-    pub(super) const fn bad(details: &'static str) -> Self {
+    pub(crate) const fn bad(details: &'static str) -> Self {
         RequestError { status: 400, details }
     }
 }
@@ -51,11 +51,11 @@ impl From<RequestError> for ResponseError {
 }
 
 impl BodyError {
-    pub(super) const fn bad(details: &'static str) -> Self {
+    pub(crate) const fn bad(details: &'static str) -> Self {
         BodyError { status: 400, details }
     }
 
-    pub(super) const fn too_large(details: &'static str) -> Self {
+    pub(crate) const fn too_large(details: &'static str) -> Self {
         BodyError { status: 413, details }
     }
 }

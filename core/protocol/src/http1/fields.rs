@@ -70,17 +70,17 @@ fn is_disguised(name: &str) -> bool {
 
 /// What `Connection` says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hop {
-    pub(super) persistence: Persistence,
+pub(crate) struct Hop {
+    pub(crate) persistence: Persistence,
     /// Whether `upgrade` is among its options.
-    pub(super) names_upgrade: bool,
+    pub(crate) names_upgrade: bool,
 }
 
 /// The framing fields of one head.
 #[derive(Debug, Default)]
 pub(crate) struct Framing {
     pub(crate) content_length: Option<u64>,
-    pub(super) chunked: bool,
+    pub(crate) chunked: bool,
     connection_fields: bool,
 }
 
@@ -97,7 +97,7 @@ impl Framing {
     }
 
     /// Takes one `Transfer-Encoding` value: one `chunked` is all that passes.
-    pub(super) fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), RequestError> {
+    pub(crate) fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), RequestError> {
         if self.chunked {
             return Err(RequestError::bad("transfer_encoding_repeated"));
         }
@@ -119,13 +119,13 @@ impl Framing {
     }
 
     /// Notes that there is a `Connection` field for [`Framing::finish`].
-    pub(super) fn has_connection_field(&mut self) {
+    pub(crate) fn has_connection_field(&mut self) {
         self.connection_fields = true;
     }
 
     /// Checks the framing as a whole, writes the one `content-length` and
     /// removes what `Connection` names.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &self,
         version: Protocol,
         fields: &[httparse::Header<'_>],
@@ -156,7 +156,7 @@ impl Framing {
 }
 
 /// Adds a field whose number and size the head's limits bound already.
-pub(super) fn add(headers: &mut Headers, name: &[u8], value: &[u8]) -> Result<(), RequestError> {
+pub(crate) fn add(headers: &mut Headers, name: &[u8], value: &[u8]) -> Result<(), RequestError> {
     headers.add(name, value).map_err(|_| RequestError::new(431, "headers_too_large"))
 }
 
@@ -213,7 +213,7 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
 }
 
 /// Trims OWS, which is blank and tab and nothing else.
-pub(super) fn trim_blanks(mut value: &[u8]) -> &[u8] {
+pub(crate) fn trim_blanks(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
     }

@@ -10,20 +10,20 @@
 //! were `-` (`X_Forwarded_For`) are dropped: CGI-like upstreams cannot tell
 //! the two apart, so such a name could smuggle in what the proxy writes.
 
-mod authority;
+pub(crate) mod authority;
 mod body;
 mod chunk_line;
 mod date;
 mod encode;
-mod error;
+pub(crate) mod error;
 pub(crate) mod fields;
 mod head_search;
 mod lines;
 mod path;
 mod reason;
-mod request;
+pub(crate) mod request;
 mod response;
-mod target;
+pub(crate) mod target;
 mod trailers;
 mod upgrade;
 

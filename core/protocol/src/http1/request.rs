@@ -153,12 +153,23 @@ impl RequestDecoder {
         limits: &Limits,
         head: &mut RequestHead,
     ) -> Result<TargetForm, RequestError> {
-        if method.len() > MAX_METHOD_BYTES {
-            return Err(RequestError::new(501, "method_too_long"));
-        }
-        head.method = Method::parse(method.as_bytes()).ok_or(RequestError::bad("method_invalid"))?;
-        target::decode(path, limits, head, &mut self.scratch)
+        request_line(method, path, limits, head, &mut self.scratch)
     }
+}
+
+/// Checks method and target and writes them into `head`.
+pub(crate) fn request_line(
+    method: &str,
+    path: &str,
+    limits: &Limits,
+    head: &mut RequestHead,
+    scratch: &mut Scratch,
+) -> Result<TargetForm, RequestError> {
+    if method.len() > MAX_METHOD_BYTES {
+        return Err(RequestError::new(501, "method_too_long"));
+    }
+    head.method = Method::parse(method.as_bytes()).ok_or(RequestError::bad("method_invalid"))?;
+    target::decode(path, limits, head, scratch)
 }
 
 /// Whether `buf` holds nothing but line ends (or the start of one) that are
@@ -182,7 +193,8 @@ fn blank_lines(buf: &[u8]) -> Result<usize, RequestError> {
     }
 }
 
-fn clear(head: &mut RequestHead) {
+/// Forgets the request before, except for its scheme.
+pub(crate) fn clear(head: &mut RequestHead) {
     head.method = Method::Get;
     head.authority.clear();
     head.clear_target();
@@ -259,7 +271,12 @@ fn read_fields(
 
 /// The field is checked even where the target replaces it (RFC 9112 section
 /// 3.2): a bad one is a sign of two minds on who the host is.
-fn read_host(value: &[u8], form: TargetForm, count: usize, head: &mut RequestHead) -> Result<(), RequestError> {
+pub(crate) fn read_host(
+    value: &[u8],
+    form: TargetForm,
+    count: usize,
+    head: &mut RequestHead,
+) -> Result<(), RequestError> {
     if count > 1 {
         return Err(RequestError::bad("host_repeated"));
     }

@@ -8,7 +8,7 @@ use super::{Limits, TargetBytes, path};
 
 /// Who names the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TargetForm {
+pub(crate) enum TargetForm {
     /// Origin-form or `*`: the Host field does.
     NeedsHost,
     /// Absolute-form: the target did, and `head.authority` is set.
@@ -17,7 +17,7 @@ pub(super) enum TargetForm {
 
 /// Checks `target` and writes its normal form into `head`, whose method must
 /// be set. `scratch` is reused between calls.
-pub(super) fn decode(
+pub(crate) fn decode(
     target: &str,
     limits: &Limits,
     head: &mut RequestHead,
@@ -61,21 +61,21 @@ pub(super) fn decode(
 
 /// Buffers for targets that are not in normal form already.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     absolute: String,
     normal: String,
 }
 
 impl Scratch {
     /// Gives back memory that a long target left behind.
-    pub(super) fn shrink(&mut self, max_bytes: usize) {
+    pub(crate) fn shrink(&mut self, max_bytes: usize) {
         self.absolute.shrink_to(max_bytes);
         self.normal.shrink_to(max_bytes);
     }
 }
 
 /// Stores `authority` in lower case.
-pub(super) fn set_authority(head: &mut RequestHead, authority: &str) {
+pub(crate) fn set_authority(head: &mut RequestHead, authority: &str) {
     head.authority.clear();
     head.authority.push_str(authority);
     head.authority.make_ascii_lowercase();
