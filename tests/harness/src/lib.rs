@@ -18,10 +18,12 @@ mod access_log;
 mod background;
 mod binary;
 mod blackhole;
+mod call;
 mod command;
 mod config;
 mod curl;
 mod dns;
+mod h2;
 mod load;
 mod message;
 mod origin;
@@ -32,14 +34,19 @@ mod tempdir;
 mod wait;
 mod wire;
 
+pub use ::h2::{client::Builder as H2ClientSettings, server::Builder as H2OriginSettings};
 pub use access_log::{ACCESS_LOG_FORMAT, AccessLine};
 pub use background::Background;
 pub use binary::{artifact, binary, repository, target_dir};
 pub use blackhole::BlackHole;
+pub use call::{AnyOrigin, Call, Client, Spoken};
 pub use command::{Outcome, run, run_reading, run_within, sidegate};
 pub use config::ConfigBuilder;
 pub use curl::{CurlAnswer, curl};
 pub use dns::Dns;
+pub use h2::{
+    Ending, Frame, Frames, H2Client, H2Error, H2Exchange, H2Origin, H2Stream, block, code, flag, kind, literal, setting,
+};
 pub use load::Load;
 pub use message::{Framing, Head, Message};
 pub use origin::{Origin, OriginConnection, Seen};

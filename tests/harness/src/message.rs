@@ -83,7 +83,9 @@ impl Head {
     pub fn status(&self) -> u16 {
         let mut words = self.start.split(' ');
         match (words.next(), words.next()) {
-            (Some(version), Some(code)) if version.starts_with("HTTP/1.") && code.len() == 3 => {
+            (Some(version), Some(code))
+                if (version == "HTTP/2" || version.starts_with("HTTP/1.")) && code.len() == 3 =>
+            {
                 code.parse().unwrap_or(0)
             }
             _ => 0,

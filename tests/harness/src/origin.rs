@@ -19,7 +19,8 @@ pub struct Seen {
     pub connection: usize,
     /// Start line and fields.
     pub head: Head,
-    /// How its body was delimited.
+    /// How its body was delimited; over HTTP/2, whose frames end it, `Chunked`
+    /// stands for a body whose length was not announced.
     pub framing: Framing,
     /// The body, once complete.
     pub body: Vec<u8>,
@@ -297,7 +298,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
     }
 }
 
-fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
+pub(crate) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
     if let Some(text) = panic.downcast_ref::<&str>() {
         return (*text).to_owned();
     }

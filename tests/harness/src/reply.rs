@@ -57,6 +57,30 @@ impl Reply {
         self.close
     }
 
+    pub(crate) fn get_status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn get_body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn get_trailers(&self) -> &[(String, String)] {
+        &self.trailers
+    }
+
+    /// Its fields as HTTP/2 sends them, with the length unless it is left open.
+    pub(crate) fn h2_fields(&self) -> Vec<(String, String)> {
+        let mut fields = self.fields.clone();
+        for (name, _) in &mut fields {
+            name.make_ascii_lowercase();
+        }
+        if !self.chunked && !matches!(self.status, 204 | 304) {
+            fields.push(("content-length".to_owned(), self.body.len().to_string()));
+        }
+        fields
+    }
+
     /// The bytes on the wire. `without_body` for answers to HEAD, and for 204
     /// and 304.
     pub fn to_bytes(&self, without_body: bool) -> Vec<u8> {
