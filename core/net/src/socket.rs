@@ -198,6 +198,55 @@ impl Socket {
     }
 }
 
+/// For codecs that bring buffers of their own.
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let socket = self.get_mut();
+        let before = buffer.filled().len();
+        let result = match &mut socket.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        if let Err(error) = ready!(result) {
+            socket.ended.set(true);
+            return Poll::Ready(Err(error));
+        }
+        let count = buffer.filled().len() - before;
+        if count == 0 && buffer.remaining() > 0 {
+            socket.ended.set(true);
+        }
+        socket.traffic.read += count as u64;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Socket::poll_write(self.get_mut(), cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Socket::poll_write(self.get_mut(), cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Nothing waits in a socket.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Socket::poll_shutdown(self.get_mut(), cx)
+    }
+}
+
 /// Connects to `address`. The caller bounds the time. Fails without a packet
 /// sent where too few descriptors are left; see [`crate::Shortage`].
 pub async fn connect(address: &Address) -> io::Result<Socket> {
