@@ -2,7 +2,7 @@
 
 /// Case of field names in messages that are sent. It means nothing to HTTP;
 /// some old peers look for one all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum HeaderCase {
     /// `content-type`
     #[default]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sidegate_api::{Address, BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_router::ApplyError;
+use sidegate_stream::{End, Upstream};
 use sidegate_upstream::{Member, TriedHosts};
 
 use crate::connect::Unreachable;
@@ -14,7 +15,7 @@ use crate::forwarding;
 use crate::halt::Halt;
 use crate::hooks::Flow;
 use crate::relay::{Attempt, Relayed};
-use crate::stream::{After, Stream};
+use crate::stream::Stream;
 use crate::view::ClusterView;
 
 /// Hosts that are tried when connecting fails, as in MOSN.
@@ -45,7 +46,7 @@ enum Freshness {
 
 /// What came of an attempt at one host.
 enum Tried {
-    Done(After),
+    Done(End),
     Unreachable(Unreachable),
     /// It failed and may be repeated.
     Failed,
@@ -74,7 +75,7 @@ impl Hosts {
 impl Stream<'_> {
     /// Sends the request to a host and answers the client. `None`: a filter
     /// wants the route matched again.
-    pub(crate) async fn attempts(&mut self, passes: u32) -> Result<Option<After>, Halt> {
+    pub(crate) async fn attempts(&mut self, passes: u32) -> Result<Option<End>, Halt> {
         let Some(cluster) = self.target.as_ref().map(|target| target.cluster.clone()) else {
             // The header or variable that names the cluster is not there, or
             // names none.
@@ -120,7 +121,7 @@ impl Stream<'_> {
             }
             self.state.info.attempts += 1;
             match self.try_host(cluster, position, &mut applied).await? {
-                Tried::Done(after) => return Ok(Some(after)),
+                Tried::Done(end) => return Ok(Some(end)),
                 Tried::Unreachable(reason) if !reason.may_spare_others() => return Err(reason.into()),
                 Tried::Unreachable(reason) => {
                     hosts.leave_out(position);
@@ -239,10 +240,10 @@ impl Stream<'_> {
             if freshness == Freshness::Any {
                 self.prepare(cluster, position, applied)?;
             }
-            let mut attempt = Attempt::new(connection, cluster.clone(), position);
+            let mut attempt = Attempt::new(Upstream::H1(connection), cluster.clone(), position);
             self.retry.sent();
             let tried = match self.relay(&mut attempt).await? {
-                Relayed::Done(after) => Tried::Done(after),
+                Relayed::Done(end) => Tried::Done(end),
                 Relayed::Failed => {
                     self.rewind(&attempt);
                     Tried::Failed
@@ -257,7 +258,7 @@ impl Stream<'_> {
             if matches!(tried, Tried::Done(_)) {
                 self.ended = Some(now);
             }
-            if let Some(connection) = attempt.into_reusable() {
+            if let Some(Upstream::H1(connection)) = attempt.into_carrier() {
                 cluster.give_back(position, connection, now);
             }
             return Ok(tried);

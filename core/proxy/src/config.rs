@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::{AnsweredBy, Counter, FaultPolicy, HeaderCase, RouteFilterConfig, StreamFilterFactory};
-use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
 use sidegate_router::{RouteId, VirtualHostId};
+use sidegate_stream::{TargetBytes, UpgradeProtocol};
 use sidegate_telemetry::{AccessLog, FilterReplies};
 
 use crate::BodyPace;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, ResetBy, ResponseFlags};
 use sidegate_net::{Shortage, Socket, connect};
-use sidegate_stream::{ClientConnection, ClosedBy, OnClose};
+use sidegate_stream::{ClosedBy, OnClose, h1};
 use sidegate_upstream::{Host, Outcome, Overflow, Permit, Resource};
 
 use crate::halt::Halt;
@@ -127,7 +127,7 @@ impl Stream<'_> {
         &mut self,
         cluster: &ClusterView,
         position: usize,
-    ) -> Result<Result<Box<ClientConnection>, Unreachable>, Halt> {
+    ) -> Result<Result<Box<h1::Client>, Unreachable>, Halt> {
         let _pending = cluster.cluster.breakers().pending().map_err(|overflow| cluster.overflow(overflow))?;
         let permit = match cluster.room(position, &self.worker.peers) {
             Ok(permit) => permit,

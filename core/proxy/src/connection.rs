@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, RequestHead, ResetBy, ResponseFlags, StreamState};
 use sidegate_net::{Accepted, ListenerState, RunPhase, Traffic, WorkerContext};
 use sidegate_overload::{HeavyMark, IdleTask, IdleVisit};
-use sidegate_protocol::http1::{Persistence, RequestMeta, ResponseFraming, encode_response_head, http_date};
-use sidegate_stream::{ServerConnection, ServerError};
+use sidegate_stream::{Announced, Data, Downstream, End, Last, RequestStart, h1};
 use sidegate_telemetry::DownstreamStats;
 
 use crate::ProxyService;
@@ -20,7 +19,7 @@ use crate::held::Held;
 use crate::pace::Pace;
 use crate::retry::Retry;
 use crate::slots::Current;
-use crate::stream::{After, ClientSide, Course, Responded, Stream, Timers};
+use crate::stream::{ClientSide, Course, Responded, Stream, Timers};
 use crate::view::{ListenerView, RouteView};
 
 /// How long a closing connection is read so that the client can take the
@@ -67,7 +66,7 @@ enum Turn {
 /// Why a head that was begun came to nothing.
 enum Ended {
     /// It was refused: answered and logged.
-    Refused(ServerError),
+    Refused(h1::ServerError),
     /// It was not completed in time.
     TimedOut,
 }
@@ -94,7 +93,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         filter: worker.deadlines.register(),
         leave: worker.deadlines.register(),
     };
-    let mut down = ServerConnection::new(socket, worker.buffers.clone());
+    let mut down = h1::Server::new(socket, worker.buffers.clone());
     let mark = HeavyMark::default();
     let mut scratch = Vec::new();
     let mut chain = FilterChain::default();
@@ -117,7 +116,7 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
                     state.slim();
                     (scratch, saved) = (Vec::new(), RequestHead::default());
                     chain = FilterChain::default();
-                    down.wire.output.release();
+                    down.slim();
                 }
             }
         };
@@ -128,14 +127,14 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
         turn = Turn::Later;
         let Some(Current { listener, routes, filters }) = slot.current() else { break };
         state.info.start = Some(Instant::now());
-        let meta = match read_head(&listener, &routes, &mut down, &mut state, &timers).await {
-            Ok(meta) => meta,
+        let start = match read_head(&listener, &routes, &mut down, &mut state, &timers).await {
+            Ok(start) => start,
             Err(ended) => {
                 refuse(&worker, &listener, &mut down, &mut state, &timers, ended).await;
                 break;
             }
         };
-        state.info.protocol = meta.version;
+        state.info.protocol = start.version;
         listener.stats.request_started();
         chain.begin(filters);
         let mut stream = Stream {
@@ -143,20 +142,20 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             entrance: &entrance,
             listener: &listener,
             routes: &routes,
-            down: &mut down,
+            client: Downstream::H1(&mut down),
             state: &mut state,
             timers: &timers,
             scratch: &mut scratch,
             chain: &mut chain,
             saved: &mut saved,
-            meta,
+            start,
+            last: Last::No,
             route: None,
             target: None,
             request_pass: BodyPass::default(),
             response_pass: BodyPass::default(),
             responded: Responded::No,
             sent_status: 0,
-            sent_persistence: Persistence::Close,
             reset_by: ResetBy::Nobody,
             ended: None,
             course: Course::Running,
@@ -168,20 +167,19 @@ pub(crate) async fn serve(service: Rc<ProxyService>, accepted: Accepted) {
             held: Held::new(&mark),
             pace: Pace::default(),
         };
-        let after = stream.run().await;
+        let end = stream.run().await;
         drop(stream);
-        match after {
-            After::KeepAlive => {}
-            After::Close => {
-                // With the request read to its end a plain close harms nobody.
-                if !down.wire.is_body_done() || !down.wire.input.is_empty() {
+        match end {
+            End::Reusable if down.persists() => {}
+            End::Reusable | End::Finish => {
+                if !down.is_spent() {
                     state.slim();
                     linger(&worker, &mut down, &timers).await;
                 }
                 break;
             }
-            After::Reset => {
-                down.wire.socket.reset_on_close();
+            End::Reset(_) => {
+                down.end(end);
                 break;
             }
         }
@@ -220,7 +218,7 @@ async fn next_begins(
     worker: &WorkerContext,
     entrance: &ListenerState,
     max_head_bytes: usize,
-    down: &mut ServerConnection,
+    down: &mut h1::Server,
     timers: &Timers,
     turn: Turn,
     visit: &mut IdleVisit,
@@ -254,14 +252,14 @@ async fn next_begins(
 async fn read_head(
     listener: &ListenerView,
     routes: &RouteView,
-    down: &mut ServerConnection,
+    down: &mut h1::Server,
     state: &mut StreamState,
     timers: &Timers,
-) -> Result<RequestMeta, Ended> {
-    let limits = &listener.request_limits(routes);
+) -> Result<RequestStart, Ended> {
+    let (limits, case) = (&listener.request_limits(routes), listener.config.header_case);
     timers.down.set(listener.config.timeouts.request_header);
     let head = poll_fn(|cx| {
-        if let Poll::Ready(head) = down.poll_head(cx, limits, &mut state.request) {
+        if let Poll::Ready(head) = down.poll_head(cx, limits, case, &mut state.request) {
             return Poll::Ready(head.map_err(Ended::Refused));
         }
         timers.down.poll(cx).map(|()| Err(Ended::TimedOut))
@@ -275,23 +273,23 @@ async fn read_head(
 async fn refuse(
     worker: &WorkerContext,
     listener: &ListenerView,
-    down: &mut ServerConnection,
+    down: &mut h1::Server,
     state: &mut StreamState,
     timers: &Timers,
     ended: Ended,
 ) {
     let (status, details, flag) = match ended {
         Ended::TimedOut => (408, "request_header_timeout", ResponseFlags::DOWNSTREAM_TIMEOUT),
-        Ended::Refused(ServerError::Refused(error)) if matches!(error.status, 413 | 414 | 431) => {
+        Ended::Refused(h1::ServerError::Refused(error)) if matches!(error.status, 413 | 414 | 431) => {
             (error.status, error.details, ResponseFlags::TOO_LARGE)
         }
-        Ended::Refused(ServerError::Refused(error)) => {
+        Ended::Refused(h1::ServerError::Refused(error)) => {
             (error.status, error.details, ResponseFlags::DOWNSTREAM_PROTOCOL)
         }
-        Ended::Refused(ServerError::ClosedInHead | ServerError::Closed) => {
+        Ended::Refused(h1::ServerError::ClosedInHead | h1::ServerError::Closed) => {
             (0, "closed_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED)
         }
-        Ended::Refused(ServerError::Io(_)) => (0, "reset_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED),
+        Ended::Refused(h1::ServerError::Io(_)) => (0, "reset_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED),
     };
     listener.stats.request_started();
     state.info.flags.insert(flag);
@@ -303,51 +301,44 @@ async fn refuse(
         state.response.headers.clear();
         // A fresh map has room for one short field.
         let _ = state.response.headers.add(b"content-type", b"text/plain; charset=utf-8");
-        let output = &mut down.wire.output;
-        let framing = ResponseFraming::Length(body.len() as u64);
-        let format = |now, text: &mut Vec<u8>| text.extend_from_slice(&http_date(now));
-        worker.with_date(format, |date| {
-            let (head, case) = (&state.response, listener.config.header_case);
-            encode_response_head(output.head(), head, framing, Protocol::Http11, Persistence::Close, date, case)
-        });
-        output.head().extend_from_slice(body.as_bytes());
-        state.info.bytes_sent = body.len() as u64;
+        let mut client = Downstream::H1(down);
+        client.start(worker, &state.response, Announced::Length(body.len() as u64), Last::Yes);
         timers.down.set(listener.config.timeouts.response_write_idle);
-        let sent = poll_fn(|cx| match down.wire.poll_flush(cx) {
-            Poll::Ready(result) => Poll::Ready(result.is_ok()),
-            Poll::Pending => timers.down.poll(cx).map(|()| false),
+        let mut left = body.as_bytes();
+        let sent = poll_fn(|cx| {
+            while !left.is_empty() {
+                match client.poll_send(cx, Data::Slice(left)) {
+                    Poll::Ready(Ok(count)) => left = &left[count..],
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Pending => return timers.down.poll(cx).map(|()| false),
+                }
+            }
+            match client.poll_flush(cx) {
+                Poll::Ready(result) => Poll::Ready(result.is_ok()),
+                Poll::Pending => timers.down.poll(cx).map(|()| false),
+            }
         })
         .await;
         timers.down.set(None);
-        finish::refused(listener, down, state, status, ResetBy::Nobody);
+        state.info.bytes_sent = (body.len() - left.len()) as u64;
+        finish::refused(listener, state, status, ResetBy::Nobody, down.new_traffic());
         if sent {
             linger(worker, down, timers).await;
         }
         return;
     }
-    finish::refused(listener, down, state, 0, ResetBy::Downstream);
+    finish::refused(listener, state, 0, ResetBy::Downstream, down.new_traffic());
 }
 
 /// Ends our side and reads what the client still sends, for a while: closing
 /// with unread bytes would reset the connection and could take the response
 /// with it.
-async fn linger(worker: &WorkerContext, down: &mut ServerConnection, timers: &Timers) {
+async fn linger(worker: &WorkerContext, down: &mut h1::Server, timers: &Timers) {
     timers.down.set(Some(if worker.ledger.is_tight() { SHORT_LINGER } else { LINGER }));
     let mut left = LINGER_BYTES;
-    let wire = &mut down.wire;
-    poll_fn(|cx| {
-        if wire.poll_flush(cx).is_ready() && wire.socket.poll_shutdown(cx).is_ready() {
-            loop {
-                wire.input.consume(wire.input.len());
-                match wire.socket.poll_read(cx, &mut wire.input, 0) {
-                    Poll::Ready(Ok(count)) if count > 0 && left > count => left -= count,
-                    Poll::Ready(_) => return Poll::Ready(()),
-                    Poll::Pending => break,
-                }
-            }
-            wire.input.release();
-        }
-        timers.down.poll(cx)
+    poll_fn(|cx| match down.poll_linger(cx, &mut left) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => timers.down.poll(cx),
     })
     .await;
     timers.down.set(None);

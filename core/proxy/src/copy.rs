@@ -1,16 +1,15 @@
 //! One copy of a request on its way, as a task of its own.
 
 use std::future::{Future, poll_fn};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use sidegate_api::{Headers, Method, ResponseHead};
+use sidegate_api::{Headers, RequestHead, ResponseHead};
 use sidegate_net::{BufferPool, Deadline, Peers, Shortage, connect};
-use sidegate_protocol::http1::{Limits, Persistence, Upgrade};
-use sidegate_stream::{BodyEvent, ClientConnection};
+use sidegate_stream::{BodyEvent, Data, Limits, RequestStart, Upstream};
 use sidegate_upstream::{Outcome, Permit};
 
 use crate::connect::ConnectionCount;
@@ -23,9 +22,7 @@ use crate::view::ClusterView;
 pub(crate) struct RequestCopy {
     pub(crate) cluster: Rc<ClusterView>,
     pub(crate) position: usize,
-    /// Its bytes.
-    pub(crate) request: Rc<[u8]>,
-    pub(crate) method: Method,
+    pub(crate) request: Rc<CopiedRequest>,
     pub(crate) limits: Limits,
     /// For the whole exchange.
     pub(crate) timeout: Duration,
@@ -36,10 +33,33 @@ pub(crate) struct RequestCopy {
     pub(crate) _permit: Permit,
 }
 
+/// What all copies of a request have in common.
+pub(crate) struct CopiedRequest {
+    pub(crate) head: RequestHead,
+    pub(crate) start: RequestStart,
+    pub(crate) body: Box<[u8]>,
+    pub(crate) trailers: Headers,
+}
+
+/// How far the request has come.
+#[derive(Clone, Copy)]
+enum Sending {
+    /// So many bytes of its body went.
+    Body(usize),
+    Flushing,
+}
+
+/// How far the response has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    Head,
+    Body,
+}
+
 /// How an exchange ended.
 enum Ended {
     /// The response was read to its end.
-    Whole(Persistence),
+    Whole,
     Failed,
     /// The host had closed the connection meanwhile.
     Stale,
@@ -50,7 +70,7 @@ impl RequestCopy {
         let pool = &self.cluster.pools[self.position];
         let (pooled, _) = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
         if let Some(connection) = pooled
-            && !matches!(self.exchange(connection).await, Ended::Stale)
+            && !matches!(self.exchange(Upstream::H1(connection)).await, Ended::Stale)
         {
             return;
         }
@@ -59,7 +79,7 @@ impl RequestCopy {
         }
     }
 
-    async fn connect(&self) -> Option<Box<ClientConnection>> {
+    async fn connect(&self) -> Option<Upstream> {
         let cluster = &self.cluster.cluster;
         let _pending = cluster.breakers().pending().ok()?;
         let permit = match self.cluster.room(self.position, &self.peers) {
@@ -72,7 +92,7 @@ impl RequestCopy {
                 });
                 match room.await? {
                     Room::Permit(permit) => permit,
-                    Room::Connection(connection) => return Some(connection),
+                    Room::Connection(connection) => return Some(Upstream::H1(connection)),
                 }
             }
         };
@@ -87,7 +107,7 @@ impl RequestCopy {
         match connected.await {
             Ok(socket) => {
                 let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                Some(self.cluster.connection(socket, self.buffers.clone(), guard))
+                Some(Upstream::H1(self.cluster.connection(socket, self.buffers.clone(), guard)))
             }
             Err(error) if let Some(shortage) = Shortage::of(&error, host.address()) => {
                 self.cluster.exhausted(self.position, shortage, &error);
@@ -101,75 +121,87 @@ impl RequestCopy {
         }
     }
 
-    async fn exchange(&self, mut connection: Box<ClientConnection>) -> Ended {
+    async fn exchange(&self, mut upstream: Upstream) -> Ended {
         let mut count = RequestCount::new(self.cluster.clone(), self.position);
-        let before = connection.wire.socket.traffic();
-        connection.begin_request(Upgrade::None);
-        connection.wire.output.head().extend_from_slice(&self.request);
+        let before = upstream.traffic();
+        let CopiedRequest { head, start, .. } = &*self.request;
+        upstream.start(head, start.body, start);
         self.deadline.set(Some(self.timeout));
         let mut response = ResponseHead::default();
         let mut trailers = Headers::new();
-        let mut persistence = None;
+        let (mut sending, mut receiving) = (Sending::Body(0), Receiving::Head);
         let ended = poll_fn(|cx| {
-            if let Poll::Ready(ended) =
-                self.poll_exchange(cx, &mut connection, &mut response, &mut trailers, &mut persistence)
-            {
-                return Poll::Ready(ended);
+            // A host that takes no more may have answered already.
+            let sent = self.poll_sent(cx, &mut upstream, &mut sending);
+            let received = self.poll_received(cx, &mut upstream, &mut response, &mut trailers, &mut receiving);
+            match (received, sent) {
+                (Poll::Ready(Ended::Whole), Poll::Pending) | (Poll::Pending, _) => {
+                    self.deadline.poll(cx).map(|()| Ended::Failed)
+                }
+                (Poll::Ready(Ended::Whole), Poll::Ready(Err(_))) => Poll::Ready(Ended::Failed),
+                (Poll::Ready(ended), _) => Poll::Ready(ended),
             }
-            self.deadline.poll(cx).map(|()| Ended::Failed)
         })
         .await;
-        if persistence.is_some() {
+        if receiving == Receiving::Body {
             count.status = response.status;
         }
-        count.traffic(before, connection.wire.socket.traffic());
+        count.traffic(before, upstream.traffic());
         count.end = match &ended {
-            Ended::Whole(_) => RequestEnd::Whole,
+            Ended::Whole => RequestEnd::Whole,
             _ if self.deadline.is_due() => RequestEnd::TimedOut,
             Ended::Failed | Ended::Stale => RequestEnd::ByHost,
         };
-        match (&ended, persistence) {
+        match (&ended, receiving) {
             (Ended::Stale, _) => {}
-            (_, Some(_)) => count.report(Outcome::Status(response.status)),
-            (_, None) if self.deadline.is_due() => count.report(Outcome::Timeout),
-            (_, None) => count.report(Outcome::Reset),
+            (_, Receiving::Body) => count.report(Outcome::Status(response.status)),
+            (_, Receiving::Head) if self.deadline.is_due() => count.report(Outcome::Timeout),
+            (_, Receiving::Head) => count.report(Outcome::Reset),
         }
-        if matches!(ended, Ended::Whole(Persistence::KeepAlive)) {
+        if let (Ended::Whole, Upstream::H1(connection)) = (&ended, upstream) {
             self.cluster.give_back(self.position, connection, Instant::now());
         }
         ended
     }
 
-    fn poll_exchange(
+    fn poll_sent(&self, cx: &mut Context<'_>, upstream: &mut Upstream, sending: &mut Sending) -> Poll<io::Result<()>> {
+        while let Sending::Body(sent) = *sending {
+            let left = &self.request.body[sent..];
+            if left.is_empty() {
+                upstream.finish(&self.request.trailers);
+                *sending = Sending::Flushing;
+            } else {
+                *sending = Sending::Body(sent + ready!(upstream.poll_send(cx, Data::Slice(left)))?);
+            }
+        }
+        upstream.poll_flush(cx)
+    }
+
+    fn poll_received(
         &self,
         cx: &mut Context<'_>,
-        connection: &mut ClientConnection,
+        upstream: &mut Upstream,
         response: &mut ResponseHead,
         trailers: &mut Headers,
-        persistence: &mut Option<Persistence>,
+        receiving: &mut Receiving,
     ) -> Poll<Ended> {
-        // A host that takes no more may have answered already.
-        let sent = connection.wire.poll_flush(cx);
-        while persistence.is_none() {
-            match ready!(connection.poll_head(cx, &self.limits, &self.method, response)) {
-                Ok(meta) if response.status >= 200 => *persistence = Some(meta.persistence),
+        let method = &self.request.head.method;
+        while *receiving == Receiving::Head {
+            match ready!(upstream.poll_head(cx, &self.limits, method, response)) {
+                Ok(_) if response.status >= 200 => *receiving = Receiving::Body,
                 Ok(_) => {}
-                Err(_) if connection.is_reused() && connection.wire.input.is_empty() && self.method.is_idempotent() => {
+                Err(_) if upstream.is_reused() && !upstream.is_answered() && method.is_idempotent() => {
                     return Poll::Ready(Ended::Stale);
                 }
                 Err(_) => return Poll::Ready(Ended::Failed),
             }
         }
         loop {
-            match ready!(connection.wire.poll_body(cx, trailers)) {
-                Ok(BodyEvent::Data(count)) => connection.wire.take_body(count),
-                Ok(BodyEvent::End) => break,
+            match ready!(upstream.poll_body(cx, trailers)) {
+                Ok(BodyEvent::Data(count)) => upstream.consume(count),
+                Ok(BodyEvent::End) => return Poll::Ready(Ended::Whole),
                 Err(_) => return Poll::Ready(Ended::Failed),
             }
-        }
-        match (ready!(sent), *persistence) {
-            (Ok(()), Some(persistence)) => Poll::Ready(Ended::Whole(persistence)),
-            _ => Poll::Ready(Ended::Failed),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, whole_micros};
 use sidegate_net::Traffic;
-use sidegate_stream::ServerConnection;
+use sidegate_stream::{End, Reason};
 use sidegate_telemetry::RouteStats;
 
 use crate::chain::CallEnv;
@@ -24,7 +24,7 @@ impl Stream<'_> {
             self.state.info.flags.insert(flag);
             if self.sent_status != 0 {
                 // A response that was begun must not look whole.
-                self.down.wire.socket.reset_on_close();
+                self.client.end(End::Reset(Reason::Internal));
             }
         }
         if let Some(resume) = &self.state.resume {
@@ -39,7 +39,7 @@ impl Stream<'_> {
             resume.close();
         }
         let route = self.route.map(|(route, _)| (self.routes.stats(), route.0));
-        record(self.listener, self.state, &completion, route, self.down.new_traffic());
+        record(self.listener, self.state, &completion, route, self.client.new_traffic());
         let ledger = &self.worker.ledger;
         self.held.end(ledger);
         if self.admission.is_ok() {
@@ -52,14 +52,8 @@ impl Stream<'_> {
 }
 
 /// A request that never became a stream: its head was refused.
-pub(crate) fn refused(
-    listener: &ListenerView,
-    down: &mut ServerConnection,
-    state: &StreamState,
-    status: u16,
-    by: ResetBy,
-) {
-    record(listener, state, &completion(state, status, by, Instant::now()), None, down.new_traffic());
+pub(crate) fn refused(listener: &ListenerView, state: &StreamState, status: u16, by: ResetBy, traffic: Traffic) {
+    record(listener, state, &completion(state, status, by, Instant::now()), None, traffic);
 }
 
 pub(crate) fn completion(state: &StreamState, status: u16, reset_by: ResetBy, now: Instant) -> Completion {

@@ -2,8 +2,7 @@
 
 use sidegate_api::{LocalReply, ResetBy, ResponseFlags};
 use sidegate_overload::Shortage;
-use sidegate_protocol::http1::BodyError;
-use sidegate_stream::BodyFault;
+use sidegate_stream::{BodyError, BodyFault};
 
 /// The stream does not go on as planned.
 #[derive(Debug)]

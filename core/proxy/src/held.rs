@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use sidegate_api::{BodyBuffer, BodyDirection, ResetBy, ResponseFlags};
 use sidegate_overload::{HeavyMark, Ledger, SMALL_BYTES, Shortage};
-use sidegate_protocol::http1::{BodyLength, Persistence};
+use sidegate_stream::{Announced, End, Last};
 
 use crate::halt::Halt;
 use crate::kept::{KEPT_BYTES, Kept};
-use crate::stream::{After, Responded, Stream};
+use crate::stream::{Responded, Stream};
 
 /// Memory that a buffer for bodies may keep while nothing is in it: that of a
 /// large chunk is not left lying beside a body that is collected or sent.
@@ -73,7 +73,7 @@ impl Drop for PendingCount<'_> {
 impl Stream<'_> {
     /// Carries the stream to its end, or resets it when it holds too much of
     /// what all need.
-    pub(crate) async fn run(&mut self) -> After {
+    pub(crate) async fn run(&mut self) -> End {
         let (ledger, mark) = (&self.worker.ledger, self.held.mark);
         let condemned = {
             let mut course = pin!(self.run_free());
@@ -104,7 +104,7 @@ impl Stream<'_> {
         // No filter saw the request.
         self.responded = Responded::Yes;
         if shortage == Shortage::Memory {
-            self.meta.persistence = Persistence::Close;
+            self.last = Last::Yes;
         }
         Halt::overload(shortage)
     }
@@ -112,7 +112,7 @@ impl Stream<'_> {
     /// Makes room for what is in the stream's buffer behind what was collected
     /// of a body that was `announced` so. Reading stops meanwhile, so that the
     /// peer stops too.
-    pub(crate) async fn make_room(&mut self, direction: BodyDirection, announced: BodyLength) -> Result<(), Halt> {
+    pub(crate) async fn make_room(&mut self, direction: BodyDirection, announced: Announced) -> Result<(), Halt> {
         let chunk = match direction {
             BodyDirection::Request => self.state.request_body.len(),
             BodyDirection::Response => self.state.response_body.len(),
@@ -127,7 +127,7 @@ impl Stream<'_> {
         // Each step leaves a smaller block behind, which the allocator keeps for a
         // while: where the end is known, there are fewer.
         let (bound, step) = match announced {
-            BodyLength::Length(length) => (usize::try_from(length).map_or(max, |length| length.min(max)), 4),
+            Announced::Length(length) => (usize::try_from(length).map_or(max, |length| length.min(max)), 4),
             _ => (max, 2),
         };
         let target = needed.max(capacity.saturating_mul(step)).min(needed.max(bound));
@@ -152,7 +152,7 @@ impl Stream<'_> {
                 Err(_) if held + more <= SMALL_BYTES && !ledger.is_tight() => {}
                 decided => return decided,
             }
-            self.down.wire.input.release();
+            self.client.release();
             self.timers.filter.set(Some(PAUSE));
             poll_fn(|cx| self.timers.filter.poll(cx)).await;
             self.timers.filter.set(None);
@@ -169,7 +169,7 @@ impl Stream<'_> {
             + body(&self.state.response_body)
             + body(&self.request_pass.whole)
             + body(&self.response_pass.whole)
-            + self.down.wire.output.capacity();
+            + self.client.waiting_capacity();
         let kept = match self.retry.kept {
             Kept::All(_) => self.kept_room(),
             Kept::Nothing | Kept::TooMuch => 0,
@@ -210,20 +210,20 @@ impl Stream<'_> {
     }
 
     fn kept_room(&self) -> u64 {
-        match self.meta.body {
+        match self.start.body {
             _ if self.edits(BodyDirection::Request) => KEPT_BYTES as u64,
-            BodyLength::None => 0,
-            BodyLength::Length(length) => length.min(KEPT_BYTES as u64),
-            BodyLength::Chunked | BodyLength::UntilClose => KEPT_BYTES as u64,
+            Announced::Nothing => 0,
+            Announced::Length(length) => length.min(KEPT_BYTES as u64),
+            Announced::Open => KEPT_BYTES as u64,
         }
     }
 
     /// Others need what this stream holds. It gets a reply if none has begun.
     #[cold]
-    async fn reset_for_others(&mut self) -> After {
+    async fn reset_for_others(&mut self) -> End {
         self.give_up_bodies();
         self.responded = Responded::Yes;
-        self.meta.persistence = Persistence::Close;
+        self.last = Last::Yes;
         let halt = Halt::error(503, "overload_reset", ResponseFlags::OVERLOAD, ResetBy::Proxy);
         self.end_by(halt).await
     }

@@ -122,17 +122,17 @@ impl Stream<'_> {
             match event {
                 BodyEvent::Data(count) => {
                     self.state.info.bytes_received += count as u64;
-                    self.state.request_body.replace(&self.down.wire.input.filled()[..count]);
-                    self.down.wire.take_body(count);
+                    self.state.request_body.replace(self.client.data().as_slice());
+                    self.client.consume(count);
                     self.chunk(BodyDirection::Request, before, EndOfStream::More).await?;
-                    self.make_room(BodyDirection::Request, self.meta.body).await?;
+                    self.make_room(BodyDirection::Request, self.start.body).await?;
                 }
                 BodyEvent::End => {
                     self.state.request_body.clear();
                     let end = self.body_ends(BodyDirection::Request);
                     self.chunk(BodyDirection::Request, before, end).await?;
                     self.trailers(BodyDirection::Request, before).await?;
-                    self.make_room(BodyDirection::Request, self.meta.body).await?;
+                    self.make_room(BodyDirection::Request, self.start.body).await?;
                     self.keep_chunk()?;
                     break;
                 }
@@ -162,14 +162,14 @@ impl Stream<'_> {
 
     async fn next_request_event(&mut self) -> Result<BodyEvent, Halt> {
         poll_fn(|cx| {
-            if let Poll::Ready(event) = self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
+            if let Poll::Ready(event) = self.client.poll_body(cx, &mut self.state.request_trailers) {
                 if matches!(event, Ok(BodyEvent::End)) {
                     self.note_received();
                 }
                 return Poll::Ready(event.map_err(Halt::request_body));
             }
             // Who waits for the rest of a body needs no buffer for it.
-            self.down.wire.input.release();
+            self.client.release();
             self.timers.down.poll(cx).map(|()| Err(self.pace.halt()))
         })
         .await

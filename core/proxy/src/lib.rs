@@ -56,5 +56,5 @@ pub use config::{
 };
 pub use pace::BodyPace;
 pub use service::ProxyService;
-pub use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
+pub use sidegate_stream::{TargetBytes, UpgradeProtocol};
 pub use update::{ListenerSpec, RouteSet, Update};

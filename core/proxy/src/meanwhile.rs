@@ -2,13 +2,12 @@
 //! filters, a held response lets the request go on, a silent client may leave.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use sidegate_api::{BodyBuffer, BodyDirection, EndOfStream, ResponseFlags};
 use sidegate_net::PeerEnd;
-use sidegate_protocol::http1::BodyLength;
-use sidegate_stream::BodyEvent;
+use sidegate_stream::{Announced, BodyEvent, Watch};
 
 use crate::body_pass::Hold;
 use crate::halt::Halt;
@@ -23,9 +22,8 @@ const LOOK: Duration = Duration::from_millis(250);
 
 impl Stream<'_> {
     pub(crate) async fn filter_request_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
-        let wire = &mut self.down.wire;
-        self.state.request_body.replace(&wire.input.filled()[..count]);
-        wire.take_body(count);
+        self.state.request_body.replace(self.client.data().as_slice());
+        self.client.consume(count);
         let listener = self.listener;
         self.chunk(BodyDirection::Request, &listener.plan.request_body, EndOfStream::More).await?;
         self.recount_here().await;
@@ -44,9 +42,8 @@ impl Stream<'_> {
     }
 
     pub(crate) async fn filter_response_chunk(&mut self, attempt: &mut Attempt, count: usize) -> Result<(), Halt> {
-        let wire = &mut attempt.connection.wire;
-        self.state.response_body.replace(&wire.input.filled()[..count]);
-        wire.take_body(count);
+        self.state.response_body.replace(attempt.upstream.data().as_slice());
+        attempt.upstream.consume(count);
         let listener = self.listener;
         self.chunk(BodyDirection::Response, &listener.plan.response_body, EndOfStream::More).await?;
         self.recount_here().await;
@@ -69,7 +66,7 @@ impl Stream<'_> {
     pub(crate) async fn hold_response(&mut self, attempt: &mut Attempt, place: usize) -> Result<(), Halt> {
         let listener = self.listener;
         let before = &listener.plan.response_body[..place];
-        let announced = attempt.meta.map_or(BodyLength::Chunked, |meta| meta.body);
+        let announced = attempt.start.map_or(Announced::Open, |start| start.body);
         attempt.download = Download::Reading;
         loop {
             attempt.armed_at = None;
@@ -77,9 +74,8 @@ impl Stream<'_> {
                 Event::RequestData(count) => self.filter_request_chunk(attempt, count).await?,
                 Event::RequestEnd => self.filter_request_end(attempt).await?,
                 Event::ResponseData(count) => {
-                    let wire = &mut attempt.connection.wire;
-                    self.state.response_body.replace(&wire.input.filled()[..count]);
-                    wire.take_body(count);
+                    self.state.response_body.replace(attempt.upstream.data().as_slice());
+                    attempt.upstream.consume(count);
                     self.chunk(BodyDirection::Response, before, EndOfStream::More).await?;
                     self.make_room(BodyDirection::Response, announced).await?;
                     self.keep_response_chunk()?;
@@ -123,10 +119,10 @@ impl Stream<'_> {
             return Poll::Ready(event);
         }
         // A `100 Continue` may still be on its way.
-        if let Poll::Ready(Err(_)) = self.down.wire.poll_flush(cx) {
+        if let Poll::Ready(Err(_)) = self.client.poll_flush(cx) {
             return Poll::Ready(Err(Halt::client_gone()));
         }
-        match attempt.connection.wire.poll_body(cx, &mut self.state.response_trailers) {
+        match attempt.upstream.poll_body(cx, &mut self.state.response_trailers) {
             Poll::Ready(Ok(BodyEvent::Data(count))) => Poll::Ready(Ok(Event::ResponseData(count))),
             Poll::Ready(Ok(BodyEvent::End)) => Poll::Ready(Ok(Event::ResponseEnd)),
             Poll::Ready(Err(fault)) => {
@@ -161,28 +157,14 @@ impl Stream<'_> {
     /// While nothing is awaited from the client: notices that it has gone, so
     /// that nobody works for nobody. One that reset the connection has. One
     /// that ended its side may still read, or may have closed: it gets what
-    /// comes within a while. While it has sent nothing more, no buffer is
-    /// held.
+    /// comes within a while.
     pub(crate) fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Poll<Halt> {
         if self.client_side == ClientSide::Open {
-            let wire = &mut self.down.wire;
-            // Bytes that nobody takes yet must not hide that the client has
-            // left; as many are read as fit. What follows the request may wait.
-            while wire.input.is_empty() || !(wire.is_body_done() || wire.input.is_full()) {
-                wire.input.release();
-                match wire.socket.poll_read(cx, &mut wire.input, 0) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0)) => {
-                        self.client_ended();
-                        break;
-                    }
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(_)) => return Poll::Ready(Halt::client_gone()),
-                }
+            match ready!(self.client.poll_gone(cx)) {
+                Watch::Gone => return Poll::Ready(Halt::client_gone()),
+                Watch::SaysNoMore => self.client_ended(),
+                Watch::Hidden => return self.poll_behind_bytes(cx),
             }
-        }
-        if self.client_side == ClientSide::Open {
-            return self.poll_behind_bytes(cx);
         }
         self.timers.leave.poll(cx).map(|()| Halt::client_gone())
     }
@@ -193,7 +175,7 @@ impl Stream<'_> {
     fn poll_behind_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Halt> {
         let leave = &self.timers.leave;
         if leave.is_due() {
-            match self.down.wire.socket.peer_end() {
+            match self.client.peer_end() {
                 PeerEnd::Gone => return Poll::Ready(Halt::client_gone()),
                 PeerEnd::Ended => self.client_ended(),
                 PeerEnd::Open => leave.set(Some(LOOK)),

@@ -6,16 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sidegate_api::{
-    BodyDirection, BodyInterest, EndOfStream, HeaderCase, LbMetadata, LocalReply, MirrorFan, MirrorHosts, ResetBy,
-    ResponseFlags,
-};
-use sidegate_protocol::http1::{
-    BodyLength, CHUNK_END, ChunkPrefix, Expect, Upgrade, encode_last_chunk, encode_request_head,
+    BodyDirection, BodyInterest, EndOfStream, Headers, LbMetadata, LocalReply, MirrorFan, MirrorHosts, RequestHead,
+    ResetBy, ResponseFlags,
 };
 use sidegate_router::MirrorPolicy;
+use sidegate_stream::{Announced, Expect, RequestStart, Upgrade};
 use sidegate_upstream::{Choice, TriedHosts};
 
-use crate::copy::RequestCopy;
+use crate::copy::{CopiedRequest, RequestCopy};
 use crate::halt::Halt;
 use crate::kept::Kept;
 use crate::relay::Upload;
@@ -62,7 +60,7 @@ impl Stream<'_> {
             // Such a request is not copied but sent elsewhere, or not at all.
             return;
         }
-        if self.meta.upgrade == Upgrade::Asked || !routes.happens(policy.percent) {
+        if self.start.upgrade == Upgrade::Asked || !routes.happens(policy.percent) {
             return;
         }
         self.mirror = routes.named(&policy.cluster);
@@ -92,13 +90,12 @@ impl Stream<'_> {
         if let Some(&first) = hosts.first() {
             self.apply_route(&members[first])?;
             let (body, trailers) = (&self.state.request_body, &self.state.request_trailers);
-            let framing = match (body.len(), trailers.is_empty()) {
-                (0, true) if !self.has_request_body() => self.meta.body,
-                (length, true) => BodyLength::Length(length as u64),
-                (_, false) => BodyLength::Chunked,
+            let announced = match (body.len(), trailers.is_empty()) {
+                (0, true) if !self.has_request_body() => self.start.body,
+                (length, true) => Announced::Length(length as u64),
+                (_, false) => Announced::Open,
             };
-            let case = cluster.cluster.config().header_case;
-            let request: Rc<[u8]> = self.copied_request(body.as_slice(), framing, case).into();
+            let request = self.copied_request(body.as_slice(), announced);
             for position in hosts {
                 self.send_copy(&cluster, Some(position), &request);
             }
@@ -134,8 +131,8 @@ impl Stream<'_> {
         let is_read = match rest {
             Upload::Flushing | Upload::Done | Upload::Buffered(EndOfStream::End) => true,
             Upload::Direct(left) => {
-                whole.extend_from_slice(self.down.wire.input.filled().get(..left).unwrap_or_default());
-                self.down.wire.take_body(left);
+                whole.extend_from_slice(self.client.data().as_slice().get(..left).unwrap_or_default());
+                self.client.consume(left);
                 false
             }
             Upload::Reading | Upload::Again(_) | Upload::Broken | Upload::Buffered(EndOfStream::More) => false,
@@ -163,13 +160,12 @@ impl Stream<'_> {
             return;
         }
         let body = self.retry.kept.bytes();
-        let framing = match (self.retry.framing, self.state.request_trailers.is_empty()) {
-            (Some(BodyLength::None), _) => BodyLength::None,
-            (_, true) => BodyLength::Length(body.len() as u64),
-            (_, false) => BodyLength::Chunked,
+        let announced = match (self.retry.announced, self.state.request_trailers.is_empty()) {
+            (Some(Announced::Nothing), _) => Announced::Nothing,
+            (_, true) => Announced::Length(body.len() as u64),
+            (_, false) => Announced::Open,
         };
-        let case = cluster.cluster.config().header_case;
-        let request: Rc<[u8]> = self.copied_request(body, framing, case).into();
+        let request = self.copied_request(body, announced);
         let all = LbMetadata::default();
         for _ in 0..copies.get() {
             let choice = Choice { tried: &TriedHosts::new(), hash: None, subset: &all };
@@ -178,7 +174,7 @@ impl Stream<'_> {
         }
     }
 
-    fn send_copy(&self, cluster: &Rc<ClusterView>, position: Option<usize>, request: &Rc<[u8]>) {
+    fn send_copy(&self, cluster: &Rc<ClusterView>, position: Option<usize>, request: &Rc<CopiedRequest>) {
         let in_flight = self.listener.copies.one_more();
         let permit = cluster.cluster.breakers().request();
         let (Some(position), Some(in_flight), Ok(permit)) = (position, in_flight, permit) else {
@@ -190,7 +186,6 @@ impl Stream<'_> {
             cluster: cluster.clone(),
             position,
             request: request.clone(),
-            method: self.state.request.method.clone(),
             limits: self.listener.response_limits.clone(),
             timeout: self.retry.response.unwrap_or(LONGEST),
             buffers: self.worker.buffers.clone(),
@@ -203,20 +198,12 @@ impl Stream<'_> {
     }
 
     /// The request as its host got it, with its whole body.
-    fn copied_request(&self, body: &[u8], framing: BodyLength, case: HeaderCase) -> Vec<u8> {
-        let trailers = &self.state.request_trailers;
-        let mut out = Vec::with_capacity(512 + body.len());
-        encode_request_head(&mut out, &self.state.request, framing, Expect::None, Upgrade::None, case);
-        if framing == BodyLength::Chunked {
-            if !body.is_empty() {
-                out.extend_from_slice(ChunkPrefix::new(body.len() as u64).as_slice());
-                out.extend_from_slice(body);
-                out.extend_from_slice(CHUNK_END);
-            }
-            encode_last_chunk(&mut out, trailers, case);
-        } else {
-            out.extend_from_slice(body);
-        }
-        out
+    fn copied_request(&self, body: &[u8], announced: Announced) -> Rc<CopiedRequest> {
+        let mut head = RequestHead::default();
+        head.copy_from(&self.state.request);
+        let mut trailers = Headers::new();
+        trailers.copy_from(&self.state.request_trailers);
+        let start = RequestStart { body: announced, expect: Expect::None, upgrade: Upgrade::None, ..self.start };
+        Rc::new(CopiedRequest { head, start, body: body.into(), trailers })
     }
 }

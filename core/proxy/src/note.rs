@@ -8,7 +8,7 @@ use crate::stream::Stream;
 impl Stream<'_> {
     /// The head is there and nothing has changed it yet.
     pub(crate) fn note_begin(&mut self) {
-        self.state.info.head_bytes = self.meta.head_bytes;
+        self.state.info.head_bytes = self.start.head_bytes;
         if self.listener.log_needs.original_target {
             self.state.info.original_target.push_str(self.state.request.target());
         }
@@ -37,13 +37,13 @@ impl Stream<'_> {
         if !spent.is_zero() {
             self.state.info.lost_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
         }
-        self.state.info.upstream_connection = attempt.connection.id;
+        self.state.info.upstream_connection = attempt.upstream.id();
         if self.listener.log_needs.upstream_hostname {
             let member = &attempt.count.cluster.cluster.members()[attempt.count.position()];
             self.state.info.upstream_hostname = member.hostname.clone();
         }
         if self.listener.log_needs.upstream_local {
-            self.state.info.upstream_local = attempt.connection.local_address();
+            self.state.info.upstream_local = attempt.upstream.local_address();
         }
     }
 }

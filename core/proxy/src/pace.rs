@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use sidegate_api::{ResetBy, ResponseFlags};
-use sidegate_protocol::http1::BodyLength;
+use sidegate_stream::Announced;
 
 use crate::halt::Halt;
 use crate::stream::Stream;
@@ -86,9 +86,9 @@ impl Stream<'_> {
     /// take.
     pub(crate) fn await_body(&mut self) -> Option<Duration> {
         let timeouts = &self.listener.config.timeouts;
-        let pace = match self.meta.body {
-            BodyLength::Chunked | BodyLength::UntilClose => timeouts.chunked_pace,
-            BodyLength::None | BodyLength::Length(_) => timeouts.body_pace,
+        let pace = match self.start.body {
+            Announced::Open => timeouts.chunked_pace,
+            Announced::Nothing | Announced::Length(_) => timeouts.body_pace,
         };
         let now_ms = self.worker.deadlines.now_ms();
         self.pace.stop(now_ms);

@@ -15,22 +15,21 @@ use std::time::{Duration, Instant};
 
 use sidegate_api::EndOfStream;
 use sidegate_net::Traffic;
-use sidegate_protocol::http1::{Persistence, ResponseMeta};
-use sidegate_stream::ClientConnection;
+use sidegate_stream::{End, ResponseStart, Upstream};
 use sidegate_upstream::{Host, Outcome};
 
 use crate::halt::Halt;
-use crate::stream::{After, Stream};
+use crate::stream::Stream;
 use crate::view::ClusterView;
 
 /// One request on one upstream connection.
 pub(crate) struct Attempt {
-    pub(crate) connection: Box<ClientConnection>,
+    pub(crate) upstream: Upstream,
     pub(crate) count: RequestCount,
     pub(crate) upload: Upload,
     pub(crate) download: Download,
     /// Set once the response head is there.
-    pub(crate) meta: Option<ResponseMeta>,
+    pub(crate) start: Option<ResponseStart>,
     /// Where both directions stood when deadlines were last set.
     pub(crate) armed_at: Option<(Upload, Download, u64)>,
     /// Which bound the upstream's deadline is.
@@ -183,7 +182,7 @@ pub(crate) enum Download {
 pub(crate) enum Event {
     RequestData(usize),
     RequestEnd,
-    ResponseHead(ResponseMeta),
+    ResponseHead(ResponseStart),
     ResponseData(usize),
     ResponseEnd,
     Finished,
@@ -197,7 +196,7 @@ pub(crate) enum Event {
 
 /// How an attempt ended.
 pub(crate) enum Relayed {
-    Done(After),
+    Done(End),
     /// A pooled connection was closed before the request reached anybody.
     StaleConnection,
     /// It failed, and the request may be sent again.
@@ -225,14 +224,14 @@ impl Upload {
 
 impl Attempt {
     /// An attempt at the member at `position` of `cluster`.
-    pub(crate) fn new(connection: Box<ClientConnection>, cluster: Rc<ClusterView>, position: usize) -> Self {
+    pub(crate) fn new(upstream: Upstream, cluster: Rc<ClusterView>, position: usize) -> Self {
         let count = RequestCount::new(cluster, position);
         Attempt {
-            connection,
+            upstream,
             count,
             upload: Upload::Reading,
             download: Download::Head,
-            meta: None,
+            start: None,
             armed_at: None,
             bound: Bound::Request,
             rest: Upload::Reading,
@@ -254,26 +253,26 @@ impl Attempt {
         self.upload.left(self.rest)
     }
 
-    /// The connection, if it can carry another request.
-    pub(crate) fn into_reusable(self) -> Option<Box<ClientConnection>> {
-        let persists = self.meta.is_some_and(|meta| meta.persistence == Persistence::KeepAlive);
-        (self.upload == Upload::Done && persists && self.connection.is_clean()).then_some(self.connection)
+    /// The carrier, unless the request was not sent to its end.
+    #[inline]
+    pub(crate) fn into_carrier(self) -> Option<Upstream> {
+        (self.upload == Upload::Done).then_some(self.upstream)
     }
 }
 
 impl Stream<'_> {
     /// Sends the request and brings the response to the client.
     pub(crate) async fn relay(&mut self, attempt: &mut Attempt) -> Result<Relayed, Halt> {
-        let before = attempt.connection.wire.socket.traffic();
+        let before = attempt.upstream.traffic();
         let result = self.relay_to_end(attempt).await;
-        attempt.count.traffic(before, attempt.connection.wire.socket.traffic());
+        attempt.count.traffic(before, attempt.upstream.traffic());
         self.timers.up.set(None);
         self.timers.down.set(None);
         result
     }
 
     async fn relay_to_end(&mut self, attempt: &mut Attempt) -> Result<Relayed, Halt> {
-        self.down.wire.input.release();
+        self.client.release();
         self.note_attempt(attempt);
         self.begin_upload(attempt).await?;
         loop {
@@ -281,8 +280,8 @@ impl Stream<'_> {
             match event {
                 Event::RequestData(count) => self.filter_request_chunk(attempt, count).await?,
                 Event::RequestEnd => self.filter_request_end(attempt).await?,
-                Event::ResponseHead(meta) => {
-                    attempt.meta = Some(meta);
+                Event::ResponseHead(start) => {
+                    attempt.start = Some(start);
                     self.note_response(attempt);
                     if self.retry.left > 0
                         && self.is_failure(self.state.response.status)
@@ -290,7 +289,7 @@ impl Stream<'_> {
                     {
                         return Ok(Relayed::Failed);
                     }
-                    self.respond(attempt, meta).await?;
+                    self.respond(attempt, start).await?;
                 }
                 Event::ResponseData(count) => self.filter_response_chunk(attempt, count).await?,
                 Event::ResponseEnd => self.filter_response_end(attempt).await?,
@@ -416,8 +415,7 @@ impl Stream<'_> {
         }
     }
 
-    fn after(&self, attempt: &Attempt) -> After {
-        let uploaded = attempt.upload == Upload::Done;
-        if uploaded && self.sent_persistence == Persistence::KeepAlive { After::KeepAlive } else { After::Close }
+    fn after(&self, attempt: &Attempt) -> End {
+        if attempt.upload == Upload::Done { End::Reusable } else { End::Finish }
     }
 }

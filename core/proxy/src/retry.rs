@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sidegate_api::{BodyDirection, HeadState};
-use sidegate_protocol::http1::{BodyLength, Expect};
+use sidegate_stream::{Announced, Expect};
 use sidegate_upstream::{Cluster, RetryPermit};
 
 use crate::kept::Kept;
@@ -21,7 +21,7 @@ pub(crate) struct Retry {
     /// How long one attempt may wait for its response.
     pub(crate) per_try: Option<Duration>,
     /// How the body was announced at first.
-    pub(crate) framing: Option<BodyLength>,
+    pub(crate) announced: Option<Announced>,
     /// What was sent of it.
     pub(crate) kept: Kept,
     /// What former attempts left; apart, since most streams have none.
@@ -140,8 +140,8 @@ impl Stream<'_> {
     /// Whether what was sent can be sent again on a connection that was found
     /// closed: nobody has seen it, so that needs no policy.
     pub(crate) fn can_repeat(&self) -> bool {
-        let sent = self.retry.framing.unwrap_or(self.meta.body);
-        let whole = matches!(sent, BodyLength::None | BodyLength::Length(0)) || matches!(self.retry.kept, Kept::All(_));
+        let sent = self.retry.announced.unwrap_or(self.start.body);
+        let whole = sent.is_empty() || matches!(self.retry.kept, Kept::All(_));
         whole && self.state.request.method.is_idempotent()
     }
 
@@ -151,7 +151,7 @@ impl Stream<'_> {
         let rest = attempt.rest();
         if rest != Upload::Reading || !self.retry.kept.bytes().is_empty() {
             // The client does not wait for a go-ahead any more.
-            self.meta.expect = Expect::None;
+            self.start.expect = Expect::None;
         }
         self.retry.former.get_or_insert_default().rest = Some(rest);
         self.state.request.state = HeadState::Open;

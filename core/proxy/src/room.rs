@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use sidegate_net::Peers;
-use sidegate_stream::{ClientConnection, HostPool};
+use sidegate_stream::{HostPool, h1};
 use sidegate_upstream::{Permit, Place};
 
 use crate::view::ClusterView;
@@ -32,7 +32,7 @@ pub(crate) struct Waiters {
 struct Waiter {
     /// Of the host that was chosen: the same one in all views of the cluster.
     pool: Rc<HostPool>,
-    given: RefCell<Option<Box<ClientConnection>>>,
+    given: RefCell<Option<Box<h1::Client>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Room {
     /// A fresh connection may be made.
     Permit(Permit),
     /// One to the host that was chosen.
-    Connection(Box<ClientConnection>),
+    Connection(Box<h1::Client>),
 }
 
 impl ClusterView {
@@ -80,7 +80,7 @@ impl ClusterView {
 
     /// A stream has done with `connection`, which can carry another request.
     #[inline]
-    pub(crate) fn give_back(&self, position: usize, connection: Box<ClientConnection>, now: Instant) {
+    pub(crate) fn give_back(&self, position: usize, connection: Box<h1::Client>, now: Instant) {
         match self.cluster.breakers().waiting() {
             0 => {
                 let pool = &self.pools[position];
@@ -93,7 +93,7 @@ impl ClusterView {
     }
 
     #[cold]
-    fn pass_on(&self, position: usize, connection: Box<ClientConnection>, waiting: u32) {
+    fn pass_on(&self, position: usize, connection: Box<h1::Client>, waiting: u32) {
         let pool = &self.pools[position];
         let mut list = self.lasting.waiters.list.borrow_mut();
         let mut own = list.iter().enumerate().filter(|(_, waiter)| Rc::ptr_eq(&waiter.pool, pool)).map(|(at, _)| at);
@@ -124,7 +124,7 @@ impl ClusterView {
 impl Waiting<'_> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
         if let Some(connection) = self.waiter.given.take() {
-            if connection.wire.socket.is_quiet(cx) {
+            if connection.is_quiet(cx) {
                 return Poll::Ready(Room::Connection(connection));
             }
             // The host has closed it: its permit goes to who is first, which

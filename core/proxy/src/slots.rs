@@ -183,11 +183,11 @@ impl ListenerSlot {
 #[cfg(test)]
 mod tests {
     use sidegate_api::{HeaderCase, Metrics, Slashes};
-    use sidegate_protocol::http1::{Spelling, TargetBytes};
     use sidegate_router::{
         Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
         VirtualHostConfig,
     };
+    use sidegate_stream::{Spelling, TargetBytes};
     use sidegate_telemetry::DownstreamStats;
     use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
 

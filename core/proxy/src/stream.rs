@@ -7,11 +7,10 @@ use sidegate_api::{
     BodyDirection, EndOfStream, MirrorHosts, ReceiverPhase, RequestHead, ResetBy, ResponseFlags, RouteLabel,
     StreamState,
 };
-use sidegate_net::{Deadline, ListenerState, WorkerContext};
+use sidegate_net::{Deadline, ListenerState, RunPhase, WorkerContext};
 use sidegate_overload::Shortage;
-use sidegate_protocol::http1::{BodyLength, CONTINUE, Expect, Persistence, RequestMeta, Upgrade};
 use sidegate_router::{Matched, RouteAction, RouteId, VirtualHostId};
-use sidegate_stream::ServerConnection;
+use sidegate_stream::{Downstream, End, Expect, Last, Reason, RequestStart, Upgrade};
 
 use crate::body_pass::{BodyPass, Hold};
 use crate::chain::FilterChain;
@@ -49,7 +48,7 @@ pub(crate) struct Stream<'a> {
     /// What there was at its first byte; whoever runs the stream holds it.
     pub(crate) listener: &'a ListenerView,
     pub(crate) routes: &'a RouteView,
-    pub(crate) down: &'a mut ServerConnection,
+    pub(crate) client: Downstream<'a>,
     pub(crate) state: &'a mut StreamState,
     pub(crate) timers: &'a Timers,
     /// Any bytes, reused.
@@ -57,7 +56,9 @@ pub(crate) struct Stream<'a> {
     pub(crate) chain: &'a mut FilterChain,
     /// The request's head as it was before filters of a host saw it; reused.
     pub(crate) saved: &'a mut RequestHead,
-    pub(crate) meta: RequestMeta,
+    pub(crate) start: RequestStart,
+    /// Whether nothing that follows on the client's carrier can be a request.
+    pub(crate) last: Last,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
     /// Where the route sends the request, if it forwards it.
     pub(crate) target: Option<Target>,
@@ -67,8 +68,6 @@ pub(crate) struct Stream<'a> {
     pub(crate) responded: Responded,
     /// Status sent to the client; 0 until one was.
     pub(crate) sent_status: u16,
-    /// What the head that was sent said of the connection.
-    pub(crate) sent_persistence: Persistence,
     pub(crate) reset_by: ResetBy,
     /// When the last byte of the response was written, if all was.
     pub(crate) ended: Option<Instant>,
@@ -111,18 +110,6 @@ pub(crate) enum Responded {
     Yes,
 }
 
-/// What becomes of the downstream connection after a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
-    /// It carries the next request.
-    KeepAlive,
-    /// It closes; what the client still sends is read and dropped, so that a
-    /// reset does not destroy the response on its way.
-    Close,
-    /// It is reset: the response was cut and must not look whole.
-    Reset,
-}
-
 impl<'a> Stream<'a> {
     /// The route that matched, if one did.
     #[inline]
@@ -134,24 +121,24 @@ impl<'a> Stream<'a> {
 
 impl Stream<'_> {
     /// Carries the stream to its end.
-    pub(crate) async fn run_free(&mut self) -> After {
+    pub(crate) async fn run_free(&mut self) -> End {
         match self.forward().await {
-            Ok(after) => {
+            Ok(end) => {
                 self.course = Course::Ended;
-                after
+                end
             }
             Err(halt) => self.end_by(halt).await,
         }
     }
 
     /// Ends the stream with what stopped it.
-    pub(crate) async fn end_by(&mut self, halt: Halt) -> After {
-        let after = self.halt(halt).await;
+    pub(crate) async fn end_by(&mut self, halt: Halt) -> End {
+        let end = self.halt(halt).await;
         self.course = Course::Ended;
-        after
+        end
     }
 
-    async fn forward(&mut self) -> Result<After, Halt> {
+    async fn forward(&mut self) -> Result<End, Halt> {
         let listener = self.listener;
         self.note_begin();
         self.admitted()?;
@@ -177,8 +164,8 @@ impl Stream<'_> {
             if self.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
                 self.broadcast().await?;
             }
-            if let Some(after) = self.attempts(MAX_PASSES).await? {
-                return Ok(after);
+            if let Some(end) = self.attempts(MAX_PASSES).await? {
+                return Ok(end);
             }
         }
         Err(Halt::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody))
@@ -231,30 +218,30 @@ impl Stream<'_> {
     }
 
     /// Answers a halt, or cuts the connection where nothing can be said.
-    async fn halt(&mut self, halt: Halt) -> After {
+    async fn halt(&mut self, halt: Halt) -> End {
         match halt {
             Halt::Reply(reply, flag, by) => {
                 self.state.info.flags.insert(flag);
                 self.distrust(by);
                 if self.sent_status != 0 {
                     self.note(by, reply.details);
-                    return After::Reset;
+                    return End::Reset(reason(by));
                 }
                 // A reply is an end in order, unless nobody is left to read it.
                 let left = flag == ResponseFlags::DOWNSTREAM_CLOSED;
                 self.note(if left { by } else { ResetBy::Nobody }, reply.details);
                 match self.local_reply(reply).await {
-                    Ok(after) => after,
+                    Ok(end) => end,
                     // The reply itself was halted: by a filter, or the client.
                     Err(Halt::Reply(reply, flag, by)) => {
                         self.state.info.flags.insert(flag);
                         self.distrust(by);
                         self.note(by, reply.details);
                         if self.sent_status != 0 {
-                            return After::Reset;
+                            return End::Reset(reason(by));
                         }
                         self.responded = Responded::Yes;
-                        self.local_reply(reply).await.unwrap_or(After::Reset)
+                        self.local_reply(reply).await.unwrap_or(End::Reset(reason(by)))
                     }
                     Err(Halt::Cut(by, flag, details)) => self.cut(by, flag, details),
                 }
@@ -267,14 +254,14 @@ impl Stream<'_> {
     /// follows on the connection must not be taken for a request.
     fn distrust(&mut self, by: ResetBy) {
         if by == ResetBy::Downstream {
-            self.meta.persistence = Persistence::Close;
+            self.last = Last::Yes;
         }
     }
 
-    fn cut(&mut self, by: ResetBy, flag: ResponseFlags, details: &'static str) -> After {
+    fn cut(&mut self, by: ResetBy, flag: ResponseFlags, details: &'static str) -> End {
         self.state.info.flags.insert(flag);
         self.note(by, details);
-        After::Reset
+        End::Reset(reason(by))
     }
 
     pub(crate) fn note(&mut self, by: ResetBy, details: &'static str) {
@@ -295,7 +282,7 @@ impl Stream<'_> {
     /// Whether filters made a body for a request that came without.
     fn made_request_body(&self) -> bool {
         // After a first attempt the buffer is empty, and the framing known.
-        let sent = self.retry.framing.is_some_and(|sent| !matches!(sent, BodyLength::None | BodyLength::Length(0)));
+        let sent = self.retry.announced.is_some_and(|sent| !sent.is_empty());
         let waits = !(self.state.request_body.is_empty() && self.state.request_trailers.is_empty());
         self.request_pass.hold == Hold::Empty && (sent || waits)
     }
@@ -303,34 +290,27 @@ impl Stream<'_> {
     /// What follows such a request may be another protocol: there is no body
     /// to show or to make.
     pub(crate) fn asks_for_tunnel(&self) -> bool {
-        self.meta.upgrade == Upgrade::Asked
+        self.start.upgrade == Upgrade::Asked
     }
 
     pub(crate) fn has_request_body(&self) -> bool {
-        !matches!(self.meta.body, BodyLength::None | BodyLength::Length(0))
+        !self.start.body.is_empty()
     }
 
     /// A filter wants the body before an upstream could ask for it: a client
     /// that waits for `100 Continue` gets it from us.
     pub(crate) async fn ask_for_body(&mut self) -> Result<(), Halt> {
-        if self.meta.expect == Expect::None {
+        if self.start.expect == Expect::None {
             return Ok(());
         }
-        self.meta.expect = Expect::None;
-        if self.down.wire.input.is_empty() {
-            self.down.wire.output.head().extend_from_slice(CONTINUE);
-            self.timers.down.set(self.listener.config.timeouts.response_write_idle);
-            self.flush_down().await?;
-        }
-        Ok(())
+        self.start.expect = Expect::None;
+        self.client.invite_body();
+        self.flush_down().await
     }
 
-    /// Whether the client's connection may carry another request, as known
-    /// when a response head is written.
-    pub(crate) fn persistence(&self) -> Persistence {
-        let body_done = self.down.wire.is_body_done() || !self.has_request_body();
-        let running = self.entrance.phase() == sidegate_net::RunPhase::Running;
-        if body_done && running { self.meta.persistence } else { Persistence::Close }
+    /// Whether a response that begins now is the last on its carrier.
+    pub(crate) fn is_last(&self) -> Last {
+        if self.entrance.phase() == RunPhase::Running { self.last } else { Last::Yes }
     }
 
     pub(crate) fn pass_of(&self, direction: BodyDirection) -> &BodyPass {
@@ -345,6 +325,14 @@ impl Stream<'_> {
             BodyDirection::Request => &mut self.request_pass,
             BodyDirection::Response => &mut self.response_pass,
         }
+    }
+}
+
+/// What a protocol that names reasons says of a cut.
+fn reason(by: ResetBy) -> Reason {
+    match by {
+        ResetBy::Downstream => Reason::Cancel,
+        ResetBy::Nobody | ResetBy::Upstream | ResetBy::Filter | ResetBy::Proxy => Reason::Internal,
     }
 }
 

@@ -4,14 +4,13 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Instant;
 
-use sidegate_api::{HeadState, Protocol, ResetBy, ResponseFlags};
-use sidegate_protocol::http1::{Persistence, ResponseFraming, Upgrade, encode_response_head};
-use sidegate_stream::{TunnelFault, TunnelWay};
+use sidegate_api::{HeadState, ResetBy, ResponseFlags};
+use sidegate_stream::{End, TunnelFault, TunnelWay, Upgrade};
 
 use crate::finish::completion;
 use crate::halt::Halt;
 use crate::relay::{Attempt, RequestEnd};
-use crate::stream::{After, Stream};
+use crate::stream::Stream;
 
 /// Why a tunnel that broke off did so.
 enum Broken {
@@ -31,32 +30,28 @@ impl Stream<'_> {
     /// Forgets that the client asks for another protocol, unless that is one
     /// that it may have. To be called before any filter sees the head.
     pub(crate) fn judge_upgrade(&mut self) {
-        if self.meta.upgrade == Upgrade::None {
+        if self.start.upgrade == Upgrade::None {
             return;
         }
         let headers = &mut self.state.request.headers;
         let asked = headers.get(b"upgrade").unwrap_or_default();
         if !self.listener.config.upgrades.iter().any(|allowed| allowed.is(asked)) {
             headers.remove(b"upgrade");
-            self.meta.upgrade = Upgrade::None;
+            self.start.upgrade = Upgrade::None;
         }
     }
 
     /// Passes the upstream's `101` on and then whatever either side sends,
     /// until both have ended. Either may end its side before the other. A
     /// drain lets a tunnel live until the drain time is over.
-    pub(crate) async fn tunnel(&mut self, attempt: &mut Attempt) -> Result<After, Halt> {
+    pub(crate) async fn tunnel(&mut self, attempt: &mut Attempt) -> Result<End, Halt> {
         let agreed = self.state.response.headers.get(b"upgrade").unwrap_or_default();
         let asked = self.state.request.headers.get(b"upgrade").unwrap_or_default();
         if !agreed.eq_ignore_ascii_case(asked) {
             return Err(Halt::upstream(502, "upgrade_differs", ResponseFlags::UPSTREAM_PROTOCOL));
         }
-        let output = &mut self.down.wire.output;
-        let (head, framing) = (&self.state.response, ResponseFraming::NoBody);
-        let case = self.listener.config.header_case;
-        encode_response_head(output.head(), head, framing, Protocol::Http11, Persistence::Close, b"", case);
+        self.client.switch(&self.state.response);
         self.sent_status = self.state.response.status;
-        self.sent_persistence = Persistence::Close;
         self.state.response.state = HeadState::Sent;
         self.timers.up.set(None);
         // A tunnel may last for days; what passes it no filter sees.
@@ -64,7 +59,7 @@ impl Stream<'_> {
         self.let_filters_go();
         let Err(broken) = self.carry(attempt).await else {
             attempt.count.end = RequestEnd::Whole;
-            return Ok(After::Close);
+            return Ok(End::Finish);
         };
         match broken {
             Broken::Idle => {
@@ -72,10 +67,10 @@ impl Stream<'_> {
                 // the protocol inside to say.
                 self.state.info.flags.insert(ResponseFlags::DOWNSTREAM_TIMEOUT);
                 self.note(ResetBy::Proxy, "tunnel_idle_timeout");
-                Ok(After::Close)
+                Ok(End::Finish)
             }
             Broken::Client => {
-                attempt.connection.wire.socket.reset_on_close();
+                attempt.upstream.reset();
                 Err(Halt::client_gone())
             }
             Broken::Upstream => {
@@ -110,7 +105,9 @@ impl Stream<'_> {
         (to_upstream, to_client): &mut (TunnelWay, TunnelWay),
     ) -> Carried {
         let idle = self.listener.config.timeouts.tunnel_idle;
-        let (client, upstream) = (&mut self.down.wire, &mut attempt.connection.wire);
+        let (Some(client), Some(upstream)) = (self.client.pipe(), attempt.upstream.pipe()) else {
+            return Carried::Ended(Err(Broken::Upstream));
+        };
         let info = &mut self.state.info;
         let (timer, asks) = (&self.timers.down, &self.timers.up);
         poll_fn(|cx| {

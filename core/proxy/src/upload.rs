@@ -3,8 +3,7 @@
 use std::task::{Context, Poll};
 
 use sidegate_api::{BodyDirection, EndOfStream, HeadState};
-use sidegate_protocol::http1::{BodyLength, encode_request_head};
-use sidegate_stream::BodyEvent;
+use sidegate_stream::{Announced, BodyEvent, Data};
 
 use crate::body_pass::Hold;
 use crate::halt::Halt;
@@ -21,37 +20,32 @@ impl Stream<'_> {
         if held {
             self.pass_held(BodyDirection::Request, &plan.request_body, plan.request_body.len()).await?;
         }
-        let framing = if let Some(before) = self.retry.framing {
+        let announced = if let Some(before) = self.retry.announced {
             before
         } else if held {
             match (self.state.request_body.len(), self.state.request_trailers.is_empty()) {
                 // As it came, with or without a length.
-                (0, true) if self.request_pass.hold == Hold::Empty => self.meta.body,
-                (length, true) => BodyLength::Length(length as u64),
-                (_, false) => BodyLength::Chunked,
+                (0, true) if self.request_pass.hold == Hold::Empty => self.start.body,
+                (length, true) => Announced::Length(length as u64),
+                (_, false) => Announced::Open,
             }
         } else if self.has_request_body() && self.edits(BodyDirection::Request)
             || !self.state.request_trailers.is_empty()
         {
-            BodyLength::Chunked
+            Announced::Open
         } else {
-            self.meta.body
+            self.start.body
         };
-        self.retry.framing = Some(framing);
-        self.state.trailers_closed[BodyDirection::Request as usize] = framing != BodyLength::Chunked;
-        let output = &mut attempt.connection.wire.output;
-        let case = attempt.count.cluster.cluster.config().header_case;
-        let head = &self.state.request;
-        encode_request_head(output.head(), head, framing, self.meta.expect, self.meta.upgrade, case);
-        output.start_body(framing, case);
-        attempt.connection.begin_request(self.meta.upgrade);
+        self.retry.announced = Some(announced);
+        attempt.upstream.start(&self.state.request, announced, &self.start);
+        self.state.trailers_closed[BodyDirection::Request as usize] = !attempt.upstream.carries_trailers();
         self.state.request.state = HeadState::Sent;
         attempt.upload = if let Some(rest) = self.retry.take_rest() {
             attempt.rest = rest;
             Upload::Again(0)
         } else if self.has_request_body() && !held {
             Upload::Reading
-        } else if held || framing == BodyLength::Chunked {
+        } else if held || announced == Announced::Open {
             Upload::Buffered(EndOfStream::End)
         } else {
             Upload::Flushing
@@ -60,11 +54,11 @@ impl Stream<'_> {
     }
 
     pub(crate) fn poll_upload(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Halt>> {
-        let wire = &mut attempt.connection.wire;
+        let upstream = &mut attempt.upstream;
         loop {
             let step = match attempt.upload {
                 Upload::Done | Upload::Broken => return Poll::Pending,
-                Upload::Reading => match self.down.wire.poll_body(cx, &mut self.state.request_trailers) {
+                Upload::Reading => match self.client.poll_body(cx, &mut self.state.request_trailers) {
                     Poll::Ready(Ok(BodyEvent::Data(count))) => {
                         self.state.info.bytes_received += count as u64;
                         if self.watches(BodyDirection::Request) {
@@ -78,34 +72,34 @@ impl Stream<'_> {
                         if self.watches(BodyDirection::Request) {
                             return Poll::Ready(Ok(Event::RequestEnd));
                         }
-                        wire.output.finish(&self.state.request_trailers);
+                        upstream.finish(&self.state.request_trailers);
                         attempt.upload = Upload::Flushing;
                         continue;
                     }
                     Poll::Ready(Err(fault)) => return Poll::Ready(Err(Halt::request_body(fault))),
                     // While the client is silent, what it sent so far goes out.
-                    Poll::Pending => wire.poll_flush(cx).map_ok(|()| None),
+                    Poll::Pending => upstream.poll_flush(cx).map_ok(|()| None),
                 },
                 Upload::Again(sent) => {
                     let again = self.retry.kept.bytes().get(sent..).unwrap_or_default();
                     if again.is_empty() {
                         if attempt.rest == Upload::Flushing {
-                            wire.output.finish(&self.state.request_trailers);
+                            upstream.finish(&self.state.request_trailers);
                         }
                         attempt.upload = attempt.rest;
                         continue;
                     }
-                    let step = wire.output.poll_data(cx, &mut wire.socket, again);
+                    let step = upstream.poll_send(cx, Data::Slice(again));
                     step.map_ok(|count| Some(Upload::Again(sent + count)))
                 }
                 Upload::Direct(left) => {
-                    let data = &self.down.wire.input.filled()[..left];
-                    let step = wire.output.poll_data(cx, &mut wire.socket, data);
+                    let data = self.client.data();
+                    let step = upstream.poll_send(cx, data);
                     if let Poll::Ready(Ok(count)) = step {
-                        self.retry.kept.add(&data[..count]);
+                        self.retry.kept.add(&data.as_slice()[..count]);
                     }
                     step.map_ok(|count| {
-                        self.down.wire.take_body(count);
+                        self.client.consume(count);
                         Some(if count == left { Upload::Reading } else { Upload::Direct(left - count) })
                     })
                 }
@@ -113,7 +107,7 @@ impl Stream<'_> {
                     match end {
                         EndOfStream::More => attempt.upload = Upload::Reading,
                         EndOfStream::End => {
-                            wire.output.finish(&self.state.request_trailers);
+                            upstream.finish(&self.state.request_trailers);
                             attempt.upload = Upload::Flushing;
                             // The response may take its time.
                             self.state.request_body.shrink(SPARE_BYTES);
@@ -124,14 +118,14 @@ impl Stream<'_> {
                 }
                 Upload::Buffered(end) => {
                     let body = &mut self.state.request_body;
-                    wire.output.poll_data(cx, &mut wire.socket, body.as_slice()).map_ok(|count| {
+                    upstream.poll_send(cx, Data::Slice(body.as_slice())).map_ok(|count| {
                         self.retry.kept.add(&body.as_slice()[..count]);
                         body.drain(count);
                         Some(Upload::Buffered(end))
                     })
                 }
                 Upload::Flushing => {
-                    let sent = wire.poll_flush(cx);
+                    let sent = upstream.poll_flush(cx);
                     if self.mirror.is_some() && matches!(sent, Poll::Ready(Ok(()))) {
                         self.send_copies();
                     }

@@ -1,25 +1,37 @@
-//! The Stream layer: one request and its response on a socket, on the server's
-//! and the client's side, and the pools of upstream connections.
+//! The Stream layer: one request and its response, on the server's and the
+//! client's side, whatever protocol carries them, and the pools of upstream
+//! connections.
 //!
-//! Everything here is poll functions over one connection; the proxy composes
+//! ```text
+//!  downstream  upstream   what the proxy sees
+//!  pool                   upstream connections between requests
+//!  h1  h2                 how each protocol does it
+//!  tunnel                 bytes of another protocol
+//!  pipe  message          a socket's bytes; words that all have in common
+//! ```
+//!
+//! Everything here is poll functions over one carrier; the proxy composes
 //! them, so that both directions of a stream move in one task without a
 //! channel between them.
 
 #![forbid(unsafe_code)]
 
-mod client;
+mod downstream;
+pub mod h1;
 pub mod h2;
 mod message;
-mod output;
+mod pipe;
 mod pool;
-mod server;
 mod tunnel;
-mod wire;
+mod upstream;
 
-pub use client::{ClientConnection, ClientError, ClosedBy, OnClose};
-pub use message::{Announced, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
-pub use output::Output;
+pub use downstream::Downstream;
+pub use message::{Announced, BodyEvent, BodyFault, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
+pub use pipe::{Pipe, Waiting};
 pub use pool::{HostPool, PoolLimits};
-pub use server::{ServerConnection, ServerError};
 pub use tunnel::{TunnelFault, TunnelWay};
-pub use wire::{BodyEvent, BodyFault, Wire};
+pub use upstream::{ClientError, ClosedBy, OnClose, Upstream};
+
+pub use sidegate_protocol::http1::{
+    BodyError, Expect, Grammar, Limits, RequestError, ResponseError, Spelling, TargetBytes, Upgrade, UpgradeProtocol,
+};

@@ -1,8 +1,10 @@
 //! Words for a message and its carrier that are the same for all protocols.
 
+use std::io;
+
 use bytes::Bytes;
 use sidegate_api::Protocol;
-use sidegate_protocol::http1::{BodyLength, Expect, ResponseFraming, Upgrade};
+use sidegate_protocol::http1::{BodyError, BodyLength, Expect, ResponseFraming, Upgrade};
 
 /// How much body a message's head announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,6 +119,29 @@ pub struct RequestStart {
 pub struct ResponseStart {
     /// Its body.
     pub body: Announced,
+}
+
+/// What comes next of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyEvent {
+    /// So many bytes of it, which the carrier lends.
+    Data(usize),
+    /// The body and its trailers are complete.
+    End,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFault {
+    /// The peer broke the protocol or a limit.
+    #[error(transparent)]
+    Refused(#[from] BodyError),
+    /// The peer closed before the end.
+    #[error("closed within a body")]
+    Closed,
+    /// The carrier failed, or the peer reset it.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// The next bytes of a body, where they stand.

@@ -3,8 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::Wire;
-use crate::wire::LARGE_READ;
+use crate::pipe::{LARGE_READ, Pipe};
 
 /// One direction of a tunnel. What was read behind the heads goes first.
 #[derive(Debug, Default)]
@@ -52,8 +51,8 @@ impl TunnelWay {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Wire,
-        to: &mut Wire,
+        from: &mut Pipe,
+        to: &mut Pipe,
         moved: &mut u64,
     ) -> Poll<Result<(), TunnelFault>> {
         loop {
@@ -78,8 +77,8 @@ impl TunnelWay {
                     };
                 }
                 State::Open | State::Busy => {
-                    let sent = ready!(to.output.poll_data(cx, &mut to.socket, from.input.filled()));
-                    let sent = sent.map_err(TunnelFault::Receiver)?;
+                    let sent = ready!(to.poll_write(cx, from.input.filled(), &[]));
+                    let (sent, _) = sent.map_err(TunnelFault::Receiver)?;
                     from.input.consume(sent);
                     *moved += sent as u64;
                 }

@@ -6,10 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sidegate_api::Address;
+use sidegate_api::{Address, HeaderCase};
 use sidegate_net::{BufferPool, Socket};
-use sidegate_protocol::http1::Grammar;
-use sidegate_stream::{ClientConnection, HostPool, OnClose, PoolLimits};
+use sidegate_stream::{Grammar, HostPool, OnClose, PoolLimits, h1};
 use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Seed};
 
 use super::Standing;
@@ -56,6 +55,8 @@ struct Manner {
     grammar: Grammar,
     /// Bytes read at once.
     read_limit: Option<usize>,
+    /// How field names are written.
+    case: HeaderCase,
 }
 
 /// Where a cluster of some name stands on this worker, whatever it is just
@@ -112,16 +113,12 @@ impl ClusterView {
     }
 
     /// Makes a connection of a fresh socket to one of the hosts.
-    pub(crate) fn connection(
-        &self,
-        socket: Socket,
-        buffers: BufferPool,
-        guard: Box<dyn OnClose>,
-    ) -> Box<ClientConnection> {
-        let mut connection = Box::new(ClientConnection::new(socket, buffers, Some(guard)));
+    pub(crate) fn connection(&self, socket: Socket, buffers: BufferPool, guard: Box<dyn OnClose>) -> Box<h1::Client> {
+        let mut connection = Box::new(h1::Client::new(socket, buffers, Some(guard)));
         connection.tolerate(self.manner.grammar);
+        connection.spell(self.manner.case);
         if let Some(limit) = self.manner.read_limit {
-            connection.wire.limit_reads(limit);
+            connection.limit_reads(limit);
         }
         connection
     }
@@ -137,7 +134,7 @@ impl ClusterView {
 impl Manner {
     fn of(config: &ClusterConfig) -> Self {
         let grammar = if config.bare_line_feeds { Grammar::BareLineFeeds } else { Grammar::Padded };
-        Manner { grammar, read_limit: config.conn_buffer_limit_bytes }
+        Manner { grammar, read_limit: config.conn_buffer_limit_bytes, case: config.header_case }
     }
 }
 

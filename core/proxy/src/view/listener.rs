@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use sidegate_api::HeaderCase;
-use sidegate_protocol::http1::{Limits, Spelling};
+use sidegate_stream::{Limits, Spelling};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
 
 use super::{RouteView, Settings};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::HeaderCase;
-use sidegate_protocol::http1::UpgradeProtocol;
+use sidegate_stream::UpgradeProtocol;
 use sidegate_telemetry::AccessLog;
 
 use crate::{Forwarding, Http1Limits, ProxyConfig, Timeouts};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, HeaderCase};
-use sidegate_protocol::http1::Spelling;
+use sidegate_stream::Spelling;
 use sidegate_upstream::Cluster;
 
 use super::{ClusterSlot, ClusterView, Standing};

@@ -57,6 +57,21 @@ fn arrows_point_as_drawn() {
         ("sidegate-watch", &[]),
         ("sidegate-protocol", &["sidegate-api"]),
         ("sidegate-router", &["sidegate-api"]),
+        ("sidegate-stream", &["sidegate-api", "sidegate-net", "sidegate-protocol"]),
+        // A stream does not know what carries it: no codec.
+        (
+            "sidegate-proxy",
+            &[
+                "sidegate-api",
+                "sidegate-net",
+                "sidegate-overload",
+                "sidegate-router",
+                "sidegate-stream",
+                "sidegate-telemetry",
+                "sidegate-upstream",
+                "sidegate-watch",
+            ],
+        ),
         ("sidegate-telemetry", &["sidegate-api"]),
         ("sidegate-abi", &[]),
         // Itself, with features, for its tests.

@@ -8,7 +8,7 @@ use sidegate_api::{Address, AnsweredBy, HeaderCase, Metrics, Slashes};
 use sidegate_net::{
     AcceptHandle, AcceptMode, BoundListener, ListenerConfig, ListenerId, RunPhase, Workers, bind, start_accepting,
 };
-use sidegate_protocol::http1::{TargetBytes, UpgradeProtocol};
+use sidegate_stream::{TargetBytes, UpgradeProtocol};
 use sidegate_proxy::{
     FilterEntry, Forwarding, Http1Limits, ListenerSpec, ProxyConfig, ProxyService, RouteConfigs, RouteSet, Timeouts,
     Update,

@@ -1,4 +1,5 @@
-//! Idle upstream connections of one worker to one host.
+//! Idle upstream connections of one worker to one host, each for one stream at
+//! a time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -6,7 +7,7 @@ use std::num::NonZeroU32;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use crate::ClientConnection;
+use crate::h1;
 
 /// When a pooled connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct HostPool {
 #[derive(Debug)]
 struct Idle {
     /// Boxed once for its life: it changes hands several times per request.
-    connection: Box<ClientConnection>,
+    connection: Box<h1::Client>,
     since: Instant,
 }
 
@@ -69,11 +70,11 @@ impl HostPool {
 
     /// The most recently used connection that the host has not closed
     /// meanwhile, and how many were found closed.
-    pub fn take(&self, cx: &mut Context<'_>) -> (Option<Box<ClientConnection>>, usize) {
+    pub fn take(&self, cx: &mut Context<'_>) -> (Option<Box<h1::Client>>, usize) {
         let mut dropped = 0;
         loop {
             let Some(idle) = self.idle.borrow_mut().pop_back() else { return (None, dropped) };
-            if idle.connection.wire.socket.is_quiet(cx) {
+            if idle.connection.is_quiet(cx) {
                 return (Some(idle.connection), dropped);
             }
             dropped += 1;
@@ -81,19 +82,19 @@ impl HostPool {
     }
 
     /// Whether `connection` may carry another request.
-    pub fn may_reuse(&self, connection: &ClientConnection) -> bool {
+    pub fn may_reuse(&self, connection: &h1::Client) -> bool {
         let limits = self.limits.get();
         let spent = limits.max_requests.is_some_and(|max| connection.requests >= max.get());
-        !self.closed.get() && !spent && connection.is_clean()
+        !self.closed.get() && !spent && connection.is_reusable()
     }
 
     /// Keeps `connection` for later, or closes it if its time or count is up
     /// or it is not clean; says which. It is idle from `now` on.
-    pub fn give(&self, mut connection: Box<ClientConnection>, now: Instant) -> bool {
+    pub fn give(&self, mut connection: Box<h1::Client>, now: Instant) -> bool {
         if !self.may_reuse(&connection) {
             return false;
         }
-        connection.wire.input.release();
+        connection.release();
         self.idle.borrow_mut().push_back(Idle { connection, since: now });
         true
     }
@@ -112,7 +113,7 @@ impl HostPool {
     /// it behind: its port is free at once. Whether there was one.
     pub fn reset_one(&self) -> bool {
         let Some(idle) = self.idle.borrow_mut().pop_front() else { return false };
-        idle.connection.wire.socket.reset_on_close();
+        idle.connection.reset_on_close();
         true
     }
 
@@ -125,7 +126,7 @@ impl HostPool {
         let mut cx = Context::from_waker(Waker::noop());
         idle.retain(|idle| {
             let expired = timeout.is_some_and(|timeout| now.duration_since(idle.since) >= timeout);
-            !expired && idle.connection.wire.socket.is_quiet(&mut cx)
+            !expired && idle.connection.is_quiet(&mut cx)
         });
         before - idle.len()
     }

@@ -1,0 +1,5 @@
+//! Pools of upstream connections.
+
+mod exclusive;
+
+pub use exclusive::{HostPool, PoolLimits};

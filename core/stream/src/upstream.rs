@@ -1,0 +1,183 @@
+//! A request's way to a host and its response's way back, over any protocol.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use sidegate_api::{Headers, Method, PeerText, RequestHead, ResponseHead};
+use sidegate_net::Traffic;
+use sidegate_protocol::http1::{Limits, ResponseError};
+
+use crate::{Announced, BodyEvent, BodyFault, Data, Pipe, RequestStart, ResponseStart, h1};
+
+/// What carries one request to a host. Dispatch is by `match`: a call of the
+/// first kind costs a branch that is predicted.
+#[derive(Debug)]
+pub enum Upstream {
+    /// A connection of HTTP/1, for this request alone. Boxed once for its life:
+    /// it changes hands several times per request.
+    H1(Box<h1::Client>),
+}
+
+/// Told when a connection closes.
+pub trait OnClose: fmt::Debug {
+    /// Who closed it. Called once, before this is dropped.
+    fn closed(&self, by: ClosedBy);
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// We did.
+    Us,
+    /// The peer did, or it failed.
+    Peer,
+}
+
+/// Why no response came.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The host closed before the first byte of a response.
+    #[error("closed before a response")]
+    ClosedBeforeResponse,
+    /// The host closed within a response's head.
+    #[error("closed within a response head")]
+    ClosedInHead,
+    /// The head was refused.
+    #[error(transparent)]
+    Refused(#[from] ResponseError),
+    /// Nobody has looked at the request: the host said so.
+    #[error("the request was not processed")]
+    NotProcessed,
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Calls the same method of whichever carrier there is.
+macro_rules! each {
+    ($upstream:expr, $carrier:ident => $call:expr) => {
+        match $upstream {
+            Upstream::H1($carrier) => $call,
+        }
+    };
+}
+
+impl Upstream {
+    /// Begins the request with its head.
+    #[inline]
+    pub fn start(&mut self, head: &RequestHead, body: Announced, start: &RequestStart) {
+        each!(self, carrier => carrier.start(head, body, start));
+    }
+
+    /// The next response head, informational or final.
+    #[inline]
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &Limits,
+        method: &Method,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<ResponseStart, ClientError>> {
+        each!(self, carrier => carrier.poll_head(cx, limits, method, head))
+    }
+
+    /// What comes next of the response's body. After `Data(n)`, `n` bytes must
+    /// be consumed before the next call.
+    #[inline]
+    pub fn poll_body(&mut self, cx: &mut Context<'_>, trailers: &mut Headers) -> Poll<Result<BodyEvent, BodyFault>> {
+        each!(self, carrier => carrier.poll_body(cx, trailers))
+    }
+
+    /// The bytes that were lent and not consumed yet.
+    #[inline]
+    pub fn data(&self) -> Data<'_> {
+        match self {
+            Upstream::H1(carrier) => Data::Slice(carrier.data()),
+        }
+    }
+
+    /// So many of them are not needed any more.
+    #[inline]
+    pub fn consume(&mut self, count: usize) {
+        each!(self, carrier => carrier.consume(count));
+    }
+
+    /// Whether the response was read to its end.
+    #[inline]
+    pub fn is_body_done(&self) -> bool {
+        each!(self, carrier => carrier.is_body_done())
+    }
+
+    /// Whether trailers can follow the request's body.
+    #[inline]
+    pub fn carries_trailers(&self) -> bool {
+        each!(self, carrier => carrier.carries_trailers())
+    }
+
+    /// Sends some of `data`; says how much of it went.
+    #[inline]
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, data: Data<'_>) -> Poll<io::Result<usize>> {
+        match self {
+            Upstream::H1(carrier) => carrier.poll_send(cx, data.as_slice()),
+        }
+    }
+
+    /// Ends the request's body.
+    #[inline]
+    pub fn finish(&mut self, trailers: &Headers) {
+        each!(self, carrier => carrier.finish(trailers));
+    }
+
+    /// Writes what was sent so far.
+    #[inline]
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, carrier => carrier.poll_flush(cx))
+    }
+
+    /// The host agreed to another protocol: its bytes, and ours.
+    pub fn pipe(&mut self) -> Option<&mut Pipe> {
+        match self {
+            Upstream::H1(carrier) => Some(carrier.pipe()),
+        }
+    }
+
+    /// Whether the host has shown that it has the request.
+    pub fn is_answered(&self) -> bool {
+        each!(self, carrier => carrier.is_answered())
+    }
+
+    /// Whether its connection was used before, so that a close without a
+    /// response may be the host's idle timeout.
+    pub fn is_reused(&self) -> bool {
+        each!(self, carrier => carrier.is_reused())
+    }
+
+    /// Number of the connection in the process, where somebody gave it one.
+    #[inline]
+    pub fn id(&self) -> Option<u64> {
+        match self {
+            Upstream::H1(carrier) => carrier.id,
+        }
+    }
+
+    /// Our end of the connection.
+    pub fn local_address(&mut self) -> Option<Arc<PeerText>> {
+        each!(self, carrier => carrier.local_address())
+    }
+
+    /// Bytes that went over the connection so far.
+    #[inline]
+    pub fn traffic(&self) -> Traffic {
+        each!(self, carrier => carrier.traffic())
+    }
+
+    /// The request is given up: the host is told, where there is a way.
+    #[cold]
+    pub fn reset(&mut self) {
+        match self {
+            Upstream::H1(carrier) => carrier.reset_on_close(),
+        }
+    }
+}
