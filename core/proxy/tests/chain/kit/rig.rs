@@ -8,7 +8,6 @@ use sidegate_api::{Address, AnsweredBy, HeaderCase, Metrics, Slashes};
 use sidegate_net::{
     AcceptHandle, AcceptMode, BoundListener, ListenerConfig, ListenerId, RunPhase, Workers, bind, start_accepting,
 };
-use sidegate_stream::{TargetBytes, UpgradeProtocol};
 use sidegate_proxy::{
     FilterEntry, Forwarding, Http1Limits, ListenerSpec, ProxyConfig, ProxyService, RouteConfigs, RouteSet, Timeouts,
     Update,
@@ -17,6 +16,7 @@ use sidegate_router::{
     Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
     VirtualHostConfig,
 };
+use sidegate_stream::{TargetBytes, UpgradeProtocol};
 use sidegate_telemetry::{DownstreamStats, FilterReplies, RouteStats};
 use sidegate_upstream::{Cluster, ClusterConfig, HostConfig, HostRegistry};
 
