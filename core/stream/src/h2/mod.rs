@@ -2,10 +2,14 @@
 
 mod frames;
 mod guard;
+mod server;
+mod server_stream;
 mod settings;
 mod tally;
 
 pub use frames::PREFACE;
 pub use guard::Guard;
+pub use server::{ConnectionFault, ServerConnection};
+pub use server_stream::ServerStream;
 pub use settings::{FrameLimit, FrameLimits, Http2Settings, KeepAlive};
 pub use tally::{Counts, FrameKind, Role};
