@@ -91,6 +91,9 @@ clean:
 bench:
 	python3 bench/run.py $(BENCH)
 
+bench-h2:
+	python3 bench/h2.py $(BENCH)
+
 bench-gate:
 	python3 bench/gate.py $(or $(GATE),--check)
-.PHONY: bench bench-gate
+.PHONY: bench bench-h2 bench-gate

@@ -18,6 +18,9 @@ HOW = {
     " (or give another one with --envoy PATH)",
     "sidegate": "make build (or give another one with --sidegate PATH)",
     "sidegate-ends": "make build (it lies beside sidegate)",
+    "sidegate-h2relay": "make build (it lies beside sidegate)",
+    "h2load": "Debian: apt-get install nghttp2-client",
+    "valgrind": "Debian: apt-get install valgrind",
     "libauth.so": "make build (or name the folder with --modules DIR)",
     "libauth_c.so": "make build (or name the folder with --modules DIR)",
 }
@@ -28,6 +31,7 @@ VERSION_ARGS = {
     "wrk": "-v",
     "envoy": "--version",
     "sidegate": "--version",
+    "h2load": "--version",
 }
 
 
@@ -54,10 +58,11 @@ def find(envoy=None, sidegate=None, modules=None):
     """Looks where each tool is; what was named must be there."""
     sidegate = executable(sidegate) if sidegate else executable(target_dir() / "release/sidegate")
     folder = Path(modules) if modules else (Path(sidegate).parent if sidegate else target_dir() / "release")
-    paths = {name: which(name) for name in ("nginx", "haproxy", "wrk")}
+    paths = {name: which(name) for name in ("nginx", "haproxy", "wrk", "h2load", "valgrind")}
     paths["envoy"] = executable(envoy) if envoy else find_envoy()
     paths["sidegate"] = sidegate
-    paths["sidegate-ends"] = executable(folder / "sidegate-ends")
+    for name in ("sidegate-ends", "sidegate-h2relay"):
+        paths[name] = executable(folder / name)
     for module in ("libauth.so", "libauth_c.so"):
         file = (folder / module).resolve()
         paths[module] = str(file) if file.is_file() else None
