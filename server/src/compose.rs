@@ -159,6 +159,8 @@ pub(crate) fn same_words(one: &Listener, other: &Listener) -> bool {
     one.chain == other.chain
         && one.net.idle_timeout == other.net.idle_timeout
         && one.access_logs == other.access_logs
+        && one.downstream == other.downstream
+        && one.http2 == other.http2
         && one.limits == other.limits
         && one.timeouts == other.timeouts
         && one.forwarding == other.forwarding

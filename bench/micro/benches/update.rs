@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use sidegate_api::{Address, HeaderCase, Metrics, Slashes, WorkerIndex};
+use sidegate_api::{Address, HeaderCase, Http2Settings, Metrics, Slashes, Spoken, WorkerIndex};
 use sidegate_net::{ListenerId, Service, WorkerContext};
 use sidegate_proxy::{
     Forwarding, Http1Limits, ListenerSpec, ProxyConfig, ProxyService, RouteSet, TargetBytes, Timeouts, Update,
@@ -60,6 +60,8 @@ fn listener(metrics: &Metrics) -> Update {
         listener: "bench".into(),
         filters: vec![],
         access_logs: vec![],
+        downstream: Spoken::Http1,
+        http2: Http2Settings::downstream(),
         limits: Http1Limits::default(),
         timeouts: Timeouts::default(),
         idle_timeout: None,

@@ -18,6 +18,7 @@ mod filter_status;
 mod fingerprint;
 mod header_case;
 mod headers;
+mod http2;
 mod inherit;
 mod label;
 mod metadata;
@@ -33,6 +34,7 @@ mod resume;
 #[cfg(test)]
 mod resume_tests;
 mod slashes;
+mod spoken;
 mod stream;
 mod sync;
 mod validate;
@@ -54,6 +56,7 @@ pub use filter_status::{HookStatus, QuarantinePhase, QuarantineStatus};
 pub use fingerprint::Fingerprint;
 pub use header_case::HeaderCase;
 pub use headers::{HeaderLimit, Headers};
+pub use http2::{FrameLimit, FrameLimits, Http2Settings, KeepAlive};
 pub use inherit::{InheritError, Inherited};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
@@ -69,6 +72,7 @@ pub use reply::{LocalReply, RefusedReply, SetReply};
 pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
 pub use slashes::Slashes;
+pub use spoken::Spoken;
 pub use stream::{
     AnsweredBy, ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState,
     whole_micros,

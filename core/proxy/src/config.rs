@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{AnsweredBy, Counter, FaultPolicy, HeaderCase, RouteFilterConfig, StreamFilterFactory};
+use sidegate_api::{
+    AnsweredBy, Counter, FaultPolicy, HeaderCase, Http2Settings, RouteFilterConfig, Spoken, StreamFilterFactory,
+};
 use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_stream::{TargetBytes, UpgradeProtocol};
 use sidegate_telemetry::{AccessLog, FilterReplies};
@@ -20,6 +22,10 @@ pub struct ProxyConfig {
     pub filters: Vec<FilterEntry>,
     /// Access logs, in configured order.
     pub access_logs: Vec<AccessLog>,
+    /// What clients speak.
+    pub downstream: Spoken,
+    /// Settings of HTTP/2 connections.
+    pub http2: Http2Settings,
     /// Bounds on what a client may send.
     pub limits: Http1Limits,
     /// How long each part may take.

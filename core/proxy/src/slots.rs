@@ -182,7 +182,7 @@ impl ListenerSlot {
 
 #[cfg(test)]
 mod tests {
-    use sidegate_api::{HeaderCase, Metrics, Slashes};
+    use sidegate_api::{HeaderCase, Http2Settings, Metrics, Slashes, Spoken};
     use sidegate_router::{
         Domain, ForwardAction, HeaderOps, PathMatch, RouteAction, RouteConfig, RouteMatch, RouteTable, RouterConfig,
         VirtualHostConfig,
@@ -235,6 +235,8 @@ mod tests {
             listener: "test".into(),
             filters: vec![],
             access_logs: vec![],
+            downstream: Spoken::Http1,
+            http2: Http2Settings::downstream(),
             limits: Http1Limits::default(),
             timeouts: Timeouts::default(),
             idle_timeout: None,

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sidegate_api::{
-    Address, AnsweredBy, FaultPolicy, FilterFault, HeaderCase, HookSet, Interests, Metrics, ReceiverPhase, Slashes,
-    StreamFilter, StreamFilterFactory, WorkerIndex,
+    Address, AnsweredBy, FaultPolicy, FilterFault, HeaderCase, HookSet, Http2Settings, Interests, Metrics,
+    ReceiverPhase, Slashes, Spoken, StreamFilter, StreamFilterFactory, WorkerIndex,
 };
 use sidegate_net::{AcceptMode, ListenerConfig, ListenerId, Workers, bind, start_accepting};
 use sidegate_proxy::{
@@ -128,6 +128,8 @@ fn configuration(
             replies: Arc::new(FilterReplies::new(metrics, "test", "marking")),
         }],
         access_logs,
+        downstream: Spoken::Http1,
+        http2: Http2Settings::downstream(),
         limits: Http1Limits::default(),
         timeouts: Timeouts::default(),
         idle_timeout: Some(Duration::from_secs(60)),

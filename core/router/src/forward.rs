@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{LbMetadata, StreamState, VariableValue};
+use sidegate_api::{LbMetadata, Spoken, StreamState, VariableValue};
 
 use crate::{
     AbsolutePath, Authority, HashPolicy, HeaderName, PathSubstitution, RetryPolicy, StreamVariable, WeightedClusters,
@@ -24,10 +24,12 @@ pub struct ForwardAction {
     pub retry: RetryPolicy,
     /// `hash_policy`, for balancers that keep like requests on one host: the
     /// first that yields a value wins. Empty: the client's address, as in MOSN.
-    pub hash: Vec<HashPolicy>,
+    pub hash: Box<[HashPolicy]>,
     /// `metadata_match`: the subset of the cluster's hosts; empty: all of
     /// them. Weighted clusters carry their own.
     pub subset: LbMetadata,
+    /// `upstream_protocol`; `None`: what the cluster says.
+    pub upstream_protocol: Option<Spoken>,
 }
 
 /// How a route finds its cluster. Of several keys MOSN takes
@@ -103,8 +105,9 @@ impl ForwardAction {
             host_rewrite: HostRewrite::Keep,
             path_rewrite: PathRewrite::Keep,
             retry: RetryPolicy::default(),
-            hash: Vec::new(),
+            hash: Box::default(),
             subset: LbMetadata::default(),
+            upstream_protocol: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{LbMetadata, StreamState};
+use sidegate_api::{LbMetadata, Spoken, StreamState};
 
 use crate::config::{HeaderOps, PerFilterConfig, RouteAction, RouteConfig};
 use crate::forward::{ClusterChoice, ForwardAction, HostRewrite, PathRewrite};
@@ -52,6 +52,7 @@ pub(crate) struct RouteHead {
     hash: bool,
     subset: bool,
     mirror: bool,
+    upstream_protocol: Option<Spoken>,
 }
 
 const _: () = assert!(size_of::<RouteHead>() == 32);
@@ -116,6 +117,11 @@ impl<'t> Matched<'t> {
     /// `timeout` of the route; `None`: the proxy's default.
     pub fn timeout(&self) -> Option<Duration> {
         self.head.timeout_nanos.map(|nanos| Duration::from_nanos(nanos.get()))
+    }
+
+    /// `upstream_protocol` of the route; `None`: that of the cluster.
+    pub fn upstream_protocol(&self) -> Option<Spoken> {
+        self.head.upstream_protocol
     }
 
     /// Whether [`apply_request`](Self::apply_request) has anything to do.
@@ -251,6 +257,7 @@ impl RouteHead {
             hash: forward.is_some_and(|forward| !forward.hash.is_empty()),
             subset: forward.is_some_and(|forward| !forward.subset.is_empty()),
             mirror: forward.is_some() && route.mirror.is_some(),
+            upstream_protocol: forward.and_then(|forward| forward.upstream_protocol),
         }
     }
 }

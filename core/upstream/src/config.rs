@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{Address, HeaderCase, LbMetadata};
+use sidegate_api::{Address, HeaderCase, Http2Settings, LbMetadata, Spoken};
 
 use crate::breakers::BreakerConfig;
 use crate::checks::HealthCheckConfig;
@@ -42,6 +42,10 @@ pub struct ClusterConfig {
     pub conn_buffer_limit_bytes: Option<usize>,
     /// When all hosts are used, whatever their health.
     pub panic_threshold: PanicThreshold,
+    /// What its hosts are spoken to in, unless the route says otherwise.
+    pub upstream_protocol: Spoken,
+    /// Settings of its HTTP/2 connections.
+    pub http2: Http2Settings,
     /// How names of fields are written for its hosts.
     pub header_case: HeaderCase,
     /// Whether lines of responses may end with LF alone.
@@ -82,6 +86,8 @@ impl ClusterConfig {
             max_requests_per_connection: Some(Self::DEFAULT_MAX_REQUESTS),
             conn_buffer_limit_bytes: None,
             panic_threshold: PanicThreshold::default(),
+            upstream_protocol: Spoken::Auto,
+            http2: Http2Settings::upstream(),
             header_case: HeaderCase::default(),
             bare_line_feeds: false,
             breakers: BreakerConfig::default(),

@@ -16,9 +16,9 @@ pub enum ClusterPart {
     /// threshold.
     LoadBalancing,
     /// Connections to hosts: `connect_timeout`, `idle_timeout`,
-    /// `max_request_per_conn`, buffers.
+    /// `max_request_per_conn`, buffers, `http2_protocol_options`.
     Connections,
-    /// How messages are written and read.
+    /// What hosts are spoken to in, and how messages are written and read.
     Http,
     /// `circuit_breakers`
     Breakers,
@@ -52,8 +52,11 @@ pub(super) fn parts(running: &ClusterConfig, wanted: &ClusterConfig) -> Vec<Clus
     let connections = a.connect_timeout != b.connect_timeout
         || a.idle_timeout != b.idle_timeout
         || a.max_requests_per_connection != b.max_requests_per_connection
-        || a.conn_buffer_limit_bytes != b.conn_buffer_limit_bytes;
-    let http = a.header_case != b.header_case || a.bare_line_feeds != b.bare_line_feeds;
+        || a.conn_buffer_limit_bytes != b.conn_buffer_limit_bytes
+        || a.http2 != b.http2;
+    let http = a.upstream_protocol != b.upstream_protocol
+        || a.header_case != b.header_case
+        || a.bare_line_feeds != b.bare_line_feeds;
     let differing = [
         (a.kind != b.kind || a.dns != b.dns, ClusterPart::Discovery),
         (a.hosts != b.hosts, ClusterPart::Hosts(hosts(&a.hosts, &b.hosts))),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidegate_api::Address;
+use sidegate_api::{Address, Http2Settings};
 
 use super::DrainWhy;
 use crate::{FilterIdentity, Listener};
@@ -35,6 +35,10 @@ pub enum ListenerPart {
     Filters(Vec<FilterChange>),
     /// Access logs.
     AccessLogs,
+    /// `downstream_protocol`
+    DownstreamProtocol,
+    /// Settings of HTTP/2 connections.
+    Http2,
     /// Bounds on what a client may send.
     Limits,
     /// How long each part may take.
@@ -105,6 +109,8 @@ pub(super) fn parts(running: &Listener, wanted: &Listener) -> Vec<ListenerPart> 
         (running.net.socket_mode != wanted.net.socket_mode, ListenerPart::Mode),
         (running.net.idle_timeout != wanted.net.idle_timeout, ListenerPart::IdleTimeout),
         (running.access_logs != wanted.access_logs, ListenerPart::AccessLogs),
+        (running.downstream != wanted.downstream, ListenerPart::DownstreamProtocol),
+        (http2_settings(running) != http2_settings(wanted), ListenerPart::Http2),
         (running.limits != wanted.limits, ListenerPart::Limits),
         (running.timeouts != wanted.timeouts, ListenerPart::Timeouts),
         (running.forwarding != wanted.forwarding, ListenerPart::Forwarding),
@@ -114,6 +120,11 @@ pub(super) fn parts(running: &Listener, wanted: &Listener) -> Vec<ListenerPart> 
     ];
     parts.extend(others.into_iter().filter_map(|(differs, part)| differs.then_some(part)));
     parts
+}
+
+/// Without what they take from `limits`.
+fn http2_settings(listener: &Listener) -> Http2Settings {
+    Http2Settings { max_headers: 0, ..listener.http2.clone() }
 }
 
 /// By name and number among those of the name, as factories are taken over.

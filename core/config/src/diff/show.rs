@@ -135,6 +135,8 @@ impl ListenerPart {
             ListenerPart::Router { .. } => "router_config_name",
             ListenerPart::Filters(_) => "filters",
             ListenerPart::AccessLogs => "access_logs",
+            ListenerPart::DownstreamProtocol => "downstream_protocol",
+            ListenerPart::Http2 => "http2_protocol_options",
             ListenerPart::Limits => "limits",
             ListenerPart::Timeouts => "timeouts",
             ListenerPart::Forwarding => "forwarding",

@@ -46,6 +46,21 @@ fn each_change_is_told_of_what_it_changes() {
         "~ listener l: limits; timeouts; header_case",
     );
     shows(
+        "config: {router_config_name: r}",
+        "config: {router_config_name: r, downstream_protocol: Auto, http2_protocol_options: {max_frame_size: 20000}}",
+        "~ listener l: downstream_protocol; http2_protocol_options",
+    );
+    shows(
+        "cluster_name: c}",
+        "cluster_name: c, upstream_protocol: Http2}",
+        "~ router r: virtual host v: routes changed prefix /",
+    );
+    shows(
+        "  - name: c\n",
+        "  - name: c\n    upstream_protocol: Http2\n    http2_protocol_options: {max_concurrent_streams: 7}\n",
+        "~ cluster c: connections; http",
+    );
+    shows(
         "127.0.0.1:2046",
         "127.0.0.1:2047",
         "~ listener l: address 127.0.0.1:2046 becomes 127.0.0.1:2047\n\

@@ -9,8 +9,10 @@ use super::cluster_health::{health_check, outlier_detection, slow_start};
 use super::cluster_hosts::hosts;
 use super::cluster_lb::{dns, lb_options, subsets};
 use super::header_case::header_case;
+use super::http2::http2_settings;
 use super::known::{Known, Quiet};
 use super::names::Names;
+use super::spoken::upstream_protocol;
 use super::tls::refuse_tls;
 use crate::diagnostic::{Finding, kind};
 use crate::nearest::hint;
@@ -105,6 +107,12 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
     }
     if let Some(limit) = object.get("conn_buffer_limit_bytes").and_then(|c| c.size()).filter(|n| *n > 0) {
         config.conn_buffer_limit_bytes = Some(limit);
+    }
+    if let Some(protocol) = object.get("upstream_protocol").and_then(|c| upstream_protocol(&c)).flatten() {
+        config.upstream_protocol = protocol;
+    }
+    if let Some(options) = object.get("http2_protocol_options") {
+        config.http2 = http2_settings(&options, &schema::HTTP2_UPSTREAM, config.http2);
     }
     if let Some(case) = object.get("header_case").and_then(|c| header_case(&c)) {
         config.header_case = case;

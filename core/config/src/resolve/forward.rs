@@ -14,6 +14,7 @@ use super::metadata::lb_metadata;
 use super::names::Names;
 use super::route::text;
 use super::route_policy::{hash_policies, retry_policy};
+use super::spoken::upstream_protocol;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
 
@@ -25,15 +26,7 @@ pub(super) fn forward_action(cursor: &Cursor<'_>, clusters: &Names) -> Option<(R
     let timeout = object.get("timeout").and_then(|c| c.duration()).filter(|d| *d > Duration::ZERO);
     let host_rewrite = host_rewrite(&mut object);
     let path_rewrite = path_rewrite(&mut object);
-    if let Some(protocol) = object.get("upstream_protocol") {
-        match protocol.string() {
-            None | Some("" | "Auto" | "Http1") => {}
-            Some(_) => protocol.unsupported(format!(
-                "this upstream protocol is not available yet; expected \"Http1\" or \"Auto\", found {}",
-                protocol.shown()
-            )),
-        }
-    }
+    let upstream_protocol = object.get("upstream_protocol").map_or(Some(None), |c| upstream_protocol(&c));
     let retry = object.get("retry_policy").map_or(Some(RetryPolicy::default()), |c| retry_policy(&c));
     let hash = hash_policies(object.get("hash_policy"));
     let headers = header_ops(&mut object);
@@ -44,8 +37,9 @@ pub(super) fn forward_action(cursor: &Cursor<'_>, clusters: &Names) -> Option<(R
         host_rewrite: host_rewrite?,
         path_rewrite: path_rewrite?,
         retry: retry?,
-        hash: hash?,
+        hash: hash?.into(),
         subset: subset?,
+        upstream_protocol: upstream_protocol?,
     };
     Some((RouteAction::Forward(forward), headers))
 }

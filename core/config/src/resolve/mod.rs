@@ -15,6 +15,7 @@ mod filters;
 mod forward;
 mod header_case;
 mod header_ops;
+mod http2;
 mod known;
 mod listener;
 mod log_file;
@@ -34,6 +35,7 @@ mod router;
 mod router_shape;
 mod server;
 mod shadowed;
+mod spoken;
 mod stream_filter;
 mod tls;
 
@@ -45,7 +47,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{BuildEnv, HeaderCase, Registry};
+use sidegate_api::{BuildEnv, HeaderCase, Http2Settings, Registry, Spoken};
 use sidegate_net::ListenerConfig;
 use sidegate_overload::OverloadConfig;
 use sidegate_proxy::{
@@ -159,6 +161,10 @@ pub struct Listener {
     pub chain: Vec<Arc<FilterIdentity>>,
     /// Not opened yet.
     pub access_logs: Vec<AccessLogConfig>,
+    /// What clients speak.
+    pub downstream: Spoken,
+    /// Settings of HTTP/2 connections.
+    pub http2: Http2Settings,
     /// Bounds on what a client may send.
     pub limits: Http1Limits,
     /// How long each part may take.
@@ -198,6 +204,8 @@ impl Listener {
             idle_timeout: self.net.idle_timeout,
             filters: self.filters.clone(),
             access_logs: opened.collect::<Result<_, LogError>>()?,
+            downstream: self.downstream,
+            http2: self.http2.clone(),
             limits: self.limits,
             timeouts: self.timeouts,
             forwarding: self.forwarding,
@@ -406,6 +414,8 @@ fn finish_listener(
         route_configs: chain.route_configs,
         chain: chain.identities,
         access_logs,
+        downstream: proxy.downstream,
+        http2: proxy.http2,
         limits: proxy.limits,
         timeouts: proxy.timeouts,
         forwarding: proxy.forwarding,

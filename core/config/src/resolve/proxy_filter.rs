@@ -3,23 +3,25 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use sidegate_api::HeaderCase;
+use sidegate_api::{HeaderCase, Http2Settings, Spoken};
 use sidegate_proxy::{
     BodyPace, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, TargetBytes, Timeouts,
     UpgradeProtocol,
 };
 
 use super::header_case::header_case;
-use crate::diagnostic::{Finding, kind};
+use super::http2::http2_settings;
+use super::spoken::{dead_upstream_protocol, downstream_protocol};
+use crate::diagnostic::kind;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
-
-const PROTOCOLS: [&str; 9] = ["Http1", "Auto", "Http2", "X", "bolt", "boltv2", "dubbo", "dubbo-thrift", "tars"];
 
 /// What the filter says.
 pub(super) struct ProxyFilter<'a> {
     /// `router_config_name`
     pub router: Option<(Cursor<'a>, &'a str)>,
+    pub downstream: Spoken,
+    pub http2: Http2Settings,
     pub limits: Http1Limits,
     pub timeouts: Timeouts,
     pub forwarding: Forwarding,
@@ -31,14 +33,9 @@ pub(super) struct ProxyFilter<'a> {
 
 pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
     let mut object = config.object(&schema::PROXY_FILTER)?;
-    if let Some(protocol) = object.get("downstream_protocol") {
-        downstream_protocol(&protocol);
-    }
+    let downstream = object.get("downstream_protocol").and_then(|c| downstream_protocol(&c)).unwrap_or(Spoken::Http1);
     if let Some(protocol) = object.get("upstream_protocol") {
-        match protocol.string() {
-            None | Some("" | "Http1" | "Auto") => {}
-            Some(_) => protocol.inert("ignored, as in MOSN; requests go upstream as HTTP/1"),
-        }
+        dead_upstream_protocol(&protocol, downstream);
     }
     let router = object.required("router_config_name").and_then(|cursor| {
         let name = cursor.name()?;
@@ -52,6 +49,16 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
     if let Some(object) = object.get("limits").and_then(|c| c.object(&schema::LIMITS)) {
         rates = read_limits(object, &mut limits, rates);
     }
+    let http2 = Http2Settings { max_headers: limits.max_headers, ..Http2Settings::downstream() };
+    let http2 = match object.get("http2_protocol_options") {
+        Some(options) => {
+            if downstream == Spoken::Http1 {
+                options.inert("`downstream_protocol` is Http1, so no client speaks HTTP/2 here");
+            }
+            http2_settings(&options, &schema::HTTP2_DOWNSTREAM, http2)
+        }
+        None => http2,
+    };
     let timeouts = object.get("timeouts").and_then(|c| c.object(&schema::TIMEOUTS)).map(timeouts);
     let mut timeouts = timeouts.unwrap_or_default();
     (timeouts.body_pace.min_rate, timeouts.chunked_pace.min_rate) = rates;
@@ -63,26 +70,7 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
         .get("target_bytes")
         .and_then(|c| c.choice(&[("strict", TargetBytes::Strict), ("lenient", TargetBytes::Lenient)]));
     object.finish();
-    Some(ProxyFilter { router, limits, timeouts, forwarding, upgrades, header_case, target_bytes })
-}
-
-fn downstream_protocol(cursor: &Cursor<'_>) {
-    let Some(text) = cursor.string() else { return };
-    let listed: Vec<&str> = text.split(',').map(str::trim).collect();
-    if text.is_empty() || listed == ["Http1"] {
-        return;
-    }
-    if let Some(stranger) = listed.iter().find(|name| !PROTOCOLS.contains(name)) {
-        let mut finding = Finding::mismatch(kind::BAD_VALUE, "\"Http1\" or \"Auto\"", cursor.shown());
-        finding.message.push_str(&crate::nearest::hint(stranger, PROTOCOLS));
-        cursor.error(finding);
-    } else if listed.contains(&"Auto") || listed.contains(&"Http1") {
-        cursor.inert(format!("only HTTP/1 is served here, found {}", cursor.shown()));
-    } else {
-        let shown = cursor.shown();
-        cursor
-            .unsupported(format!("this protocol is not available yet; expected \"Http1\" or \"Auto\", found {shown}"));
-    }
+    Some(ProxyFilter { router, downstream, http2, limits, timeouts, forwarding, upgrades, header_case, target_bytes })
 }
 
 /// Keyed by protocol, or flat.
@@ -92,7 +80,18 @@ fn extend_config(mut object: ObjectReader<'_>, limits: &mut Http1Limits) {
         mosn_limits(&mut nested, limits);
         nested.finish();
     }
+    if let Some(mut nested) = object.get("Http2").and_then(|c| c.object(&schema::EXTEND_HTTP2)) {
+        http2_use_stream(&mut nested);
+        nested.finish();
+    }
+    http2_use_stream(&mut object);
     object.finish();
+}
+
+/// Bodies are streamed in any case: MOSN would hold them, unless this says
+/// otherwise, so that nobody sees a difference but in memory and time.
+fn http2_use_stream(object: &mut ObjectReader<'_>) {
+    object.get("http2_use_stream").and_then(|c| c.bool());
 }
 
 /// Zero is Go's absent value.

@@ -1,8 +1,9 @@
 //! `cluster_manager`.
 
 use super::{
-    CIRCUIT_BREAKER, DNS_RESOLVERS, HEADER_CASE, HEALTH_CHECK, Key, LB_CONFIG, LB_SUBSET, METADATA, OUTLIER_DETECTION,
-    Object, Rule, SIZE, SLOW_START, Shape, TLS_CONTEXT, key, own, refused, required, warned,
+    CIRCUIT_BREAKER, DNS_RESOLVERS, HEADER_CASE, HEALTH_CHECK, HTTP2_UPSTREAM, Key, LB_CONFIG, LB_SUBSET, METADATA,
+    OUTLIER_DETECTION, Object, Rule, SIZE, SLOW_START, Shape, TLS_CONTEXT, UPSTREAM_PROTOCOL, key, own, refused,
+    required, warned,
 };
 
 pub(crate) static CLUSTER_MANAGER: Object = Object::new(
@@ -84,6 +85,14 @@ static KEYS: &[Key] = &[
          65536, whatever is given. (MOSN: 16384.)",
     ),
     own(
+        "upstream_protocol",
+        UPSTREAM_PROTOCOL,
+        "`Auto`",
+        "What hosts are spoken to in, unless the route says so itself. `Http1`; `Http2`, in clear text without asking \
+         (prior knowledge); `Auto`: each request goes on in what it came in, as in MOSN.",
+    ),
+    own("http2_protocol_options", Shape::Object(&HTTP2_UPSTREAM), "", "Settings of HTTP/2 connections to the hosts."),
+    own(
         "header_case",
         HEADER_CASE,
         "`lower`",
@@ -159,7 +168,10 @@ static KEYS: &[Key] = &[
     refused("cluster_manager_tls", "connections to the hosts would be in clear text"),
     warned("sub_type", "MOSN ignores it too"),
     warned("original_dst_lb_config", "clusters of type ORIGINAL_DST do not exist here"),
-    warned("keepalive", "it belongs to protocols that do not exist here"),
+    warned(
+        "keepalive",
+        "MOSN reads it and uses it nowhere; `http2_protocol_options.connection_keepalive` pings HTTP/2 hosts",
+    ),
     warned("cluster_pool_enable", "every worker has its own pools"),
 ];
 

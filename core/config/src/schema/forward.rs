@@ -3,7 +3,7 @@
 use super::headers::HEADER_EDITS;
 use super::metadata::METADATA;
 use super::route_policy::{HASH_POLICY, RETRY_POLICY};
-use super::{Object, Rule, Shape, key, required, warned};
+use super::{Object, Rule, Shape, UPSTREAM_PROTOCOL, key, required, warned};
 
 pub(crate) static ROUTE_ACTION: Object = Object::new(
     "route_action",
@@ -41,7 +41,12 @@ pub(crate) static ROUTE_ACTION: Object = Object::new(
         key("host_rewrite", Shape::Text, "", "The authority that is sent; goes before the next two."),
         key("auto_host_rewrite_header", Shape::Text, "", "The authority is that request header's value."),
         key("auto_host_rewrite", Shape::Bool, "`false`", "The authority is the chosen host's `hostname`."),
-        key("upstream_protocol", Shape::Words(&["", "Auto", "Http1"]), "`Http1`", "HTTP/1.1 it is in any case."),
+        key(
+            "upstream_protocol",
+            UPSTREAM_PROTOCOL,
+            "that of the cluster",
+            "What the host is spoken to in: `Http1`, `Http2`, or `Auto`, what the request came in.",
+        ),
         key(
             "retry_policy",
             Shape::Object(&RETRY_POLICY),

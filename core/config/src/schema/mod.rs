@@ -13,6 +13,7 @@ mod cluster_health;
 mod cluster_lb;
 mod forward;
 mod headers;
+mod http2;
 mod json;
 mod listener;
 mod markdown;
@@ -42,12 +43,13 @@ pub(crate) use cluster_health::{
 pub(crate) use cluster_lb::{DNS_RESOLVERS, LB_CONFIG, LB_SUBSET};
 pub(crate) use forward::{REGEX_PATTERN, REGEX_REWRITE, ROUTE_ACTION, WEIGHTED, WEIGHTED_CLUSTER};
 pub(crate) use headers::{HEADER, HEADER_ADDITION};
+pub(crate) use http2::{HTTP2_DOWNSTREAM, HTTP2_FRAME_LIMIT, HTTP2_FRAME_LIMITS, HTTP2_KEEPALIVE, HTTP2_UPSTREAM};
 pub(crate) use listener::{ACCESS_LOG, FILTER_CHAIN, LISTENER, NETWORK_FILTER};
 pub(crate) use metadata::{FILTER_METADATA, METADATA};
 pub(crate) use metrics::{METRICS, METRICS_SINK, PROMETHEUS, STATS_MATCHER};
 pub(crate) use modules::MODULES;
 pub(crate) use overload::{OVERLOAD, OVERLOAD_ACTIONS, OVERLOAD_CONNECTIONS};
-pub(crate) use proxy_filter::{EXTEND_CONFIG, EXTEND_HTTP1, FORWARDING, LIMITS, PROXY_FILTER, TIMEOUTS};
+pub(crate) use proxy_filter::{EXTEND_CONFIG, EXTEND_HTTP1, EXTEND_HTTP2, FORWARDING, LIMITS, PROXY_FILTER, TIMEOUTS};
 pub(crate) use route::{DIRECT_RESPONSE, HEADER_MATCH, MATCH, REDIRECT, ROUTE, VARIABLE_MATCH};
 pub(crate) use route_policy::{HASH_COOKIE, HASH_HEADER, HASH_POLICY, MIRROR_POLICY, RETRY_POLICY, SOURCE_IP};
 pub(crate) use router::{ROUTER, VIRTUAL_HOST};
@@ -57,6 +59,9 @@ pub(crate) use tls::TLS_CONTEXT;
 
 /// How names of fields are written.
 pub(crate) const HEADER_CASE: Shape = Shape::Words(&["lower", "title", "preserve"]);
+
+/// What hosts are spoken to in; empty is absent.
+pub(crate) const UPSTREAM_PROTOCOL: Shape = Shape::Words(&["", "Http1", "Http2", "Auto"]);
 
 /// The whole file.
 pub(crate) static DOCUMENT: Shape = Shape::Object(&TOP);

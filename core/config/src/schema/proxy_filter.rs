@@ -1,6 +1,8 @@
 //! The `proxy` network filter.
 
-use super::{HEADER_CASE, Key, MAX_SIZE, NUMBER, Object, SIZE, Shape, key, own, refused, required, warned};
+use super::{
+    HEADER_CASE, HTTP2_DOWNSTREAM, Key, MAX_SIZE, NUMBER, Object, SIZE, Shape, key, own, refused, required, warned,
+};
 
 pub(crate) static PROXY_FILTER: Object = Object::new(
     "proxy",
@@ -9,17 +11,26 @@ pub(crate) static PROXY_FILTER: Object = Object::new(
         required("router_config_name", Shape::Name, "the name of a router", "The router to use."),
         key(
             "downstream_protocol",
-            Shape::Pattern("^$|Http1|Auto"),
+            Shape::Pattern("^$|Http1|Http2|Auto"),
             "`Http1`",
-            "`Http1`. `Auto` and lists with either are taken as `Http1`, with a warning; others are errors.",
+            "What clients speak. `Http1`; `Http2`, in clear text from the first byte (prior knowledge); `Auto`: either, as \
+             the first bytes of a connection say. A list such as `Http1,Http2` is `Auto`. Other protocols in a list are \
+             warned about, alone they are errors.",
         ),
         key(
             "upstream_protocol",
             Shape::Text,
-            "`Http1`",
-            "Not read, as in MOSN: requests go upstream as HTTP/1.1. Others than `Http1` and `Auto` are warned about.",
+            "",
+            "Not read, as in MOSN; `upstream_protocol` of the route or the cluster counts. A warning if it is neither \
+             `Auto` nor the same as `downstream_protocol`.",
         ),
         key("extend_config", Shape::Object(&EXTEND_CONFIG), "", "Limits, flat or in an object per protocol."),
+        own(
+            "http2_protocol_options",
+            Shape::Object(&HTTP2_DOWNSTREAM),
+            "",
+            "Settings of HTTP/2 connections, under Envoy's names.",
+        ),
         own("limits", Shape::Object(&LIMITS), "", "More limits."),
         own("timeouts", Shape::Object(&TIMEOUTS), "", "How long each part of an exchange may take."),
         own(
@@ -59,9 +70,9 @@ pub(crate) static EXTEND_CONFIG: Object = Object::new(
     "`extend_config` of the `proxy` filter: limits for all protocols and for single ones.",
     &[
         key("Http1", Shape::Object(&EXTEND_HTTP1), "", "The same for HTTP/1 alone; goes before those beside it."),
+        key("Http2", Shape::Object(&EXTEND_HTTP2), "", "The same for HTTP/2 alone."),
+        HTTP2_USE_STREAM,
         refused("sub_protocol", "there is no such protocol"),
-        warned("http2_use_stream", "bodies are always streamed"),
-        warned("Http2", "there is no HTTP/2"),
         warned("bolt", "there is no bolt"),
         warned("enable_bolt_goaway", "there is no bolt"),
     ],
@@ -69,6 +80,16 @@ pub(crate) static EXTEND_CONFIG: Object = Object::new(
 .and(MOSN_LIMITS);
 
 pub(crate) static EXTEND_HTTP1: Object = Object::new("extend_config_http1", "`extend_config.Http1`.", MOSN_LIMITS);
+
+pub(crate) static EXTEND_HTTP2: Object =
+    Object::new("extend_config_http2", "`extend_config.Http2`.", &[HTTP2_USE_STREAM]);
+
+const HTTP2_USE_STREAM: Key = key(
+    "http2_use_stream",
+    Shape::Bool,
+    "true",
+    "Bodies are streamed, whatever is said here; those alone that a filter asks for as a whole are held.",
+);
 
 const MOSN_LIMITS: &[Key] = &[
     key(

@@ -18,7 +18,7 @@ fn hashing(count: usize, policies: Vec<HashPolicy>) -> (Vec<Origin>, Setup) {
     let hosts: Vec<_> = origins.iter().map(|origin| origin.address).collect();
     let mut setup = Setup::new(&hosts, vec![]);
     setup.clusters[0].lb = LbPolicy::Maglev;
-    forward(&mut setup).hash = policies;
+    forward(&mut setup).hash = policies.into();
     (origins, setup)
 }
 
@@ -79,7 +79,7 @@ fn no_cookie_without_a_lifetime_and_none_with_a_reply_of_our_own() {
     assert_eq!(ask(&mut setup.start().connect(), "").header("set-cookie"), None);
     let mut setup = Setup::new(&[Origin::refusing()], vec![]);
     setup.clusters[0].lb = LbPolicy::Maglev;
-    forward(&mut setup).hash = vec![cookie(Some(std::time::Duration::from_secs(1)))];
+    forward(&mut setup).hash = [cookie(Some(std::time::Duration::from_secs(1)))].into();
     let reply = ask(&mut setup.start().connect(), "");
     assert_eq!((reply.status(), reply.header("set-cookie")), (502, None));
 }

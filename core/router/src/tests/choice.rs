@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sidegate_api::LbMetadata;
+use sidegate_api::{LbMetadata, Spoken};
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn a_plain_route_says_nothing_of_policies() {
     let table = only(ForwardAction::to("c"));
     let matched = table.find(&get("h", "/")).unwrap();
     assert!(matched.retry().is_none() && matched.hash().is_empty() && matched.subset().is_none());
-    assert!(matched.mirror().is_none() && matched.timeout().is_none());
+    assert!(matched.mirror().is_none() && matched.timeout().is_none() && matched.upstream_protocol().is_none());
     assert!(!matched.edits_request() && !matched.edits_response());
 }
 
@@ -52,8 +52,9 @@ fn policies_are_found_where_there_are_some() {
     config.action = RouteAction::Forward(ForwardAction {
         timeout: Some(Duration::from_nanos(1_500_000_001)),
         retry: retry.clone(),
-        hash: vec![HashPolicy::SourceIp],
+        hash: [HashPolicy::SourceIp].into(),
         subset: metadata("1"),
+        upstream_protocol: Some(Spoken::Http2),
         ..forward("c")
     });
     config.mirror = Some(MirrorPolicy { cluster: "copy".into(), percent: 5 });
@@ -63,6 +64,7 @@ fn policies_are_found_where_there_are_some() {
     assert_eq!(matched.retry(), Some(&retry));
     assert_eq!(matched.hash(), [HashPolicy::SourceIp]);
     assert_eq!(matched.subset(), Some(&metadata("1")));
+    assert_eq!(matched.upstream_protocol(), Some(Spoken::Http2));
     assert_eq!(matched.mirror().map(|mirror| mirror.percent), Some(5));
     let clusters: Vec<_> = matched.route().clusters().map(|name| &**name).collect();
     assert_eq!(clusters, ["c", "copy"]);

@@ -210,7 +210,7 @@ fn policies_of_routes() {
     assert_eq!(forward.retry, retry);
     let cookie = HashCookie::new("s", "/", Some(Duration::from_secs(3600))).unwrap();
     let header = HeaderName::parse_readable("x-user").unwrap();
-    assert_eq!(forward.hash, [HashPolicy::Header(header), HashPolicy::Cookie(cookie), HashPolicy::SourceIp]);
+    assert_eq!(*forward.hash, [HashPolicy::Header(header), HashPolicy::Cookie(cookie), HashPolicy::SourceIp]);
     assert_eq!(route.mirror(), Some(&MirrorPolicy { cluster: "d".into(), percent: 10 }));
     let plain = config.listeners[0].routes.routes()[1].forward().unwrap();
     assert_eq!((plain.retry.clone(), plain.hash.len(), plain.subset.is_empty()), (RetryPolicy::default(), 0, true));
@@ -271,10 +271,9 @@ fn warnings_have_paths() {
              the route at c.yaml:19:9 (servers[0].routers[0].virtual_hosts[0].routers[2]) takes all that could",
             "c.yaml:38:11: servers[0].listeners[0].type: known MOSN key that does nothing here: \
              ingress and egress are treated alike",
-            "c.yaml:46:32: servers[0].listeners[0].filter_chains[0].filters[1].config.\
-             downstream_protocol: only HTTP/1 is served here, found string \"Auto\"",
             "c.yaml:47:30: servers[0].listeners[0].filter_chains[0].filters[1].config.\
-             upstream_protocol: ignored, as in MOSN; requests go upstream as HTTP/1",
+             upstream_protocol: ignored here, as in MOSN: requests go to hosts in what they came in, unless \
+             `upstream_protocol` of the route or the cluster says otherwise",
             "c.yaml:74:23: cluster_manager.clusters[0].circuit_breakers: circuit breakers without a limit do nothing",
             "c.yaml:80:10: tracing: known MOSN key that does nothing here: there are no traces",
         ]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::{Address, AnsweredBy, HeaderCase, Metrics, Slashes};
+use sidegate_api::{Address, AnsweredBy, HeaderCase, Http2Settings, Metrics, Slashes, Spoken};
 use sidegate_net::{
     AcceptHandle, AcceptMode, BoundListener, ListenerConfig, ListenerId, RunPhase, Workers, bind, start_accepting,
 };
@@ -140,6 +140,8 @@ impl Setup {
             listener: "test".into(),
             filters: filters.collect(),
             access_logs: vec![],
+            downstream: Spoken::Http1,
+            http2: Http2Settings::downstream(),
             limits: self.limits,
             timeouts: self.timeouts,
             idle_timeout: self.idle_timeout,

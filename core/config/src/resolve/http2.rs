@@ -1,0 +1,74 @@
+//! `http2_protocol_options`, of listeners and clusters.
+
+use sidegate_api::{FrameLimit, FrameLimits, Http2Settings, KeepAlive};
+
+use crate::reader::{Cursor, ObjectReader};
+use crate::schema::{self, Object};
+
+/// Reads the object by `table` over what counts without it.
+pub(super) fn http2_settings(cursor: &Cursor<'_>, table: &'static Object, default: Http2Settings) -> Http2Settings {
+    let Some(mut object) = cursor.object(table) else { return default };
+    let mut number = |name, default| match object.get(name).and_then(|c| c.integer()) {
+        Some(number) => u32::try_from(number).unwrap_or(default),
+        None => default,
+    };
+    let mut settings = Http2Settings {
+        max_concurrent_streams: number("max_concurrent_streams", default.max_concurrent_streams),
+        stream_window: number("initial_stream_window_size", default.stream_window),
+        connection_window: number("initial_connection_window_size", default.connection_window),
+        max_frame_size: number("max_frame_size", default.max_frame_size),
+        max_header_list_bytes: number("max_header_list_size", default.max_header_list_bytes),
+        ..default
+    };
+    settings.keepalive = object.get("connection_keepalive").and_then(|c| keepalive(&c));
+    if let Some(age) = object.get("max_connection_duration").and_then(|c| c.bound()) {
+        settings.max_age = age;
+    }
+    if let Some(grace) = object.get("max_connection_duration_grace").and_then(|c| c.duration()) {
+        settings.age_grace = grace;
+    }
+    if let Some(frames) = object.get("frame_limits").and_then(|c| frame_limits(&c, settings.frames)) {
+        settings.frames = frames;
+    }
+    object.finish();
+    settings
+}
+
+fn keepalive(cursor: &Cursor<'_>) -> Option<KeepAlive> {
+    let mut object = cursor.object(&schema::HTTP2_KEEPALIVE)?;
+    let interval = object.required("interval").and_then(|c| c.duration());
+    let timeout = object.get("timeout").map_or(Some(KeepAlive::DEFAULT_TIMEOUT), |c| c.duration());
+    object.finish();
+    Some(KeepAlive { interval: interval?, timeout: timeout? })
+}
+
+fn frame_limits(cursor: &Cursor<'_>, default: FrameLimits) -> Option<FrameLimits> {
+    let mut object = cursor.object(&schema::HTTP2_FRAME_LIMITS)?;
+    let limits = FrameLimits {
+        resets: frame_limit(&mut object, "resets", default.resets),
+        provoked_resets: frame_limit(&mut object, "provoked_resets", default.provoked_resets),
+        pings: frame_limit(&mut object, "pings", default.pings),
+        settings: frame_limit(&mut object, "settings", default.settings),
+        other: frame_limit(&mut object, "other", default.other),
+        window_updates: frame_limit(&mut object, "window_updates", default.window_updates),
+        empty_data: frame_limit(&mut object, "empty_data", default.empty_data),
+        continuations: number(&mut object, "continuations", default.continuations),
+    };
+    object.finish();
+    Some(limits)
+}
+
+fn frame_limit(object: &mut ObjectReader<'_>, name: &'static str, default: FrameLimit) -> FrameLimit {
+    let Some(mut object) = object.get(name).and_then(|c| c.object(&schema::HTTP2_FRAME_LIMIT)) else { return default };
+    let limit = FrameLimit {
+        burst: number(&mut object, "burst", default.burst),
+        per_second: number(&mut object, "per_second", default.per_second),
+    };
+    object.finish();
+    limit
+}
+
+fn number(object: &mut ObjectReader<'_>, name: &'static str, default: u32) -> u32 {
+    let number = object.get(name).and_then(|c| c.integer());
+    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
+}
