@@ -28,7 +28,7 @@ mod upstream;
 pub use downstream::Downstream;
 pub use message::{Announced, BodyEvent, BodyFault, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
 pub use pipe::{Pipe, Waiting};
-pub use pool::{HostPool, PoolLimits};
+pub use pool::{Connecting, HostPool, InLine, PoolLimits, SharedPool, Taken};
 pub use tunnel::{TunnelFault, TunnelWay};
 pub use upstream::{ClientError, ClosedBy, OnClose, Upstream};
 

@@ -1,5 +1,6 @@
 //! HTTP/2 (RFC 9113): many streams on one connection.
 
+mod client;
 mod frames;
 mod guard;
 mod server;
@@ -7,6 +8,8 @@ mod server_stream;
 mod settings;
 mod tally;
 
+pub(crate) use client::Cut;
+pub use client::{ClientConnection, ClientStream, Noticed, Watcher};
 pub use frames::PREFACE;
 pub use guard::Guard;
 pub use server::{ConnectionFault, ServerConnection};

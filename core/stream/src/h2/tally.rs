@@ -27,11 +27,13 @@ pub enum FrameKind {
     EmptyData,
     /// `CONTINUATION`
     Continuation,
+    /// `HEADERS` from a host.
+    Heads,
 }
 
 impl FrameKind {
     /// All of them.
-    pub const ALL: [FrameKind; 8] = [
+    pub const ALL: [FrameKind; 9] = [
         FrameKind::Reset,
         FrameKind::ProvokedReset,
         FrameKind::Ping,
@@ -40,6 +42,7 @@ impl FrameKind {
         FrameKind::WindowUpdate,
         FrameKind::EmptyData,
         FrameKind::Continuation,
+        FrameKind::Heads,
     ];
 
     /// As statistics and logs call it.
@@ -53,6 +56,7 @@ impl FrameKind {
             FrameKind::WindowUpdate => "window_update",
             FrameKind::EmptyData => "empty_data",
             FrameKind::Continuation => "continuation",
+            FrameKind::Heads => "headers",
         }
     }
 }
@@ -86,6 +90,11 @@ const WHOLE: u32 = 2;
 /// `DATA` that gives no more `WINDOW_UPDATE`s than it is worth.
 const SOME_DATA: u32 = 256;
 
+/// Heads from a host. Three more for each request: the response's, one before
+/// it and one behind it. The `h2` crate keeps informational ones until somebody
+/// takes them, who may have to wait for a client.
+const HEADS: FrameLimit = FrameLimit { burst: 1000, per_second: 100 };
+
 /// The frames of one connection.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -101,6 +110,7 @@ pub(super) struct Tally {
     other: Allowance,
     window_updates: Allowance,
     empty_data: Allowance,
+    heads: Allowance,
 }
 
 impl Tally {
@@ -119,6 +129,7 @@ impl Tally {
             other: Allowance::full(limits.other, now),
             window_updates: Allowance::full(limits.window_updates, now),
             empty_data: Allowance::full(limits.empty_data, now),
+            heads: Allowance::full(HEADS, now),
         }
     }
 
@@ -139,10 +150,9 @@ impl Tally {
                 (self.empty_data.take(limits.empty_data), FrameKind::EmptyData)
             }
             DATA => return Ok(()),
+            HEADERS if self.role == Role::Client => (self.heads.take(HEADS), FrameKind::Heads),
             HEADERS => {
-                if self.role == Role::Server {
-                    self.opened(frame.stream);
-                }
+                self.opened(frame.stream);
                 return Ok(());
             }
             RST_STREAM => {
@@ -199,6 +209,7 @@ impl Tally {
         self.counts.opened += 1;
         // Half a frame: every second request may be cancelled.
         self.resets.earn(WHOLE / 2, self.limits.resets);
+        self.heads.earn(3 * WHOLE, HEADS);
         self.other.earn(4 * WHOLE, self.limits.other);
         self.window_updates.earn(4 * WHOLE, self.limits.window_updates);
     }
@@ -347,6 +358,20 @@ mod tests {
         }
         let counts = tally.counts();
         assert_eq!((counts.opened, counts.resets_received, counts.resets_sent), (100_000, 50_000, 200_000));
+    }
+
+    #[test]
+    fn hosts_may_send_heads_for_requests_and_not_many_others() {
+        let mut tally = Tally::new(Role::Client, FrameLimits::new());
+        for stream in (1..100_000).step_by(2) {
+            tally.sent(frame(HEADERS, 4, stream)).unwrap();
+            for _ in 0..3 {
+                assert_eq!(tally.received(frame(HEADERS, 4, stream)), Ok(()));
+            }
+        }
+        let (count, kind) = passing(|| tally.received(frame(HEADERS, 4, 1)));
+        assert_eq!(kind, FrameKind::Heads);
+        assert!((900..=1000).contains(&count), "{count}");
     }
 
     /// RFC 9113 section 8.1: they open no stream.

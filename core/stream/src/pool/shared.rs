@@ -1,0 +1,288 @@
+//! Upstream connections of one worker to one host that many streams share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::PoolLimits;
+use crate::h2::{ClientConnection, ClientStream, Cut};
+
+/// Connections in the order in which they were made.
+///
+/// A stream goes to the first that has room, not to the one with the fewest:
+/// many streams on one connection share its reads and writes, and those behind
+/// it run dry and age out. One worker has them all, so more of them would not
+/// use more processors.
+#[derive(Debug)]
+pub struct SharedPool {
+    limits: Cell<PoolLimits>,
+    /// Those that take streams; others are only kept by the streams they have.
+    connections: RefCell<Vec<Rc<ClientConnection>>>,
+    /// In the order in which they came.
+    waiters: RefCell<VecDeque<Rc<Waiter>>>,
+    /// Somebody makes a connection; others wait for it.
+    connecting: Cell<bool>,
+    /// Who makes it, while that cannot begin.
+    connector: RefCell<Option<Waker>>,
+    closed: Cell<bool>,
+    /// It is on somebody's list of pools to look over.
+    listed: Cell<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Waiter {
+    waker: RefCell<Option<Waker>>,
+    failed: Cell<Option<ErrorKind>>,
+}
+
+/// What a pool has for a request.
+#[derive(Debug)]
+pub enum Taken {
+    /// A place on a connection.
+    Ready(ClientStream),
+    /// None, and it is the caller's turn to make one.
+    Connect(Connecting),
+    /// None, and somebody else is at it.
+    Wait(InLine),
+}
+
+/// The turn to make a connection; goes to the next one on drop.
+#[derive(Debug)]
+pub struct Connecting {
+    pool: Rc<SharedPool>,
+}
+
+/// A place behind those who wait already; given up on drop.
+#[derive(Debug)]
+pub struct InLine {
+    pool: Rc<SharedPool>,
+    waiter: Rc<Waiter>,
+}
+
+impl SharedPool {
+    /// An empty pool.
+    pub fn new(limits: PoolLimits) -> Rc<Self> {
+        Rc::new(SharedPool {
+            limits: Cell::new(limits),
+            connections: RefCell::default(),
+            waiters: RefCell::default(),
+            connecting: Cell::new(false),
+            connector: RefCell::default(),
+            closed: Cell::new(false),
+            listed: Cell::new(false),
+        })
+    }
+
+    /// A place for a request, or how to come to one.
+    pub fn take(self: &Rc<Self>) -> Taken {
+        if self.waiters.borrow().is_empty() {
+            if let Some(stream) = self.ready() {
+                return Taken::Ready(stream);
+            }
+            if !self.connecting.replace(true) {
+                return Taken::Connect(Connecting { pool: self.clone() });
+            }
+        }
+        let waiter = Rc::new(Waiter::default());
+        self.waiters.borrow_mut().push_back(waiter.clone());
+        Taken::Wait(InLine { pool: self.clone(), waiter })
+    }
+
+    fn ready(&self) -> Option<ClientStream> {
+        let max_requests = self.limits.get().max_requests;
+        loop {
+            // Taking the last place of one changes the list.
+            let first = self.connections.borrow().iter().find(|connection| connection.has_room()).cloned()?;
+            if let Some(stream) = first.stream(max_requests) {
+                return Some(stream);
+            }
+        }
+    }
+
+    /// Applies a new configuration to later streams.
+    pub fn set_limits(&self, limits: PoolLimits) {
+        self.limits.set(limits);
+    }
+
+    /// Whether it was said to be on a list of pools to look over.
+    pub fn is_listed(&self) -> bool {
+        self.listed.get()
+    }
+
+    /// It is on such a list, or not any more.
+    pub fn set_listed(&self, listed: bool) {
+        self.listed.set(listed);
+    }
+
+    /// Connections that take streams.
+    pub fn connections(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    /// Those that have none.
+    pub fn idle(&self) -> usize {
+        self.connections.borrow().iter().filter(|connection| connection.streams() == 0).count()
+    }
+
+    /// Since when the connection was seen to be idle that was so for longest.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.connections.borrow().iter().filter_map(|connection| connection.idle_since()).min()
+    }
+
+    /// Closes an idle connection; whether there was one.
+    pub fn drop_one(&self) -> bool {
+        self.cut_one(Cut::Closing)
+    }
+
+    /// Resets an idle connection, which leaves nothing of it behind: its port
+    /// is free at once. Whether there was one.
+    pub fn reset_one(&self) -> bool {
+        self.cut_one(Cut::Resetting)
+    }
+
+    fn cut_one(&self, how: Cut) -> bool {
+        let mut connections = self.connections.borrow_mut();
+        // The last ones are those that can be spared.
+        let Some(at) = connections.iter().rposition(|connection| connection.streams() == 0) else { return false };
+        let connection = connections.remove(at);
+        drop(connections);
+        connection.cut(how);
+        true
+    }
+
+    /// Closes what has been idle for too long, is too old or was closed by the
+    /// host. Called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        let timeout = self.limits.get().idle_timeout;
+        let all = self.connections.borrow().clone();
+        for connection in all {
+            connection.look_over(now, timeout);
+        }
+    }
+
+    /// Keeps no connection from now on; those in use end with their streams.
+    pub fn close(&self) {
+        self.closed.set(true);
+        let all = self.connections.take();
+        for connection in all {
+            connection.close();
+        }
+    }
+
+    /// A connection takes no more streams.
+    pub(crate) fn forget(&self, connection: &ClientConnection) {
+        self.connections.borrow_mut().retain(|known| !std::ptr::eq(&**known, connection));
+        self.wake_first();
+    }
+
+    /// A connection has a place again.
+    pub(crate) fn has_room_again(&self) {
+        if let Some(waker) = self.connector.take() {
+            waker.wake();
+        }
+        self.wake_first();
+    }
+
+    fn wake_first(&self) {
+        if let Some(first) = self.waiters.borrow().front() {
+            first.wake();
+        }
+    }
+
+    fn is_first(&self, waiter: &Rc<Waiter>) -> bool {
+        self.waiters.borrow().front().is_some_and(|first| Rc::ptr_eq(first, waiter))
+    }
+
+    fn remove(&self, waiter: &Rc<Waiter>) {
+        self.waiters.borrow_mut().retain(|known| !Rc::ptr_eq(known, waiter));
+    }
+}
+
+impl Waiter {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Connecting {
+    /// A place that has come up meanwhile: for who may not begin yet.
+    pub fn poll_spared(&self, cx: &mut Context<'_>) -> Poll<ClientStream> {
+        if let Some(stream) = self.pool.ready() {
+            return Poll::Ready(stream);
+        }
+        self.pool.connector.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// The connection is there. A place on it for who made it, the others for
+    /// who waits; none if it is lost already.
+    pub fn made(self, connection: Rc<ClientConnection>) -> Option<ClientStream> {
+        connection.joins(&self.pool);
+        self.pool.connections.borrow_mut().push(connection.clone());
+        let stream = connection.stream(self.pool.limits.get().max_requests);
+        if self.pool.closed.get() {
+            self.pool.connections.borrow_mut().retain(|known| !Rc::ptr_eq(known, &connection));
+            connection.close();
+        }
+        stream
+    }
+
+    /// There is no way to the host: nobody else needs to try.
+    pub fn failed(self, why: ErrorKind) {
+        let waiters = self.pool.waiters.take();
+        for waiter in waiters {
+            waiter.failed.set(Some(why));
+            waiter.wake();
+        }
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        self.pool.connecting.set(false);
+        self.pool.connector.take();
+        self.pool.wake_first();
+    }
+}
+
+impl InLine {
+    /// A place, or the turn to connect, when it is this one's; or why there is
+    /// no way to the host.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Taken, ErrorKind>> {
+        if let Some(why) = self.waiter.failed.take() {
+            return Poll::Ready(Err(why));
+        }
+        if self.pool.is_first(&self.waiter) {
+            let taken = match self.pool.ready() {
+                Some(stream) => Some(Taken::Ready(stream)),
+                None if !self.pool.connecting.replace(true) => {
+                    Some(Taken::Connect(Connecting { pool: self.pool.clone() }))
+                }
+                None => None,
+            };
+            if let Some(taken) = taken {
+                self.pool.remove(&self.waiter);
+                // There may be room for the next one as well.
+                self.pool.wake_first();
+                return Poll::Ready(Ok(taken));
+            }
+        }
+        self.waiter.waker.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        let was_first = self.pool.is_first(&self.waiter);
+        self.pool.remove(&self.waiter);
+        if was_first {
+            self.pool.wake_first();
+        }
+    }
+}
