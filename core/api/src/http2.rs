@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Of one connection. Windows, frame size, header list size and concurrent
 /// streams are what we announce: they bound what the peer sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Http2Settings {
     /// Streams that the peer may have open at once. RFC 9113 section 6.5.2
     /// asks for no less than 100; more would let one connection take what
@@ -37,7 +37,7 @@ pub struct Http2Settings {
 }
 
 /// Pings to a peer of which nothing is heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeepAlive {
     /// Silence after which one is sent.
     pub interval: Duration,
@@ -47,7 +47,7 @@ pub struct KeepAlive {
 
 /// How many frames of each kind that carry no body a peer may send. The bounds
 /// are far above what any client in use does and far below what would be felt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FrameLimits {
     /// `RST_STREAM`. Every second request may be cancelled on top of this:
     /// clients that hedge do that.
@@ -74,7 +74,7 @@ pub struct FrameLimits {
 }
 
 /// A bound in frames per time that lets bursts pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FrameLimit {
     /// So many at once.
     pub burst: u32,

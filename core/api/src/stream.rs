@@ -368,6 +368,8 @@ pub struct StreamInfo {
     pub upstream_hostname: Option<Arc<str>>,
     /// Number of the connection to it, unique in the process.
     pub upstream_connection: Option<u64>,
+    /// What is spoken on it.
+    pub upstream_protocol: Protocol,
     /// Our end of the connection to it; only where a log shows it.
     pub upstream_local: Option<Arc<PeerText>>,
     /// Path and query as the client sent them, normalized but before rewrites;
@@ -447,6 +449,7 @@ impl StreamInfo {
         self.attempts = 0;
         self.upstream_hostname = None;
         self.upstream_connection = None;
+        self.upstream_protocol = Protocol::Http11;
         self.upstream_local = None;
         self.original_target.clear();
         self.head_bytes = 0;

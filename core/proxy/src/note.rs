@@ -38,6 +38,7 @@ impl Stream<'_> {
             self.state.info.lost_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
         }
         self.state.info.upstream_connection = attempt.upstream.id();
+        self.state.info.upstream_protocol = attempt.upstream.protocol();
         if self.listener.log_needs.upstream_hostname {
             let member = &attempt.count.cluster.cluster.members()[attempt.count.position()];
             self.state.info.upstream_hostname = member.hostname.clone();

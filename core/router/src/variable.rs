@@ -9,7 +9,7 @@ use crate::header_name::{HeaderName, HeaderNameError};
 /// `cookie_NAME`, `request_arg_NAME` (of the query, as it was sent),
 /// `filter_NAME` (a variable that a filter set), or `connection_id`,
 /// `upstream_connection_id`, `trace_id`. MOSN's names that begin with
-/// `Http1_` mean the same without that.
+/// `Http1_` or `Http2_` mean the same without that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamVariable(Kind);
 
@@ -81,7 +81,7 @@ impl StreamVariable {
     /// The variable called `name`.
     pub fn parse(name: &str) -> Result<Self, VariableError> {
         let unknown = || VariableError::Unknown(name.into());
-        let name = name.strip_prefix("Http1_").unwrap_or(name);
+        let name = name.strip_prefix("Http1_").or_else(|| name.strip_prefix("Http2_")).unwrap_or(name);
         if let Some((_, variable)) = VARIABLE_NAMES.iter().find(|(known, _)| *known == name) {
             return Ok(StreamVariable(Kind::Numbered(*variable)));
         }
@@ -197,6 +197,7 @@ mod tests {
             ("cookie_b", None),
             ("request_arg_x", Some("1")),
             ("Http1_request_arg_y", Some("")),
+            ("Http2_request_path", Some("/a")),
             ("request_arg_z", None),
             ("filter_Tenant", Some("blue")),
             ("filter_none", None),

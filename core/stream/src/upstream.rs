@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use sidegate_api::{Headers, Method, PeerText, RequestHead, ResponseHead};
+use sidegate_api::{Headers, Method, PeerText, Protocol, RequestHead, ResponseHead};
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Limits, ResponseError};
 
@@ -159,6 +159,14 @@ impl Upstream {
     pub fn id(&self) -> Option<u64> {
         match self {
             Upstream::H1(carrier) => carrier.id,
+        }
+    }
+
+    /// What the host is spoken to in.
+    #[inline]
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Upstream::H1(_) => Protocol::Http11,
         }
     }
 

@@ -124,7 +124,7 @@ pub(super) fn parts(running: &Listener, wanted: &Listener) -> Vec<ListenerPart> 
 
 /// Without what they take from `limits`.
 fn http2_settings(listener: &Listener) -> Http2Settings {
-    Http2Settings { max_headers: 0, ..listener.http2.clone() }
+    Http2Settings { max_headers: 0, ..listener.http2 }
 }
 
 /// By name and number among those of the name, as factories are taken over.

@@ -205,7 +205,7 @@ impl Listener {
             filters: self.filters.clone(),
             access_logs: opened.collect::<Result<_, LogError>>()?,
             downstream: self.downstream,
-            http2: self.http2.clone(),
+            http2: self.http2,
             limits: self.limits,
             timeouts: self.timeouts,
             forwarding: self.forwarding,

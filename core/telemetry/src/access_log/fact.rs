@@ -100,7 +100,7 @@ impl Fact {
         ("downstream_remote_ip", Fact::Stream(Variable::DownstreamRemoteIp)),
         ("downstream_local_address", Fact::Stream(Variable::DownstreamLocalAddress)),
         ("requested_server_name", Fact::Stream(Variable::TlsServerName)),
-        // MOSN registers these once more for the protocol.
+        // MOSN registers these once more for the protocol; those of `Http2_` are the same.
         ("Http1_request_length", Fact::RequestLength),
         ("Http1_request_method", Fact::Stream(Variable::Method)),
         ("Http1_request_scheme", Fact::Stream(Variable::Scheme)),
@@ -111,7 +111,12 @@ impl Fact {
     ];
 
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, fact)| *fact)
+        let of_http2 = name.strip_prefix("Http2_");
+        let is_it = |known: &str| match of_http2 {
+            Some(name) => known.strip_prefix("Http1_") == Some(name),
+            None => known == name,
+        };
+        Self::NAMES.iter().find(|(known, _)| is_it(known)).map(|(_, fact)| *fact)
     }
 
     pub(super) fn needs(self) -> LogNeeds {
@@ -166,8 +171,9 @@ impl Fact {
             Fact::ConnectionId => Value::integer(info.connection.as_ref().map(|connection| connection.id)),
             Fact::UpstreamConnectionId => Value::integer(info.upstream_connection),
             Fact::TraceId => Value::word(stream.trace_id()),
-            // There is no other yet.
-            Fact::UpstreamProtocol if info.upstream_connection.is_some() => Value::Name("HTTP/1.1"),
+            Fact::UpstreamProtocol if info.upstream_connection.is_some() => {
+                Value::Name(info.upstream_protocol.as_str())
+            }
             Fact::UpstreamProtocol => Value::Absent,
             Fact::UpstreamFailure if is_upstream_failure(completion.flags) && !info.details.is_empty() => {
                 Value::Name(info.details)

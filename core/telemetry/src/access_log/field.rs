@@ -30,7 +30,7 @@ pub(super) struct HeaderName {
     dashed: Option<Box<str>>,
 }
 
-const PREFIXES: [&str; 8] = [
+const PREFIXES: [&str; 11] = [
     "request_header_",
     "response_header_",
     "request_arg_",
@@ -39,6 +39,9 @@ const PREFIXES: [&str; 8] = [
     "Http1_request_header_",
     "Http1_request_arg_",
     "Http1_cookie_",
+    "Http2_request_header_",
+    "Http2_request_arg_",
+    "Http2_cookie_",
 ];
 
 impl Field {
@@ -54,7 +57,7 @@ impl Field {
         if parameter.is_empty() {
             return None;
         }
-        match prefix.strip_prefix("Http1_").unwrap_or(prefix) {
+        match prefix.trim_start_matches("Http1_").trim_start_matches("Http2_") {
             "request_header_" => HeaderName::new(parameter).map(Field::RequestHeader),
             "response_header_" => HeaderName::new(parameter).map(Field::ResponseHeader),
             "request_arg_" => Some(Field::Argument(parameter.into())),

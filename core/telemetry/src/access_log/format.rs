@@ -45,8 +45,8 @@ pub enum LogStyle {
 /// | `process_time_duration` (`process_duration`) | what of `duration` the proxy took: until the request was forwarded, less attempts that failed, and from the upstream's first byte to the end |
 /// | `request_length` | bytes of the request's head, and of its body as far as it was read |
 /// | `bytes_received`, `bytes_sent` | body bytes from and to the client |
-/// | `protocol` (`downstream_protocol`) | `HTTP/1.1` or `HTTP/1.0` |
-/// | `upstream_protocol` | `HTTP/1.1` once an upstream connection is used |
+/// | `protocol` (`downstream_protocol`) | `HTTP/1.0`, `HTTP/1.1` or `HTTP/2` |
+/// | `upstream_protocol` | the same, once an upstream connection is used |
 /// | `connection_id`, `upstream_connection_id` | numbers of the connections, unique in the process |
 /// | `trace_id` | of `traceparent`, or else `request_id` |
 /// | `method` (`request_method`, `x-mosn-method`) | of the request |
@@ -75,7 +75,7 @@ pub enum LogStyle {
 /// | `cookie_NAME` | cookie of the request |
 /// | `variable_NAME` | a variable that a filter set |
 ///
-/// `Http1_` in front of `request_…` and `cookie_NAME` changes nothing.
+/// `Http1_` or `Http2_` in front of `request_…` and `cookie_NAME` changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLogFormat(Parts);
 

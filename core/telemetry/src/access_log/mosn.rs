@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sidegate_api::{Completion, ResponseFlags, StreamState, Variable};
+use sidegate_api::{Completion, Protocol, ResponseFlags, StreamState, Variable};
 
 use super::fact::Fact;
 use super::needs::LogNeeds;
@@ -19,8 +19,8 @@ pub(super) enum MosnFact {
     StartTime(TimeZone),
     /// As Go writes durations; `0s` if it was not measured.
     Duration(Fact),
-    /// `Http1`.
-    Protocol,
+    /// `Http1` or `Http2`.
+    Protocol(Fact),
     /// 0 if there was none.
     ResponseCode,
     /// Whether anything went wrong: `true` or `false`.
@@ -44,7 +44,7 @@ impl MosnFact {
             Fact::Duration | Fact::RequestForwarded | Fact::ResponseReceived | Fact::Process => {
                 MosnFact::Duration(fact)
             }
-            Fact::Stream(Variable::Protocol) | Fact::UpstreamProtocol => MosnFact::Protocol,
+            Fact::Stream(Variable::Protocol) | Fact::UpstreamProtocol => MosnFact::Protocol(fact),
             Fact::ResponseCode => MosnFact::ResponseCode,
             Fact::ResponseFlags => MosnFact::Failed,
             Fact::UpstreamFailure => MosnFact::FailureBits,
@@ -72,7 +72,13 @@ impl MosnFact {
                 Value::Duration(duration) => Value::GoDuration(duration),
                 _ => Value::GoDuration(Duration::ZERO),
             },
-            MosnFact::Protocol => Value::Name("Http1"),
+            MosnFact::Protocol(fact) => {
+                let protocol = match fact {
+                    Fact::UpstreamProtocol => stream.info.upstream_protocol,
+                    _ => stream.info.protocol,
+                };
+                Value::Name(if protocol == Protocol::Http2 { "Http2" } else { "Http1" })
+            }
             MosnFact::ResponseCode => Value::Integer(completion.status.into()),
             MosnFact::Failed => Value::Name(if bits(completion.flags) == 0 { "false" } else { "true" }),
             MosnFact::FailureBits => Value::Bits(bits(completion.flags)),

@@ -3,9 +3,6 @@
 
 /// Completes "not in Sidegate: …" for a variable of MOSN's that is not here.
 pub(super) fn not_here(name: &str) -> Option<&'static str> {
-    if name.starts_with("Http2_") {
-        return Some("it is of HTTP/2, which is not there yet");
-    }
     Some(match name {
         "x-mosn-direction"
         | "x-mosn-rpc-service"
@@ -15,6 +12,9 @@ pub(super) fn not_here(name: &str) -> Option<&'static str> {
         | "protocol_config"
         | "connection_pool_index" => "it is of RPC protocols, which are not there yet",
         "ori_remote_addr" | "listener_match_fallback_ip" => "it is of redirected connections, which are not there yet",
+        "Http2_request_use_stream" | "Http2_response_use_stream" => {
+            "bodies are streamed unless a filter asks for the whole"
+        }
         "span_key" | "trace_span" => "it is of traces, which are not there yet; `%trace_id%` is here",
         "stream_id" => "it numbers MOSN's streams; `%request_id%` tells requests apart",
         "upstream_index" => "it is a place in MOSN's list of hosts; `%upstream_host%` is the host's address",

@@ -139,6 +139,10 @@ fn facts_are_what_the_stream_knows() {
         ("request_arg_c", "d", json!("d")),
         ("request_arg_d", "-", json!(null)),
         ("Http1_request_arg_c", "d", json!("d")),
+        ("Http2_request_arg_c", "d", json!("d")),
+        ("Http2_request_path", "/a/b", json!("/a/b")),
+        ("Http2_request_header_user-agent", "x \\x22y\\x22 \\xff", json!("x \"y\" \u{fffd}")),
+        ("Http2_cookie_a", "1", json!("1")),
         ("cookie_session", "\\x22x y\\x22", json!("\"x y\"")),
         ("Http1_cookie_a", "1", json!("1")),
         ("cookie_b", "-", json!(null)),
@@ -180,6 +184,16 @@ fn lines_in_mosns_style_are_as_mosn_writes_them() {
         let format = AccessLogFormat::parse_as(variable, LogStyle::Mosn).unwrap();
         assert_eq!(shown(&format, &stream(), &completion()), expected);
     }
+    let mut over_2 = stream();
+    over_2.info.protocol = Protocol::Http2;
+    for (name, ours, mosns) in [("protocol", "HTTP/2", "Http2"), ("upstream_protocol", "HTTP/1.1", "Http1")] {
+        let name = format!("%{name}%");
+        assert_eq!(line(&name, &over_2, &completion()), ours);
+        let format = AccessLogFormat::parse_as(&name, LogStyle::Mosn).unwrap();
+        assert_eq!(shown(&format, &over_2, &completion()), mosns);
+    }
+    over_2.info.upstream_protocol = Protocol::Http2;
+    assert_eq!(line("%upstream_protocol%", &over_2, &completion()), "HTTP/2");
     // A filter's fault is no flag of MOSN's.
     let fine = Completion { flags: ResponseFlags::FILTER_FAULT, ..completion() };
     let format = AccessLogFormat::parse_as("%response_flags% %upstream_transport_failure_reason%", LogStyle::Mosn);
@@ -341,7 +355,7 @@ fn lengths_of_requests_are_head_and_body() {
 fn variables_of_mosn_that_are_not_here_say_what_they_are() {
     for (name, why) in [
         ("stream_id", "it numbers MOSN's streams; `%request_id%` tells requests apart"),
-        ("Http2_request_path", "it is of HTTP/2, which is not there yet"),
+        ("Http2_request_use_stream", "bodies are streamed unless a filter asks for the whole"),
         ("x-mosn-direction", "it is of RPC protocols, which are not there yet"),
         ("accept_chan", "it is an object within MOSN"),
     ] {
