@@ -1,6 +1,7 @@
 //! What the proxy needs to know of a listener's `proxy` network filter.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,6 @@ use sidegate_api::{
 use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_stream::{TargetBytes, UpgradeProtocol};
 use sidegate_telemetry::{AccessLog, FilterReplies};
-
-use crate::BodyPace;
 
 /// Everything the streams of one listener use, but for its routes; immutable.
 #[derive(Debug)]
@@ -124,6 +123,24 @@ impl Default for Http1Limits {
             max_buffered_body: 1 << 20,
         }
     }
+}
+
+/// What a request body is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyPace {
+    /// Bytes per second on the average; `None`: no bound.
+    pub min_rate: Option<NonZeroU64>,
+    /// From the first byte of the head to the end of the body; `None`: no
+    /// bound.
+    pub whole: Option<Duration>,
+}
+
+impl BodyPace {
+    /// No bound: for bodies of unknown length, which may be streams that last.
+    pub const NONE: BodyPace = BodyPace { min_rate: None, whole: None };
+    /// What holds for bodies of a known length unless said otherwise; the rate
+    /// is that of Apache's `mod_reqtimeout`.
+    pub const USUAL: BodyPace = BodyPace { min_rate: NonZeroU64::new(500), whole: Some(Duration::from_secs(3600)) };
 }
 
 /// How long the parts of a stream may take; `None`: no bound.

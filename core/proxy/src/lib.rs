@@ -1,60 +1,39 @@
 //! The Proxy layer: the way of a stream through filters, route, host and back.
 //!
 //! ```text
-//!  connection   one task per downstream connection: head, stream, next head
-//!  stream       filters ▸ route ▸ filters ▸ host ▸ filters ▸ upstream
-//!  relay        both directions of one attempt, in one poll function: upload, download
-//!  tunnel       both directions after a switch to another protocol
-//!  meanwhile    what happens beside that: filters, held bodies, clients that leave
-//!  pace         how fast a request has to arrive
-//!  held         what a stream holds in memory, and who is refused or reset for it
-//!  respond      response filters ▸ client; local replies come in here
-//!  finish       on_complete, access log, statistics; runs whatever happened
+//!  connection   request after request, from a connection's first byte to its last
+//!  phases       filters ▸ route ▸ filters ▸ host ▸ filters ▸ upstream, and back
+//!  relay        both directions of one attempt, in one poll function
+//!  mirror       copies of requests, as tasks of their own
+//!  host         which host, a connection to it, what is counted of it
+//!  hooks        a head, chunk or trailer past the filters; pending filters
+//!  stream       what all phases share; completion, whatever happened
+//!  chain        the filters of a stream and the calls into them
+//!  view         one worker's view of the configuration
 //! ```
+//!
+//! Each folder uses those that stand below it, and none above.
 
 #![forbid(unsafe_code)]
 
-mod attempt;
-mod body_pass;
 mod chain;
-mod choose;
 mod config;
-mod connect;
 mod connection;
-mod copy;
-mod download;
-mod finish;
-mod forwarding;
-mod halt;
-mod held;
-mod hook;
 mod hooks;
-mod idle_pools;
-mod kept;
-mod max_forwards;
-mod meanwhile;
+mod host;
 mod mirror;
-mod note;
-mod pace;
-mod plan;
+mod outcome;
+mod phases;
 mod relay;
-mod respond;
-mod retry;
-mod room;
 mod service;
 mod slots;
 mod stream;
-mod tunnel;
 mod update;
-mod upload;
 mod view;
-mod wait;
-mod waiting;
 
 pub use config::{
-    FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,
+    BodyPace, FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,
 };
-pub use pace::BodyPace;
 pub use service::ProxyService;
 pub use sidegate_stream::{TargetBytes, UpgradeProtocol};
 pub use update::{ListenerSpec, RouteSet, Update};

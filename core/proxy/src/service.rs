@@ -69,7 +69,12 @@ impl Service for ProxyService {
     }
 
     fn serve(self: &Rc<Self>, connection: Accepted) -> impl Future<Output = ()> + 'static {
-        connection::serve(self.clone(), connection)
+        let (worker, slot) = (self.worker.clone(), self.slots.listener(connection.listener.id()));
+        async move {
+            if let Some(slot) = slot {
+                connection::h1::serve(worker, slot, connection).await;
+            }
+        }
     }
 
     fn close_idle(self: &Rc<Self>, percent: u8) -> usize {

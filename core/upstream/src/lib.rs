@@ -48,7 +48,7 @@ pub use dns::{DnsConfig, LookupFamily, NamedHost, Resolver, ResolverServers, Ttl
 pub use hash::stable_hash;
 pub use host::{Health, Host, Reason};
 pub use metrics::UpstreamMetrics;
-pub use outlier::{Outcome, OutlierConfig};
+pub use outlier::{HostReport, OutlierConfig};
 pub use panic::PanicThreshold;
 pub use policy::{ClusterKind, ClusterKindError, LbOptions, LbPolicy, LbPolicyError};
 pub use queue::Place;

@@ -61,7 +61,7 @@ impl OutlierConfig {
 
 /// What came of one attempt at a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum HostReport {
     /// A response with this status.
     Status(u16),
     /// No connection.
@@ -72,10 +72,10 @@ pub enum Outcome {
     Reset,
 }
 
-impl Outcome {
+impl HostReport {
     /// Whether it is a failure of any sort.
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Status(..500))
+        !matches!(self, HostReport::Status(..500))
     }
 }
 
@@ -89,12 +89,12 @@ pub(crate) struct Streaks {
 
 impl Streaks {
     /// Counts `outcome`; whether a streak became as long as `config` bears.
-    pub(crate) fn count(&self, outcome: Outcome, config: &OutlierConfig) -> bool {
+    pub(crate) fn count(&self, outcome: HostReport, config: &OutlierConfig) -> bool {
         let (server, gateway, local) = match outcome {
-            Outcome::Status(502..=504) => (true, true, false),
-            Outcome::Status(500..) => (true, false, false),
-            Outcome::Status(_) => (false, false, false),
-            Outcome::ConnectFailure | Outcome::Timeout | Outcome::Reset => (true, true, true),
+            HostReport::Status(502..=504) => (true, true, false),
+            HostReport::Status(500..) => (true, false, false),
+            HostReport::Status(_) => (false, false, false),
+            HostReport::ConnectFailure | HostReport::Timeout | HostReport::Reset => (true, true, true),
         };
         let server = step(&self.server, server, config.consecutive_5xx);
         let gateway = step(&self.gateway, gateway, config.consecutive_gateway_failure);

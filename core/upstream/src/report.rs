@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::cluster::{Cluster, Member};
 use crate::host::{Health, Host, Reason};
 use crate::lb::Measured;
-use crate::outlier::{Counted, Ejected, Outcome, OutlierConfig};
+use crate::outlier::{Counted, Ejected, HostReport, OutlierConfig};
 use crate::policy::LbPolicy;
 use crate::registry::EjectionMetrics;
 
@@ -16,13 +16,13 @@ impl Cluster {
     /// there or it failed. Costs one branch in a cluster that does not eject
     /// hosts; without a failure it writes nothing.
     #[inline]
-    pub fn report(&self, position: usize, outcome: Outcome, started: Instant) {
+    pub fn report(&self, position: usize, outcome: HostReport, started: Instant) {
         if self.config.outlier.is_some() || self.config.lb == LbPolicy::PeakEwma {
             self.judge(position, outcome, started);
         }
     }
 
-    fn judge(&self, position: usize, outcome: Outcome, started: Instant) {
+    fn judge(&self, position: usize, outcome: HostReport, started: Instant) {
         let Some(Member { host, .. }) = self.members().get(position) else { return };
         if self.config.lb == LbPolicy::PeakEwma {
             let now = Instant::now();

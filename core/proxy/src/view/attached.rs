@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sidegate_api::{FilterFault, StreamFilterFactory, WorkerIndex};
 use sidegate_watch::{Hook, Place, enter};
 
-use crate::plan::place;
+use super::hook_table::place;
 use crate::{FilterEntry, ProxyConfig};
 
 /// Filters that know of this worker, by their place in the chain. `None`: it

@@ -12,8 +12,8 @@ use sidegate_stream::{Grammar, HostPool, OnClose, PoolLimits, h1};
 use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Seed};
 
 use super::Standing;
-use crate::idle_pools::IdlePools;
-use crate::room::Waiters;
+use super::idle_pools::IdlePools;
+use super::room::Waiters;
 
 /// A cluster as it is configured, with this worker's balancer and pools.
 /// Streams keep it from the match of their route on.

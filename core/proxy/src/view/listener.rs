@@ -6,10 +6,8 @@ use sidegate_api::HeaderCase;
 use sidegate_stream::{Limits, Spelling};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
 
-use super::{RouteView, Settings};
+use super::{Copies, HookTable, RouteView, Settings};
 use crate::ProxyConfig;
-use crate::mirror::Copies;
-use crate::plan::ChainPlan;
 
 /// Upstream response heads may be larger than what clients may send.
 const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
@@ -21,7 +19,7 @@ pub(crate) struct ListenerView {
     pub(crate) config: Settings,
     /// Connections hold it without the rest.
     pub(crate) stats: Rc<DownstreamStats>,
-    pub(crate) plan: ChainPlan,
+    pub(crate) hooks: HookTable,
     /// What the access logs together want to be measured.
     pub(crate) log_needs: LogNeeds,
     /// Without what depends on routes and clusters.
@@ -36,7 +34,7 @@ impl ListenerView {
     pub(crate) fn new(config: &ProxyConfig, stats: DownstreamStats, before: Option<&ListenerView>) -> Self {
         ListenerView {
             stats: Rc::new(stats),
-            plan: ChainPlan::new(&config.filters),
+            hooks: HookTable::new(&config.filters),
             log_needs: config.access_logs.iter().map(|log| log.format().needs()).collect(),
             request_limits: Limits {
                 max_head_bytes: config.limits.max_header_bytes,

@@ -2,16 +2,23 @@
 
 mod attached;
 mod cluster;
+mod copies;
 mod filters;
+mod hook_table;
+mod idle_pools;
 mod listener;
+mod room;
 mod routes;
 mod settings;
 mod table;
 
 pub(crate) use attached::{Attached, Told};
 pub(crate) use cluster::{ClusterSlot, ClusterView};
+pub(crate) use copies::{Copies, CopyInFlight};
 pub(crate) use filters::Filters;
+pub(crate) use hook_table::HookTable;
 pub(crate) use listener::ListenerView;
+pub(crate) use room::{Room, Waiting};
 pub(crate) use routes::{RouteView, Target};
 pub(crate) use settings::Settings;
 pub(crate) use table::ClusterTable;

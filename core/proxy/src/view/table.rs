@@ -10,8 +10,8 @@ use sidegate_api::{Address, HeaderCase};
 use sidegate_stream::Spelling;
 use sidegate_upstream::Cluster;
 
+use super::idle_pools::IdlePools;
 use super::{ClusterSlot, ClusterView, Standing};
-use crate::idle_pools::IdlePools;
 
 /// How long streams that began before a cluster was removed may take to come
 /// to the match of their route. Not without end: one that has been a tunnel

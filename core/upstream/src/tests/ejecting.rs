@@ -6,9 +6,9 @@ use sidegate_api::SeriesValue;
 
 use super::*;
 
-const OK: Outcome = Outcome::Status(200);
-const BAD: Outcome = Outcome::Status(500);
-const GATEWAY: Outcome = Outcome::Status(503);
+const OK: HostReport = HostReport::Status(200);
+const BAD: HostReport = HostReport::Status(500);
+const GATEWAY: HostReport = HostReport::Status(503);
 
 /// A cluster of so many hosts that ejects them.
 fn ejecting(hosts: usize, outlier: OutlierConfig) -> (Cluster, Metrics) {
@@ -17,7 +17,7 @@ fn ejecting(hosts: usize, outlier: OutlierConfig) -> (Cluster, Metrics) {
     (Cluster::new(config, &HostRegistry::new(metrics.clone())).unwrap(), metrics)
 }
 
-fn report(cluster: &Cluster, position: usize, outcomes: &[Outcome]) {
+fn report(cluster: &Cluster, position: usize, outcomes: &[HostReport]) {
     outcomes.iter().for_each(|outcome| cluster.report(position, *outcome, Instant::now()));
 }
 
@@ -42,18 +42,18 @@ fn so_many_failures_in_a_row() {
         consecutive_local_origin_failure: local,
         ..OutlierConfig::default()
     };
-    let local = [Outcome::ConnectFailure, Outcome::Timeout, Outcome::Reset];
+    let local = [HostReport::ConnectFailure, HostReport::Timeout, HostReport::Reset];
     for (outlier, outcomes, out) in [
         (only(3, 0, 0), &[BAD, BAD, BAD][..], true),
         (only(3, 0, 0), &[BAD, BAD], false),
         (only(3, 0, 0), &[BAD, BAD, OK, BAD, BAD], false),
-        (only(3, 0, 0), &[BAD, BAD, Outcome::Status(404), BAD], false),
-        (only(3, 0, 0), &[BAD, GATEWAY, Outcome::Reset], true),
-        (only(0, 3, 0), &[GATEWAY, GATEWAY, Outcome::Timeout], true),
+        (only(3, 0, 0), &[BAD, BAD, HostReport::Status(404), BAD], false),
+        (only(3, 0, 0), &[BAD, GATEWAY, HostReport::Reset], true),
+        (only(0, 3, 0), &[GATEWAY, GATEWAY, HostReport::Timeout], true),
         (only(0, 3, 0), &[GATEWAY, GATEWAY, BAD, GATEWAY], false),
         (only(0, 3, 0), &[BAD, BAD, BAD, BAD], false),
         (only(0, 0, 3), &local, true),
-        (only(0, 0, 3), &[Outcome::Reset, Outcome::Reset, BAD, Outcome::Reset], false),
+        (only(0, 0, 3), &[HostReport::Reset, HostReport::Reset, BAD, HostReport::Reset], false),
         (only(0, 0, 0), &local, false),
     ] {
         let (cluster, metrics) = ejecting(3, outlier);

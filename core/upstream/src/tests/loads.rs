@@ -78,13 +78,13 @@ fn a_host_that_is_slow_or_fails_is_avoided_and_one_that_is_unknown_is_tried() {
     let cluster = cluster(LbPolicy::PeakEwma, &[1, 1, 1]);
     let mut balancer = Balancer::new(cluster.clone(), Seed(1));
     let ago = |millis| Instant::now() - Duration::from_millis(millis);
-    cluster.report(0, Outcome::Status(200), ago(500));
-    cluster.report(1, Outcome::Reset, ago(0));
+    cluster.report(0, HostReport::Status(200), ago(500));
+    cluster.report(1, HostReport::Reset, ago(0));
     // Two of three are drawn: the unknown one wins wherever it is drawn.
     let counts = count(&mut balancer, 3000);
     assert_eq!(counts[1], 0, "{counts:?}");
     assert!(counts[2] > counts[0], "{counts:?}");
-    cluster.report(2, Outcome::Status(200), ago(5000));
+    cluster.report(2, HostReport::Status(200), ago(5000));
     let counts = count(&mut balancer, 3000);
     assert!(counts[2] == 0 && counts[0] > counts[1], "{counts:?}");
 }

@@ -1,0 +1,144 @@
+//! Statistics of connections and requests to a host.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sidegate_net::Traffic;
+use sidegate_stream::{ClosedBy, OnClose};
+use sidegate_upstream::{Host, HostReport, Permit};
+
+use crate::view::ClusterView;
+
+/// Counts one upstream connection for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct ConnectionCount {
+    host: Arc<Host>,
+    _permit: Permit,
+}
+
+impl ConnectionCount {
+    pub(crate) fn new(host: Arc<Host>, permit: Permit) -> Self {
+        host.count(|m| {
+            m.connection_total.inc();
+            m.connection_active.inc();
+        });
+        ConnectionCount { host, _permit: permit }
+    }
+}
+
+impl OnClose for ConnectionCount {
+    fn closed(&self, by: ClosedBy) {
+        self.host.count(|m| {
+            m.connection_active.dec();
+            m.connection_close.inc();
+            match by {
+                ClosedBy::Us => m.connection_local_close.inc(),
+                ClosedBy::Peer => m.connection_remote_close.inc(),
+            }
+        });
+    }
+}
+
+/// Counts one request to a host; as failed unless it is told of a response.
+pub(crate) struct RequestCount {
+    pub(crate) cluster: Rc<ClusterView>,
+    position: usize,
+    started: Instant,
+    /// Read once for all that is measured at the end.
+    ended: Option<Instant>,
+    pub(crate) status: u16,
+    pub(crate) end: RequestEnd,
+}
+
+/// How a request to a host ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestEnd {
+    /// It did not: we gave it up.
+    GivenUp,
+    /// With its whole response.
+    Whole,
+    /// The host broke it off, or answered what is no HTTP.
+    ByHost,
+    /// Its time was up.
+    TimedOut,
+}
+
+impl RequestCount {
+    pub(crate) fn new(cluster: Rc<ClusterView>, position: usize) -> Self {
+        let count = RequestCount {
+            cluster,
+            position,
+            started: Instant::now(),
+            ended: None,
+            status: 0,
+            end: RequestEnd::GivenUp,
+        };
+        count.host().count(|m| {
+            m.request_total.inc();
+            m.request_active.inc();
+        });
+        count
+    }
+
+    /// Of the host in its cluster.
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.cluster.cluster.members()[self.position].host
+    }
+
+    /// When the request was handed over.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// It ends now.
+    pub(crate) fn end_now(&mut self) -> Instant {
+        *self.ended.insert(Instant::now())
+    }
+
+    /// Counts what went over the connection since it stood at `before`.
+    pub(crate) fn traffic(&self, before: Traffic, now: Traffic) {
+        self.host().count(|m| {
+            m.connection_bytes_read_total.add(now.read - before.read);
+            m.connection_bytes_write.add(now.written - before.written);
+        });
+    }
+
+    /// Tells the cluster what came of the attempt: once, before it ends. An
+    /// attempt that ends for the client's sake says nothing about the host.
+    pub(crate) fn report(&self, outcome: HostReport) {
+        self.cluster.cluster.report(self.position, outcome, self.started);
+    }
+}
+
+impl Drop for RequestCount {
+    fn drop(&mut self) {
+        let elapsed = self.ended.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
+        let answered = self.status != 0;
+        let failed = !answered || self.status >= 500;
+        // Not `as_nanos`, which counts in 128 bits: this runs for each request.
+        let nanos = elapsed.as_secs().saturating_mul(1_000_000_000).saturating_add(elapsed.subsec_nanos().into());
+        self.host().count(|m| {
+            m.request_active.dec();
+            if answered {
+                m.request_duration_time.observe(elapsed.as_secs_f64() * 1000.0);
+                m.request_duration_time_total.add(nanos);
+            }
+            if failed {
+                m.response_failed.inc()
+            } else {
+                m.response_success.inc()
+            }
+            match self.end {
+                RequestEnd::Whole => {}
+                RequestEnd::GivenUp => m.request_local_reset.inc(),
+                RequestEnd::ByHost => m.request_remote_reset.inc(),
+                RequestEnd::TimedOut => m.request_timeout.inc(),
+            }
+        });
+    }
+}

@@ -1,0 +1,204 @@
+//! One copy of a request on its way, as a task of its own.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use sidegate_api::{Headers, RequestHead, ResponseHead};
+use sidegate_net::{BufferPool, Deadline, Peers, Shortage, connect};
+use sidegate_stream::{BodyEvent, Data, Limits, RequestStart, Upstream};
+use sidegate_upstream::{HostReport, Permit};
+
+use crate::host::{ConnectionCount, RequestCount, RequestEnd, connect::exhausted};
+use crate::view::{ClusterView, CopyInFlight, Room};
+
+/// A request that is sent for its effect alone.
+pub(crate) struct RequestCopy {
+    pub(crate) cluster: Rc<ClusterView>,
+    pub(crate) position: usize,
+    pub(crate) request: Rc<CopiedRequest>,
+    pub(crate) limits: Limits,
+    /// For the whole exchange.
+    pub(crate) timeout: Duration,
+    pub(crate) buffers: BufferPool,
+    pub(crate) peers: Peers,
+    pub(crate) deadline: Deadline,
+    pub(crate) _in_flight: CopyInFlight,
+    pub(crate) _permit: Permit,
+}
+
+/// What all copies of a request have in common.
+pub(crate) struct CopiedRequest {
+    pub(crate) head: RequestHead,
+    pub(crate) start: RequestStart,
+    pub(crate) body: Box<[u8]>,
+    pub(crate) trailers: Headers,
+}
+
+/// How far the request has come.
+#[derive(Clone, Copy)]
+enum Sending {
+    /// So many bytes of its body went.
+    Body(usize),
+    Flushing,
+}
+
+/// How far the response has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    Head,
+    Body,
+}
+
+/// How an exchange ended.
+enum Ended {
+    /// The response was read to its end.
+    Whole,
+    Failed,
+    /// The host had closed the connection meanwhile.
+    Stale,
+}
+
+impl RequestCopy {
+    pub(crate) async fn send(self) {
+        let pool = &self.cluster.pools[self.position];
+        let (pooled, _) = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
+        if let Some(connection) = pooled
+            && !matches!(self.exchange(Upstream::H1(connection)).await, Ended::Stale)
+        {
+            return;
+        }
+        if let Some(connection) = self.connect().await {
+            self.exchange(connection).await;
+        }
+    }
+
+    async fn connect(&self) -> Option<Upstream> {
+        let cluster = &self.cluster.cluster;
+        let _pending = cluster.breakers().pending().ok()?;
+        let permit = match self.cluster.room(self.position, &self.peers) {
+            Ok(permit) => permit,
+            Err(mut waiting) => {
+                self.deadline.set(Some(cluster.config().connect_timeout));
+                let room = poll_fn(|cx| match waiting.poll(cx) {
+                    Poll::Ready(room) => Poll::Ready(Some(room)),
+                    Poll::Pending => self.deadline.poll(cx).map(|()| None),
+                });
+                match room.await? {
+                    Room::Permit(permit) => permit,
+                    Room::Connection(connection) => return Some(Upstream::H1(connection)),
+                }
+            }
+        };
+        let host = &cluster.members()[self.position].host;
+        let started = Instant::now();
+        self.deadline.set(Some(cluster.config().connect_timeout));
+        let mut connecting = pin!(connect(host.address()));
+        let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => self.deadline.poll(cx).map(|()| Err(ErrorKind::TimedOut.into())),
+        });
+        match connected.await {
+            Ok(socket) => {
+                let guard = Box::new(ConnectionCount::new(host.clone(), permit));
+                Some(Upstream::H1(self.cluster.connection(socket, self.buffers.clone(), guard)))
+            }
+            Err(error) if let Some(shortage) = Shortage::of(&error, host.address()) => {
+                exhausted(&self.cluster, self.position, shortage, &error);
+                None
+            }
+            Err(_) => {
+                host.count(|m| m.connection_con_fail.inc());
+                cluster.report(self.position, HostReport::ConnectFailure, started);
+                None
+            }
+        }
+    }
+
+    async fn exchange(&self, mut upstream: Upstream) -> Ended {
+        let mut count = RequestCount::new(self.cluster.clone(), self.position);
+        let before = upstream.traffic();
+        let CopiedRequest { head, start, .. } = &*self.request;
+        upstream.start(head, start.body, start);
+        self.deadline.set(Some(self.timeout));
+        let mut response = ResponseHead::default();
+        let mut trailers = Headers::new();
+        let (mut sending, mut receiving) = (Sending::Body(0), Receiving::Head);
+        let ended = poll_fn(|cx| {
+            // A host that takes no more may have answered already.
+            let sent = self.poll_sent(cx, &mut upstream, &mut sending);
+            let received = self.poll_received(cx, &mut upstream, &mut response, &mut trailers, &mut receiving);
+            match (received, sent) {
+                (Poll::Ready(Ended::Whole), Poll::Pending) | (Poll::Pending, _) => {
+                    self.deadline.poll(cx).map(|()| Ended::Failed)
+                }
+                (Poll::Ready(Ended::Whole), Poll::Ready(Err(_))) => Poll::Ready(Ended::Failed),
+                (Poll::Ready(ended), _) => Poll::Ready(ended),
+            }
+        })
+        .await;
+        if receiving == Receiving::Body {
+            count.status = response.status;
+        }
+        count.traffic(before, upstream.traffic());
+        count.end = match &ended {
+            Ended::Whole => RequestEnd::Whole,
+            _ if self.deadline.is_due() => RequestEnd::TimedOut,
+            Ended::Failed | Ended::Stale => RequestEnd::ByHost,
+        };
+        match (&ended, receiving) {
+            (Ended::Stale, _) => {}
+            (_, Receiving::Body) => count.report(HostReport::Status(response.status)),
+            (_, Receiving::Head) if self.deadline.is_due() => count.report(HostReport::Timeout),
+            (_, Receiving::Head) => count.report(HostReport::Reset),
+        }
+        if let (Ended::Whole, Upstream::H1(connection)) = (&ended, upstream) {
+            self.cluster.give_back(self.position, connection, Instant::now());
+        }
+        ended
+    }
+
+    fn poll_sent(&self, cx: &mut Context<'_>, upstream: &mut Upstream, sending: &mut Sending) -> Poll<io::Result<()>> {
+        while let Sending::Body(sent) = *sending {
+            let left = &self.request.body[sent..];
+            if left.is_empty() {
+                upstream.finish(&self.request.trailers);
+                *sending = Sending::Flushing;
+            } else {
+                *sending = Sending::Body(sent + ready!(upstream.poll_send(cx, Data::Slice(left)))?);
+            }
+        }
+        upstream.poll_flush(cx)
+    }
+
+    fn poll_received(
+        &self,
+        cx: &mut Context<'_>,
+        upstream: &mut Upstream,
+        response: &mut ResponseHead,
+        trailers: &mut Headers,
+        receiving: &mut Receiving,
+    ) -> Poll<Ended> {
+        let method = &self.request.head.method;
+        while *receiving == Receiving::Head {
+            match ready!(upstream.poll_head(cx, &self.limits, method, response)) {
+                Ok(_) if response.status >= 200 => *receiving = Receiving::Body,
+                Ok(_) => {}
+                Err(_) if upstream.is_reused() && !upstream.is_answered() && method.is_idempotent() => {
+                    return Poll::Ready(Ended::Stale);
+                }
+                Err(_) => return Poll::Ready(Ended::Failed),
+            }
+        }
+        loop {
+            match ready!(upstream.poll_body(cx, trailers)) {
+                Ok(BodyEvent::Data(count)) => upstream.consume(count),
+                Ok(BodyEvent::End) => return Poll::Ready(Ended::Whole),
+                Err(_) => return Poll::Ready(Ended::Failed),
+            }
+        }
+    }
+}

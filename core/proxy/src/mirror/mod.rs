@@ -1,0 +1,4 @@
+//! Copies of requests for other clusters.
+
+mod copy;
+pub(crate) mod fan;

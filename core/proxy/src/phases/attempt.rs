@@ -1,0 +1,144 @@
+//! One request at one host.
+
+use std::future::poll_fn;
+use std::time::Instant;
+
+use sidegate_api::{BodyDirection, EndOfStream, HeadState};
+use sidegate_stream::{Announced, End};
+use sidegate_upstream::HostReport;
+
+use crate::hooks::walk;
+use crate::host::RequestEnd;
+use crate::outcome::Stop;
+use crate::phases::{respond, retry, upgrade};
+use crate::relay::{Attempt, Event, collect, drive};
+use crate::stream::{Hold, Stream, Upload};
+
+/// How an attempt ended.
+pub(crate) enum Relayed {
+    Done(End),
+    /// A pooled connection was closed before the request reached anybody.
+    StaleConnection,
+    /// It failed, and the request may be sent again.
+    Failed,
+}
+
+/// Sends the request and brings the response to the client.
+pub(crate) async fn run(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<Relayed, Stop> {
+    let before = attempt.upstream.traffic();
+    let result = relay_to_end(s, attempt).await;
+    attempt.count.traffic(before, attempt.upstream.traffic());
+    s.timers.up.set(None);
+    s.timers.down.set(None);
+    result
+}
+
+async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<Relayed, Stop> {
+    s.client.release();
+    note_attempt(s, attempt);
+    begin(s, attempt).await?;
+    loop {
+        let event = poll_fn(|cx| drive::poll(s, cx, attempt)).await?;
+        match event {
+            Event::RequestData(count) => collect::filter_request_chunk(s, attempt, count).await?,
+            Event::RequestEnd => collect::filter_request_end(s, attempt).await?,
+            Event::ResponseHead(start) => {
+                attempt.start = Some(start);
+                note_response(s, attempt);
+                if s.retry.left > 0
+                    && retry::is_failure(s, s.state.response.status)
+                    && retry::may_try_again(s, &attempt.count.cluster.cluster, attempt)
+                {
+                    return Ok(Relayed::Failed);
+                }
+                respond::respond(s, attempt, start).await?;
+            }
+            Event::ResponseData(count) => collect::filter_response_chunk(s, attempt, count).await?,
+            Event::ResponseEnd => collect::filter_response_end(s, attempt).await?,
+            Event::Finished => {
+                attempt.count.end = RequestEnd::Whole;
+                return Ok(Relayed::Done(after(s, attempt)));
+            }
+            Event::Stale => return Ok(Relayed::StaleConnection),
+            Event::Lost(stop) => {
+                return match retry::may_try_again(s, &attempt.count.cluster.cluster, attempt) {
+                    true => Ok(Relayed::Failed),
+                    false => Err(stop),
+                };
+            }
+            Event::Switched => {
+                note_response(s, attempt);
+                return upgrade::tunnel(s, attempt).await.map(Relayed::Done);
+            }
+        }
+        // Time that filters took is nobody else's.
+        attempt.armed_at = None;
+    }
+}
+
+fn note_response(s: &mut Stream<'_>, attempt: &mut Attempt) {
+    attempt.count.status = s.state.response.status;
+    attempt.count.report(HostReport::Status(attempt.count.status));
+    s.state.info.upstream_us = s.state.info.micros_until(Instant::now());
+}
+
+fn after(_s: &Stream<'_>, attempt: &Attempt) -> End {
+    if attempt.upload == Upload::Done { End::Reusable } else { End::Finish }
+}
+
+/// Writes the request head and says where the body comes from.
+pub(crate) async fn begin(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<(), Stop> {
+    let listener = s.listener;
+    let hooks = &listener.hooks;
+    let held = s.request_pass.is_held();
+    if held {
+        walk::pass_whole(s, BodyDirection::Request, &hooks.request_body, hooks.request_body.len()).await?;
+    }
+    let announced = if let Some(before) = s.retry.announced {
+        before
+    } else if held {
+        match (s.state.request_body.len(), s.state.request_trailers.is_empty()) {
+            // As it came, with or without a length.
+            (0, true) if s.request_pass.hold == Hold::Empty => s.start.body,
+            (length, true) => Announced::Length(length as u64),
+            (_, false) => Announced::Open,
+        }
+    } else if s.has_request_body() && s.edits(BodyDirection::Request) || !s.state.request_trailers.is_empty() {
+        Announced::Open
+    } else {
+        s.start.body
+    };
+    s.retry.announced = Some(announced);
+    attempt.upstream.start(&s.state.request, announced, &s.start);
+    s.state.trailers_closed[BodyDirection::Request as usize] = !attempt.upstream.carries_trailers();
+    s.state.request.state = HeadState::Sent;
+    attempt.upload = if let Some(rest) = s.retry.take_rest() {
+        attempt.rest = rest;
+        Upload::Again(0)
+    } else if s.has_request_body() && !held {
+        Upload::Reading
+    } else if held || announced == Announced::Open {
+        Upload::Buffered(EndOfStream::End)
+    } else {
+        Upload::Flushing
+    };
+    Ok(())
+}
+
+/// The request goes to an upstream connection now.
+pub(crate) fn note_attempt(s: &mut Stream<'_>, attempt: &mut Attempt) {
+    s.state.info.forwarded_us = s.state.info.micros_until(attempt.started());
+    let spent = s.retry.spent();
+    if !spent.is_zero() {
+        s.state.info.lost_us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+    }
+    s.state.info.upstream_connection = attempt.upstream.id();
+    s.state.info.upstream_protocol = attempt.upstream.protocol();
+    if s.listener.log_needs.upstream_hostname {
+        let member = &attempt.count.cluster.cluster.members()[attempt.count.position()];
+        s.state.info.upstream_hostname = member.hostname.clone();
+    }
+    if s.listener.log_needs.upstream_local {
+        s.state.info.upstream_local = attempt.upstream.local_address();
+    }
+}

@@ -1,0 +1,228 @@
+//! Hosts, one after the other, as long as that is safe.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use sidegate_api::{BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
+use sidegate_stream::{End, Upstream};
+use sidegate_upstream::TriedHosts;
+
+use crate::hooks::Next;
+use crate::host::{Unreachable, choose, connect};
+use crate::outcome::Stop;
+use crate::phases::attempt::Relayed;
+use crate::phases::{attempt, forwarding, receive, retry};
+use crate::relay::Attempt;
+use crate::stream::Stream;
+use crate::view::ClusterView;
+
+/// Hosts that are tried when connecting fails, as in MOSN.
+const MAX_HOSTS: usize = 3;
+
+/// Before a host is asked again that has just failed: so long, doubled with
+/// each time, at most [`MAX_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(25);
+
+const MAX_PAUSE: Duration = Duration::from_millis(250);
+
+/// Memory for a spare head that is left to the next request.
+const SPARE_HEAD_BYTES: usize = 16 * 1024;
+
+/// Whether a request has been changed as its route wants.
+#[derive(PartialEq, Eq)]
+enum RouteApplied {
+    No,
+    Yes,
+}
+
+/// Whether a connection that waits in the pool will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Any,
+    /// One from the pool was just found closed.
+    Fresh,
+}
+
+/// What came of an attempt at one host.
+enum Tried {
+    Done(End),
+    Unreachable(Unreachable),
+    /// It failed and may be repeated.
+    Failed,
+}
+
+/// Hosts that a stream need not ask again.
+#[derive(Default)]
+struct Hosts {
+    /// Not at all: no way to them, or a filter wants another.
+    out: TriedHosts,
+    /// And those that failed: only if there are no others.
+    tried: TriedHosts,
+    /// Connects that failed.
+    unreachable: usize,
+    /// Times that failed hosts were asked again.
+    rounds: u32,
+}
+
+impl Hosts {
+    fn leave_out(&mut self, position: usize) {
+        self.out.insert(position);
+        self.tried.insert(position);
+    }
+}
+
+/// Sends the request to a host and answers the client. `None`: a filter
+/// wants the route matched again.
+pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, Stop> {
+    let Some(cluster) = s.target.as_ref().map(|target| target.cluster.clone()) else {
+        // The header or variable that names the cluster is not there, or
+        // names none.
+        return Err(Stop::error(503, "no_cluster", ResponseFlags::NO_ROUTE, ResetBy::Nobody));
+    };
+    let cluster = &cluster;
+    let _permit = cluster.cluster.breakers().request().map_err(|overflow| connect::overflow(cluster, overflow))?;
+    retry::begin(s);
+    let mut hosts = Hosts::default();
+    let mut applied = RouteApplied::No;
+    let mut failure = None;
+    let mut rechosen = 0;
+    let edited_per_host = keep_head(s, cluster);
+    loop {
+        let picked = match choose::pick(s, cluster, &hosts.tried) {
+            None => failed_host(s, cluster, &mut hosts).await?,
+            picked => picked,
+        };
+        let Some(position) = picked else {
+            return Err(failure.unwrap_or_else(|| Stop::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM)));
+        };
+        s.state.info.upstream_host = Some(cluster.cluster.members()[position].host.text().clone());
+        let flow = match s.listener.hooks.is_busy(ReceiverPhase::AfterChooseHost) {
+            true => receive::receive(s, ReceiverPhase::AfterChooseHost).await?,
+            false => Next::On,
+        };
+        match flow {
+            Next::On => {}
+            Next::Rematch => return Ok(None),
+            Next::Rechoose if rechosen >= passes => {
+                return Err(Stop::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody));
+            }
+            Next::Rechoose => {
+                rechosen += 1;
+                hosts.leave_out(position);
+                continue;
+            }
+        }
+        if !s.has_request_body() && s.edits(BodyDirection::Request) {
+            receive::show_empty_request(s).await?;
+        }
+        s.state.info.attempts += 1;
+        match try_host(s, cluster, position, &mut applied).await? {
+            Tried::Done(end) => return Ok(Some(end)),
+            Tried::Unreachable(reason) if !reason.may_spare_others() => return Err(reason.into()),
+            Tried::Unreachable(reason) => {
+                hosts.leave_out(position);
+                hosts.unreachable += 1;
+                if hosts.unreachable >= MAX_HOSTS {
+                    return Err(reason.into());
+                }
+                failure = Some(reason.into());
+            }
+            Tried::Failed => hosts.tried.insert(position),
+        }
+        if edited_per_host {
+            s.state.request.copy_from(s.spare);
+            applied = RouteApplied::No;
+        }
+        s.state.request.state = HeadState::Open;
+    }
+}
+
+/// Keeps the request's head if filters may change it for one host and
+/// another host may follow. Without such filters it costs nothing.
+fn keep_head(s: &mut Stream<'_>, cluster: &ClusterView) -> bool {
+    let edited = !s.listener.hooks.receive(ReceiverPhase::AfterChooseHost).is_empty();
+    let keeps = edited && (cluster.cluster.members().len() > 1 || s.retry.left > 0);
+    if keeps {
+        s.spare.headers.shrink(SPARE_HEAD_BYTES);
+        s.spare.copy_from(&s.state.request);
+    }
+    keeps
+}
+
+/// A host that failed before, after a pause: there is no other.
+async fn failed_host(s: &mut Stream<'_>, cluster: &ClusterView, hosts: &mut Hosts) -> Result<Option<usize>, Stop> {
+    if hosts.tried == hosts.out {
+        return Ok(None);
+    }
+    let pause = PAUSE.saturating_mul(1 << hosts.rounds.min(8)).min(MAX_PAUSE);
+    hosts.rounds += 1;
+    hosts.tried = hosts.out.clone();
+    connect::pause(s, pause).await?;
+    Ok(choose::pick(s, cluster, &hosts.tried))
+}
+
+/// Puts the request into the form that the host gets: once by the route,
+/// for each host by its name.
+fn prepare(s: &mut Stream<'_>, cluster: &ClusterView, position: usize, applied: &mut RouteApplied) -> Result<(), Stop> {
+    let member = &cluster.cluster.members()[position];
+    if *applied == RouteApplied::No {
+        *applied = RouteApplied::Yes;
+        return forwarding::apply_route(s, member);
+    }
+    if let Some(matched) = s.matched() {
+        matched.rewrite_host(&mut s.state.request, member.hostname.as_deref());
+    }
+    Ok(())
+}
+
+/// One request and response at the host at `position`; once more on a
+/// fresh connection if the pooled one turns out to have been closed and
+/// nothing is lost.
+async fn try_host(
+    s: &mut Stream<'_>,
+    cluster: &Rc<ClusterView>,
+    position: usize,
+    applied: &mut RouteApplied,
+) -> Result<Tried, Stop> {
+    let mut freshness = Freshness::Any;
+    loop {
+        let pooled = match freshness {
+            Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
+            Freshness::Fresh => None,
+        };
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => match connect::connect(s, cluster, position).await? {
+                Ok(connection) => connection,
+                Err(reason) => return Ok(Tried::Unreachable(reason)),
+            },
+        };
+        if freshness == Freshness::Any {
+            prepare(s, cluster, position, applied)?;
+        }
+        let mut attempt = Attempt::new(Upstream::H1(connection), cluster.clone(), position);
+        s.retry.sent();
+        let tried = match attempt::run(s, &mut attempt).await? {
+            Relayed::Done(end) => Tried::Done(end),
+            Relayed::Failed => {
+                retry::rewind(s, &attempt);
+                Tried::Failed
+            }
+            Relayed::StaleConnection => {
+                retry::rewind(s, &attempt);
+                freshness = Freshness::Fresh;
+                continue;
+            }
+        };
+        let now = attempt.end();
+        if matches!(tried, Tried::Done(_)) {
+            s.ended = Some(now);
+        }
+        if let Some(Upstream::H1(connection)) = attempt.into_carrier() {
+            cluster.give_back(position, connection, now);
+        }
+        return Ok(tried);
+    }
+}

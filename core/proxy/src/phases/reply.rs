@@ -1,0 +1,85 @@
+//! Our own responses.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use sidegate_api::{HeadState, LocalReply, Method};
+use sidegate_stream::{Announced, Data, End, Last};
+
+use crate::outcome::Stop;
+use crate::phases::respond;
+use crate::stream::{Hold, Responded, Stream, client, held};
+
+/// Bytes of a reply from which on it is counted as held.
+const COUNTED_REPLY: usize = 16 * 1024;
+
+/// Bytes of a request body that are read for nothing rather than closing the
+/// connection.
+const DROPPED_BODY: usize = 64 * 1024;
+
+/// Sends a reply of our own, through the response filters unless they have
+/// run already.
+pub(crate) async fn send(s: &mut Stream<'_>, reply: Box<LocalReply>) -> Result<End, Stop> {
+    let mut reply = *reply;
+    s.state.response.status = reply.status;
+    s.state.response.reason.clear();
+    s.state.response.state = HeadState::Open;
+    std::mem::swap(&mut s.state.response.headers, &mut reply.headers);
+    s.state.response_trailers.clear();
+    s.state.response_body.replace(&reply.body);
+    s.response_pass.hold = if reply.body.is_empty() { Hold::Empty } else { Hold::Whole };
+    s.response_pass.passed = 0;
+    if reply.body.len() > COUNTED_REPLY {
+        held::recount_here(s).await;
+    }
+    if s.responded == Responded::No {
+        respond::edit_by_route(s)?;
+        respond::response_phase(s, None, Announced::Length(reply.body.len() as u64)).await?;
+    }
+    let announced = respond::announce(s, Announced::Length(0));
+    if s.state.request.method == Method::Head && !matches!(s.state.response.status, 204 | 205 | 304) {
+        // What GET would have got; a full map is no reason to fail here.
+        let length = s.state.response_body.len().to_string();
+        let _ = s.state.response.headers.set(b"content-length", length.as_bytes());
+    }
+    drop_request_body(s).await;
+    respond::begin(s, announced);
+    if !announced.is_empty() {
+        send_body(s).await?;
+        s.client.finish(&s.state.response_trailers);
+    }
+    client::flush(s).await?;
+    Ok(End::Reusable)
+}
+
+/// A reply of ours does not need the request's body. If it is small and
+/// there, it is dropped, and the connection can carry another request.
+async fn drop_request_body(s: &mut Stream<'_>) {
+    if s.has_request_body() && s.last == Last::No {
+        let dropped = poll_fn(|cx| Poll::Ready(s.client.drop_arrived_body(cx, DROPPED_BODY))).await;
+        s.state.info.bytes_received += dropped;
+    }
+}
+
+/// Sends the reply that is in the stream's buffer.
+async fn send_body(s: &mut Stream<'_>) -> Result<(), Stop> {
+    s.timers.down.set(s.listener.config.timeouts.response_write_idle);
+    let result = poll_fn(|cx| {
+        let body = &mut s.state.response_body;
+        while !body.is_empty() {
+            match s.client.poll_send(cx, Data::Slice(body.as_slice())) {
+                Poll::Ready(Ok(count)) => {
+                    body.drain(count);
+                    s.state.info.bytes_sent += count as u64;
+                    s.timers.down.set(s.listener.config.timeouts.response_write_idle);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::client_gone())),
+                Poll::Pending => return s.timers.down.poll(cx).map(|()| Err(Stop::client_gone())),
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await;
+    s.timers.down.set(None);
+    result
+}

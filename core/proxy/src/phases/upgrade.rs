@@ -1,0 +1,62 @@
+//! Requests that ask for another protocol.
+
+use sidegate_api::{HeadState, ResetBy, ResponseFlags};
+use sidegate_stream::{End, Upgrade};
+
+use crate::host::RequestEnd;
+use crate::outcome::Stop;
+use crate::relay::{Attempt, Broken, tunnel};
+use crate::stream::Stream;
+
+/// Forgets that the client asks for another protocol, unless that is one
+/// that it may have. To be called before any filter sees the head.
+pub(crate) fn judge(s: &mut Stream<'_>) {
+    if s.start.upgrade == Upgrade::None {
+        return;
+    }
+    let headers = &mut s.state.request.headers;
+    let asked = headers.get(b"upgrade").unwrap_or_default();
+    if !s.listener.config.upgrades.iter().any(|allowed| allowed.is(asked)) {
+        headers.remove(b"upgrade");
+        s.start.upgrade = Upgrade::None;
+    }
+}
+
+/// Passes the upstream's `101` on and then whatever either side sends,
+/// until both have ended. Either may end its side before the other. A
+/// drain lets a tunnel live until the drain time is over.
+pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, Stop> {
+    let agreed = s.state.response.headers.get(b"upgrade").unwrap_or_default();
+    let asked = s.state.request.headers.get(b"upgrade").unwrap_or_default();
+    if !agreed.eq_ignore_ascii_case(asked) {
+        return Err(Stop::upstream(502, "upgrade_differs", ResponseFlags::UPSTREAM_PROTOCOL));
+    }
+    s.client.switch(&s.state.response);
+    s.sent_status = s.state.response.status;
+    s.state.response.state = HeadState::Sent;
+    s.timers.up.set(None);
+    // A tunnel may last for days; what passes it no filter sees.
+    s.chain.release(s.listener, s.route);
+    tunnel::let_filters_go(s);
+    let Err(broken) = tunnel::carry(s, attempt).await else {
+        attempt.count.end = RequestEnd::Whole;
+        return Ok(End::Finish);
+    };
+    match broken {
+        Broken::Idle => {
+            // Both get a regular end: whether a message was cut is for
+            // the protocol inside to say.
+            s.state.info.flags.insert(ResponseFlags::DOWNSTREAM_TIMEOUT);
+            s.blame(ResetBy::Proxy, "tunnel_idle_timeout");
+            Ok(End::Finish)
+        }
+        Broken::Client => {
+            attempt.upstream.reset();
+            Err(Stop::client_gone())
+        }
+        Broken::Upstream => {
+            attempt.count.end = RequestEnd::ByHost;
+            Err(Stop::Cut(ResetBy::Upstream, ResponseFlags::UPSTREAM_CLOSED, "upstream_reset"))
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The response's way to the client.
+
+use std::task::{Context, Poll, ready};
+
+use sidegate_api::{BodyDirection, EndOfStream, ResponseFlags};
+use sidegate_stream::{BodyEvent, ClientError, Data};
+use sidegate_upstream::HostReport;
+
+use crate::host::RequestEnd;
+use crate::outcome::Stop;
+use crate::relay::{Attempt, Event};
+use crate::stream::{Download, Replay, Stream};
+
+pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Stop>> {
+    loop {
+        let step = match attempt.download {
+            Download::Head | Download::Interim => return poll_response_head(s, cx, attempt),
+            Download::Reading => match attempt.upstream.poll_body(cx, &mut s.state.response_trailers) {
+                Poll::Ready(Ok(BodyEvent::Data(count))) => {
+                    if s.watches(BodyDirection::Response) {
+                        return Poll::Ready(Ok(Event::ResponseData(count)));
+                    }
+                    attempt.download = Download::Direct(count);
+                    continue;
+                }
+                Poll::Ready(Ok(BodyEvent::End)) => {
+                    if s.watches(BodyDirection::Response) {
+                        return Poll::Ready(Ok(Event::ResponseEnd));
+                    }
+                    s.client.finish(&s.state.response_trailers);
+                    attempt.download = Download::Flushing;
+                    continue;
+                }
+                Poll::Ready(Err(fault)) => {
+                    attempt.count.end = RequestEnd::ByHost;
+                    return Poll::Ready(Err(Stop::response_body(fault)));
+                }
+                Poll::Pending => s.client.poll_flush(cx).map_ok(|()| None),
+            },
+            Download::Direct(left) => s.client.poll_send(cx, attempt.upstream.data()).map_ok(|count| {
+                attempt.upstream.consume(count);
+                s.state.info.bytes_sent += count as u64;
+                Some(if count == left { Download::Reading } else { Download::Direct(left - count) })
+            }),
+            Download::Buffered(end) if s.state.response_body.is_empty() => {
+                match end {
+                    EndOfStream::More => attempt.download = Download::Reading,
+                    EndOfStream::End => {
+                        s.client.finish(&s.state.response_trailers);
+                        attempt.download = Download::Flushing;
+                    }
+                }
+                continue;
+            }
+            Download::Buffered(end) => {
+                let body = &mut s.state.response_body;
+                s.client.poll_send(cx, Data::Slice(body.as_slice())).map_ok(|count| {
+                    body.drain(count);
+                    s.state.info.bytes_sent += count as u64;
+                    Some(Download::Buffered(end))
+                })
+            }
+            Download::Flushing => match s.client.poll_flush(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Event::Finished)),
+                other => other.map_ok(|()| None),
+            },
+        };
+        match step {
+            Poll::Ready(Ok(Some(next))) => attempt.download = next,
+            Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::client_gone())),
+        }
+    }
+}
+
+/// Informational responses go to the client as they come, each before
+/// the next is read: a client that takes none stops the upstream. The
+/// final head comes out.
+fn poll_response_head(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Stop>> {
+    loop {
+        if !s.client.is_flushed() {
+            attempt.download = Download::Interim;
+            if ready!(s.client.poll_flush(cx)).is_err() {
+                return Poll::Ready(Err(Stop::client_gone()));
+            }
+        }
+        attempt.download = Download::Head;
+        let limits = &s.listener.response_limits;
+        let (request, response) = (&s.state.request, &mut s.state.response);
+        let start = match ready!(attempt.upstream.poll_head(cx, limits, &request.method, response)) {
+            Ok(start) => start,
+            Err(error) => {
+                s.state.response.status = 0;
+                s.state.response.headers.clear();
+                return Poll::Ready(upstream_failed(s, attempt, error));
+            }
+        };
+        match s.state.response.status {
+            200.. => return Poll::Ready(Ok(Event::ResponseHead(start))),
+            101 => return Poll::Ready(Ok(Event::Switched)),
+            _ => {}
+        }
+        s.client.interim(&s.state.response);
+        s.state.response.status = 0;
+    }
+}
+
+fn upstream_failed(s: &Stream<'_>, attempt: &mut Attempt, error: ClientError) -> Result<Event, Stop> {
+    attempt.count.end = RequestEnd::ByHost;
+    let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::NotProcessed | ClientError::Io(_))
+        && !attempt.upstream.is_answered();
+    if silent && attempt.upstream.is_reused() && can_repeat(s) {
+        return Ok(Event::Stale);
+    }
+    attempt.count.report(HostReport::Reset);
+    let stop = match error {
+        ClientError::ClosedBeforeResponse => {
+            Stop::upstream(502, "upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED)
+        }
+        ClientError::ClosedInHead => Stop::upstream(502, "upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
+        ClientError::Refused(error) => Stop::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
+        ClientError::NotProcessed | ClientError::Io(_) => {
+            Stop::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED)
+        }
+    };
+    if silent { Ok(Event::Lost(stop)) } else { Err(stop) }
+}
+
+/// Whether what was sent can be sent again on a connection that was found
+/// closed: nobody has seen it, so that needs no policy.
+pub(crate) fn can_repeat(s: &Stream<'_>) -> bool {
+    let sent = s.retry.announced.unwrap_or(s.start.body);
+    let whole = sent.is_empty() || matches!(s.retry.replay, Replay::Kept(_));
+    whole && s.state.request.method.is_idempotent()
+}

@@ -1,0 +1,13 @@
+//! Both directions of one attempt, in one poll function.
+
+mod attempt;
+pub(crate) mod bounds;
+pub(crate) mod collect;
+pub(crate) mod download;
+pub(crate) mod drive;
+pub(crate) mod tunnel;
+pub(crate) mod upload;
+
+pub(crate) use attempt::{Attempt, Bound};
+pub(crate) use drive::Event;
+pub(crate) use tunnel::Broken;

@@ -1,0 +1,25 @@
+//! A stream: what all its phases share, whatever it does just now.
+
+mod body;
+pub(crate) mod client;
+pub(crate) mod complete;
+mod cookie;
+pub(crate) mod held;
+mod kit;
+pub(crate) mod measured;
+pub(crate) mod pace;
+mod replay;
+mod retry;
+mod shared;
+mod timers;
+
+pub(crate) use body::{BodyPass, Download, Hold, Upload};
+pub(crate) use client::ClientSide;
+pub(crate) use cookie::NewCookie;
+pub(crate) use held::{Held, PendingCount, SPARE_BYTES};
+pub(crate) use kit::Kit;
+pub(crate) use pace::Pace;
+pub(crate) use replay::{REPLAY_BYTES, Replay};
+pub(crate) use retry::Retry;
+pub(crate) use shared::{Arrival, Fate, Responded, Stream};
+pub(crate) use timers::Timers;

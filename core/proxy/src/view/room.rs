@@ -1,0 +1,150 @@
+//! Waiting for an upstream connection while the cluster has all it may have.
+//!
+//! Who waits stands in the cluster's queue, which all workers share, and in
+//! the worker's own: a connection that another stream of this worker has done
+//! with goes from hand to hand, without a handshake.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use sidegate_net::Peers;
+use sidegate_stream::{HostPool, h1};
+use sidegate_upstream::{Permit, Place};
+
+use super::ClusterView;
+
+/// Times that a worker serves itself in a row while others wait, too. Giving a
+/// connection up costs a handshake elsewhere.
+const OWN_TURNS: u32 = 8;
+
+/// Streams of this worker that wait for a connection of one cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    /// In the order in which they came.
+    list: RefCell<VecDeque<Rc<Waiter>>>,
+    turns: Cell<u32>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    /// Of the host that was chosen: the same one in all views of the cluster.
+    pool: Rc<HostPool>,
+    given: RefCell<Option<Box<h1::Client>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// One that waits. What it was given and did not take is passed on when it is
+/// dropped.
+pub(crate) struct Waiting<'a> {
+    cluster: &'a ClusterView,
+    position: usize,
+    place: Place,
+    waiter: Rc<Waiter>,
+}
+
+/// What came.
+pub(crate) enum Room {
+    /// A fresh connection may be made.
+    Permit(Permit),
+    /// One to the host that was chosen.
+    Connection(Box<h1::Client>),
+}
+
+impl ClusterView {
+    /// Room for a connection to the host at `position`: at once, or to be
+    /// waited for. All workers are asked to give up what they keep for later.
+    pub(crate) fn room(&self, position: usize, peers: &Peers) -> Result<Permit, Waiting<'_>> {
+        self.cluster.breakers().connection().map_err(|place| self.wait(place, position, peers))
+    }
+
+    #[cold]
+    fn wait(&self, place: Place, position: usize, peers: &Peers) -> Waiting<'_> {
+        let waiter = Rc::new(Waiter {
+            pool: self.pools[position].clone(),
+            given: RefCell::default(),
+            waker: RefCell::default(),
+        });
+        self.lasting.waiters.list.borrow_mut().push_back(waiter.clone());
+        self.make_room();
+        peers.ask();
+        Waiting { cluster: self, position, place, waiter }
+    }
+
+    /// Closes connections that wait in pools while others wait for one.
+    pub(crate) fn make_room(&self) {
+        self.cluster.breakers().make_room(|| self.pools.iter().any(|pool| pool.drop_one()));
+    }
+
+    /// A stream has done with `connection`, which can carry another request.
+    #[inline]
+    pub(crate) fn give_back(&self, position: usize, connection: Box<h1::Client>, now: Instant) {
+        match self.cluster.breakers().waiting() {
+            0 => {
+                let pool = &self.pools[position];
+                if pool.give(connection, now) && !pool.is_listed() {
+                    self.lasting.idle.list(pool);
+                }
+            }
+            waiting => self.pass_on(position, connection, waiting),
+        }
+    }
+
+    #[cold]
+    fn pass_on(&self, position: usize, connection: Box<h1::Client>, waiting: u32) {
+        let pool = &self.pools[position];
+        let mut list = self.lasting.waiters.list.borrow_mut();
+        let mut own = list.iter().enumerate().filter(|(_, waiter)| Rc::ptr_eq(&waiter.pool, pool)).map(|(at, _)| at);
+        let first = own.next();
+        let others = waiting as usize > own.count() + usize::from(first.is_some());
+        let turns = self.lasting.waiters.turns.get();
+        match first.filter(|_| !others || turns < OWN_TURNS) {
+            // One that may carry no more is as good as its permit.
+            Some(at) if pool.may_reuse(&connection) => {
+                self.lasting.waiters.turns.set(if others { turns + 1 } else { 0 });
+                if let Some(waiter) = list.remove(at) {
+                    waiter.given.replace(Some(connection));
+                    if let Some(waker) = waiter.waker.take() {
+                        waker.wake();
+                    }
+                }
+            }
+            _ => {
+                self.lasting.waiters.turns.set(0);
+                // Its permit goes to the first in the cluster's queue.
+                drop(list);
+                drop(connection);
+            }
+        }
+    }
+}
+
+impl Waiting<'_> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+        if let Some(connection) = self.waiter.given.take() {
+            if connection.is_quiet(cx) {
+                return Poll::Ready(Room::Connection(connection));
+            }
+            // The host has closed it: its permit goes to who is first, which
+            // may be us.
+            drop(connection);
+            self.cluster.lasting.waiters.list.borrow_mut().push_front(self.waiter.clone());
+        }
+        if let Poll::Ready(permit) = self.place.poll(cx) {
+            return Poll::Ready(Room::Permit(permit));
+        }
+        self.waiter.waker.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.cluster.lasting.waiters.list.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
+        if let Some(connection) = self.waiter.given.take() {
+            self.cluster.give_back(self.position, connection, Instant::now());
+        }
+    }
+}
