@@ -8,18 +8,22 @@ use crate::schema::{self, Object};
 /// Reads the object by `table` over what counts without it.
 pub(super) fn http2_settings(cursor: &Cursor<'_>, table: &'static Object, default: Http2Settings) -> Http2Settings {
     let Some(mut object) = cursor.object(table) else { return default };
-    let mut number = |name, default| match object.get(name).and_then(|c| c.integer()) {
-        Some(number) => u32::try_from(number).unwrap_or(default),
-        None => default,
-    };
+    let stream_window = object.get("initial_stream_window_size");
     let mut settings = Http2Settings {
-        max_concurrent_streams: number("max_concurrent_streams", default.max_concurrent_streams),
-        stream_window: number("initial_stream_window_size", default.stream_window),
-        connection_window: number("initial_connection_window_size", default.connection_window),
-        max_frame_size: number("max_frame_size", default.max_frame_size),
-        max_header_list_bytes: number("max_header_list_size", default.max_header_list_bytes),
+        max_concurrent_streams: number(&mut object, "max_concurrent_streams", default.max_concurrent_streams),
+        stream_window: number(&mut object, "initial_stream_window_size", default.stream_window),
+        connection_window: number(&mut object, "initial_connection_window_size", default.connection_window),
+        max_frame_size: number(&mut object, "max_frame_size", default.max_frame_size),
+        max_header_list_bytes: number(&mut object, "max_header_list_size", default.max_header_list_bytes),
         ..default
     };
+    if let Some(cursor) = stream_window.filter(|_| settings.stream_window > settings.connection_window) {
+        cursor.inert(format!(
+            "no stream gets more than its connection has; `initial_connection_window_size` is {}, found {}",
+            settings.connection_window,
+            cursor.shown()
+        ));
+    }
     settings.keepalive = object.get("connection_keepalive").and_then(|c| keepalive(&c));
     if let Some(age) = object.get("max_connection_duration").and_then(|c| c.bound()) {
         settings.max_age = age;

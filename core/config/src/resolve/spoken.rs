@@ -31,7 +31,7 @@ pub(super) fn downstream_protocol(cursor: &Cursor<'_>) -> Option<Spoken> {
     if spoken.is_none() {
         refuse_stranger(cursor);
     } else if !strangers.is_empty() {
-        cursor.inert(format!("{} is not served here, found {}", strangers.join(", "), cursor.shown()));
+        cursor.inert(format!("not served here: {}; found {}", strangers.join(", "), cursor.shown()));
     }
     spoken
 }

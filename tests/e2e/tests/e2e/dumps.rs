@@ -137,6 +137,14 @@ fn a_dump_of_everything_else_comes_back() {
     let origin = Origin::echo();
     let config = ConfigBuilder::empty()
         .cluster("origin", &[origin.address()])
+        .in_cluster("upstream_protocol", json!("Http1"))
+        .in_cluster("http2_protocol_options", json!({"connection_keepalive": {"interval": "30s"}}))
+        .in_proxy("downstream_protocol", json!("Http1,Http2"))
+        .in_proxy("extend_config", json!({"Http2": {"http2_use_stream": true}}))
+        .in_proxy(
+            "http2_protocol_options",
+            json!({"max_concurrent_streams": 7, "frame_limits": {"pings": {"burst": 9}}}),
+        )
         .filter(json!({"type": "demo", "config": {"User": "root"}}))
         .filter(json!({"type": "fault"}))
         .filter(json!({"type": "x", "so_config": {"so_path": "simple_so.so", "secrets": ["/User"]},

@@ -3,6 +3,7 @@ mod directories;
 mod dumps;
 mod errors;
 mod files;
+mod http2;
 mod logs;
 mod module_directories;
 mod reuse;
