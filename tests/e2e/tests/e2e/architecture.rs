@@ -54,6 +54,8 @@ fn arrows_point_as_drawn() {
         ("sidegate-files", &[]),
         ("sidegate-net", &["sidegate-api", "sidegate-files", "sidegate-overload", "sidegate-watch"]),
         ("sidegate-overload", &["sidegate-api"]),
+        // It holds no socket: who does uses it, not the reverse.
+        ("sidegate-tls", &[]),
         ("sidegate-watch", &[]),
         ("sidegate-protocol", &["sidegate-api"]),
         ("sidegate-router", &["sidegate-api"]),

@@ -1,0 +1,195 @@
+//! What a context is to be: typed settings, without what files hold.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::algorithms::{Groups, Suites, Versions};
+use crate::san::SanMatch;
+use crate::source::Source;
+
+/// TLS towards clients: one of the contexts of a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServerSettings {
+    /// Who we are.
+    pub identity: Identity,
+    /// Names that this context serves beside those of its certificate. They may
+    /// begin with `*.`.
+    pub server_names: Vec<Arc<str>>,
+    /// What is asked of clients.
+    pub clients: ClientAuth,
+    /// What both sides may agree on.
+    pub protocol: Protocol,
+    /// Ends a handshake in which the client offers application protocols, but
+    /// none of ours. Otherwise it goes on without one.
+    pub alpn_strict: bool,
+    /// Whether clients may resume sessions.
+    pub resumption: Resumption,
+}
+
+/// TLS towards the hosts of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientSettings {
+    /// The certificate that hosts may ask for.
+    pub identity: Option<Identity>,
+    /// Whom to believe.
+    pub verify: ServerAuth,
+    /// The name that is sent, and that the certificate must be for.
+    pub server_name: NameRule,
+    /// What both sides may agree on.
+    pub protocol: Protocol,
+    /// Whether sessions are resumed.
+    pub resumption: Resumption,
+}
+
+/// A certificate, its chain and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Certificates, ours first.
+    pub chain: Source,
+    /// The key of the first.
+    pub key: Source,
+    /// The CA's word that it is not revoked, in DER.
+    pub ocsp: Option<PathBuf>,
+}
+
+/// What a listener asks of its clients.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum ClientAuth {
+    /// No certificate.
+    #[default]
+    None,
+    /// A certificate that nobody looks at: the client shows that it has the
+    /// key, and no identity comes of it.
+    Unverified,
+    /// A certificate, if the client has one; it must be good.
+    Verified(Trust),
+    /// A good certificate.
+    Required(Trust),
+}
+
+/// How hosts are verified.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerAuth {
+    /// Not at all: anybody in between can read and change everything.
+    Nothing,
+    /// By certificates and names.
+    Verified(Trust),
+}
+
+/// What makes a certificate good.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Trust {
+    /// Certificates that end a chain.
+    pub roots: Roots,
+    /// Lists of revoked certificates in PEM or DER. Once there are any, each
+    /// certificate of a chain must be covered by one that has not expired.
+    pub crl: Option<Source>,
+    /// Only the last certificate must be covered.
+    pub crl_leaf_only: bool,
+    /// One of these must fit, if there are any. For hosts of a cluster they go
+    /// before the server name.
+    pub names: Vec<SanMatch>,
+    /// One of these must fit, if there are any.
+    pub pins: Pins,
+}
+
+/// Certificates that end a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Roots {
+    /// The system's.
+    #[default]
+    System,
+    /// These.
+    Given(Source),
+    /// None: pins alone say whom to believe.
+    Pinned,
+}
+
+/// SHA-256 hashes of whom to believe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Pins {
+    /// Of public keys (SubjectPublicKeyInfo in DER).
+    pub keys: Vec<[u8; 32]>,
+    /// Of certificates in DER.
+    pub certificates: Vec<[u8; 32]>,
+}
+
+impl Pins {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.certificates.is_empty()
+    }
+}
+
+/// The name of a host of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum NameRule {
+    /// Of its host entry: its name, else its IP address.
+    #[default]
+    Host,
+    /// This name or address.
+    Fixed(Arc<str>),
+    /// What the request names as its host.
+    Request,
+}
+
+/// What both sides may agree on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Protocol {
+    /// Of TLS.
+    pub versions: Versions,
+    /// Ciphers, the preferred first.
+    pub suites: Suites,
+    /// Curves and key exchanges, the preferred first.
+    pub groups: Groups,
+    /// Application protocols, the preferred first; empty: none are spoken of.
+    pub alpn: Vec<Arc<str>>,
+}
+
+/// Whether sessions are resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Resumption {
+    /// They are.
+    #[default]
+    On,
+    /// Every connection has a whole handshake.
+    Off,
+}
+
+/// Where the keys of tickets come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum TicketKeys {
+    /// Made here, and replaced after some hours.
+    #[default]
+    Rotated,
+    /// Of these files, the first for new tickets: several processes resume each
+    /// other's sessions.
+    Shared(Vec<PathBuf>),
+}
+
+/// Bounds on what a peer may make us hold and do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the peer's handshake.
+    pub handshake_bytes: usize,
+    /// Time for it; kept by whoever has the socket.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for Limits {
+    /// A chain with several RSA certificates is some 10 KiB.
+    fn default() -> Self {
+        Limits { handshake_bytes: 64 * 1024, handshake_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// A name as certificates have them: of DNS, or an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PeerName {
+    /// Sent to the host, and verified.
+    Dns(Arc<str>),
+    /// Verified; addresses are never sent.
+    Address(IpAddr),
+}

@@ -1,0 +1,91 @@
+//! The first bytes of a client, before it is known which context it gets.
+
+use std::fmt;
+
+use rustls::server::{Accepted, AcceptedAlert, Acceptor};
+
+use crate::choose::Offer;
+
+/// What the first bytes of a connection are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstBytes {
+    /// Too few to tell.
+    More,
+    /// A handshake of TLS.
+    Tls,
+    /// Something else: clear text, on a port that takes both.
+    Clear,
+}
+
+/// Tells TLS from clear text: a handshake record of SSL 3 or later. No protocol
+/// of text begins with its bytes.
+pub fn first_bytes(bytes: &[u8]) -> FirstBytes {
+    match bytes {
+        [] | [0x16] => FirstBytes::More,
+        [0x16, 0x03, ..] => FirstBytes::Tls,
+        _ => FirstBytes::Clear,
+    }
+}
+
+/// Whether a client that should speak TLS speaks HTTP, as far as its first
+/// bytes say.
+pub(crate) fn looks_like_http(bytes: &[u8]) -> bool {
+    let methods: [&[u8]; 10] =
+        [b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"PRI "];
+    !bytes.is_empty() && methods.iter().any(|method| bytes.starts_with(method) || method.starts_with(bytes))
+}
+
+/// A hello that is being read.
+pub(crate) struct Hello(pub Box<Acceptor>);
+
+/// What came of it.
+pub(crate) enum Heard {
+    More(Hello),
+    Whole(Box<Accepted>),
+    Bad(rustls::Error, AcceptedAlert),
+}
+
+impl Hello {
+    pub fn new() -> Hello {
+        Hello(Box::default())
+    }
+
+    pub fn hear(mut self) -> Heard {
+        match self.0.accept() {
+            Ok(None) => Heard::More(self),
+            Ok(Some(accepted)) => Heard::Whole(Box::new(accepted)),
+            Err((error, alert)) => Heard::Bad(error, alert),
+        }
+    }
+}
+
+/// Calls `choose` with what the client offers.
+pub(crate) fn with_offer<T>(accepted: &Accepted, choose: impl FnOnce(&Offer<'_>) -> T) -> T {
+    let hello = accepted.client_hello();
+    let name = hello.server_name().map(str::to_ascii_lowercase);
+    let alpn: Vec<&[u8]> = hello.alpn().map(Iterator::collect).unwrap_or_default();
+    choose(&Offer { server_name: name.as_deref(), alpn: &alpn, signatures: hello.signature_schemes() })
+}
+
+impl fmt::Debug for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hello")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_is_told_from_text() {
+        assert_eq!(first_bytes(b""), FirstBytes::More);
+        assert_eq!(first_bytes(b"\x16"), FirstBytes::More);
+        assert_eq!(first_bytes(b"\x16\x03"), FirstBytes::Tls);
+        assert_eq!(first_bytes(b"\x16\x03\x01\x02\x00"), FirstBytes::Tls);
+        assert_eq!(first_bytes(b"G"), FirstBytes::Clear);
+        assert_eq!(first_bytes(b"\x16G"), FirstBytes::Clear);
+        // A hello of SSL 2.
+        assert_eq!(first_bytes(b"\x80\x2e\x01\x03\x01"), FirstBytes::Clear);
+    }
+}
