@@ -108,6 +108,11 @@ impl Deadlines {
 }
 
 impl Deadline {
+    /// The table that it has its place in.
+    pub fn table(&self) -> &Rc<Deadlines> {
+        &self.table
+    }
+
     /// Sets the deadline to `after` from now; `None` clears it.
     pub fn set(&self, after: Option<Duration>) {
         let due = match after {

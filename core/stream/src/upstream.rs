@@ -9,7 +9,7 @@ use sidegate_api::{Headers, Method, PeerText, Protocol, RequestHead, ResponseHea
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Limits, ResponseError};
 
-use crate::{Announced, BodyEvent, BodyFault, Data, Pipe, RequestStart, ResponseStart, h1};
+use crate::{Announced, BodyEvent, BodyFault, Data, Pipe, RequestStart, ResponseStart, h1, h2};
 
 /// What carries one request to a host. Dispatch is by `match`: a call of the
 /// first kind costs a branch that is predicted.
@@ -18,6 +18,8 @@ pub enum Upstream {
     /// A connection of HTTP/1, for this request alone. Boxed once for its life:
     /// it changes hands several times per request.
     H1(Box<h1::Client>),
+    /// A place on a connection of HTTP/2 that others share.
+    H2(Box<h2::ClientStream>),
 }
 
 /// Told when a connection closes.
@@ -50,6 +52,9 @@ pub enum ClientError {
     /// Nobody has looked at the request: the host said so.
     #[error("the request was not processed")]
     NotProcessed,
+    /// The host gave the request up, and keeps the connection.
+    #[error("reset by the host")]
+    Reset,
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -60,6 +65,7 @@ macro_rules! each {
     ($upstream:expr, $carrier:ident => $call:expr) => {
         match $upstream {
             Upstream::H1($carrier) => $call,
+            Upstream::H2($carrier) => $call,
         }
     };
 }
@@ -95,6 +101,7 @@ impl Upstream {
     pub fn data(&self) -> Data<'_> {
         match self {
             Upstream::H1(carrier) => Data::Slice(carrier.data()),
+            Upstream::H2(carrier) => carrier.data(),
         }
     }
 
@@ -121,6 +128,7 @@ impl Upstream {
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: Data<'_>) -> Poll<io::Result<usize>> {
         match self {
             Upstream::H1(carrier) => carrier.poll_send(cx, data.as_slice()),
+            Upstream::H2(carrier) => carrier.poll_send(cx, data),
         }
     }
 
@@ -136,10 +144,12 @@ impl Upstream {
         each!(self, carrier => carrier.poll_flush(cx))
     }
 
-    /// The host agreed to another protocol: its bytes, and ours.
+    /// The host agreed to another protocol: its bytes, and ours. None where a
+    /// carrier cannot be switched.
     pub fn pipe(&mut self) -> Option<&mut Pipe> {
         match self {
             Upstream::H1(carrier) => Some(carrier.pipe()),
+            Upstream::H2(_) => None,
         }
     }
 
@@ -159,6 +169,7 @@ impl Upstream {
     pub fn id(&self) -> Option<u64> {
         match self {
             Upstream::H1(carrier) => carrier.id,
+            Upstream::H2(carrier) => carrier.id(),
         }
     }
 
@@ -167,6 +178,7 @@ impl Upstream {
     pub fn protocol(&self) -> Protocol {
         match self {
             Upstream::H1(_) => Protocol::Http11,
+            Upstream::H2(_) => Protocol::Http2,
         }
     }
 
@@ -175,7 +187,8 @@ impl Upstream {
         each!(self, carrier => carrier.local_address())
     }
 
-    /// Bytes that went over the connection so far.
+    /// Bytes that went over the connection so far, or for this request where
+    /// others share it.
     #[inline]
     pub fn traffic(&self) -> Traffic {
         each!(self, carrier => carrier.traffic())
@@ -186,6 +199,7 @@ impl Upstream {
     pub fn reset(&mut self) {
         match self {
             Upstream::H1(carrier) => carrier.reset_on_close(),
+            Upstream::H2(carrier) => carrier.cancel(),
         }
     }
 }

@@ -8,6 +8,7 @@ use sidegate_api::{Address, Counter, MetricError, Metrics, UpDown};
 use crate::breakers::Used;
 use crate::config::ClusterConfig;
 use crate::host::Host;
+use crate::http2::LazyHttp2Metrics;
 use crate::metrics::UpstreamMetrics;
 use crate::panic::{HealthEpoch, PanicMetrics};
 use crate::retries::RetryMetrics;
@@ -62,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) retries: RetryMetrics,
     /// Connects given up for a reason of our own.
     pub(crate) exhausted: Counter,
+    pub(crate) http2: LazyHttp2Metrics,
     /// Held while a host is ejected, so that two do not go as the last.
     pub(crate) ejecting: Mutex<()>,
     _known: KnownShared,
@@ -128,6 +130,7 @@ impl HostRegistry {
             panic: PanicMetrics::new(&self.metrics, cluster)?,
             retries: RetryMetrics::new(&self.metrics, cluster)?,
             exhausted: self.metrics.counter("upstream_connection_exhausted_total", &[("cluster", cluster)])?,
+            http2: LazyHttp2Metrics::new(&self.metrics),
             ejecting: Mutex::default(),
             _known: KnownShared { cluster: cluster.clone(), gone: self.gone.clone() },
         }))

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sidegate_api::{Address, ResetBy, ResponseFlags};
 use sidegate_net::{Shortage, Socket, connect as dial};
 use sidegate_stream::h1;
-use sidegate_upstream::{HostReport, Overflow, Resource};
+use sidegate_upstream::{HostReport, Overflow, Permit, Resource};
 
 use super::ConnectionCount;
 use crate::outcome::Stop;
@@ -34,6 +34,15 @@ pub(crate) enum Unreachable {
     Exhausted(Shortage),
 }
 
+impl From<ErrorKind> for Unreachable {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::TimedOut => Unreachable::TimedOut,
+            _ => Unreachable::Refused,
+        }
+    }
+}
+
 impl From<Unreachable> for Stop {
     fn from(reason: Unreachable) -> Self {
         match reason {
@@ -52,6 +61,15 @@ impl From<Unreachable> for Stop {
 }
 
 impl Unreachable {
+    /// What the host has done, if it was asked.
+    pub(crate) fn of_host(self) -> Option<ErrorKind> {
+        match self {
+            Unreachable::Refused => Some(ErrorKind::ConnectionRefused),
+            Unreachable::TimedOut => Some(ErrorKind::TimedOut),
+            Unreachable::Exhausted(_) => None,
+        }
+    }
+
     /// Whether another host may do better. Ports are counted per host; the
     /// rest is short for all.
     pub(crate) fn may_spare_others(self) -> bool {
@@ -103,27 +121,33 @@ pub(crate) async fn connect(
             Room::Connection(connection) => return Ok(Ok(connection)),
         },
     };
+    Ok(fresh(s, cluster, position, permit).await?.map(|(socket, count)| {
+        let mut connection = cluster.connection(socket, s.worker.buffers.clone(), Box::new(count));
+        connection.id = Some(s.worker.next_connection_id());
+        connection
+    }))
+}
+
+/// A fresh socket to the host at `position`, counted, or why there is none.
+pub(super) async fn fresh(
+    s: &mut Stream<'_>,
+    cluster: &ClusterView,
+    position: usize,
+    permit: Permit,
+) -> Result<Result<(Socket, ConnectionCount), Unreachable>, Stop> {
     let host = &cluster.cluster.members()[position].host;
     let mut tries = 0;
     loop {
         let started = Instant::now();
         let error = match open(s, cluster, host.address()).await? {
-            Ok(socket) => {
-                let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                let mut connection = cluster.connection(socket, s.worker.buffers.clone(), guard);
-                connection.id = Some(s.worker.next_connection_id());
-                return Ok(Ok(connection));
-            }
+            Ok(socket) => return Ok(Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit)))),
             Err(error) => error,
         };
         let Some(shortage) = Shortage::of(&error, host.address()) else {
             host.count(|m| m.connection_con_fail.inc());
             cluster.cluster.report(position, HostReport::ConnectFailure, started);
             tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
-            return Ok(Err(match error.kind() {
-                ErrorKind::TimedOut => Unreachable::TimedOut,
-                _ => Unreachable::Refused,
-            }));
+            return Ok(Err(error.kind().into()));
         };
         if !relieve(s, shortage, host.address(), &mut tries).await? {
             exhausted(cluster, position, shortage, &error);

@@ -5,25 +5,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sidegate_net::Traffic;
+use sidegate_stream::h2::{Noticed, Watcher};
 use sidegate_stream::{ClosedBy, OnClose};
-use sidegate_upstream::{Host, HostReport, Permit};
+use sidegate_upstream::{Cluster, Host, HostReport, Permit};
 
 use crate::view::ClusterView;
 
 /// Counts one upstream connection for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct ConnectionCount {
+    cluster: Arc<Cluster>,
     host: Arc<Host>,
     _permit: Permit,
 }
 
 impl ConnectionCount {
-    pub(crate) fn new(host: Arc<Host>, permit: Permit) -> Self {
+    /// One to the member at `position` of `cluster`.
+    pub(crate) fn new(cluster: &Arc<Cluster>, position: usize, permit: Permit) -> Self {
+        let host = cluster.members()[position].host.clone();
         host.count(|m| {
             m.connection_total.inc();
             m.connection_active.inc();
         });
-        ConnectionCount { host, _permit: permit }
+        ConnectionCount { cluster: cluster.clone(), host, _permit: permit }
     }
 }
 
@@ -37,6 +41,26 @@ impl OnClose for ConnectionCount {
                 ClosedBy::Peer => m.connection_remote_close.inc(),
             }
         });
+    }
+}
+
+impl Watcher for ConnectionCount {
+    #[cold]
+    fn noticed(&self, what: Noticed) {
+        self.cluster.count_http2(|m| match what {
+            Noticed::GoAway => m.goaways.inc(),
+            Noticed::NotProcessed => m.refused.inc(),
+            Noticed::PingTimedOut => m.pings_timed_out.inc(),
+            Noticed::Flood(_) => m.floods.inc(),
+        });
+        let (cluster, host) = (&**self.cluster.name(), self.host.text().as_str());
+        match what {
+            Noticed::GoAway | Noticed::NotProcessed => {}
+            Noticed::PingTimedOut => tracing::warn!(cluster, host, "a host does not answer pings: connection cut"),
+            Noticed::Flood(kind) => {
+                tracing::warn!(cluster, host, frames = kind.name(), "a host sends too many frames: connection cut");
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod choose;
 pub(crate) mod connect;
 mod count;
+pub(crate) mod share;
 
 pub(crate) use connect::Unreachable;
 pub(crate) use count::{ConnectionCount, RequestCount, RequestEnd};

@@ -8,11 +8,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Headers, RequestHead, ResponseHead};
-use sidegate_net::{BufferPool, Deadline, Peers, Shortage, connect};
-use sidegate_stream::{BodyEvent, Data, Limits, RequestStart, Upstream};
+use sidegate_net::{BufferPool, Deadline, Peers, Shortage, Socket, connect};
+use sidegate_stream::h2::ClientStream;
+use sidegate_stream::{BodyEvent, ClientError, Data, Limits, RequestStart, Taken, Upstream};
 use sidegate_upstream::{HostReport, Permit};
 
-use crate::host::{ConnectionCount, RequestCount, RequestEnd, connect::exhausted};
+use crate::host::{ConnectionCount, RequestCount, RequestEnd, connect::exhausted, share::share};
 use crate::view::{ClusterView, CopyInFlight, Room};
 
 /// A request that is sent for its effect alone.
@@ -64,6 +65,9 @@ enum Ended {
 
 impl RequestCopy {
     pub(crate) async fn send(self) {
+        if self.cluster.speaks_http2(None, self.request.start.version) {
+            return self.send_shared().await;
+        }
         let pool = &self.cluster.pools[self.position];
         let (pooled, _) = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
         if let Some(connection) = pooled
@@ -76,44 +80,95 @@ impl RequestCopy {
         }
     }
 
+    /// On connections that streams share; once more if the host has not looked
+    /// at it.
+    async fn send_shared(self) {
+        for _ in 0..2 {
+            let Some(stream) = self.share().await else { return };
+            self.cluster.cluster.count_http2(|m| m.streams.inc());
+            if !matches!(self.exchange(Upstream::H2(Box::new(stream))).await, Ended::Stale) {
+                return;
+            }
+        }
+    }
+
+    async fn share(&self) -> Option<ClientStream> {
+        let mut taken = self.cluster.pools[self.position].shared().take();
+        if let Taken::Ready(stream) = taken {
+            return Some(stream);
+        }
+        let _pending = self.cluster.cluster.breakers().pending().ok()?;
+        loop {
+            taken = match taken {
+                Taken::Ready(stream) => return Some(stream),
+                Taken::Wait(in_line) => {
+                    let turn = self.bounded(|cx| in_line.poll(cx)).await;
+                    turn?.ok()?
+                }
+                Taken::Connect(connecting) => {
+                    let permit = match self.cluster.shared_room(&self.peers) {
+                        Ok(permit) => permit,
+                        Err(mut place) => self.bounded(|cx| place.poll(cx)).await?,
+                    };
+                    return match self.dial(permit).await {
+                        Ok(fresh) => {
+                            let deadlines = self.deadline.table();
+                            share(&self.cluster, self.position, fresh, deadlines, None, connecting).await.ok()
+                        }
+                        Err(kind) => {
+                            if let Some(kind) = kind {
+                                connecting.failed(kind);
+                            }
+                            None
+                        }
+                    };
+                }
+            };
+        }
+    }
+
+    /// What `poll` comes to within the cluster's `connect_timeout`.
+    async fn bounded<T>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+        self.deadline.set(Some(self.cluster.cluster.config().connect_timeout));
+        poll_fn(|cx| match poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => self.deadline.poll(cx).map(|()| None),
+        })
+        .await
+    }
+
     async fn connect(&self) -> Option<Upstream> {
         let cluster = &self.cluster.cluster;
         let _pending = cluster.breakers().pending().ok()?;
         let permit = match self.cluster.room(self.position, &self.peers) {
             Ok(permit) => permit,
-            Err(mut waiting) => {
-                self.deadline.set(Some(cluster.config().connect_timeout));
-                let room = poll_fn(|cx| match waiting.poll(cx) {
-                    Poll::Ready(room) => Poll::Ready(Some(room)),
-                    Poll::Pending => self.deadline.poll(cx).map(|()| None),
-                });
-                match room.await? {
-                    Room::Permit(permit) => permit,
-                    Room::Connection(connection) => return Some(Upstream::H1(connection)),
-                }
-            }
+            Err(mut waiting) => match self.bounded(|cx| waiting.poll(cx)).await? {
+                Room::Permit(permit) => permit,
+                Room::Connection(connection) => return Some(Upstream::H1(connection)),
+            },
         };
+        let (socket, count) = self.dial(permit).await.ok()?;
+        Some(Upstream::H1(self.cluster.connection(socket, self.buffers.clone(), Box::new(count))))
+    }
+
+    /// A fresh socket, counted, or what the host has done; nothing if it was not
+    /// asked.
+    async fn dial(&self, permit: Permit) -> Result<(Socket, ConnectionCount), Option<ErrorKind>> {
+        let cluster = &self.cluster.cluster;
         let host = &cluster.members()[self.position].host;
         let started = Instant::now();
-        self.deadline.set(Some(cluster.config().connect_timeout));
         let mut connecting = pin!(connect(host.address()));
-        let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => self.deadline.poll(cx).map(|()| Err(ErrorKind::TimedOut.into())),
-        });
-        match connected.await {
-            Ok(socket) => {
-                let guard = Box::new(ConnectionCount::new(host.clone(), permit));
-                Some(Upstream::H1(self.cluster.connection(socket, self.buffers.clone(), guard)))
-            }
+        let connected = self.bounded(|cx| connecting.as_mut().poll(cx)).await;
+        match connected.unwrap_or_else(|| Err(ErrorKind::TimedOut.into())) {
+            Ok(socket) => Ok((socket, ConnectionCount::new(cluster, self.position, permit))),
             Err(error) if let Some(shortage) = Shortage::of(&error, host.address()) => {
                 exhausted(&self.cluster, self.position, shortage, &error);
-                None
+                Err(None)
             }
-            Err(_) => {
+            Err(error) => {
                 host.count(|m| m.connection_con_fail.inc());
                 cluster.report(self.position, HostReport::ConnectFailure, started);
-                None
+                Err(Some(error.kind()))
             }
         }
     }
@@ -155,8 +210,15 @@ impl RequestCopy {
             (_, Receiving::Head) if self.deadline.is_due() => count.report(HostReport::Timeout),
             (_, Receiving::Head) => count.report(HostReport::Reset),
         }
-        if let (Ended::Whole, Upstream::H1(connection)) = (&ended, upstream) {
-            self.cluster.give_back(self.position, connection, Instant::now());
+        match (&ended, upstream) {
+            (Ended::Whole, Upstream::H1(connection)) => {
+                self.cluster.give_back(self.position, connection, Instant::now());
+            }
+            (_, Upstream::H2(stream)) => {
+                drop(stream);
+                self.cluster.left();
+            }
+            (Ended::Failed | Ended::Stale, Upstream::H1(_)) => {}
         }
         ended
     }
@@ -187,6 +249,8 @@ impl RequestCopy {
             match ready!(upstream.poll_head(cx, &self.limits, method, response)) {
                 Ok(_) if response.status >= 200 => *receiving = Receiving::Body,
                 Ok(_) => {}
+                Err(ClientError::NotProcessed) => return Poll::Ready(Ended::Stale),
+                Err(ClientError::Reset) => return Poll::Ready(Ended::Failed),
                 Err(_) if upstream.is_reused() && !upstream.is_answered() && method.is_idempotent() => {
                     return Poll::Ready(Ended::Stale);
                 }

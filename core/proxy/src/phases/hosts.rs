@@ -6,16 +6,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sidegate_api::{BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
-use sidegate_stream::{End, Upstream};
+use sidegate_stream::{End, Upgrade, Upstream};
 use sidegate_upstream::TriedHosts;
 
 use crate::hooks::Next;
-use crate::host::{Unreachable, choose, connect};
+use crate::host::{Unreachable, choose, connect, share};
 use crate::outcome::Stop;
 use crate::phases::attempt::Relayed;
 use crate::phases::{attempt, forwarding, receive, retry};
 use crate::relay::Attempt;
-use crate::stream::Stream;
+use crate::stream::{Replay, Stream, held};
 use crate::view::ClusterView;
 
 /// Hosts that are tried when connecting fails, as in MOSN.
@@ -84,6 +84,9 @@ pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, 
     let cluster = &cluster;
     let _permit = cluster.cluster.breakers().request().map_err(|overflow| connect::overflow(cluster, overflow))?;
     retry::begin(s);
+    if speaks_http2(s, cluster) {
+        prepare_http2(s)?;
+    }
     let mut hosts = Hosts::default();
     let mut applied = RouteApplied::No;
     let mut failure = None;
@@ -188,21 +191,18 @@ async fn try_host(
 ) -> Result<Tried, Stop> {
     let mut freshness = Freshness::Any;
     loop {
-        let pooled = match freshness {
-            Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
-            Freshness::Fresh => None,
+        let carrier = match speaks_http2(s, cluster) {
+            false => own_carrier(s, cluster, position, freshness).await?,
+            true => share::carrier(s, cluster, position).await?,
         };
-        let connection = match pooled {
-            Some(connection) => connection,
-            None => match connect::connect(s, cluster, position).await? {
-                Ok(connection) => connection,
-                Err(reason) => return Ok(Tried::Unreachable(reason)),
-            },
+        let upstream = match carrier {
+            Ok(upstream) => upstream,
+            Err(reason) => return Ok(Tried::Unreachable(reason)),
         };
         if freshness == Freshness::Any {
             prepare(s, cluster, position, applied)?;
         }
-        let mut attempt = Attempt::new(Upstream::H1(connection), cluster.clone(), position);
+        let mut attempt = Attempt::new(upstream, cluster.clone(), position);
         s.retry.sent();
         let tried = match attempt::run(s, &mut attempt).await? {
             Relayed::Done(end) => Tried::Done(end),
@@ -220,9 +220,51 @@ async fn try_host(
         if matches!(tried, Tried::Done(_)) {
             s.ended = Some(now);
         }
-        if let Some(Upstream::H1(connection)) = attempt.into_carrier() {
-            cluster.give_back(position, connection, now);
+        match attempt.into_carrier() {
+            Some(Upstream::H1(connection)) => cluster.give_back(position, connection, now),
+            Some(Upstream::H2(stream)) => {
+                drop(stream);
+                cluster.left();
+            }
+            None => {}
         }
         return Ok(tried);
     }
+}
+
+/// A connection that no other stream has.
+async fn own_carrier(
+    s: &mut Stream<'_>,
+    cluster: &ClusterView,
+    position: usize,
+    freshness: Freshness,
+) -> Result<Result<Upstream, Unreachable>, Stop> {
+    let pooled = match freshness {
+        Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
+        Freshness::Fresh => None,
+    };
+    Ok(match pooled {
+        Some(connection) => Ok(Upstream::H1(connection)),
+        None => connect::connect(s, cluster, position).await?.map(Upstream::H1),
+    })
+}
+
+/// Whether hosts are spoken to in HTTP/2.
+#[inline]
+fn speaks_http2(s: &Stream<'_>, cluster: &ClusterView) -> bool {
+    let of_route = s.matched().and_then(|matched| matched.upstream_protocol());
+    cluster.speaks_http2(of_route, s.start.version)
+}
+
+/// Refuses what HTTP/2 cannot carry. A body is kept as far as it may be needed
+/// again: hosts may refuse any request that they have not looked at.
+fn prepare_http2(s: &mut Stream<'_>) -> Result<(), Stop> {
+    if s.start.upgrade == Upgrade::Asked {
+        return Err(Stop::error(403, "upgrade_over_http2", ResponseFlags::default(), ResetBy::Nobody));
+    }
+    let has_body = s.has_request_body() || s.edits(BodyDirection::Request);
+    if has_body && matches!(s.retry.replay, Replay::Off) {
+        held::begin_replay(s);
+    }
+    Ok(())
 }

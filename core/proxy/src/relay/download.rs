@@ -105,11 +105,19 @@ fn poll_response_head(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut At
     }
 }
 
-fn upstream_failed(s: &Stream<'_>, attempt: &mut Attempt, error: ClientError) -> Result<Event, Stop> {
+fn upstream_failed(s: &mut Stream<'_>, attempt: &mut Attempt, error: ClientError) -> Result<Event, Stop> {
     attempt.count.end = RequestEnd::ByHost;
-    let silent = matches!(error, ClientError::ClosedBeforeResponse | ClientError::NotProcessed | ClientError::Io(_))
-        && !attempt.upstream.is_answered();
-    if silent && attempt.upstream.is_reused() && can_repeat(s) {
+    let silent =
+        !matches!(error, ClientError::ClosedInHead | ClientError::Refused(_)) && !attempt.upstream.is_answered();
+    let unseen = match error {
+        ClientError::NotProcessed => true,
+        // A close that may have met the request on its way.
+        ClientError::ClosedBeforeResponse | ClientError::Io(_) => {
+            attempt.upstream.is_reused() && s.state.request.method.is_idempotent()
+        }
+        ClientError::Reset | ClientError::ClosedInHead | ClientError::Refused(_) => false,
+    };
+    if silent && unseen && has_all_sent(s) && s.retry.repeat() {
         return Ok(Event::Stale);
     }
     attempt.count.report(HostReport::Reset);
@@ -119,17 +127,16 @@ fn upstream_failed(s: &Stream<'_>, attempt: &mut Attempt, error: ClientError) ->
         }
         ClientError::ClosedInHead => Stop::upstream(502, "upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
         ClientError::Refused(error) => Stop::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
-        ClientError::NotProcessed | ClientError::Io(_) => {
+        ClientError::NotProcessed => Stop::upstream(502, "upstream_refused", ResponseFlags::UPSTREAM_CLOSED),
+        ClientError::Reset | ClientError::Io(_) => {
             Stop::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED)
         }
     };
     if silent { Ok(Event::Lost(stop)) } else { Err(stop) }
 }
 
-/// Whether what was sent can be sent again on a connection that was found
-/// closed: nobody has seen it, so that needs no policy.
-pub(crate) fn can_repeat(s: &Stream<'_>) -> bool {
+/// Whether all that was sent is still there.
+fn has_all_sent(s: &Stream<'_>) -> bool {
     let sent = s.retry.announced.unwrap_or(s.start.body);
-    let whole = sent.is_empty() || matches!(s.retry.replay, Replay::Kept(_));
-    whole && s.state.request.method.is_idempotent()
+    sent.is_empty() || matches!(s.retry.replay, Replay::Kept(_))
 }

@@ -7,6 +7,9 @@ use sidegate_upstream::RetryPermit;
 
 use crate::stream::{Replay, Upload};
 
+/// Times that a request is sent again that nobody has seen.
+const MAX_REPEATS: u8 = 3;
+
 /// What a stream knows of its attempts. Without a policy of the route it
 /// allows none but those that need none.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(crate) struct Retry {
     pub(crate) announced: Option<Announced>,
     /// What was sent of it.
     pub(crate) replay: Replay,
+    /// Times that it was sent again without a policy.
+    repeats: u8,
     /// What former attempts left; apart, since most streams have none.
     pub(crate) former: Option<Box<Former>>,
 }
@@ -44,6 +49,14 @@ impl Retry {
             // Room for a retry at a cluster that is not asked again.
             former.permit = None;
         }
+    }
+
+    /// Nobody has seen what was sent: whether it may be sent once more. A host
+    /// that goes on refusing ends that.
+    #[cold]
+    pub(crate) fn repeat(&mut self) -> bool {
+        self.repeats += 1;
+        self.repeats <= MAX_REPEATS
     }
 
     /// How long former attempts took in vain.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sidegate_api::{Address, HeaderCase};
+use sidegate_api::{Address, HeaderCase, Http2Settings, Protocol, Spoken};
 use sidegate_net::{BufferPool, Socket};
 use sidegate_stream::{Grammar, HostPool, OnClose, PoolLimits, h1};
 use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Seed};
@@ -40,16 +40,9 @@ pub(crate) struct Lasting {
     pub(crate) complained: Cell<Option<Instant>>,
 }
 
-/// What makes a connection different from others: a stream is only given one
+/// The settings that a connection has for its life: a stream is only given one
 /// that was made as its cluster says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct PoolKey {
-    address: Address,
-    manner: Manner,
-}
-
-/// The settings that a connection has for its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Manner {
     /// How exactly the hosts keep to the grammar of responses.
     grammar: Grammar,
@@ -57,6 +50,8 @@ struct Manner {
     read_limit: Option<usize>,
     /// How field names are written.
     case: HeaderCase,
+    /// What is said to hosts that speak HTTP/2.
+    http2: Http2Settings,
 }
 
 /// Where a cluster of some name stands on this worker, whatever it is just
@@ -74,23 +69,23 @@ impl ClusterView {
         let config = cluster.config();
         let limits = PoolLimits { idle_timeout: config.idle_timeout, max_requests: config.max_requests_per_connection };
         let manner = Manner::of(config);
-        let mut known: HashMap<PoolKey, &Rc<HostPool>> = before.map(ClusterView::by_key).unwrap_or_default();
-        let of_members = cluster.members().iter().map(|member| {
-            let key = PoolKey { address: member.host.address().clone(), manner };
-            match known.remove(&key) {
+        let mut known = before.map(ClusterView::by_address).unwrap_or_default();
+        let same = before.is_some_and(|before| before.manner == manner);
+        let of_members =
+            cluster.members().iter().map(|member| match known.remove(member.host.address()).filter(|_| same) {
                 Some(pool) => {
                     pool.set_limits(limits);
                     pool.clone()
                 }
                 None => Rc::new(HostPool::new(limits)),
-            }
-        });
-        let pools = of_members.collect();
+            });
+        let pools: Vec<_> = of_members.collect();
         // Pools of hosts that are gone close what is idle; connections in use
         // end with their streams.
-        known.into_values().for_each(|pool| {
-            pool.close();
-        });
+        match before {
+            Some(before) if !same => before.close_pools(),
+            _ => known.into_values().for_each(|pool| pool.close()),
+        }
         let balancer = match before {
             Some(before) => before.balancer.borrow().following(cluster.clone()),
             None => Balancer::new(cluster.clone(), Seed::random()),
@@ -105,11 +100,16 @@ impl ClusterView {
         }
     }
 
-    fn by_key(&self) -> HashMap<PoolKey, &Rc<HostPool>> {
-        let manner = self.manner;
-        let key = move |address: &Address| PoolKey { address: address.clone(), manner };
+    fn by_address(&self) -> HashMap<&Address, &Rc<HostPool>> {
         let members = self.cluster.members().iter().zip(&self.pools);
-        members.map(|(member, pool)| (key(member.host.address()), pool)).collect()
+        members.map(|(member, pool)| (member.host.address(), pool)).collect()
+    }
+
+    /// Whether a request that came in `downstream` goes on over HTTP/2; `route`
+    /// is what its route says.
+    #[inline]
+    pub(crate) fn speaks_http2(&self, route: Option<Spoken>, downstream: Protocol) -> bool {
+        route.unwrap_or(self.cluster.config().upstream_protocol).is_http2_for(downstream)
     }
 
     /// Makes a connection of a fresh socket to one of the hosts.
@@ -134,7 +134,7 @@ impl ClusterView {
 impl Manner {
     fn of(config: &ClusterConfig) -> Self {
         let grammar = if config.bare_line_feeds { Grammar::BareLineFeeds } else { Grammar::Padded };
-        Manner { grammar, read_limit: config.conn_buffer_limit_bytes, case: config.header_case }
+        Manner { grammar, read_limit: config.conn_buffer_limit_bytes, case: config.header_case, http2: config.http2 }
     }
 }
 

@@ -27,7 +27,7 @@ impl IdlePools {
             pool.sweep(now);
         }
         self.0.borrow_mut().retain(|pool| {
-            let keeps = pool.idle() > 0;
+            let keeps = pool.is_to_be_swept();
             pool.set_listed(keeps);
             keeps
         });

@@ -60,6 +60,24 @@ impl ClusterView {
         self.cluster.breakers().connection().map_err(|place| self.wait(place, position, peers))
     }
 
+    /// The same for a connection that streams share, which goes to nobody when a
+    /// stream has done with it.
+    pub(crate) fn shared_room(&self, peers: &Peers) -> Result<Permit, Place> {
+        self.cluster.breakers().connection().inspect_err(|_| {
+            self.make_room();
+            peers.ask();
+        })
+    }
+
+    /// A stream has done with a connection that others share: if it has no
+    /// other, and somebody waits for one, it is closed.
+    #[inline]
+    pub(crate) fn left(&self) {
+        if self.cluster.breakers().waiting() > 0 {
+            self.make_room();
+        }
+    }
+
     #[cold]
     fn wait(&self, place: Place, position: usize, peers: &Peers) -> Waiting<'_> {
         let waiter = Rc::new(Waiter {

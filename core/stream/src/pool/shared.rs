@@ -28,8 +28,6 @@ pub struct SharedPool {
     /// Who makes it, while that cannot begin.
     connector: RefCell<Option<Waker>>,
     closed: Cell<bool>,
-    /// It is on somebody's list of pools to look over.
-    listed: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +70,6 @@ impl SharedPool {
             connecting: Cell::new(false),
             connector: RefCell::default(),
             closed: Cell::new(false),
-            listed: Cell::new(false),
         })
     }
 
@@ -105,16 +102,6 @@ impl SharedPool {
     /// Applies a new configuration to later streams.
     pub fn set_limits(&self, limits: PoolLimits) {
         self.limits.set(limits);
-    }
-
-    /// Whether it was said to be on a list of pools to look over.
-    pub fn is_listed(&self) -> bool {
-        self.listed.get()
-    }
-
-    /// It is on such a list, or not any more.
-    pub fn set_listed(&self, listed: bool) {
-        self.listed.set(listed);
     }
 
     /// Connections that take streams.

@@ -70,6 +70,12 @@ fn upstream(key: &str) -> Option<&'static str> {
         "response_success" => "Responses with a status below 500.",
         "response_failed" => "Responses with a status of 500 or more, and requests without one.",
         "ejections_total" => "Hosts left out by outlier_detection.",
+        "http2_connections_total" => "HTTP/2 connections made.",
+        "http2_streams_total" => "Requests sent over HTTP/2.",
+        "http2_goaways_total" => "HTTP/2 connections that the host wanted to end.",
+        "http2_refused_streams_total" => "Requests that the host said it had not looked at.",
+        "http2_pings_timed_out_total" => "HTTP/2 connections whose host did not answer a ping.",
+        "http2_floods_total" => "HTTP/2 connections cut because the host sent too many frames of a kind.",
         "ejections_active" => "Hosts that are left out by outlier_detection now.",
         _ => return None,
     })

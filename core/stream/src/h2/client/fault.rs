@@ -50,7 +50,7 @@ impl Fault {
     pub(super) fn into_client_error(self) -> ClientError {
         match self {
             Fault::NotProcessed => ClientError::NotProcessed,
-            Fault::Reset(_) => ClientError::Io(ErrorKind::ConnectionReset.into()),
+            Fault::Reset(_) => ClientError::Reset,
             Fault::Protocol => ClientError::Refused(ResponseError { details: "http2_protocol_error" }),
             Fault::Body(error) => ClientError::Refused(ResponseError { details: error.details }),
             Fault::Unsendable(part) => ClientError::Io(io::Error::new(ErrorKind::InvalidInput, part)),

@@ -36,7 +36,7 @@ enum State {
 impl Outgoing {
     pub(super) fn new(stream: SendStream<Bytes>, body: Announced) -> Self {
         let state = if body.is_empty() { State::Ended } else { State::Open };
-        Outgoing { stream: Some(stream), held: Bytes::new(), state, trailers: body == Announced::Open }
+        Outgoing { stream: Some(stream), held: Bytes::new(), state, trailers: !body.is_empty() }
     }
 
     pub(super) fn carries_trailers(&self) -> bool {

@@ -1,0 +1,132 @@
+//! All connections of one worker to one host.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::task::Context;
+use std::time::Instant;
+
+use super::exclusive::ExclusivePool;
+use super::{PoolLimits, SharedPool};
+use crate::h1;
+
+/// A pool of each kind: a host may be spoken to in several protocols.
+#[derive(Debug)]
+pub struct HostPool {
+    limits: Cell<PoolLimits>,
+    exclusive: ExclusivePool,
+    /// Made when somebody wants it.
+    shared: OnceCell<Rc<SharedPool>>,
+    closed: Cell<bool>,
+    /// It is on somebody's list of pools to look over.
+    listed: Cell<bool>,
+}
+
+impl HostPool {
+    /// An empty pool.
+    pub fn new(limits: PoolLimits) -> Self {
+        HostPool {
+            limits: Cell::new(limits),
+            exclusive: ExclusivePool::new(limits),
+            shared: OnceCell::new(),
+            closed: Cell::new(false),
+            listed: Cell::new(false),
+        }
+    }
+
+    /// Applies a new configuration to later connections.
+    pub fn set_limits(&self, limits: PoolLimits) {
+        self.limits.set(limits);
+        self.exclusive.set_limits(limits);
+        if let Some(shared) = self.shared.get() {
+            shared.set_limits(limits);
+        }
+    }
+
+    /// Whether it was said to be on a list of pools to look over.
+    #[inline]
+    pub fn is_listed(&self) -> bool {
+        self.listed.get()
+    }
+
+    /// It is on such a list, or not any more.
+    pub fn set_listed(&self, listed: bool) {
+        self.listed.set(listed);
+    }
+
+    /// Connections that many streams share.
+    pub fn shared(&self) -> &Rc<SharedPool> {
+        self.shared.get_or_init(|| {
+            let shared = SharedPool::new(self.limits.get());
+            if self.closed.get() {
+                shared.close();
+            }
+            shared
+        })
+    }
+
+    /// The most recently used connection for one stream alone that the host has
+    /// not closed meanwhile, and how many were found closed.
+    #[inline]
+    pub fn take(&self, cx: &mut Context<'_>) -> (Option<Box<h1::Client>>, usize) {
+        self.exclusive.take(cx)
+    }
+
+    /// Whether `connection` may carry another request.
+    #[inline]
+    pub fn may_reuse(&self, connection: &h1::Client) -> bool {
+        self.exclusive.may_reuse(connection)
+    }
+
+    /// Keeps `connection` for later, or closes it if its time or count is up
+    /// or it is not clean; says which. It is idle from `now` on.
+    #[inline]
+    pub fn give(&self, connection: Box<h1::Client>, now: Instant) -> bool {
+        self.exclusive.give(connection, now)
+    }
+
+    /// Number of idle connections.
+    pub fn idle(&self) -> usize {
+        self.exclusive.idle() + self.shared.get().map_or(0, |shared| shared.idle())
+    }
+
+    /// Whether it has connections to be looked over.
+    pub fn is_to_be_swept(&self) -> bool {
+        self.exclusive.idle() > 0 || self.shared.get().is_some_and(|shared| shared.connections() > 0)
+    }
+
+    /// Since when the connection is idle that was so for longest.
+    pub fn oldest(&self) -> Option<Instant> {
+        let shared = self.shared.get().and_then(|shared| shared.oldest());
+        self.exclusive.oldest().into_iter().chain(shared).min()
+    }
+
+    /// Closes an idle connection, one that was so for longest; whether there
+    /// was one.
+    pub fn drop_one(&self) -> bool {
+        self.exclusive.drop_one() || self.shared.get().is_some_and(|shared| shared.drop_one())
+    }
+
+    /// Resets an idle connection, which leaves nothing of it behind: its port is
+    /// free at once. Whether there was one.
+    pub fn reset_one(&self) -> bool {
+        self.exclusive.reset_one() || self.shared.get().is_some_and(|shared| shared.reset_one())
+    }
+
+    /// Closes connections that are idle for too long or were closed by the
+    /// host. Called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        self.exclusive.sweep(now);
+        if let Some(shared) = self.shared.get() {
+            shared.sweep(now);
+        }
+    }
+
+    /// Closes all idle connections, and keeps none from now on.
+    pub fn close(&self) {
+        self.closed.set(true);
+        self.exclusive.close();
+        if let Some(shared) = self.shared.get() {
+            shared.close();
+        }
+    }
+}
