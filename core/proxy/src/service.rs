@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_net::{Accepted, RunPhase, Service, WorkerContext};
 
+use crate::connection::Kits;
 use crate::slots::Slots;
 use crate::{Update, connection};
 
@@ -19,6 +20,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct ProxyService {
     pub(crate) worker: Rc<WorkerContext>,
     pub(crate) slots: Slots,
+    pub(crate) kits: Rc<Kits>,
 }
 
 impl ProxyService {
@@ -26,6 +28,10 @@ impl ProxyService {
         let clusters = &self.slots.clusters;
         clusters.idle.sweep(Instant::now());
         clusters.tidy();
+        match self.worker.ledger.is_tight() {
+            true => self.kits.clear(),
+            false => self.kits.sweep(),
+        }
     }
 
     /// Other workers ask for what this one keeps for later.
@@ -44,7 +50,7 @@ impl Service for ProxyService {
     fn start(worker: Rc<WorkerContext>, first: Arc<Update>) -> Rc<Self> {
         let slots = Slots::new(worker.index);
         slots.apply(&first);
-        let service = Rc::new(ProxyService { worker, slots });
+        let service = Rc::new(ProxyService { worker, slots, kits: Rc::default() });
         let (weak, peers) = (Rc::downgrade(&service), service.worker.peers.clone());
         tokio::task::spawn_local(async move {
             loop {
@@ -69,10 +75,11 @@ impl Service for ProxyService {
     }
 
     fn serve(self: &Rc<Self>, connection: Accepted) -> impl Future<Output = ()> + 'static {
-        let (worker, slot) = (self.worker.clone(), self.slots.listener(connection.listener.id()));
+        let (worker, kits) = (self.worker.clone(), self.kits.clone());
+        let slot = self.slots.listener(connection.listener.id());
         async move {
             if let Some(slot) = slot {
-                connection::h1::serve(worker, slot, connection).await;
+                connection::serve(worker, kits, slot, connection).await;
             }
         }
     }

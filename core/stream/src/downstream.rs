@@ -7,7 +7,7 @@ use sidegate_api::{Headers, ResponseHead};
 use sidegate_net::{PeerEnd, Traffic, WorkerContext};
 use sidegate_protocol::http1::http_date;
 
-use crate::{Announced, BodyEvent, BodyFault, Data, End, Last, Pipe, Watch, h1};
+use crate::{Announced, BodyEvent, BodyFault, Data, End, Last, Pipe, Watch, h1, h2};
 
 /// What carries one request from a client. Dispatch is by `match`: a call of
 /// the first kind costs a branch that is predicted.
@@ -15,6 +15,8 @@ use crate::{Announced, BodyEvent, BodyFault, Data, End, Last, Pipe, Watch, h1};
 pub enum Downstream<'c> {
     /// A connection of HTTP/1, whose current request it is.
     H1(&'c mut h1::Server),
+    /// A stream of HTTP/2.
+    H2(&'c mut h2::ServerStream),
 }
 
 /// Calls the same method of whichever carrier there is.
@@ -22,6 +24,7 @@ macro_rules! each {
     ($downstream:expr, $carrier:ident => $call:expr) => {
         match $downstream {
             Downstream::H1($carrier) => $call,
+            Downstream::H2($carrier) => $call,
         }
     };
 }
@@ -39,6 +42,7 @@ impl Downstream<'_> {
     pub fn data(&self) -> Data<'_> {
         match self {
             Downstream::H1(carrier) => Data::Slice(carrier.data()),
+            Downstream::H2(carrier) => carrier.data(),
         }
     }
 
@@ -57,13 +61,20 @@ impl Downstream<'_> {
     /// Nobody needs the rest of the body: drops what has arrived, at most about
     /// `max` bytes, where that keeps the carrier of use; says how many.
     pub fn drop_arrived_body(&mut self, cx: &mut Context<'_>, max: usize) -> u64 {
-        each!(self, carrier => carrier.drop_arrived_body(cx, max))
+        match self {
+            Downstream::H1(carrier) => carrier.drop_arrived_body(cx, max),
+            // The connection is of use in any case.
+            Downstream::H2(_) => 0,
+        }
     }
 
     /// Gives read memory back that holds nothing.
     #[inline]
     pub fn release(&mut self) {
-        each!(self, carrier => carrier.release());
+        match self {
+            Downstream::H1(carrier) => carrier.release(),
+            Downstream::H2(_) => {}
+        }
     }
 
     /// Tells the client to send the body that it holds back.
@@ -90,6 +101,7 @@ impl Downstream<'_> {
                 carrier.switch(head);
                 Some(carrier.pipe())
             }
+            Downstream::H2(_) => None,
         }
     }
 
@@ -97,6 +109,7 @@ impl Downstream<'_> {
     pub fn pipe(&mut self) -> Option<&mut Pipe> {
         match self {
             Downstream::H1(carrier) => Some(carrier.pipe()),
+            Downstream::H2(_) => None,
         }
     }
 
@@ -111,6 +124,7 @@ impl Downstream<'_> {
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: Data<'_>) -> Poll<io::Result<usize>> {
         match self {
             Downstream::H1(carrier) => carrier.poll_send(cx, data.as_slice()),
+            Downstream::H2(carrier) => carrier.poll_send(cx, data),
         }
     }
 
@@ -145,14 +159,21 @@ impl Downstream<'_> {
 
     /// What the kernel knows of the client's end, behind bytes that wait.
     pub fn peer_end(&self) -> PeerEnd {
-        each!(self, carrier => carrier.peer_end())
+        match self {
+            Downstream::H1(carrier) => carrier.peer_end(),
+            // Nothing of it hides behind bytes: `poll_gone` says it all.
+            Downstream::H2(_) => PeerEnd::Open,
+        }
     }
 
     /// Bytes that went over a connection that is this request's alone, since
     /// the last call; heads and framing included.
     #[inline]
     pub fn new_traffic(&mut self) -> Traffic {
-        each!(self, carrier => carrier.new_traffic())
+        match self {
+            Downstream::H1(carrier) => carrier.new_traffic(),
+            Downstream::H2(_) => Traffic::default(),
+        }
     }
 
     /// The request's carrier ends so.

@@ -6,7 +6,7 @@ use sidegate_api::{
     Completion, Counter, Histogram, MetricError, Metrics, Observation, ResetBy, ResponseFlags, Together, UpDown,
 };
 
-use crate::RouteStats;
+use crate::{DownstreamHttp2Stats, RouteStats};
 
 /// Handles of the `downstream_*{listener="…"}` series. The series
 /// `downstream_*{proxy="global"}` are sums made when metrics are rendered, so
@@ -30,6 +30,8 @@ pub struct DownstreamStats {
     process_time_total: Counter,
     /// In the order of [`CODES`], then all others.
     codes: [Counter; CODES.len() + 1],
+    /// What only HTTP/2 has.
+    pub http2: DownstreamHttp2Stats,
 }
 
 /// Status codes that have a counter of their own, as in MOSN.
@@ -67,6 +69,7 @@ impl DownstreamStats {
             process_time: histogram("process_time")?,
             process_time_total: counter("process_time_total")?,
             codes: std::array::from_fn(|index| codes.get(index).unwrap_or(&other).clone()),
+            http2: DownstreamHttp2Stats::define(series)?,
         })
     }
 

@@ -9,6 +9,7 @@
 
 mod access_log;
 mod downstream;
+mod downstream_http2;
 mod escape;
 mod filter_replies;
 mod log;
@@ -23,6 +24,7 @@ mod timestamp;
 
 pub use access_log::{AccessLog, AccessLogFormat, FormatError, LogNeeds, LogStyle};
 pub use downstream::DownstreamStats;
+pub use downstream_http2::DownstreamHttp2Stats;
 pub use filter_replies::FilterReplies;
 pub use log::{LogConfig, LogLevel, Logging, NextLog};
 pub use render::{

@@ -1,61 +1,21 @@
-//! One downstream connection: request after request, until either side ends.
+//! A connection of HTTP/1: request after request, until either side ends.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use sidegate_api::{ConnectionInfo, HeadState, PeerText, Protocol, ResetBy, ResponseFlags, StreamState};
-use sidegate_net::{Accepted, ListenerState, RunPhase, Traffic, WorkerContext};
+use sidegate_api::{Protocol, ResponseFlags, StreamState};
+use sidegate_net::{Deadline, ListenerState, RunPhase, WorkerContext};
 use sidegate_overload::{IdleTask, IdleVisit};
-use sidegate_stream::{Announced, Data, Downstream, End, Last, RequestStart, h1};
-use sidegate_telemetry::DownstreamStats;
+use sidegate_stream::{Downstream, End, RequestStart, h1};
 
+use super::refusal::Refusal;
+use super::{Here, LAST_CALL, LINGER, LINGER_BYTES, SHORT_LINGER, Turn, silence_allowed};
 use crate::phases::run;
 use crate::slots::{Current, ListenerSlot};
-use crate::stream::{Arrival, Kit, Stream, Timers, complete};
+use crate::stream::{Arrival, Kit, Stream, Timers};
 use crate::view::{ListenerView, RouteView};
-
-/// How long a closing connection is read so that the client can take the
-/// response before it sees a reset.
-const LINGER: Duration = Duration::from_secs(2);
-/// The same while memory is short.
-const SHORT_LINGER: Duration = Duration::from_millis(200);
-/// Bytes read and dropped in that time.
-const LINGER_BYTES: usize = 4 << 20;
-/// During a drain a connection that was just accepted may still bring its
-/// first request for so long.
-const LAST_CALL: Duration = Duration::from_secs(1);
-
-/// Counts a connection of a listener for as long as it lives.
-struct ConnectionCount(Rc<DownstreamStats>);
-
-impl ConnectionCount {
-    fn new(stats: Rc<DownstreamStats>) -> Self {
-        stats.connection_opened();
-        ConnectionCount(stats)
-    }
-}
-
-impl ConnectionCount {
-    fn traffic(&self, traffic: Traffic) {
-        self.0.bytes_read(traffic.read);
-        self.0.bytes_written(traffic.written);
-    }
-}
-
-impl Drop for ConnectionCount {
-    fn drop(&mut self) {
-        self.0.connection_closed();
-    }
-}
-
-/// Which request of its connection is awaited.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    First,
-    Later,
-}
 
 /// Why a head that was begun came to nothing.
 enum Ended {
@@ -65,21 +25,11 @@ enum Ended {
     TimedOut,
 }
 
-/// Serves `accepted`, which came in by the listener in `slot`, to its end.
-pub(crate) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, accepted: Accepted) {
-    let Accepted { socket, listener: entrance, remote, local, guard } = accepted;
-    let names = |listener: &ListenerView| (listener.stats.clone(), listener.config.listener.clone());
-    let Some((stats, listener)) = slot.with(names) else { return };
-    let counted = ConnectionCount::new(stats);
+/// Serves `down`, which came in by the listener in `slot`, to its end.
+pub(super) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, here: Here, mut down: h1::Server) {
+    let Here { entrance, info, counted, guard } = here;
     let mut kit = Kit::new(&worker);
-    kit.state.info.connection = Some(Rc::new(ConnectionInfo {
-        id: worker.next_connection_id(),
-        listener,
-        remote: PeerText::new(remote),
-        local: PeerText::new(local),
-        protocol: Protocol::Http11,
-    }));
-    let mut down = h1::Server::new(socket, worker.buffers.clone());
+    kit.state.info.connection = Some(info);
     let mut turn = Turn::First;
     loop {
         kit.state.reset();
@@ -92,7 +42,7 @@ pub(crate) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, acc
         kit.timers.down.set(silence);
         let mut visit = worker.ledger.idle.enter(entrance.id());
         let begun = loop {
-            match next_begins(&worker, &entrance, max_head_bytes, &mut down, &kit.timers, turn, &mut visit).await {
+            match next_begins(&worker, &entrance, max_head_bytes, &mut down, &kit.timers.down, turn, &mut visit).await {
                 Silence::Ended(begun) => break begun,
                 Silence::GoesOn => {
                     kit.slim();
@@ -150,18 +100,37 @@ pub(crate) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, acc
     drop(guard);
 }
 
-/// How long a connection may wait for a request to begin.
-fn silence_allowed(listener: &ListenerView, entrance: &ListenerState, turn: Turn) -> Option<Duration> {
-    let idle = listener.config.idle_timeout;
-    match (turn, entrance.phase()) {
-        // A connection that says nothing at all is bounded like a head.
-        (Turn::First, RunPhase::Running) => {
-            let head = listener.config.timeouts.request_header;
-            head.into_iter().chain(idle).min()
+/// Waits for a client to begin, and says which protocol it has begun; `None`
+/// if it does not.
+pub(super) async fn greeting(
+    worker: &WorkerContext,
+    slot: &ListenerSlot,
+    entrance: &ListenerState,
+    down: &mut h1::Server,
+) -> Option<Protocol> {
+    let wait = |listener: &ListenerView| {
+        let head = (listener.config.limits.max_header_bytes, listener.config.timeouts.request_header);
+        (head, silence_allowed(listener, entrance, Turn::First))
+    };
+    let ((max_head_bytes, head_timeout), silence) = slot.with(wait)?;
+    let timer = worker.deadlines.register();
+    timer.set(silence);
+    let mut visit = worker.ledger.idle.enter(entrance.id());
+    loop {
+        match next_begins(worker, entrance, max_head_bytes, down, &timer, Turn::First, &mut visit).await {
+            Silence::Ended(true) => break,
+            Silence::Ended(false) => return None,
+            Silence::GoesOn => down.slim(),
         }
-        (Turn::First, _) => Some(LAST_CALL),
-        (Turn::Later, _) => idle,
     }
+    timer.set(head_timeout);
+    let greeting = poll_fn(|cx| match down.poll_greeting(cx) {
+        // Whatever it is, HTTP/1 has an answer.
+        Poll::Pending => timer.poll(cx).map(|()| Protocol::Http11),
+        Poll::Ready(Ok(true)) => Poll::Ready(Protocol::Http2),
+        Poll::Ready(Ok(false) | Err(_)) => Poll::Ready(Protocol::Http11),
+    });
+    Some(greeting.await)
 }
 
 /// What came of waiting for a request.
@@ -178,7 +147,7 @@ async fn next_begins(
     entrance: &ListenerState,
     max_head_bytes: usize,
     down: &mut h1::Server,
-    timers: &Timers,
+    timer: &Deadline,
     turn: Turn,
     visit: &mut IdleVisit,
 ) -> Silence {
@@ -198,11 +167,11 @@ async fn next_begins(
                 return Poll::Ready(Silence::Ended(false));
             }
             if known == RunPhase::Running {
-                timers.down.set(Some(LAST_CALL));
+                timer.set(Some(LAST_CALL));
             }
             known = entrance.phase();
         }
-        timers.down.poll(cx).map(|()| Silence::Ended(false))
+        timer.poll(cx).map(|()| Silence::Ended(false))
     })
     .await
 }
@@ -237,56 +206,19 @@ async fn refuse(
     timers: &Timers,
     ended: Ended,
 ) {
-    let (status, details, flag) = match ended {
-        Ended::TimedOut => (408, "request_header_timeout", ResponseFlags::DOWNSTREAM_TIMEOUT),
-        Ended::Refused(h1::ServerError::Refused(error)) if matches!(error.status, 413 | 414 | 431) => {
-            (error.status, error.details, ResponseFlags::TOO_LARGE)
+    let refusal = match ended {
+        Ended::TimedOut => {
+            Refusal { status: 408, details: "request_header_timeout", flag: ResponseFlags::DOWNSTREAM_TIMEOUT }
         }
-        Ended::Refused(h1::ServerError::Refused(error)) => {
-            (error.status, error.details, ResponseFlags::DOWNSTREAM_PROTOCOL)
-        }
+        Ended::Refused(h1::ServerError::Refused(error)) => error.into(),
         Ended::Refused(h1::ServerError::ClosedInHead | h1::ServerError::Closed) => {
-            (0, "closed_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED)
+            Refusal::gone("closed_in_request_head")
         }
-        Ended::Refused(h1::ServerError::Io(_)) => (0, "reset_in_request_head", ResponseFlags::DOWNSTREAM_CLOSED),
+        Ended::Refused(h1::ServerError::Io(_)) => Refusal::gone("reset_in_request_head"),
     };
-    listener.stats.request_started();
-    state.info.flags.insert(flag);
-    state.info.details = details;
-    if status != 0 {
-        let body = format!("{details}\n");
-        state.response.status = status;
-        state.response.state = HeadState::Open;
-        state.response.headers.clear();
-        // A fresh map has room for one short field.
-        let _ = state.response.headers.add(b"content-type", b"text/plain; charset=utf-8");
-        let mut client = Downstream::H1(down);
-        client.start(worker, &state.response, Announced::Length(body.len() as u64), Last::Yes);
-        timers.down.set(listener.config.timeouts.response_write_idle);
-        let mut left = body.as_bytes();
-        let sent = poll_fn(|cx| {
-            while !left.is_empty() {
-                match client.poll_send(cx, Data::Slice(left)) {
-                    Poll::Ready(Ok(count)) => left = &left[count..],
-                    Poll::Ready(Err(_)) => return Poll::Ready(false),
-                    Poll::Pending => return timers.down.poll(cx).map(|()| false),
-                }
-            }
-            match client.poll_flush(cx) {
-                Poll::Ready(result) => Poll::Ready(result.is_ok()),
-                Poll::Pending => timers.down.poll(cx).map(|()| false),
-            }
-        })
-        .await;
-        timers.down.set(None);
-        state.info.bytes_sent = (body.len() - left.len()) as u64;
-        complete::refused(listener, state, status, ResetBy::Nobody, down.new_traffic());
-        if sent {
-            linger(worker, down, timers).await;
-        }
-        return;
+    if refusal.answer(worker, listener, Downstream::H1(down), state, timers).await {
+        linger(worker, down, timers).await;
     }
-    complete::refused(listener, state, 0, ResetBy::Downstream, down.new_traffic());
 }
 
 /// Ends our side and reads what the client still sends, for a while: closing

@@ -1,3 +1,117 @@
-//! Downstream connections, from their first byte to their last.
+//! Downstream connections: which protocol one speaks, and its streams to its
+//! end.
 
-pub(crate) mod h1;
+mod h1;
+mod h2;
+mod h2_stream;
+mod kits;
+mod refusal;
+mod watch;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use sidegate_api::{ConnectionInfo, PeerText, Protocol, Spoken};
+use sidegate_net::{Accepted, ConnectionGuard, ListenerState, RunPhase, Traffic, WorkerContext};
+use sidegate_stream::h1::Server;
+use sidegate_telemetry::DownstreamStats;
+
+pub(crate) use kits::Kits;
+
+use crate::slots::ListenerSlot;
+use crate::view::ListenerView;
+
+/// How long a closing connection is read so that the client can take the
+/// response before it sees a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// The same while memory is short.
+const SHORT_LINGER: Duration = Duration::from_millis(200);
+/// Bytes read and dropped in that time.
+const LINGER_BYTES: usize = 4 << 20;
+/// During a drain a connection that was just accepted may still bring its
+/// first request for so long.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Counts a connection of a listener for as long as it lives.
+#[derive(Debug)]
+struct ConnectionCount(Rc<DownstreamStats>);
+
+impl ConnectionCount {
+    fn new(stats: Rc<DownstreamStats>) -> Self {
+        stats.connection_opened();
+        ConnectionCount(stats)
+    }
+
+    fn traffic(&self, traffic: Traffic) {
+        self.0.bytes_read(traffic.read);
+        self.0.bytes_written(traffic.written);
+    }
+}
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.0.connection_closed();
+    }
+}
+
+/// Which request of its connection is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Later,
+}
+
+/// What a connection is to its listener, whatever it speaks.
+#[derive(Debug)]
+struct Here {
+    entrance: Rc<ListenerState>,
+    info: Rc<ConnectionInfo>,
+    counted: ConnectionCount,
+    guard: ConnectionGuard,
+}
+
+/// Serves `accepted`, which came in by the listener in `slot`, to its end.
+pub(crate) async fn serve(worker: Rc<WorkerContext>, kits: Rc<Kits>, slot: Rc<ListenerSlot>, accepted: Accepted) {
+    let Accepted { socket, listener: entrance, remote, local, guard } = accepted;
+    let names = |listener: &ListenerView| {
+        (listener.stats.clone(), listener.config.listener.clone(), listener.config.downstream)
+    };
+    let Some((stats, listener, spoken)) = slot.with(names) else { return };
+    let counted = ConnectionCount::new(stats);
+    let id = worker.next_connection_id();
+    let here = |protocol| {
+        let (remote, local) = (PeerText::new(remote), PeerText::new(local));
+        let info = Rc::new(ConnectionInfo { id, listener, remote, local, protocol });
+        Here { entrance: entrance.clone(), info, counted, guard }
+    };
+    // Boxed: connections of HTTP/1 are not to be as large.
+    if spoken == Spoken::Http2 {
+        return Box::pin(h2::serve(worker, kits, slot, here(Protocol::Http2), socket, Vec::new())).await;
+    }
+    let mut down = Server::new(socket, worker.buffers.clone());
+    if spoken == Spoken::Auto {
+        match h1::greeting(&worker, &slot, &entrance, &mut down).await {
+            Some(Protocol::Http2) => {
+                let (socket, early) = down.into_parts();
+                return Box::pin(h2::serve(worker, kits, slot, here(Protocol::Http2), socket, early)).await;
+            }
+            Some(_) => {}
+            None => return,
+        }
+    }
+    h1::serve(worker, slot, here(Protocol::Http11), down).await;
+}
+
+/// How long a connection may wait for a request to begin.
+fn silence_allowed(listener: &ListenerView, entrance: &ListenerState, turn: Turn) -> Option<Duration> {
+    let idle = listener.config.idle_timeout;
+    match (turn, entrance.phase()) {
+        // A connection that says nothing at all is bounded like a head.
+        (Turn::First, RunPhase::Running) => {
+            let head = listener.config.timeouts.request_header;
+            head.into_iter().chain(idle).min()
+        }
+        (Turn::First, _) => Some(LAST_CALL),
+        (Turn::Later, _) => idle,
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::HeaderCase;
+use sidegate_api::{HeaderCase, Http2Settings, Spoken};
 use sidegate_stream::UpgradeProtocol;
 use sidegate_telemetry::AccessLog;
 
@@ -15,6 +15,8 @@ use crate::{Forwarding, Http1Limits, ProxyConfig, Timeouts};
 pub(crate) struct Settings {
     pub(crate) listener: Arc<str>,
     pub(crate) access_logs: Vec<AccessLog>,
+    pub(crate) downstream: Spoken,
+    pub(crate) http2: Http2Settings,
     pub(crate) limits: Http1Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) idle_timeout: Option<Duration>,
@@ -28,6 +30,8 @@ impl Settings {
         Settings {
             listener: config.listener.clone(),
             access_logs: config.access_logs.clone(),
+            downstream: config.downstream,
+            http2: config.http2,
             limits: config.limits,
             timeouts: config.timeouts,
             idle_timeout: config.idle_timeout,

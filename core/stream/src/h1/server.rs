@@ -12,6 +12,7 @@ use sidegate_protocol::http1::{
 
 use super::body::BodyIn;
 use super::out::BodyOut;
+use crate::h2::PREFACE;
 use crate::{Announced, BodyEvent, BodyFault, End, Last, Pipe, RequestStart, Watch};
 
 /// A downstream connection.
@@ -103,6 +104,32 @@ impl Server {
                 return Poll::Ready(Err(ServerError::Closed));
             }
         }
+    }
+
+    /// Whether the client speaks HTTP/2 and knew beforehand that we do: what it
+    /// sends begins with that protocol's preface. Holds no buffer while it waits
+    /// for the first byte.
+    pub fn poll_greeting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            let filled = self.pipe.input.filled();
+            let length = filled.len().min(PREFACE.len());
+            if filled[..length] != PREFACE[..length] {
+                return Poll::Ready(Ok(false));
+            }
+            if length == PREFACE.len() {
+                return Poll::Ready(Ok(true));
+            }
+            self.pipe.input.release();
+            if ready!(self.pipe.socket.poll_read(cx, &mut self.pipe.input, 0))? == 0 {
+                return Poll::Ready(Ok(false));
+            }
+        }
+    }
+
+    /// The socket, and what was read from it.
+    pub fn into_parts(self) -> (Socket, Vec<u8>) {
+        let early = self.pipe.input.filled().to_vec();
+        (self.pipe.socket, early)
     }
 
     /// Reads and decodes the head of the request that has begun. Names of what

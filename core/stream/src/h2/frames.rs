@@ -29,6 +29,8 @@ pub(super) const GOAWAY: u8 = 7;
 pub(super) const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
 
+/// Of HEADERS and CONTINUATION.
+const END_HEADERS: u8 = 4;
 /// Of DATA and HEADERS.
 pub(super) const END_STREAM: u8 = 1;
 /// Of SETTINGS and PING.
@@ -49,12 +51,22 @@ pub(super) struct Frames {
     skip: u32,
     /// A frame whose code is being read, and how many bytes of it are there.
     peeked: Option<(Frame, u8)>,
+    /// Whether the latest frame belongs to a head or trailers, and whether those
+    /// end with it.
+    block: Block,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    None,
+    Open,
+    Ends,
 }
 
 impl Frames {
     /// `preface` bytes come before the first frame.
     pub(super) fn after(preface: usize) -> Self {
-        Frames { head: [0; HEAD_BYTES], have: 0, skip: preface as u32, peeked: None }
+        Frames { head: [0; HEAD_BYTES], have: 0, skip: preface as u32, peeked: None, block: Block::None }
     }
 
     /// Passes each frame to `seen` once its head, and its code if it has one,
@@ -88,6 +100,11 @@ impl Frames {
                     self.have = 0;
                     let frame = self.parse();
                     self.skip = frame.length;
+                    self.block = match frame.kind {
+                        HEADERS | CONTINUATION if frame.has(END_HEADERS) => Block::Ends,
+                        HEADERS | CONTINUATION => Block::Open,
+                        _ => Block::None,
+                    };
                     if frame.kind == RST_STREAM && frame.length > 0 {
                         self.peeked = Some((frame, 0));
                     } else if !seen(frame) {
@@ -97,6 +114,15 @@ impl Frames {
             }
         }
         Ok(())
+    }
+
+    /// Whether a head or trailers have begun and are not complete.
+    pub(super) fn is_within_head(&self) -> bool {
+        match self.block {
+            Block::None => false,
+            Block::Open => true,
+            Block::Ends => self.skip > 0,
+        }
     }
 
     fn parse(&self) -> Frame {
@@ -154,6 +180,26 @@ mod tests {
             }
             assert_eq!(found, expected, "pieces of {size}");
         }
+    }
+
+    #[test]
+    fn a_head_lasts_to_its_last_byte() {
+        let mut frames = Frames::after(0);
+        for (bytes, within) in [
+            (frame(HEADERS, 0, 1, b"some"), true),
+            (frame(CONTINUATION, 0, 1, b""), true),
+            (frame(CONTINUATION, 4, 1, b"rest"), false),
+            (frame(DATA, 0, 1, b"body"), false),
+        ] {
+            frames.read(&bytes, |_| true).unwrap();
+            assert_eq!(frames.is_within_head(), within);
+        }
+        let whole = frame(HEADERS, 4, 3, b"block");
+        let (start, last) = whole.split_at(whole.len() - 1);
+        frames.read(start, |_| true).unwrap();
+        assert!(frames.is_within_head());
+        frames.read(last, |_| true).unwrap();
+        assert!(!frames.is_within_head());
     }
 
     #[test]

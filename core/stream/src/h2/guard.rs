@@ -40,6 +40,8 @@ struct Inner {
     written: usize,
     /// Since when the peer has taken nothing of what waits.
     stuck: Option<Instant>,
+    /// Since when a head or trailers have begun to come.
+    head: Option<Instant>,
     incoming: Frames,
     outgoing: Frames,
     tally: Tally,
@@ -59,6 +61,7 @@ impl Guard {
             waiting: Vec::new(),
             written: 0,
             stuck: None,
+            head: None,
             incoming: Frames::after(incoming),
             outgoing: Frames::after(outgoing),
             tally: Tally::new(role, limits),
@@ -85,6 +88,12 @@ impl Guard {
     /// Since when the peer takes nothing of what waits for it.
     pub fn stuck_since(&self) -> Option<Instant> {
         self.0.borrow().stuck
+    }
+
+    /// Since when a head or trailers have begun to come in, if they are not
+    /// whole.
+    pub fn head_since(&self) -> Option<Instant> {
+        self.0.borrow().head
     }
 
     /// Gives the socket to `look`.
@@ -171,6 +180,11 @@ impl Inner {
         });
         if let Err(kept) = read {
             buffer.set_filled(before + kept);
+        }
+        if !self.incoming.is_within_head() {
+            self.head = None;
+        } else if self.head.is_none() {
+            self.head = Some(Instant::now());
         }
     }
 }

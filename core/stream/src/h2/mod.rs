@@ -13,6 +13,6 @@ pub use client::{ClientConnection, ClientStream, Noticed, Watcher};
 pub use frames::PREFACE;
 pub use guard::Guard;
 pub use server::{ConnectionFault, ServerConnection};
-pub use server_stream::ServerStream;
+pub use server_stream::{Incoming, ServerStream};
 pub use settings::{FrameLimit, FrameLimits, Http2Settings, KeepAlive};
 pub use tally::{Counts, FrameKind, Role};

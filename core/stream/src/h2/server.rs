@@ -10,11 +10,10 @@ use std::time::Instant;
 use ::h2::server::{Builder, Connection, Handshake};
 use ::h2::{Ping, PingPong, Reason};
 use bytes::Bytes;
-use http::request::Parts;
 use sidegate_net::{Socket, Traffic};
 
 use super::guard::Guard;
-use super::server_stream::ServerStream;
+use super::server_stream::{Incoming, reset_code};
 use super::settings::Http2Settings;
 use super::tally::{Counts, FrameKind, Role};
 
@@ -51,15 +50,30 @@ pub enum ConnectionFault {
     /// it.
     #[error("{0}")]
     Protocol(&'static str),
+    /// A head did not come to its end in time.
+    #[error("a head was too slow")]
+    SlowHead,
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
+impl ConnectionFault {
+    /// One word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ConnectionFault::TooMany(kind) => kind.name(),
+            ConnectionFault::Protocol(reason) => reason,
+            ConnectionFault::SlowHead => "slow_head",
+            ConnectionFault::Io(_) => "io",
+        }
+    }
+}
+
 impl ServerConnection {
     /// Serves `socket`, from which `early` bytes were read before.
-    pub fn new(socket: Socket, early: Bytes, settings: &Http2Settings) -> Self {
-        let guard = Guard::new(socket, early, Role::Server, settings.frames);
+    pub fn new(socket: Socket, early: Vec<u8>, settings: &Http2Settings) -> Self {
+        let guard = Guard::new(socket, early.into(), Role::Server, settings.frames);
         let mut builder = Builder::new();
         builder
             .max_concurrent_streams(settings.max_concurrent_streams)
@@ -77,10 +91,7 @@ impl ServerConnection {
     /// The next request, `None` once the client has closed. Drives everything
     /// else on the connection: to be called again until it is pending, and
     /// whenever it wakes its task.
-    pub fn poll_accept(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Parts, ServerStream)>, ConnectionFault>> {
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, ConnectionFault>> {
         if let State::Greeting(greeting) = &mut self.state {
             let Poll::Ready(connection) = Pin::new(greeting.as_mut()).poll(cx) else {
                 return self.pending(cx);
@@ -92,7 +103,7 @@ impl ServerConnection {
         match connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => {
                 let (parts, body) = request.into_parts();
-                Poll::Ready(Ok(Some((parts, ServerStream::new(body, respond)))))
+                Poll::Ready(Ok(Some(Incoming::new(parts, body, respond))))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Err(self.fault(error))),
             Poll::Ready(None) => Poll::Ready(Ok(None)),
@@ -117,7 +128,7 @@ impl ServerConnection {
 
     #[cold]
     fn refuse(&mut self, cx: &mut Context<'_>, kind: FrameKind) -> ConnectionFault {
-        self.abort(Reason::ENHANCE_YOUR_CALM);
+        self.shut_down(Reason::ENHANCE_YOUR_CALM);
         if let State::Open(connection) = &mut self.state {
             let _ = connection.poll_closed(cx);
         }
@@ -144,7 +155,12 @@ impl ServerConnection {
     }
 
     /// Tells the client that the connection ends now, with all its streams.
-    pub fn abort(&mut self, reason: Reason) {
+    /// `None`: through no fault of the client's.
+    pub fn abort(&mut self, reason: Option<crate::Reason>) {
+        self.shut_down(reason.map_or(Reason::NO_ERROR, reset_code));
+    }
+
+    fn shut_down(&mut self, reason: Reason) {
         if let State::Open(connection) = &mut self.state {
             connection.abrupt_shutdown(reason);
         }
@@ -201,6 +217,11 @@ impl ServerConnection {
         self.guard.stuck_since()
     }
 
+    /// Since when a head or trailers have begun to come, if they are not whole.
+    pub fn head_since(&self) -> Option<Instant> {
+        self.guard.head_since()
+    }
+
     /// Frees what memory an idle connection can do without.
     pub fn slim(&mut self) {
         self.guard.release();
@@ -209,6 +230,17 @@ impl ServerConnection {
     /// What went over the connection so far.
     pub fn counts(&self) -> Counts {
         self.guard.counts()
+    }
+
+    /// Bytes that were read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.guard.traffic().read
+    }
+
+    /// Makes the coming close a reset: nobody is to wait for what was not
+    /// taken.
+    pub fn reset_on_close(&self) {
+        self.guard.with_socket(|socket| socket.reset_on_close());
     }
 
     /// Bytes that went over the socket since the last call.

@@ -57,8 +57,34 @@ enum Output {
     Broken,
 }
 
+/// A stream whose head was not looked at.
+pub struct Incoming {
+    parts: Parts,
+    stream: ServerStream,
+}
+
+impl Incoming {
+    pub(super) fn new(parts: Parts, recv: RecvStream, respond: SendResponse<Bytes>) -> Self {
+        Incoming { parts, stream: ServerStream::new(recv, respond) }
+    }
+
+    /// Reads the request's head into `head`. The stream can be answered in any
+    /// case.
+    pub fn open(self, limits: &Limits, head: &mut RequestHead) -> (ServerStream, Result<RequestStart, RequestError>) {
+        let Incoming { parts, mut stream } = self;
+        let start = stream.read_head(&parts, limits, head);
+        (stream, start)
+    }
+
+    /// Says that nobody has looked at it: the client may send it again.
+    pub fn refuse(self) {
+        let mut stream = self.stream;
+        stream.end(End::Reset(crate::Reason::Refused));
+    }
+}
+
 impl ServerStream {
-    pub(super) fn new(recv: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    fn new(recv: RecvStream, respond: SendResponse<Bytes>) -> Self {
         ServerStream {
             input: if recv.is_end_stream() { Input::Done } else { Input::Body },
             recv,
@@ -72,8 +98,7 @@ impl ServerStream {
         }
     }
 
-    /// Reads the request's head into `head`.
-    pub fn read_head(
+    fn read_head(
         &mut self,
         parts: &Parts,
         limits: &Limits,
@@ -296,6 +321,12 @@ impl ServerStream {
     }
 }
 
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for ServerStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerStream")
@@ -307,7 +338,7 @@ impl fmt::Debug for ServerStream {
 }
 
 /// RFC 9113 section 7.
-fn reset_code(reason: crate::Reason) -> ::h2::Reason {
+pub(super) fn reset_code(reason: crate::Reason) -> ::h2::Reason {
     match reason {
         crate::Reason::Cancel => ::h2::Reason::CANCEL,
         crate::Reason::Refused => ::h2::Reason::REFUSED_STREAM,
