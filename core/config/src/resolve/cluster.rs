@@ -9,7 +9,7 @@ use super::cluster_health::{health_check, outlier_detection, slow_start};
 use super::cluster_hosts::hosts;
 use super::cluster_lb::{dns, lb_options, subsets};
 use super::header_case::header_case;
-use super::http2::http2_settings;
+use super::http2;
 use super::known::{Known, Quiet};
 use super::names::Names;
 use super::spoken::upstream_protocol;
@@ -112,7 +112,7 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
         config.upstream_protocol = protocol;
     }
     if let Some(options) = object.get("http2_protocol_options") {
-        config.http2 = http2_settings(&options, &schema::HTTP2_UPSTREAM, config.http2);
+        config.http2 = http2::of_hosts(&options, config.http2);
     }
     if let Some(case) = object.get("header_case").and_then(|c| header_case(&c)) {
         config.header_case = case;

@@ -3,11 +3,21 @@
 use sidegate_api::{FrameLimit, FrameLimits, Http2Settings, KeepAlive};
 
 use crate::reader::{Cursor, ObjectReader};
-use crate::schema::{self, Object};
+use crate::schema;
 
-/// Reads the object by `table` over what counts without it.
-pub(super) fn http2_settings(cursor: &Cursor<'_>, table: &'static Object, default: Http2Settings) -> Http2Settings {
-    let Some(mut object) = cursor.object(table) else { return default };
+/// Reads those of a listener over what counts without them.
+pub(super) fn of_clients(cursor: &Cursor<'_>, default: Http2Settings) -> Http2Settings {
+    let Some(mut object) = cursor.object(&schema::HTTP2_DOWNSTREAM) else { return default };
+    let grace = object.get("max_connection_duration_grace").and_then(|c| c.duration());
+    Http2Settings { age_grace: grace.unwrap_or(default.age_grace), ..settings(object, default) }
+}
+
+/// Reads those of a cluster over what counts without them.
+pub(super) fn of_hosts(cursor: &Cursor<'_>, default: Http2Settings) -> Http2Settings {
+    cursor.object(&schema::HTTP2_UPSTREAM).map_or(default, |object| settings(object, default))
+}
+
+fn settings(mut object: ObjectReader<'_>, default: Http2Settings) -> Http2Settings {
     let stream_window = object.get("initial_stream_window_size");
     let mut settings = Http2Settings {
         max_concurrent_streams: number(&mut object, "max_concurrent_streams", default.max_concurrent_streams),
@@ -27,9 +37,6 @@ pub(super) fn http2_settings(cursor: &Cursor<'_>, table: &'static Object, defaul
     settings.keepalive = object.get("connection_keepalive").and_then(|c| keepalive(&c));
     if let Some(age) = object.get("max_connection_duration").and_then(|c| c.bound()) {
         settings.max_age = age;
-    }
-    if let Some(grace) = object.get("max_connection_duration_grace").and_then(|c| c.duration()) {
-        settings.age_grace = grace;
     }
     if let Some(frames) = object.get("frame_limits").and_then(|c| frame_limits(&c, settings.frames)) {
         settings.frames = frames;

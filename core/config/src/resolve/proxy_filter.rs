@@ -10,7 +10,7 @@ use sidegate_proxy::{
 };
 
 use super::header_case::header_case;
-use super::http2::http2_settings;
+use super::http2 as http2_options;
 use super::spoken::{dead_upstream_protocol, downstream_protocol};
 use crate::diagnostic::kind;
 use crate::reader::{Cursor, ObjectReader};
@@ -55,7 +55,7 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
             if downstream == Spoken::Http1 {
                 options.inert("`downstream_protocol` is Http1, so no client speaks HTTP/2 here");
             }
-            http2_settings(&options, &schema::HTTP2_DOWNSTREAM, http2)
+            http2_options::of_clients(&options, http2)
         }
         None => http2,
     };

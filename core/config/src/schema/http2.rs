@@ -37,6 +37,12 @@ pub(crate) static HTTP2_DOWNSTREAM: Object = Object::new(
             "1048576",
             "The same for all request bodies of a connection together: what one client may have held.",
         ),
+        own(
+            "max_connection_duration_grace",
+            Shape::Duration,
+            "10s",
+            "How long streams may go on after `max_connection_duration`; then they are cut.",
+        ),
     ],
 )
 .and(COMMON);
@@ -94,12 +100,6 @@ const COMMON: &[Key] = &[
         Shape::Duration,
         "no bound",
         "Age at which a connection takes no further request (`GOAWAY`); it ends with its last stream. `\"0\"`: no bound.",
-    ),
-    own(
-        "max_connection_duration_grace",
-        Shape::Duration,
-        "10s",
-        "How long streams may go on after `max_connection_duration`; then they are cut.",
     ),
     own(
         "frame_limits",

@@ -81,7 +81,7 @@ fn what_hosts_are_spoken_to_in_is_of_the_route_or_else_of_the_cluster() {
 
 const EVERYTHING: &str = "{max_concurrent_streams: 1, initial_stream_window_size: 2147483647, \
     initial_connection_window_size: 2147483647, max_frame_size: 16777215, max_header_list_size: 16777216, \
-    connection_keepalive: {interval: 1m}, max_connection_duration: 2h, max_connection_duration_grace: 3s, \
+    connection_keepalive: {interval: 1m}, max_connection_duration: 2h, \
     frame_limits: {resets: {burst: 4}, provoked_resets: {per_second: 5}, pings: {burst: 6, per_second: 7}, \
     settings: {burst: 8}, other: {burst: 9}, window_updates: {burst: 10}, empty_data: {per_second: 0}, continuations: 11}}";
 
@@ -96,7 +96,7 @@ fn everything(default: Http2Settings) -> Http2Settings {
         max_headers: default.max_headers,
         keepalive: Some(KeepAlive { interval: Duration::from_secs(60), timeout: Duration::from_secs(20) }),
         max_age: Some(Duration::from_secs(7200)),
-        age_grace: Duration::from_secs(3),
+        age_grace: default.age_grace,
         frames: FrameLimits {
             resets: FrameLimit { burst: 4, ..frames.resets },
             provoked_resets: FrameLimit { per_second: 5, ..frames.provoked_resets },
@@ -125,6 +125,9 @@ fn every_setting_of_http2_is_read_on_both_sides() {
     let config =
         loaded(&with_proxy("downstream_protocol: Http2, http2_protocol_options: {max_connection_duration: 0}"));
     assert_eq!(config.listeners[0].http2, Http2Settings::downstream());
+    let config =
+        loaded(&with_proxy("downstream_protocol: Http2, http2_protocol_options: {max_connection_duration_grace: 3s}"));
+    assert_eq!(config.listeners[0].http2.age_grace, Duration::from_secs(3));
     // Fields are bounded for all protocols in one place.
     let config = loaded(&with_proxy("downstream_protocol: Auto, limits: {max_headers: 7}"));
     assert_eq!(config.listeners[0].http2.max_headers, 7);
