@@ -16,7 +16,7 @@ C_MODULES := $(foreach example,$(C_EXAMPLES),$(RELEASE)/lib$(subst -,_,$(example
 c_sources = $(filter-out %_test.c,$(wildcard so-examples/$(1)/*.c))
 
 .DEFAULT_GOAL := help
-.PHONY: help build modules demo test test-slow test-compilers fmt clippy test-rust test-c doc book clean
+.PHONY: help build modules demo test test-slow test-peers test-compilers fmt clippy test-rust test-c doc book clean
 
 help:
 	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
@@ -25,6 +25,7 @@ help:
 	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests)"
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
+	@echo "make test-peers  foreign HTTP/2 clients, servers and conformance suites against the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
 	@echo "make doc        rustdoc of all crates"
 	@echo "make book       the book in docs/, as HTML (needs mdbook)"
@@ -75,6 +76,10 @@ test-slow: build test-compilers
 # Installs compilers that are missing; see tests/abi/README.md.
 test-compilers: build
 	SIDEGATE_BIN=$(RELEASE)/sidegate tests/abi/compilers.sh
+
+# Installs what is missing; PEERS="--only gRPC" runs some. See tests/peers/README.md.
+test-peers: build
+	python3 tests/peers/run.py --sidegate $(RELEASE)/sidegate --install $(PEERS)
 
 # rustdoc of the SDK and of the crates, without warnings.
 doc:

@@ -1,9 +1,9 @@
-//! A request without a protocol, a client and an origin of either, for tests
-//! that hold for all.
+//! A request without a protocol and a client of either, for tests that hold
+//! for all.
 
 use std::net::SocketAddr;
 
-use crate::{H2Client, H2Origin, Message, Origin, Reply, Seen, Wire};
+use crate::{H2Client, H2Stream, Head, Message, Pair, Wire};
 
 /// A request that a well-behaved client makes.
 #[derive(Debug, Clone)]
@@ -69,6 +69,35 @@ impl Call {
     pub fn trailer(mut self, name: &str, value: &str) -> Call {
         self.trailers.push((name.to_owned(), value.to_owned()));
         self.open()
+    }
+
+    /// What the bytes of a request in HTTP/1.1 say, its body by its length or
+    /// in one chunk; panics on one that a well-behaved client does not send.
+    #[track_caller]
+    pub fn parse(raw: &[u8]) -> Call {
+        let end = raw.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
+        let head = Head::parse(&raw[..end]).unwrap_or_else(|why| panic!("no request: {why}"));
+        assert!(head.start.ends_with(" HTTP/1.1"), "only HTTP/1.1 can be said in HTTP/2: {:?}", head.start);
+        let mut call = Call::new(head.method(), head.target()).body(&raw[end..]);
+        for (name, value) in head.fields {
+            match name.to_ascii_lowercase().as_str() {
+                "host" => call.authority = value,
+                "content-length" => {}
+                "connection" if value == "close" => {}
+                "transfer-encoding" => panic!("use Call for a body of unknown length"),
+                _ => call.fields.push((name, value)),
+            }
+        }
+        call
+    }
+
+    /// Adds fields, each as a line with its CRLF.
+    pub fn lines(mut self, lines: &str) -> Call {
+        for line in lines.split_terminator("\r\n") {
+            let (name, value) = line.split_once(':').expect("a field");
+            self.fields.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
+        }
+        self
     }
 
     /// Its bytes as HTTP/1.1.
@@ -159,6 +188,26 @@ impl Spoken {
     }
 }
 
+/// A request whose response is not read yet. Dropping it closes the
+/// connection.
+pub enum Begun {
+    /// HTTP/1.1.
+    H1(Wire, String),
+    /// HTTP/2, with the connection that it needs.
+    H2(H2Stream, H2Client),
+}
+
+impl Begun {
+    /// Reads the response; panics if there is none.
+    #[track_caller]
+    pub fn message(&mut self) -> Message {
+        match self {
+            Begun::H1(wire, method) => wire.response_to(method),
+            Begun::H2(stream, _) => stream.message().unwrap_or_else(|why| panic!("no response: {why}")),
+        }
+    }
+}
+
 /// A client of either protocol with one connection.
 pub enum Client {
     /// HTTP/1.1.
@@ -168,6 +217,20 @@ pub enum Client {
 }
 
 impl Client {
+    /// Connects, with the protocol that clients of this test speak.
+    #[track_caller]
+    pub fn to(address: SocketAddr) -> Client {
+        Client::connect(Pair::current().down, address)
+    }
+
+    /// Our own address.
+    pub fn local(&self) -> SocketAddr {
+        match self {
+            Client::H1(wire) => wire.local(),
+            Client::H2(client) => client.local(),
+        }
+    }
+
     /// Connects.
     #[track_caller]
     pub fn connect(spoken: Spoken, address: SocketAddr) -> Client {
@@ -189,62 +252,24 @@ impl Client {
         }
     }
 
+    /// Sends a request without a body and reads nothing yet.
+    #[track_caller]
+    pub fn begin(self, call: &Call) -> Begun {
+        match self {
+            Client::H1(mut wire) => {
+                wire.send(call.to_bytes());
+                Begun::H1(wire, call.method.clone())
+            }
+            Client::H2(client) => {
+                let stream = client.open(call).unwrap_or_else(|why| panic!("cannot send: {why}"));
+                Begun::H2(stream, client)
+            }
+        }
+    }
+
     /// The same; panics if there is no response.
     #[track_caller]
     pub fn call(&mut self, call: &Call) -> Message {
         self.try_call(call).unwrap_or_else(|why| panic!("no response to {} {}: {why}", call.method, call.target))
-    }
-}
-
-/// An origin of either protocol.
-pub enum AnyOrigin {
-    /// HTTP/1.1.
-    H1(Origin),
-    /// HTTP/2.
-    H2(H2Origin),
-}
-
-impl AnyOrigin {
-    /// Answers each request with what `handler` makes of it.
-    pub fn http(spoken: Spoken, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> AnyOrigin {
-        match spoken {
-            Spoken::Http1 => AnyOrigin::H1(Origin::http(handler)),
-            Spoken::Http2 => AnyOrigin::H2(H2Origin::http(handler)),
-        }
-    }
-
-    /// Answers 200 with what it saw, as JSON.
-    pub fn echo(spoken: Spoken) -> AnyOrigin {
-        match spoken {
-            Spoken::Http1 => AnyOrigin::H1(Origin::echo()),
-            Spoken::Http2 => AnyOrigin::H2(H2Origin::echo()),
-        }
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        match self {
-            AnyOrigin::H1(origin) => origin.address(),
-            AnyOrigin::H2(origin) => origin.address(),
-        }
-    }
-
-    /// Requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        match self {
-            AnyOrigin::H1(origin) => origin.seen(),
-            AnyOrigin::H2(origin) => origin.seen(),
-        }
-    }
-
-    /// Number of requests so far.
-    pub fn count(&self) -> usize {
-        self.seen().len()
-    }
-
-    /// The last request; panics if there is none.
-    #[track_caller]
-    pub fn last(&self) -> Seen {
-        self.seen().pop().expect("the origin saw no request")
     }
 }

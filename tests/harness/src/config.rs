@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::ACCESS_LOG_FORMAT;
+use crate::{ACCESS_LOG_FORMAT, Pair};
 
 /// A configuration: one listener `main`, one router `routes`, clusters, admin
 /// on a free port. What a test does not set has the proxy's default.
@@ -152,7 +152,9 @@ impl ConfigBuilder {
         let mut config = self.top.clone();
         config.insert("servers".into(), json!([server]));
         config.entry("cluster_manager").or_insert_with(|| json!({"clusters": self.clusters}));
-        Value::Object(config)
+        let mut config = Value::Object(config);
+        Pair::current().apply(&mut config);
+        config
     }
 
     fn nested(mut self, object: &str, key: &str, value: Value) -> Self {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::wait::PATIENCE;
-use crate::{Framing, Head, Message, Reply, Wire, WireError};
+use crate::{Framing, H2Origin, Head, Message, Pair, Reply, Spoken, Wire, WireError};
 
 /// A request as an origin saw it, noted as soon as its head was there.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
+    /// Does everything instead, where the test's hosts speak HTTP/2.
+    other: Option<H2Origin>,
 }
 
 /// A connection that a script has in hand.
@@ -81,11 +83,16 @@ impl Origin {
             let (shared, script): (_, Arc<Script>) = (shared.clone(), Arc::new(script));
             std::thread::spawn(move || accept(&listener, &shared, &script))
         };
-        Origin { address, shared, acceptor: Some(acceptor) }
+        Origin { address, shared, acceptor: Some(acceptor), other: None }
     }
 
-    /// Answers each request with what `handler` makes of it, keep-alive.
+    /// Answers each request with what `handler` makes of it, keep-alive; over
+    /// HTTP/2 if [`Pair::current`] has hosts speak it.
     pub fn http(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        if Pair::current().up == Spoken::Http2 {
+            let origin = H2Origin::http(handler);
+            return Origin { address: origin.address(), shared: Arc::default(), acceptor: None, other: Some(origin) };
+        }
         Self::scripted(move |connection| {
             loop {
                 let seen = connection.request()?;
@@ -122,28 +129,40 @@ impl Origin {
 
     /// Requests so far, those included whose end did not come.
     pub fn seen(&self) -> Vec<Seen> {
+        if let Some(other) = &self.other {
+            return other.seen();
+        }
         self.shared.lock().seen.clone()
     }
 
     /// Number of requests so far.
     pub fn count(&self) -> usize {
+        if let Some(other) = &self.other {
+            return other.count();
+        }
         self.shared.lock().seen.len()
     }
 
     /// Number of connections so far.
     pub fn connections(&self) -> usize {
+        if let Some(other) = &self.other {
+            return other.connections();
+        }
         self.shared.lock().streams.len()
     }
 
     /// Number of connections whose script still runs.
     pub fn open_connections(&self) -> usize {
+        if let Some(other) = &self.other {
+            return other.open_connections();
+        }
         self.shared.lock().streams.iter().flatten().count()
     }
 
     /// The last request; panics if there is none.
     #[track_caller]
     pub fn last(&self) -> Seen {
-        self.shared.lock().seen.last().cloned().expect("the origin saw no request")
+        self.seen().pop().expect("the origin saw no request")
     }
 
     /// Waits until `condition` holds for this origin.
@@ -162,6 +181,9 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
+        if self.other.is_some() {
+            return;
+        }
         {
             let mut state = self.shared.lock();
             state.stopping = true;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::command::no_core_files;
 use crate::wait::{patience, pause};
-use crate::{AccessLine, ConfigBuilder, Message, TempDir, Wire, binary, until};
+use crate::{AccessLine, Call, Client, ConfigBuilder, Message, Pair, Spoken, TempDir, Wire, binary, until};
 
 /// How to start it.
 #[derive(Debug, Default)]
@@ -145,10 +145,27 @@ impl Proxy {
         Wire::connect(self.address())
     }
 
-    /// Sends `raw` on a new connection and reads one response.
+    /// A new connection to listener `main`, with the protocol that clients of
+    /// this test speak.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::to(self.address())
+    }
+
+    /// Makes a request on a new connection.
+    #[track_caller]
+    pub fn call(&self, call: &Call) -> Message {
+        self.client().call(call)
+    }
+
+    /// Sends `raw` on a new connection and reads one response; where clients
+    /// speak HTTP/2, what the bytes say.
     #[track_caller]
     pub fn exchange(&self, raw: impl AsRef<[u8]>) -> Message {
-        self.connect().send(raw).response()
+        match Pair::current().down {
+            Spoken::Http1 => self.connect().send(raw).response(),
+            Spoken::Http2 => self.call(&Call::parse(raw.as_ref())),
+        }
     }
 
     /// GET with Host `test` and more `fields`, each with its CRLF.

@@ -1,12 +1,12 @@
 use std::fs::read_to_string;
 
 use serde_json::Value;
-use sidegate_harness::{Origin, Reply, TempDir, until};
+use sidegate_harness::{Call, Origin, Reply, TempDir, until};
 
 use super::Example;
 
 #[test]
-fn each_request_has_a_line() {
+pub(crate) fn each_request_has_a_line() {
     let dir = TempDir::new();
     let file = dir.join("access.jsonl");
     let origin = Origin::http(|_| Reply::new(404).body("none"));
@@ -14,10 +14,9 @@ fn each_request_has_a_line() {
         let filter = &mut config["servers"][0]["listeners"][0]["stream_filters"][0];
         filter["config"]["file"] = file.to_str().unwrap().into();
     });
-    let mut wire = example.connect();
+    let mut client = example.connect();
     for path in ["/a?b=1", "/c"] {
-        wire.send(format!("GET {path} HTTP/1.1\r\nHost: shop\r\nUser-Agent: test\r\n\r\n"));
-        assert_eq!(wire.response().status(), 404);
+        assert_eq!(client.call(&Call::get(path).authority("shop").header("User-Agent", "test")).status(), 404);
     }
     let lines = until("two lines", || {
         let text = read_to_string(&file).unwrap();
@@ -26,7 +25,7 @@ fn each_request_has_a_line() {
     });
     for (line, target) in lines.iter().zip(["/a?b=1", "/c"]) {
         let texts = ["method", "authority", "target", "client", "upstream"].map(|key| line[key].as_str().unwrap());
-        let (client, upstream) = (wire.local().to_string(), origin.address().to_string());
+        let (client, upstream) = (client.local().to_string(), origin.address().to_string());
         assert_eq!(texts, ["GET", "shop", target, client.as_str(), upstream.as_str()]);
         assert_eq!([&line["status"], &line["bytes_sent"]], [404, 4]);
         assert_eq!((&line["request_headers"]["user-agent"], &line["reset_by"]), (&Value::from("test"), &Value::Null));

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use sidegate_harness::{Gate, Origin, Reply, Signal, until};
+use sidegate_harness::{Call, Gate, Origin, Reply, Signal, until};
 
 use super::Example;
 
@@ -18,7 +18,7 @@ fn run(origin: &Origin, checker: &Origin, more: Value) -> Example {
 }
 
 #[test]
-fn the_server_decides_and_verdicts_are_kept() {
+pub(crate) fn the_server_decides_and_verdicts_are_kept() {
     let origin = Origin::echo();
     let checker = Origin::http(|seen| match seen.head.get("authorization") {
         Some("good") => Reply::ok(""),
@@ -27,10 +27,10 @@ fn the_server_decides_and_verdicts_are_kept() {
     });
     let example = run(&origin, &checker, json!({}));
     // One connection is one worker and one cache.
-    let mut wire = example.connect();
+    let mut client = example.connect();
     for (credential, status) in [("good", 200), ("bad", 403), ("good", 200), ("bad", 403), ("odd", 503), ("odd", 503)] {
-        wire.send(format!("GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: {credential}\r\n\r\n"));
-        assert_eq!(wire.response().status(), status, "{credential}");
+        let got = client.call(&Call::get("/x").header("Authorization", credential));
+        assert_eq!(got.status(), status, "{credential}");
     }
     assert_eq!(example.get("/", "").status(), 403);
     assert_eq!((origin.count(), checker.count()), (2, 4));
@@ -39,7 +39,7 @@ fn the_server_decides_and_verdicts_are_kept() {
 }
 
 #[test]
-fn waiting_holds_up_nobody_and_has_its_bounds() {
+pub(crate) fn waiting_holds_up_nobody_and_has_its_bounds() {
     let origin = Origin::echo();
     let gate = Gate::new();
     let held = gate.clone();
@@ -48,11 +48,7 @@ fn waiting_holds_up_nobody_and_has_its_bounds() {
         Reply::ok("")
     });
     let example = run(&origin, &checker, json!({"threads": 1, "queue": 1}));
-    let ask = || {
-        let mut wire = example.connect();
-        wire.send("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: b\r\n\r\n");
-        wire
-    };
+    let ask = || example.connect().begin(&Call::get("/").header("Authorization", "b"));
     let mut first = ask();
     checker.wait("the first question", |checker| checker.count() == 1);
     // One of them waits for the thread, the other finds no room.
@@ -63,14 +59,14 @@ fn waiting_holds_up_nobody_and_has_its_bounds() {
         assert_eq!(example.get("/", "").status(), 403);
     }
     gate.open();
-    assert_eq!(first.response().status(), 200);
-    let mut statuses = others.each_mut().map(|wire| wire.response().status());
+    assert_eq!(first.message().status(), 200);
+    let mut statuses = others.each_mut().map(|other| other.message().status());
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 503]);
 }
 
 #[test]
-fn the_proxy_ends_while_a_request_waits() {
+pub(crate) fn the_proxy_ends_while_a_request_waits() {
     let origin = Origin::echo();
     let gate = Gate::new();
     let held = gate.clone();
@@ -79,10 +75,9 @@ fn the_proxy_ends_while_a_request_waits() {
         Reply::ok("")
     });
     let mut example = run(&origin, &checker, json!({"timeout": "1s"}));
-    let mut wire = example.connect();
-    wire.send("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: b\r\n\r\n");
+    let begun = example.connect().begin(&Call::get("/").header("Authorization", "b"));
     checker.wait("the question", |checker| checker.count() == 1);
-    drop(wire);
+    drop(begun);
     example.proxy.signal(Signal::TERM);
     assert!(example.proxy.wait_exit().success());
     gate.open();

@@ -6,7 +6,7 @@ const FROM: &str = "http://internal.example";
 const TO: &str = "https://www.example.com";
 
 #[test]
-fn links_change_wherever_chunks_end() {
+pub(crate) fn links_change_wherever_chunks_end() {
     // A prime, so that reads cut the text at every place.
     let body = (0..3001).map(|n| format!("{n} {FROM}/{n}\n")).collect::<String>();
     let wanted = body.replace(FROM, TO);
@@ -25,7 +25,7 @@ fn links_change_wherever_chunks_end() {
 }
 
 #[test]
-fn a_text_that_comes_byte_by_byte_is_found() {
+pub(crate) fn a_text_that_comes_byte_by_byte_is_found() {
     let origin = Origin::scripted(|connection| {
         connection.request()?;
         let mut reply = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();

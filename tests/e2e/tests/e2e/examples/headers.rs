@@ -17,12 +17,12 @@ fn edits_both_directions(folder: &str) -> Example {
 }
 
 #[test]
-fn the_rust_one_edits_both_directions() {
+pub(crate) fn the_rust_one_edits_both_directions() {
     edits_both_directions("headers");
 }
 
 #[test]
-fn the_c_one_edits_both_directions_and_counts() {
+pub(crate) fn the_c_one_edits_both_directions_and_counts() {
     let example = edits_both_directions("headers-c");
     // The request and the response.
     assert_eq!(example.metric("headers_edited{"), 2.0);

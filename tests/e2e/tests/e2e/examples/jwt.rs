@@ -12,7 +12,7 @@ fn token() -> String {
 }
 
 #[test]
-fn a_valid_token_opens_and_names_its_owner() {
+pub(crate) fn a_valid_token_opens_and_names_its_owner() {
     let origin = Origin::echo();
     let example = Example::run("jwt", &origin);
     let token = token();

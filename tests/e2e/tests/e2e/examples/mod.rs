@@ -1,17 +1,17 @@
 //! The example modules run with the configurations beside them.
 
-mod access_log;
-mod async_check;
-mod body_rewrite;
-mod headers;
-mod jwt;
-mod multi;
-mod rate_limit;
+pub(crate) mod access_log;
+pub(crate) mod async_check;
+pub(crate) mod body_rewrite;
+pub(crate) mod headers;
+pub(crate) mod jwt;
+pub(crate) mod multi;
+pub(crate) mod rate_limit;
 
 use std::path::Path;
 
 use serde_json::Value;
-use sidegate_harness::{Message, Origin, Proxy, ProxyOptions, TempDir, Wire, artifact, repository};
+use sidegate_harness::{Call, Client, Message, Origin, Pair, Proxy, ProxyOptions, TempDir, artifact, repository};
 
 /// Fixed ports become free ones, hosts become `origin`.
 fn relocate(config: &mut Value, origin: &Origin) {
@@ -46,12 +46,12 @@ impl Example {
         Example { proxy, listener }
     }
 
-    fn connect(&self) -> Wire {
-        Wire::connect(self.proxy.listener(&self.listener))
+    fn connect(&self) -> Client {
+        Client::to(self.proxy.listener(&self.listener))
     }
 
     fn get(&self, path: &str, fields: &str) -> Message {
-        self.connect().send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).response()
+        self.connect().call(&Call::get(path).lines(fields))
     }
 
     /// Value of the one series whose line begins so.
@@ -71,6 +71,7 @@ fn run_example(folder: &Path, origin: &Origin, change: impl FnOnce(&mut Value)) 
     let listener = config["servers"][0]["listeners"][0]["name"].as_str().unwrap().to_owned();
     relocate(&mut config, origin);
     change(&mut config);
+    Pair::current().apply(&mut config);
     let dir = TempDir::new();
     let library = format!("lib{name}.so");
     std::fs::copy(artifact(&library), dir.join(&library)).unwrap();
@@ -81,15 +82,12 @@ fn run_example(folder: &Path, origin: &Origin, change: impl FnOnce(&mut Value)) 
 fn guards(folder: &Path) {
     let origin = Origin::echo();
     let (proxy, listener) = run_example(folder, &origin, |_| {});
-    let get = |fields: &str| {
-        let raw = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        Wire::connect(proxy.listener(&listener)).send(raw).response().status()
-    };
+    let get = |fields: &str| Client::to(proxy.listener(&listener)).call(&Call::get("/").lines(fields)).status();
     assert_eq!((get(""), get("User: admin\r\n")), (403, 200), "{}", folder.display());
 }
 
 #[test]
-fn every_auth_example_guards_with_its_own_configuration() {
+pub(crate) fn every_auth_example_guards_with_its_own_configuration() {
     let mut examples = 0;
     for entry in std::fs::read_dir(repository().join("so-examples")).unwrap() {
         let folder = entry.unwrap().path();

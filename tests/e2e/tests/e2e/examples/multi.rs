@@ -3,7 +3,7 @@ use sidegate_harness::Origin;
 use super::Example;
 
 #[test]
-fn one_filter_tells_the_other_what_it_found() {
+pub(crate) fn one_filter_tells_the_other_what_it_found() {
     let origin = Origin::echo();
     let example = Example::run("multi", &origin);
     for (path, key, status) in [

@@ -1,19 +1,19 @@
 use serde_json::json;
-use sidegate_harness::Origin;
+use sidegate_harness::{Call, Origin};
 
 use super::Example;
 
 /// A minute for a token: none comes back while the test runs. On one
 /// connection, which has one of two workers and half of the burst.
 #[test]
-fn requests_above_the_burst_are_told_when_to_come_back() {
+pub(crate) fn requests_above_the_burst_are_told_when_to_come_back() {
     let origin = Origin::echo();
     let example = Example::run_with("rate-limit", &origin, |config| {
         let own = &mut config["servers"][0]["routers"][0]["virtual_hosts"][0]["routers"][0]["per_filter_config"];
         own["rate-limit"] = json!({"requests": 2, "per": "1m", "burst": 6});
     });
-    let mut wire = example.connect();
-    let mut get = |path: &str| wire.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).response();
+    let mut client = example.connect();
+    let mut get = |path: &str| client.call(&Call::get(path));
     let statuses: Vec<u16> = (0..4).map(|_| get("/login").status()).collect();
     assert_eq!(statuses, [200, 200, 200, 429]);
     let refused = get("/login/again");
@@ -28,14 +28,14 @@ fn requests_above_the_burst_are_told_when_to_come_back() {
 /// What a client took stays taken in the next generation of the module, on
 /// the connection that it keeps.
 #[test]
-fn a_reload_of_the_module_gives_no_new_burst() {
+pub(crate) fn a_reload_of_the_module_gives_no_new_burst() {
     let origin = Origin::echo();
     let example = Example::run_with("rate-limit", &origin, |config| {
         let own = &mut config["servers"][0]["routers"][0]["virtual_hosts"][0]["routers"][0]["per_filter_config"];
         own["rate-limit"] = json!({"requests": 2, "per": "1h", "burst": 6, "name": "login"});
     });
-    let mut wire = example.connect();
-    let mut get = || wire.send("GET /login HTTP/1.1\r\nHost: a\r\n\r\n").response().status();
+    let mut client = example.connect();
+    let mut get = || client.call(&Call::get("/login")).status();
     assert_eq!([get(), get(), get(), get()], [200, 200, 200, 429]);
     for generation in 2..4 {
         let answer = example.proxy.admin_call("POST", "/api/v1/modules/librate_limit/reload", "", "");
