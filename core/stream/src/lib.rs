@@ -33,5 +33,6 @@ pub use tunnel::{TunnelFault, TunnelWay};
 pub use upstream::{ClientError, ClosedBy, OnClose, Upstream};
 
 pub use sidegate_protocol::http1::{
-    BodyError, Expect, Grammar, Limits, RequestError, ResponseError, Spelling, TargetBytes, Upgrade, UpgradeProtocol,
+    BodyError, Expect, Grammar, Limits, RequestError, ResponseError, Spelling, TargetBytes, Trailers, Upgrade,
+    UpgradeProtocol,
 };

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use sidegate_api::Protocol;
-use sidegate_protocol::http1::{BodyError, BodyLength, Expect, ResponseFraming, Upgrade};
+use sidegate_protocol::http1::{BodyError, BodyLength, Expect, ResponseFraming, Trailers, Upgrade};
 
 /// How much body a message's head announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,6 +110,8 @@ pub struct RequestStart {
     pub body: Announced,
     /// What the client waits for.
     pub expect: Expect,
+    /// Whether it takes trailers.
+    pub trailers: Trailers,
     /// Whether it asks for another protocol; the head then has the field.
     pub upgrade: Upgrade,
 }

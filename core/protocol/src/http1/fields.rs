@@ -19,6 +19,7 @@ pub(crate) enum Known {
     TransferEncoding,
     Connection,
     Upgrade,
+    Te,
     /// Concerns this connection only, or pretends to be another field.
     Dropped,
     /// Travels on.
@@ -31,7 +32,7 @@ pub(crate) fn classify(name: &str) -> Known {
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     let first = name.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
     match (name.len(), first) {
-        (2, b't') if is("te") => Known::Dropped,
+        (2, b't') if is("te") => Known::Te,
         (4, b'h') if is("host") => Known::Host,
         (6, b'e') if is("expect") => Known::Expect,
         (7, b'u') if is("upgrade") => Known::Upgrade,
@@ -155,6 +156,11 @@ impl Framing {
     }
 }
 
+/// Whether one `TE` value has `trailers` (RFC 9110 section 10.1.4).
+pub(crate) fn wants_trailers(value: &[u8]) -> bool {
+    value.split(|&b| b == b',').any(|item| trim_blanks(item).eq_ignore_ascii_case(b"trailers"))
+}
+
 /// Adds a field whose number and size the head's limits bound already.
 pub(crate) fn add(headers: &mut Headers, name: &[u8], value: &[u8]) -> Result<(), RequestError> {
     headers.add(name, value).map_err(|_| RequestError::new(431, "headers_too_large"))
@@ -221,4 +227,22 @@ pub(crate) fn trim_blanks(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_are_wanted_by_name() {
+        for (value, wanted) in [
+            ("trailers", true),
+            ("gzip, Trailers ,x", true),
+            ("trailers;q=0.5", false),
+            ("", false),
+            ("trailer", false),
+        ] {
+            assert_eq!(wants_trailers(value.as_bytes()), wanted, "{value}");
+        }
+    }
 }

@@ -149,6 +149,16 @@ pub enum Persistence {
     Close,
 }
 
+/// Whether a request's sender takes trailers with the response (`TE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trailers {
+    /// It does not say so.
+    #[default]
+    Unasked,
+    /// It says so, for itself and whoever is behind it.
+    Wanted,
+}
+
 /// What a request's sender wants to see before it sends the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {

@@ -10,7 +10,7 @@ use super::head_search::HeadSearch;
 use super::lines::{self, FIELDS_ON_STACK, Slot};
 use super::target::{self, Scratch, TargetForm};
 use super::upgrade::{Upgrade, UpgradeField};
-use super::{BodyLength, Decoded, Expect, Limits, Persistence, Spelling, authority};
+use super::{BodyLength, Decoded, Expect, Limits, Persistence, Spelling, Trailers, authority};
 
 /// Line ends tolerated before a request line (RFC 9112 section 2.2).
 const MAX_BLANK_LINES: usize = 4;
@@ -37,6 +37,8 @@ pub struct RequestMeta {
     pub persistence: Persistence,
     /// What the client waits for.
     pub expect: Expect,
+    /// Whether it takes trailers.
+    pub trailers: Trailers,
     /// Whether it asks for another protocol; the head then has the field.
     pub upgrade: Upgrade,
 }
@@ -215,6 +217,7 @@ fn read_fields(
     let mut framing = Framing::default();
     let mut hosts = 0;
     let mut expect = Expect::None;
+    let mut trailers = Trailers::Unasked;
     let mut upgrade = UpgradeField::Absent;
     for field in fields {
         match fields::classify(field.name) {
@@ -236,6 +239,11 @@ fn read_fields(
             }
             Known::Expect => return Err(RequestError::new(417, "expectation_unknown")),
             Known::Upgrade => upgrade.note(field.value),
+            Known::Te => {
+                if fields::wants_trailers(field.value) {
+                    trailers = Trailers::Wanted;
+                }
+            }
             Known::Dropped => {}
         }
     }
@@ -266,7 +274,7 @@ fn read_fields(
         }
         _ => Upgrade::None,
     };
-    Ok(RequestMeta { head_bytes: 0, version, body, persistence: hop.persistence, expect, upgrade })
+    Ok(RequestMeta { head_bytes: 0, version, body, persistence: hop.persistence, expect, trailers, upgrade })
 }
 
 /// The field is checked even where the target replaces it (RFC 9112 section

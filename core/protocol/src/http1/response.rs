@@ -184,7 +184,7 @@ fn read_fields(
             Known::TransferEncoding => framing.transfer_encoding(field.value)?,
             Known::Connection => framing.has_connection_field(),
             Known::Upgrade => upgrade.note(field.value),
-            Known::Dropped => {}
+            Known::Te | Known::Dropped => {}
         }
     }
     let hop = framing.finish(version, fields, &mut head.headers)?;

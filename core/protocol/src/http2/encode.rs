@@ -6,7 +6,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Uri, Version};
 use sidegate_api::{Headers, Method, RequestHead, check_trailer, is_hop_by_hop};
 
-use crate::http1::Expect;
+use crate::http1::{Expect, Trailers};
 
 /// A head that a filter or a route has made into something that HTTP/2 cannot
 /// say.
@@ -24,15 +24,19 @@ const SHARED_VALUES: usize = 4096;
 
 /// The head of a request for the `h2` crate. `:authority` comes from the
 /// authority, `content-length` from `length`; that field, `host`, and those of
-/// a connection are left out of the headers. Of `te`, `trailers` is left.
-pub fn encode_request(head: &RequestHead, length: Option<u64>, expect: Expect) -> Result<Request<()>, EncodeError> {
+/// a connection are left out of the headers.
+pub fn encode_request(
+    head: &RequestHead,
+    length: Option<u64>,
+    expect: Expect,
+    trailers: Trailers,
+) -> Result<Request<()>, EncodeError> {
     let mut request = Request::new(());
     *request.method_mut() = method(&head.method)?;
     *request.uri_mut() = uri(head)?;
     *request.version_mut() = Version::HTTP_2;
-    let mut fields = encode_fields(&head.headers, |name, value| match name {
+    let mut fields = encode_fields(&head.headers, |name, _| match name {
         b"host" | b"content-length" | b"expect" | b"trailer" | b"http2-settings" => false,
-        b"te" => value.eq_ignore_ascii_case(b"trailers"),
         name => !is_hop_by_hop(name),
     })?;
     if let Some(length) = length {
@@ -40,6 +44,9 @@ pub fn encode_request(head: &RequestHead, length: Option<u64>, expect: Expect) -
     }
     if expect == Expect::Continue {
         fields.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+    }
+    if trailers == Trailers::Wanted {
+        fields.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     *request.headers_mut() = fields;
     Ok(request)
@@ -57,8 +64,8 @@ pub(super) fn encode_fields(
 ) -> Result<HeaderMap, EncodeError> {
     let bytes: usize = headers.iter().map(|(_, value)| value.len()).sum();
     let mut shared = if bytes <= SHARED_VALUES { BytesMut::with_capacity(bytes) } else { BytesMut::new() };
-    // Two more for what the caller adds.
-    let mut fields = HeaderMap::with_capacity(headers.len() + 2);
+    // More for what the caller adds.
+    let mut fields = HeaderMap::with_capacity(headers.len() + 3);
     for (name, value) in headers.iter().filter(|(name, value)| travels(name, value)) {
         let value = if shared.capacity() < value.len() || value.is_empty() {
             HeaderValue::from_bytes(value)
@@ -140,7 +147,7 @@ mod tests {
     }
 
     fn sent(head: &RequestHead, length: Option<u64>, expect: Expect) -> (String, Vec<(String, String)>) {
-        let request = encode_request(head, length, expect).unwrap();
+        let request = encode_request(head, length, expect, Trailers::Unasked).unwrap();
         let fields = request.headers().iter();
         let fields = fields.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
         (format!("{} {}", request.method(), request.uri()), fields)
@@ -155,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_connection_stay_and_te_is_for_trailers() {
+    fn fields_of_a_connection_stay_and_wishes_are_said() {
         let fields = [
             ("connection", "close"),
             ("keep-alive", "5"),
@@ -165,13 +172,12 @@ mod tests {
             ("content-length", "7"),
             ("expect", "100-continue"),
             ("te", "gzip"),
-            ("te", "trailers"),
         ];
         let get = head(Method::Get, "a", "/", &fields);
-        assert_eq!(sent(&get, None, Expect::None).1, [("te".into(), "trailers".into())]);
-        let pairs = [("te", "trailers"), ("expect", "100-continue")];
-        let fields = pairs.map(|(n, v)| (n.into(), v.into()));
-        assert_eq!(sent(&get, None, Expect::Continue).1, fields);
+        assert_eq!(sent(&get, None, Expect::None).1, []);
+        let request = encode_request(&get, None, Expect::Continue, Trailers::Wanted).unwrap();
+        let fields: Vec<_> = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(fields, [("expect", &b"100-continue"[..]), ("te", b"trailers")]);
     }
 
     #[test]
@@ -179,14 +185,16 @@ mod tests {
         for (target, expected) in
             [("/a<b>`{|}^\"?c=\\<d>é", None), ("/a%20b/;x=1,2?a=b&c=%41[]", Some("/a%20b/;x=1,2?a=b&c=%41[]"))]
         {
-            let request = encode_request(&head(Method::Get, "a", target, &[]), None, Expect::None).unwrap();
+            let request =
+                encode_request(&head(Method::Get, "a", target, &[]), None, Expect::None, Trailers::Unasked).unwrap();
             let path = request.uri().path_and_query().unwrap().as_str();
             match expected {
                 Some(expected) => assert_eq!(path, expected),
                 None => assert_eq!(path, "/a%3Cb%3E%60%7B%7C%7D%5E%22?c=%5C%3Cd%3E%C3%A9"),
             }
         }
-        let options = encode_request(&head(Method::Options, "a", "*", &[]), None, Expect::None).unwrap();
+        let options =
+            encode_request(&head(Method::Options, "a", "*", &[]), None, Expect::None, Trailers::Unasked).unwrap();
         assert_eq!(options.uri().path_and_query().unwrap().as_str(), "*");
     }
 
@@ -203,7 +211,9 @@ mod tests {
         for (authority, target, part) in
             [("", "/", "the authority"), ("a b", "/", "the authority"), ("a", "no-slash", "the target")]
         {
-            let error = encode_request(&head(Method::Get, authority, target, &[]), None, Expect::None).unwrap_err();
+            let error =
+                encode_request(&head(Method::Get, authority, target, &[]), None, Expect::None, Trailers::Unasked)
+                    .unwrap_err();
             assert_eq!(error.part, part, "{authority:?} {target:?}");
         }
     }

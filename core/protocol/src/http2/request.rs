@@ -7,7 +7,7 @@ use crate::http1::error::RequestError;
 use crate::http1::fields::{self, Framing, Known};
 use crate::http1::request::{self, RequestMeta};
 use crate::http1::target::{self, Scratch, TargetForm};
-use crate::http1::{BodyLength, Expect, Limits, Persistence, Upgrade, authority};
+use crate::http1::{BodyLength, Expect, Limits, Persistence, Trailers, Upgrade, authority};
 
 use super::{Follows, fields as section};
 
@@ -56,6 +56,7 @@ pub fn decode_request(
         body,
         persistence: Persistence::KeepAlive,
         expect,
+        trailers: fields.trailers,
         upgrade: Upgrade::None,
     })
 }
@@ -71,6 +72,7 @@ fn read_authority(parts: &Parts, head: &mut RequestHead) -> Result<TargetForm, R
 struct Fields {
     content_length: Option<u64>,
     expect: Expect,
+    trailers: Trailers,
     bytes: usize,
 }
 
@@ -83,6 +85,7 @@ fn read_fields(
     let mut framing = Framing::default();
     let (mut hosts, mut cookies) = (0, 0);
     let mut expect = Expect::None;
+    let mut trailers = Trailers::Unasked;
     let bytes = section::read(&parts.headers, limits.max_headers, |known, name, value| {
         match known {
             Known::EndToEnd if name == "cookie" => {
@@ -107,7 +110,8 @@ fn read_fields(
                 fields::add(&mut head.headers, b"expect", value)?;
             }
             Known::Expect => return Err(RequestError::new(417, "expectation_unknown")),
-            // `te` can be `trailers` only, which says what is so anyway.
+            // The only value that HTTP/2 knows.
+            Known::Te => trailers = Trailers::Wanted,
             Known::Dropped | Known::Connection | Known::TransferEncoding | Known::Upgrade => {}
         }
         Ok(())
@@ -116,7 +120,7 @@ fn read_fields(
         return Err(RequestError::bad("host_missing"));
     }
     framing.finish(Protocol::Http2, &[], &mut head.headers)?;
-    Ok(Fields { content_length: framing.content_length, expect, bytes })
+    Ok(Fields { content_length: framing.content_length, expect, trailers, bytes })
 }
 
 /// Crumbs come in a row, so the cookie is the last field.

@@ -60,7 +60,7 @@ pub fn decode_response(
             Known::TransferEncoding | Known::Connection | Known::Upgrade => {
                 return Err(ResponseError { details: "connection_field_in_http2" });
             }
-            Known::Dropped => {}
+            Known::Te | Known::Dropped => {}
         }
     }
     head.status = status.as_u16();

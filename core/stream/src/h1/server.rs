@@ -156,6 +156,7 @@ impl Server {
                         version: meta.version,
                         body: meta.body.into(),
                         expect: meta.expect,
+                        trailers: meta.trailers,
                         upgrade: meta.upgrade,
                     }));
                 }

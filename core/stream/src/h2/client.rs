@@ -104,7 +104,7 @@ impl ClientStream {
             Announced::Length(length) => Some(length),
             Announced::Nothing | Announced::Open => None,
         };
-        let request = match encode_request(head, length, start.expect) {
+        let request = match encode_request(head, length, start.expect, start.trailers) {
             Ok(request) => request,
             Err(error) => {
                 self.incoming = Incoming::Failed(Fault::Unsendable(error.part));

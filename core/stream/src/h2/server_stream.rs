@@ -112,6 +112,7 @@ impl ServerStream {
             version: meta.version,
             body: meta.body.into(),
             expect: meta.expect,
+            trailers: meta.trailers,
             upgrade: meta.upgrade,
         })
     }

@@ -10,7 +10,7 @@ use sidegate_net::{Deadlines, connect};
 use sidegate_stream::h2::{ClientConnection, ClientStream, Http2Settings, KeepAlive, Noticed, Watcher};
 use sidegate_stream::{
     Announced, BodyEvent, BodyFault, ClientError, ClosedBy, Data, Expect, Limits, OnClose, RequestStart, ResponseStart,
-    Upgrade,
+    Trailers, Upgrade,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -210,6 +210,7 @@ pub const START: RequestStart = RequestStart {
     version: Protocol::Http11,
     body: Announced::Nothing,
     expect: Expect::None,
+    trailers: Trailers::Unasked,
     upgrade: Upgrade::None,
 };
 

@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use sidegate_api::{Headers, Method};
 use sidegate_stream::h2::Http2Settings;
-use sidegate_stream::{Announced, BodyFault, ClientError, Data, Expect, RequestStart};
+use sidegate_stream::{Announced, BodyFault, ClientError, Data, Expect, RequestStart, Trailers};
 
 use crate::kit::*;
 
@@ -41,9 +41,8 @@ fn a_request_and_its_response_with_trailers() {
         let (connection, _) = open(&address, &Http2Settings::upstream()).await;
         let mut stream = connection.stream(None).unwrap();
         assert!(!stream.is_reused());
-        let mut request = head(Method::Post, "/p?q");
-        request.headers.add(b"te", b"trailers").unwrap();
-        stream.start(&request, Announced::Open, &START);
+        let start = RequestStart { trailers: Trailers::Wanted, ..START };
+        stream.start(&head(Method::Post, "/p?q"), Announced::Open, &start);
         assert!(stream.carries_trailers() && !stream.is_answered());
         send(&mut stream, b"request").await;
         let mut trailers = Headers::new();
