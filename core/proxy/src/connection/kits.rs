@@ -103,7 +103,7 @@ mod tests {
         let kits = Rc::<Kits>::default();
         let mut first = kits.draw(&worker);
         let kit = first.kit(&worker);
-        kit.state.request.authority.push_str("a");
+        kit.state.request.authority.push('a');
         kit.state.request.headers.add(b"x", b"1").unwrap();
         kit.timers.down.set(Some(Duration::ZERO));
         let at: *const _ = &*kit.state;

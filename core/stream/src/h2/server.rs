@@ -20,9 +20,9 @@ use super::tally::{Counts, FrameKind, Role};
 /// Bytes of one response that may wait in the crate for a socket that takes
 /// nothing, beside what its stream holds.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that were opened and reset before anybody looked: so many come at
-/// once where a page is left that had all its streams open.
-const RESET_UNSEEN: usize = 100;
+/// Streams that were opened and reset before anybody looked. The guard has
+/// narrower bounds.
+const RESET_UNSEEN: usize = 1000;
 
 /// A downstream connection. One task drives it; its streams live in tasks of
 /// their own, on the same thread.
@@ -105,6 +105,8 @@ impl ServerConnection {
                 let (parts, body) = request.into_parts();
                 Poll::Ready(Ok(Some(Incoming::new(parts, body, respond))))
             }
+            // The client itself said goodbye, for whatever reason.
+            Poll::Ready(Some(Err(error))) if error.is_remote() => Poll::Ready(Ok(None)),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Err(self.fault(error))),
             Poll::Ready(None) => Poll::Ready(Ok(None)),
             Poll::Pending => self.pending(cx),
@@ -139,10 +141,23 @@ impl ServerConnection {
     fn fault(&mut self, error: ::h2::Error) -> ConnectionFault {
         match (self.guard.refused(), error.reason()) {
             (Some(kind), _) => ConnectionFault::TooMany(kind),
+            (None, Some(Reason::ENHANCE_YOUR_CALM)) => ConnectionFault::TooMany(self.crate_bound()),
             (None, Some(reason)) => ConnectionFault::Protocol(reason_name(reason)),
             (None, None) => {
                 ConnectionFault::Io(error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()))
             }
+        }
+    }
+
+    /// The crate has bounds of its own and does not say which was met.
+    fn crate_bound(&self) -> FrameKind {
+        if self.guard.head_since().is_some() {
+            FrameKind::Continuation
+        } else if self.guard.counts().resets_received >= RESET_UNSEEN as u64 {
+            FrameKind::Reset
+        } else {
+            // Small ones, whose bytes do not pay for what they take.
+            FrameKind::EmptyData
         }
     }
 
