@@ -134,7 +134,7 @@ pub(crate) async fn call(s: &mut Stream<'_>, index: usize, hook: Hook) -> Result
             }
             Verdict::Terminate => {
                 measured::answered_by(s, index);
-                return Err(Stop::Cut(ResetBy::Filter, ResponseFlags::FILTER_TERMINATED, "filter_terminated"));
+                return Err(Stop::cut(ResetBy::Filter, ResponseFlags::FILTER_TERMINATED, "filter_terminated"));
             }
             Verdict::Fault(policy) => return fault(s, index, policy),
             Verdict::Pending => match pending::wait(s, &mut wait).await? {
@@ -159,6 +159,6 @@ pub(crate) fn fault(s: &mut Stream<'_>, index: usize, policy: FaultPolicy) -> Re
     match policy {
         FaultPolicy::Pass => Ok(Step::Continue),
         FaultPolicy::Reply500 => Err(Stop::error(500, "filter_fault", ResponseFlags::FILTER_FAULT, ResetBy::Nobody)),
-        FaultPolicy::Reset => Err(Stop::Cut(ResetBy::Filter, ResponseFlags::FILTER_FAULT, "filter_fault")),
+        FaultPolicy::Reset => Err(Stop::cut(ResetBy::Filter, ResponseFlags::FILTER_FAULT, "filter_fault")),
     }
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use sidegate_api::{Address, ResetBy, ResponseFlags};
 use sidegate_net::{Shortage, Socket, connect as dial};
 use sidegate_stream::h1;
-use sidegate_upstream::{HostReport, Overflow, Permit, Resource};
+use sidegate_upstream::{Overflow, Permit, Resource};
 
 use super::ConnectionCount;
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Stop, Unreachable};
 use crate::stream::{Stream, client};
 use crate::view::{ClusterView, Room, Waiting};
 
@@ -22,60 +22,6 @@ use crate::view::{ClusterView, Room, Waiting};
 const SHORTAGE_TRIES: u32 = 3;
 
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(10);
-
-/// Why there is no connection to a host.
-#[derive(Clone, Copy)]
-pub(crate) enum Unreachable {
-    /// It refused, or there is no way to it.
-    Refused,
-    /// It did not answer within `connect_timeout`.
-    TimedOut,
-    /// It was not asked: we are out of something.
-    Exhausted(Shortage),
-}
-
-impl From<ErrorKind> for Unreachable {
-    fn from(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::TimedOut => Unreachable::TimedOut,
-            _ => Unreachable::Refused,
-        }
-    }
-}
-
-impl From<Unreachable> for Stop {
-    fn from(reason: Unreachable) -> Self {
-        match reason {
-            Unreachable::Refused => Stop::upstream(502, "upstream_connect_failed", ResponseFlags::UPSTREAM_CONNECT),
-            Unreachable::TimedOut => Stop::upstream(504, "upstream_connect_timeout", ResponseFlags::UPSTREAM_CONNECT),
-            Unreachable::Exhausted(shortage) => {
-                let details = match shortage {
-                    Shortage::Descriptors => "out_of_descriptors",
-                    Shortage::Memory => "out_of_memory",
-                    Shortage::Ports => "out_of_ports",
-                };
-                Stop::error(503, details, ResponseFlags::EXHAUSTED, ResetBy::Nobody)
-            }
-        }
-    }
-}
-
-impl Unreachable {
-    /// What the host has done, if it was asked.
-    pub(crate) fn of_host(self) -> Option<ErrorKind> {
-        match self {
-            Unreachable::Refused => Some(ErrorKind::ConnectionRefused),
-            Unreachable::TimedOut => Some(ErrorKind::TimedOut),
-            Unreachable::Exhausted(_) => None,
-        }
-    }
-
-    /// Whether another host may do better. Ports are counted per host; the
-    /// rest is short for all.
-    pub(crate) fn may_spare_others(self) -> bool {
-        !matches!(self, Unreachable::Exhausted(Shortage::Descriptors | Shortage::Memory))
-    }
-}
 
 /// Refuses what is too much.
 pub(crate) fn overflow(cluster: &ClusterView, overflow: Overflow) -> Stop {
@@ -112,20 +58,19 @@ pub(crate) async fn connect(
     s: &mut Stream<'_>,
     cluster: &ClusterView,
     position: usize,
-) -> Result<Result<Box<h1::Client>, Unreachable>, Stop> {
+) -> Result<Box<h1::Client>, Outcome> {
     let _pending = cluster.cluster.breakers().pending().map_err(|over| overflow(cluster, over))?;
     let permit = match cluster.room(position, &s.worker.peers) {
         Ok(permit) => permit,
         Err(waiting) => match wait_for_room(s, cluster, waiting).await? {
             Room::Permit(permit) => permit,
-            Room::Connection(connection) => return Ok(Ok(connection)),
+            Room::Connection(connection) => return Ok(connection),
         },
     };
-    Ok(fresh(s, cluster, position, permit).await?.map(|(socket, count)| {
-        let mut connection = cluster.connection(socket, s.worker.buffers.clone(), Box::new(count));
-        connection.id = Some(s.worker.next_connection_id());
-        connection
-    }))
+    let (socket, count) = fresh(s, cluster, position, permit).await?;
+    let mut connection = cluster.connection(socket, s.worker.buffers.clone(), Box::new(count));
+    connection.id = Some(s.worker.next_connection_id());
+    Ok(connection)
 }
 
 /// A fresh socket to the host at `position`, counted, or why there is none.
@@ -134,24 +79,27 @@ pub(super) async fn fresh(
     cluster: &ClusterView,
     position: usize,
     permit: Permit,
-) -> Result<Result<(Socket, ConnectionCount), Unreachable>, Stop> {
+) -> Result<(Socket, ConnectionCount), Outcome> {
     let host = &cluster.cluster.members()[position].host;
     let mut tries = 0;
     loop {
         let started = Instant::now();
         let error = match open(s, cluster, host.address()).await? {
-            Ok(socket) => return Ok(Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit)))),
+            Ok(socket) => return Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit))),
             Err(error) => error,
         };
         let Some(shortage) = Shortage::of(&error, host.address()) else {
             host.count(|m| m.connection_con_fail.inc());
-            cluster.cluster.report(position, HostReport::ConnectFailure, started);
+            let reason = Unreachable::from(error.kind());
+            if let Some(report) = reason.told() {
+                cluster.cluster.report(position, report, started);
+            }
             tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
-            return Ok(Err(error.kind().into()));
+            return Err(reason.into());
         };
         if !relieve(s, shortage, host.address(), &mut tries).await? {
             exhausted(cluster, position, shortage, &error);
-            return Ok(Err(Unreachable::Exhausted(shortage)));
+            return Err(Unreachable::Exhausted(shortage).into());
         }
     }
 }

@@ -9,6 +9,7 @@ use sidegate_stream::h2::{Noticed, Watcher};
 use sidegate_stream::{ClosedBy, OnClose};
 use sidegate_upstream::{Cluster, Host, HostReport, Permit};
 
+use crate::outcome::{Counted, Outcome};
 use crate::view::ClusterView;
 
 /// Counts one upstream connection for as long as it lives.
@@ -71,33 +72,14 @@ pub(crate) struct RequestCount {
     started: Instant,
     /// Read once for all that is measured at the end.
     ended: Option<Instant>,
-    pub(crate) status: u16,
-    pub(crate) end: RequestEnd,
-}
-
-/// How a request to a host ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestEnd {
-    /// It did not: we gave it up.
-    GivenUp,
-    /// With its whole response.
-    Whole,
-    /// The host broke it off, or answered what is no HTTP.
-    ByHost,
-    /// Its time was up.
-    TimedOut,
+    status: u16,
+    end: Counted,
 }
 
 impl RequestCount {
     pub(crate) fn new(cluster: Rc<ClusterView>, position: usize) -> Self {
-        let count = RequestCount {
-            cluster,
-            position,
-            started: Instant::now(),
-            ended: None,
-            status: 0,
-            end: RequestEnd::GivenUp,
-        };
+        let count =
+            RequestCount { cluster, position, started: Instant::now(), ended: None, status: 0, end: Counted::GivenUp };
         count.host().count(|m| {
             m.request_total.inc();
             m.request_active.inc();
@@ -132,9 +114,25 @@ impl RequestCount {
         });
     }
 
+    /// The head of a response came.
+    #[inline]
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.status = status;
+        self.report(HostReport::Status(status));
+    }
+
+    /// The attempt ended so.
+    #[inline]
+    pub(crate) fn conclude(&mut self, outcome: &Outcome) {
+        self.end = outcome.counted();
+        if let Some(report) = outcome.told(self.status != 0) {
+            self.report(report);
+        }
+    }
+
     /// Tells the cluster what came of the attempt: once, before it ends. An
     /// attempt that ends for the client's sake says nothing about the host.
-    pub(crate) fn report(&self, outcome: HostReport) {
+    fn report(&self, outcome: HostReport) {
         self.cluster.cluster.report(self.position, outcome, self.started);
     }
 }
@@ -158,10 +156,10 @@ impl Drop for RequestCount {
                 m.response_success.inc()
             }
             match self.end {
-                RequestEnd::Whole => {}
-                RequestEnd::GivenUp => m.request_local_reset.inc(),
-                RequestEnd::ByHost => m.request_remote_reset.inc(),
-                RequestEnd::TimedOut => m.request_timeout.inc(),
+                Counted::Whole => {}
+                Counted::GivenUp => m.request_local_reset.inc(),
+                Counted::ByHost => m.request_remote_reset.inc(),
+                Counted::TimedOut => m.request_timeout.inc(),
             }
         });
     }

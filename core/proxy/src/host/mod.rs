@@ -5,5 +5,4 @@ pub(crate) mod connect;
 mod count;
 pub(crate) mod share;
 
-pub(crate) use connect::Unreachable;
-pub(crate) use count::{ConnectionCount, RequestCount, RequestEnd};
+pub(crate) use count::{ConnectionCount, RequestCount};

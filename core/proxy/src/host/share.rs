@@ -9,9 +9,9 @@ use sidegate_stream::h2::{ClientConnection, ClientStream};
 use sidegate_stream::{Connecting, InLine, Taken, Upstream};
 use sidegate_upstream::{Overflow, Permit, Place, Resource};
 
+use super::ConnectionCount;
 use super::connect::{self, overflow};
-use super::{ConnectionCount, Unreachable};
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Stop, Unreachable};
 use crate::stream::{Stream, client};
 use crate::view::ClusterView;
 
@@ -46,20 +46,14 @@ pub(crate) async fn share(
 /// A place on a connection to the host at `position`, or why there is none.
 /// Waiting and connecting may each take the cluster's `connect_timeout`.
 /// Also ends when the client goes away meanwhile.
-pub(crate) async fn carrier(
-    s: &mut Stream<'_>,
-    cluster: &ClusterView,
-    position: usize,
-) -> Result<Result<Upstream, Unreachable>, Stop> {
-    let taken = match cluster.pools[position].shared().take() {
-        Taken::Ready(stream) => Ok(stream),
+pub(crate) async fn carrier(s: &mut Stream<'_>, cluster: &ClusterView, position: usize) -> Result<Upstream, Outcome> {
+    let stream = match cluster.pools[position].shared().take() {
+        Taken::Ready(stream) => stream,
         // Apart: it is rare, and would make all streams larger.
         taken => Box::pin(wait_for_share(s, cluster, position, taken)).await?,
     };
-    Ok(taken.map(|stream| {
-        cluster.cluster.count_http2(|m| m.streams.inc());
-        Upstream::H2(Box::new(stream))
-    }))
+    cluster.cluster.count_http2(|m| m.streams.inc());
+    Ok(Upstream::H2(Box::new(stream)))
 }
 
 async fn wait_for_share(
@@ -67,34 +61,27 @@ async fn wait_for_share(
     cluster: &ClusterView,
     position: usize,
     mut taken: Taken,
-) -> Result<Result<ClientStream, Unreachable>, Stop> {
+) -> Result<ClientStream, Outcome> {
     let _pending = cluster.cluster.breakers().pending().map_err(|over| overflow(cluster, over))?;
     loop {
         taken = match taken {
-            Taken::Ready(stream) => return Ok(Ok(stream)),
-            Taken::Wait(in_line) => match stand_in_line(s, cluster, &in_line).await? {
-                Ok(taken) => taken,
-                Err(reason) => return Ok(Err(reason)),
-            },
+            Taken::Ready(stream) => return Ok(stream),
+            Taken::Wait(in_line) => stand_in_line(s, cluster, &in_line).await?,
             Taken::Connect(connecting) => return connect_shared(s, cluster, position, connecting).await,
         };
     }
 }
 
-async fn stand_in_line(
-    s: &mut Stream<'_>,
-    cluster: &ClusterView,
-    in_line: &InLine,
-) -> Result<Result<Taken, Unreachable>, Stop> {
+async fn stand_in_line(s: &mut Stream<'_>, cluster: &ClusterView, in_line: &InLine) -> Result<Taken, Outcome> {
     s.timers.up.set(Some(cluster.cluster.config().connect_timeout));
     let turn = poll_fn(|cx| {
         if let Poll::Ready(turn) = in_line.poll(cx) {
-            return Poll::Ready(Ok(turn.map_err(Unreachable::from)));
+            return Poll::Ready(turn.map_err(|kind| Unreachable::from(kind).into()));
         }
         if let Poll::Ready(gone) = client::poll_gone(s, cx) {
-            return Poll::Ready(Err(gone));
+            return Poll::Ready(Err(gone.into()));
         }
-        s.timers.up.poll(cx).map(|()| Ok(Err(Unreachable::TimedOut)))
+        s.timers.up.poll(cx).map(|()| Err(Unreachable::TimedOut.into()))
     })
     .await;
     s.timers.up.set(None);
@@ -106,24 +93,26 @@ async fn connect_shared(
     cluster: &ClusterView,
     position: usize,
     connecting: Connecting,
-) -> Result<Result<ClientStream, Unreachable>, Stop> {
+) -> Result<ClientStream, Outcome> {
     let permit = match cluster.shared_room(&s.worker.peers) {
         Ok(permit) => permit,
         Err(place) => match wait_for_shared_room(s, cluster, place, &connecting).await? {
             Room::Permit(permit) => permit,
-            Room::Spared(stream) => return Ok(Ok(stream)),
+            Room::Spared(stream) => return Ok(stream),
         },
     };
-    match connect::fresh(s, cluster, position, permit).await? {
+    match connect::fresh(s, cluster, position, permit).await {
         Ok(fresh) => {
             let id = Some(s.worker.next_connection_id());
-            Ok(share(cluster, position, fresh, &s.worker.deadlines, id, connecting).await)
+            Ok(share(cluster, position, fresh, &s.worker.deadlines, id, connecting).await?)
         }
-        Err(reason) => {
-            if let Some(kind) = reason.of_host() {
+        Err(outcome) => {
+            if let Outcome::Unreachable(reason) = &outcome
+                && let Some(kind) = reason.of_host()
+            {
                 connecting.failed(kind);
             }
-            Ok(Err(reason))
+            Err(outcome)
         }
     }
 }

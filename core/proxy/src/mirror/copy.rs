@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use sidegate_api::{Headers, RequestHead, ResponseHead};
 use sidegate_net::{BufferPool, Deadline, Peers, Shortage, Socket, connect};
 use sidegate_stream::h2::ClientStream;
-use sidegate_stream::{BodyEvent, ClientError, Data, Limits, RequestStart, Taken, Upstream};
-use sidegate_upstream::{HostReport, Permit};
+use sidegate_stream::{BodyEvent, BodyFault, Data, End, Limits, RequestStart, Taken, Upstream};
+use sidegate_upstream::Permit;
 
-use crate::host::{ConnectionCount, RequestCount, RequestEnd, connect::exhausted, share::share};
+use crate::host::{ConnectionCount, RequestCount, connect::exhausted, share::share};
+use crate::outcome::{Again, Bound, Outcome, Sent, Unreachable};
 use crate::view::{ClusterView, CopyInFlight, Room};
 
 /// A request that is sent for its effect alone.
@@ -54,15 +55,6 @@ enum Receiving {
     Body,
 }
 
-/// How an exchange ended.
-enum Ended {
-    /// The response was read to its end.
-    Whole,
-    Failed,
-    /// The host had closed the connection meanwhile.
-    Stale,
-}
-
 impl RequestCopy {
     pub(crate) async fn send(self) {
         if self.cluster.speaks_http2(None, self.request.start.version) {
@@ -71,7 +63,7 @@ impl RequestCopy {
         let pool = &self.cluster.pools[self.position];
         let (pooled, _) = poll_fn(|cx| Poll::Ready(pool.take(cx))).await;
         if let Some(connection) = pooled
-            && !matches!(self.exchange(Upstream::H1(connection)).await, Ended::Stale)
+            && !is_to_repeat(&self.exchange(Upstream::H1(connection)).await)
         {
             return;
         }
@@ -86,7 +78,7 @@ impl RequestCopy {
         for _ in 0..2 {
             let Some(stream) = self.share().await else { return };
             self.cluster.cluster.count_http2(|m| m.streams.inc());
-            if !matches!(self.exchange(Upstream::H2(Box::new(stream))).await, Ended::Stale) {
+            if !is_to_repeat(&self.exchange(Upstream::H2(Box::new(stream))).await) {
                 return;
             }
         }
@@ -115,8 +107,8 @@ impl RequestCopy {
                             let deadlines = self.deadline.table();
                             share(&self.cluster, self.position, fresh, deadlines, None, connecting).await.ok()
                         }
-                        Err(kind) => {
-                            if let Some(kind) = kind {
+                        Err(reason) => {
+                            if let Some(kind) = reason.of_host() {
                                 connecting.failed(kind);
                             }
                             None
@@ -151,9 +143,8 @@ impl RequestCopy {
         Some(Upstream::H1(self.cluster.connection(socket, self.buffers.clone(), Box::new(count))))
     }
 
-    /// A fresh socket, counted, or what the host has done; nothing if it was not
-    /// asked.
-    async fn dial(&self, permit: Permit) -> Result<(Socket, ConnectionCount), Option<ErrorKind>> {
+    /// A fresh socket, counted, or why there is none.
+    async fn dial(&self, permit: Permit) -> Result<(Socket, ConnectionCount), Unreachable> {
         let cluster = &self.cluster.cluster;
         let host = &cluster.members()[self.position].host;
         let started = Instant::now();
@@ -163,17 +154,20 @@ impl RequestCopy {
             Ok(socket) => Ok((socket, ConnectionCount::new(cluster, self.position, permit))),
             Err(error) if let Some(shortage) = Shortage::of(&error, host.address()) => {
                 exhausted(&self.cluster, self.position, shortage, &error);
-                Err(None)
+                Err(Unreachable::Exhausted(shortage))
             }
             Err(error) => {
                 host.count(|m| m.connection_con_fail.inc());
-                cluster.report(self.position, HostReport::ConnectFailure, started);
-                Err(Some(error.kind()))
+                let reason = Unreachable::from(error.kind());
+                if let Some(report) = reason.told() {
+                    cluster.report(self.position, report, started);
+                }
+                Err(reason)
             }
         }
     }
 
-    async fn exchange(&self, mut upstream: Upstream) -> Ended {
+    async fn exchange(&self, mut upstream: Upstream) -> Outcome {
         let mut count = RequestCount::new(self.cluster.clone(), self.position);
         let before = upstream.traffic();
         let CopiedRequest { head, start, .. } = &*self.request;
@@ -182,45 +176,37 @@ impl RequestCopy {
         let mut response = ResponseHead::default();
         let mut trailers = Headers::new();
         let (mut sending, mut receiving) = (Sending::Body(0), Receiving::Head);
-        let ended = poll_fn(|cx| {
+        let outcome = poll_fn(|cx| {
             // A host that takes no more may have answered already.
             let sent = self.poll_sent(cx, &mut upstream, &mut sending);
             let received = self.poll_received(cx, &mut upstream, &mut response, &mut trailers, &mut receiving);
             match (received, sent) {
-                (Poll::Ready(Ended::Whole), Poll::Pending) | (Poll::Pending, _) => {
-                    self.deadline.poll(cx).map(|()| Ended::Failed)
+                (Poll::Ready(Outcome::Whole(_)), Poll::Pending) | (Poll::Pending, _) => {
+                    self.deadline.poll(cx).map(|()| Outcome::TimedOut(Bound::Request))
                 }
-                (Poll::Ready(Ended::Whole), Poll::Ready(Err(_))) => Poll::Ready(Ended::Failed),
-                (Poll::Ready(ended), _) => Poll::Ready(ended),
+                (Poll::Ready(Outcome::Whole(_)), Poll::Ready(Err(error))) => {
+                    Poll::Ready(Outcome::Broken(BodyFault::Io(error)))
+                }
+                (Poll::Ready(outcome), _) => Poll::Ready(outcome),
             }
         })
         .await;
         if receiving == Receiving::Body {
-            count.status = response.status;
+            count.answered(response.status);
         }
         count.traffic(before, upstream.traffic());
-        count.end = match &ended {
-            Ended::Whole => RequestEnd::Whole,
-            _ if self.deadline.is_due() => RequestEnd::TimedOut,
-            Ended::Failed | Ended::Stale => RequestEnd::ByHost,
-        };
-        match (&ended, receiving) {
-            (Ended::Stale, _) => {}
-            (_, Receiving::Body) => count.report(HostReport::Status(response.status)),
-            (_, Receiving::Head) if self.deadline.is_due() => count.report(HostReport::Timeout),
-            (_, Receiving::Head) => count.report(HostReport::Reset),
-        }
-        match (&ended, upstream) {
-            (Ended::Whole, Upstream::H1(connection)) => {
+        count.conclude(&outcome);
+        match (&outcome, upstream) {
+            (Outcome::Whole(_), Upstream::H1(connection)) => {
                 self.cluster.give_back(self.position, connection, Instant::now());
             }
+            (_, Upstream::H1(_)) => {}
             (_, Upstream::H2(stream)) => {
                 drop(stream);
                 self.cluster.left();
             }
-            (Ended::Failed | Ended::Stale, Upstream::H1(_)) => {}
         }
-        ended
+        outcome
     }
 
     fn poll_sent(&self, cx: &mut Context<'_>, upstream: &mut Upstream, sending: &mut Sending) -> Poll<io::Result<()>> {
@@ -243,26 +229,26 @@ impl RequestCopy {
         response: &mut ResponseHead,
         trailers: &mut Headers,
         receiving: &mut Receiving,
-    ) -> Poll<Ended> {
+    ) -> Poll<Outcome> {
         let method = &self.request.head.method;
         while *receiving == Receiving::Head {
             match ready!(upstream.poll_head(cx, &self.limits, method, response)) {
                 Ok(_) if response.status >= 200 => *receiving = Receiving::Body,
                 Ok(_) => {}
-                Err(ClientError::NotProcessed) => return Poll::Ready(Ended::Stale),
-                Err(ClientError::Reset) => return Poll::Ready(Ended::Failed),
-                Err(_) if upstream.is_reused() && !upstream.is_answered() && method.is_idempotent() => {
-                    return Poll::Ready(Ended::Stale);
-                }
-                Err(_) => return Poll::Ready(Ended::Failed),
+                Err(error) => return Poll::Ready(Outcome::no_response(error, upstream, method, Sent::Kept)),
             }
         }
         loop {
             match ready!(upstream.poll_body(cx, trailers)) {
                 Ok(BodyEvent::Data(count)) => upstream.consume(count),
-                Ok(BodyEvent::End) => return Poll::Ready(Ended::Whole),
-                Err(_) => return Poll::Ready(Ended::Failed),
+                Ok(BodyEvent::End) => return Poll::Ready(Outcome::Whole(End::Reusable)),
+                Err(fault) => return Poll::Ready(Outcome::Broken(fault)),
             }
         }
     }
+}
+
+/// Whether a copy that came to this may be sent once more.
+fn is_to_repeat(outcome: &Outcome) -> bool {
+    matches!(outcome.again(), Again::Fresh | Again::Unseen)
 }

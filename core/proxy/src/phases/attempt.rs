@@ -5,35 +5,28 @@ use std::time::Instant;
 
 use sidegate_api::{BodyDirection, EndOfStream, HeadState};
 use sidegate_stream::{Announced, End};
-use sidegate_upstream::HostReport;
 
 use crate::hooks::walk;
-use crate::host::RequestEnd;
-use crate::outcome::Stop;
+use crate::outcome::{Again, Outcome, Stop};
 use crate::phases::{respond, retry, upgrade};
 use crate::relay::{Attempt, Event, collect, drive};
 use crate::stream::{Hold, Stream, Upload};
 
-/// How an attempt ended.
-pub(crate) enum Relayed {
-    Done(End),
-    /// A pooled connection was closed before the request reached anybody.
-    StaleConnection,
-    /// It failed, and the request may be sent again.
-    Failed,
-}
-
 /// Sends the request and brings the response to the client.
-pub(crate) async fn run(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<Relayed, Stop> {
+pub(crate) async fn run(s: &mut Stream<'_>, attempt: &mut Attempt) -> Outcome {
     let before = attempt.upstream.traffic();
-    let result = relay_to_end(s, attempt).await;
+    let outcome = match relay_to_end(s, attempt).await {
+        Ok(end) => Outcome::Whole(end),
+        Err(outcome) => outcome,
+    };
     attempt.count.traffic(before, attempt.upstream.traffic());
+    attempt.count.conclude(&outcome);
     s.timers.up.set(None);
     s.timers.down.set(None);
-    result
+    outcome
 }
 
-async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<Relayed, Stop> {
+async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, Outcome> {
     s.client.release();
     note_attempt(s, attempt);
     begin(s, attempt).await?;
@@ -47,28 +40,18 @@ async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<Relay
                 note_response(s, attempt);
                 if s.retry.left > 0
                     && retry::is_failure(s, s.state.response.status)
-                    && retry::may_try_again(s, &attempt.count.cluster.cluster, attempt)
+                    && retry::may_try_again(s, &attempt.count.cluster.cluster, attempt) == Again::Allowed
                 {
-                    return Ok(Relayed::Failed);
+                    return Err(Outcome::BadStatus);
                 }
                 respond::respond(s, attempt, start).await?;
             }
             Event::ResponseData(count) => collect::filter_response_chunk(s, attempt, count).await?,
             Event::ResponseEnd => collect::filter_response_end(s, attempt).await?,
-            Event::Finished => {
-                attempt.count.end = RequestEnd::Whole;
-                return Ok(Relayed::Done(after(s, attempt)));
-            }
-            Event::Stale => return Ok(Relayed::StaleConnection),
-            Event::Lost(stop) => {
-                return match retry::may_try_again(s, &attempt.count.cluster.cluster, attempt) {
-                    true => Ok(Relayed::Failed),
-                    false => Err(stop),
-                };
-            }
+            Event::Finished => return Ok(after(attempt)),
             Event::Switched => {
                 note_response(s, attempt);
-                return upgrade::tunnel(s, attempt).await.map(Relayed::Done);
+                return upgrade::tunnel(s, attempt).await;
             }
         }
         // Time that filters took is nobody else's.
@@ -77,12 +60,11 @@ async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<Relay
 }
 
 fn note_response(s: &mut Stream<'_>, attempt: &mut Attempt) {
-    attempt.count.status = s.state.response.status;
-    attempt.count.report(HostReport::Status(attempt.count.status));
+    attempt.count.answered(s.state.response.status);
     s.state.info.upstream_us = s.state.info.micros_until(Instant::now());
 }
 
-fn after(_s: &Stream<'_>, attempt: &Attempt) -> End {
+fn after(attempt: &Attempt) -> End {
     if attempt.upload == Upload::Done { End::Reusable } else { End::Finish }
 }
 

@@ -6,13 +6,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sidegate_api::{BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
-use sidegate_stream::{End, Upgrade, Upstream};
+use sidegate_stream::{End, Upgrade, Upstream, h1};
 use sidegate_upstream::TriedHosts;
 
 use crate::hooks::Next;
-use crate::host::{Unreachable, choose, connect, share};
-use crate::outcome::Stop;
-use crate::phases::attempt::Relayed;
+use crate::host::{choose, connect, share};
+use crate::outcome::{Again, Outcome, Stop};
 use crate::phases::{attempt, forwarding, receive, retry};
 use crate::relay::Attempt;
 use crate::stream::{Replay, Stream, held};
@@ -41,16 +40,8 @@ enum RouteApplied {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Freshness {
     Any,
-    /// One from the pool was just found closed.
+    /// One from the pool brought nothing.
     Fresh,
-}
-
-/// What came of an attempt at one host.
-enum Tried {
-    Done(End),
-    Unreachable(Unreachable),
-    /// It failed and may be repeated.
-    Failed,
 }
 
 /// Hosts that a stream need not ask again.
@@ -89,7 +80,7 @@ pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, 
     }
     let mut hosts = Hosts::default();
     let mut applied = RouteApplied::No;
-    let mut failure = None;
+    let mut failure: Option<Outcome> = None;
     let mut rechosen = 0;
     let edited_per_host = keep_head(s, cluster);
     loop {
@@ -98,7 +89,8 @@ pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, 
             picked => picked,
         };
         let Some(position) = picked else {
-            return Err(failure.unwrap_or_else(|| Stop::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM)));
+            let none = || Stop::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM).into();
+            return failure.unwrap_or_else(none).last().map(Some);
         };
         s.state.info.upstream_host = Some(cluster.cluster.members()[position].host.text().clone());
         let flow = match s.listener.hooks.is_busy(ReceiverPhase::AfterChooseHost) {
@@ -121,18 +113,18 @@ pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, 
             receive::show_empty_request(s).await?;
         }
         s.state.info.attempts += 1;
-        match try_host(s, cluster, position, &mut applied).await? {
-            Tried::Done(end) => return Ok(Some(end)),
-            Tried::Unreachable(reason) if !reason.may_spare_others() => return Err(reason.into()),
-            Tried::Unreachable(reason) => {
+        let (outcome, again) = try_host(s, cluster, position, &mut applied).await;
+        match again {
+            Again::No => return outcome.last().map(Some),
+            Again::Elsewhere => {
                 hosts.leave_out(position);
                 hosts.unreachable += 1;
                 if hosts.unreachable >= MAX_HOSTS {
-                    return Err(reason.into());
+                    return outcome.last().map(Some);
                 }
-                failure = Some(reason.into());
+                failure = Some(outcome);
             }
-            Tried::Failed => hosts.tried.insert(position),
+            Again::Fresh | Again::Unseen | Again::ByPolicy | Again::Allowed => hosts.tried.insert(position),
         }
         if edited_per_host {
             s.state.request.copy_from(s.spare);
@@ -180,45 +172,46 @@ fn prepare(s: &mut Stream<'_>, cluster: &ClusterView, position: usize, applied: 
     Ok(())
 }
 
-/// One request and response at the host at `position`; once more on a
-/// fresh connection if the pooled one turns out to have been closed and
-/// nothing is lost.
+/// One request and response at the host at `position`, and whether another
+/// may follow: at once on a fresh connection if nobody has seen anything of it.
 async fn try_host(
     s: &mut Stream<'_>,
     cluster: &Rc<ClusterView>,
     position: usize,
     applied: &mut RouteApplied,
-) -> Result<Tried, Stop> {
+) -> (Outcome, Again) {
     let mut freshness = Freshness::Any;
     loop {
-        let carrier = match speaks_http2(s, cluster) {
-            false => own_carrier(s, cluster, position, freshness).await?,
-            true => share::carrier(s, cluster, position).await?,
-        };
-        let upstream = match carrier {
+        let upstream = match carrier(s, cluster, position, freshness, applied).await {
             Ok(upstream) => upstream,
-            Err(reason) => return Ok(Tried::Unreachable(reason)),
+            Err(outcome) => {
+                let again = outcome.again();
+                return (outcome, again);
+            }
         };
-        if freshness == Freshness::Any {
-            prepare(s, cluster, position, applied)?;
-        }
         let mut attempt = Attempt::new(upstream, cluster.clone(), position);
         s.retry.sent();
-        let tried = match attempt::run(s, &mut attempt).await? {
-            Relayed::Done(end) => Tried::Done(end),
-            Relayed::Failed => {
-                retry::rewind(s, &attempt);
-                Tried::Failed
-            }
-            Relayed::StaleConnection => {
-                retry::rewind(s, &attempt);
-                freshness = Freshness::Fresh;
-                continue;
-            }
+        let outcome = attempt::run(s, &mut attempt).await;
+        let again = match outcome.again() {
+            // Once more at a host that refuses, then rather at others.
+            again @ (Again::Fresh | Again::Unseen) if s.retry.repeat() > 1 => again,
+            Again::Fresh | Again::Unseen => Again::Fresh,
+            Again::ByPolicy => retry::may_try_again(s, &cluster.cluster, &attempt),
+            again => again,
         };
+        if !matches!(again, Again::No) {
+            retry::rewind(s, &attempt);
+        }
+        if again == Again::Fresh {
+            freshness = Freshness::Fresh;
+            continue;
+        }
         let now = attempt.end();
-        if matches!(tried, Tried::Done(_)) {
-            s.ended = Some(now);
+        match outcome {
+            Outcome::Whole(_) => s.ended = Some(now),
+            // Cut: the host is to see that at once.
+            _ if again == Again::No => return (outcome, again),
+            _ => {}
         }
         match attempt.into_carrier() {
             Some(Upstream::H1(connection)) => cluster.give_back(position, connection, now),
@@ -228,25 +221,44 @@ async fn try_host(
             }
             None => {}
         }
-        return Ok(tried);
+        return (outcome, again);
     }
 }
 
+/// A way to the host at `position`; the request has the form that it is to have
+/// there.
+async fn carrier(
+    s: &mut Stream<'_>,
+    cluster: &Rc<ClusterView>,
+    position: usize,
+    freshness: Freshness,
+    applied: &mut RouteApplied,
+) -> Result<Upstream, Outcome> {
+    let upstream = match speaks_http2(s, cluster) {
+        false => Upstream::H1(own_connection(s, cluster, position, freshness).await?),
+        true => share::carrier(s, cluster, position).await?,
+    };
+    if freshness == Freshness::Any {
+        prepare(s, cluster, position, applied)?;
+    }
+    Ok(upstream)
+}
+
 /// A connection that no other stream has.
-async fn own_carrier(
+async fn own_connection(
     s: &mut Stream<'_>,
     cluster: &ClusterView,
     position: usize,
     freshness: Freshness,
-) -> Result<Result<Upstream, Unreachable>, Stop> {
+) -> Result<Box<h1::Client>, Outcome> {
     let pooled = match freshness {
         Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
         Freshness::Fresh => None,
     };
-    Ok(match pooled {
-        Some(connection) => Ok(Upstream::H1(connection)),
-        None => connect::connect(s, cluster, position).await?.map(Upstream::H1),
-    })
+    match pooled {
+        Some(connection) => Ok(connection),
+        None => connect::connect(s, cluster, position).await,
+    }
 }
 
 /// Whether hosts are spoken to in HTTP/2.

@@ -28,7 +28,7 @@ fn one_forward_less(s: &mut Stream<'_>) -> Result<(), Stop> {
             let mut reply = LocalReply::new(if trace { 405 } else { 200 }, "max_forwards");
             // Short enough for an empty map.
             let _ = reply.headers.add(b"allow", b"OPTIONS");
-            Err(Stop::Reply(Box::new(reply), ResponseFlags::DIRECT_RESPONSE, ResetBy::Nobody))
+            Err(Stop::reply(Box::new(reply), ResponseFlags::DIRECT_RESPONSE, ResetBy::Nobody))
         }
         Some(left) => {
             // It takes the place of one that is as long or longer.

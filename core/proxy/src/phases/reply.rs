@@ -34,7 +34,10 @@ pub(crate) async fn send(s: &mut Stream<'_>, reply: Box<LocalReply>) -> Result<E
     }
     if s.responded == Responded::No {
         respond::edit_by_route(s)?;
-        respond::response_phase(s, None, Announced::Length(reply.body.len() as u64)).await?;
+        let length = Announced::Length(reply.body.len() as u64);
+        if let Err(outcome) = respond::response_phase(s, None, length).await {
+            return outcome.last();
+        }
     }
     let announced = respond::announce(s, Announced::Length(0));
     if s.state.request.method == Method::Head && !matches!(s.state.response.status, 204 | 205 | 304) {

@@ -6,13 +6,13 @@ use sidegate_stream::{Announced, ResponseStart};
 use crate::chain::Hook;
 use crate::hooks::{Step, walk};
 use crate::host::choose;
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Stop};
 use crate::relay::{Attempt, collect};
 use crate::stream::{Download, Hold, Responded, Stream};
 
 /// Takes the upstream's response through the response filters and starts
 /// it on its way to the client.
-pub(crate) async fn respond(s: &mut Stream<'_>, attempt: &mut Attempt, start: ResponseStart) -> Result<(), Stop> {
+pub(crate) async fn respond(s: &mut Stream<'_>, attempt: &mut Attempt, start: ResponseStart) -> Result<(), Outcome> {
     choose::give_cookie(s);
     edit_by_route(s)?;
     response_phase(s, Some(attempt), start.body).await?;
@@ -41,7 +41,7 @@ pub(crate) async fn response_phase(
     s: &mut Stream<'_>,
     mut attempt: Option<&mut Attempt>,
     body: Announced,
-) -> Result<(), Stop> {
+) -> Result<(), Outcome> {
     let listener = s.listener;
     let hooks = &listener.hooks;
     s.responded = Responded::Yes;

@@ -7,6 +7,7 @@ use sidegate_stream::Expect;
 use sidegate_upstream::Cluster;
 
 use crate::mirror::fan;
+use crate::outcome::Again;
 use crate::relay::Attempt;
 use crate::stream::{Replay, Stream, Upload, held};
 
@@ -51,12 +52,12 @@ pub(crate) fn is_failure(s: &Stream<'_>, status: u16) -> bool {
 /// Whether another attempt may follow, which is then counted: the policy
 /// has one left, everything sent is still there, the client has seen
 /// nothing, there is time, and the cluster has room for a retry.
-pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Attempt) -> bool {
+pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Attempt) -> Again {
     let lost = matches!(s.retry.replay, Replay::Lost);
     let spent = s.retry.spent() + attempt.started().elapsed();
     let late = s.retry.response.is_some_and(|timeout| spent >= timeout);
     if s.retry.left == 0 || lost || late || s.sent_status != 0 {
-        return false;
+        return Again::No;
     }
     let former = s.retry.former.get_or_insert_default();
     former.permit = None;
@@ -65,11 +66,11 @@ pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Att
             former.permit = Some(permit);
             former.spent = spent;
             s.retry.left -= 1;
-            true
+            Again::Allowed
         }
         Err(overflow) => {
             tracing::debug!(cluster = &**cluster.name(), %overflow, "no retry");
-            false
+            Again::No
         }
     }
 }

@@ -49,5 +49,5 @@ pub(crate) fn answer(s: &mut Stream<'_>) -> Result<(), Stop> {
         }
     };
     reply.body.shrink_to_fit();
-    Err(Stop::Reply(Box::new(reply), ResponseFlags::DIRECT_RESPONSE, ResetBy::Nobody))
+    Err(Stop::reply(Box::new(reply), ResponseFlags::DIRECT_RESPONSE, ResetBy::Nobody))
 }

@@ -9,7 +9,7 @@ use sidegate_overload::Shortage;
 use sidegate_stream::{End, Last, Reason};
 
 use crate::hooks::{Next, walk};
-use crate::outcome::Stop;
+use crate::outcome::{Blame, Stop};
 use crate::phases::{broadcast, forwarding, hosts, max_forwards, receive, reply, route, upgrade};
 use crate::stream::{Fate, Responded, Stream, held, measured};
 
@@ -88,41 +88,40 @@ async fn forward(s: &mut Stream<'_>) -> Result<End, Stop> {
 
 /// Answers a stop, or cuts the connection where nothing can be said.
 async fn answer(s: &mut Stream<'_>, stop: Stop) -> End {
-    match stop {
-        Stop::Reply(reply, flag, by) => {
-            s.state.info.flags.insert(flag);
-            nothing_follows(s, by);
-            if s.sent_status != 0 {
-                s.blame(by, reply.details);
-                return End::Reset(reason(by));
-            }
-            // A reply is an end in order, unless nobody is left to read it.
-            let left = flag == ResponseFlags::DOWNSTREAM_CLOSED;
-            s.blame(if left { by } else { ResetBy::Nobody }, reply.details);
-            match reply::send(s, reply).await {
-                Ok(end) => end,
-                // The reply itself was stopped: by a filter, or the client.
-                Err(Stop::Reply(reply, flag, by)) => {
-                    s.state.info.flags.insert(flag);
-                    nothing_follows(s, by);
-                    s.blame(by, reply.details);
-                    if s.sent_status != 0 {
-                        return End::Reset(reason(by));
-                    }
-                    s.responded = Responded::Yes;
-                    reply::send(s, reply).await.unwrap_or(End::Reset(reason(by)))
-                }
-                Err(Stop::Cut(by, flag, details)) => cut(s, by, flag, details),
-            }
+    let (reply, blame) = match stop {
+        Stop::Reply(reply, blame) => (reply, blame),
+        Stop::Cut(blame) => return cut(s, blame),
+        Stop::Finish(blame) => {
+            cut(s, blame);
+            return End::Finish;
         }
-        Stop::Cut(by, flag, details) => cut(s, by, flag, details),
+    };
+    nothing_follows(s, blame.by);
+    if s.sent_status != 0 {
+        return cut(s, blame);
+    }
+    // A reply is an end in order, unless nobody is left to read it.
+    let left = blame.flag == ResponseFlags::DOWNSTREAM_CLOSED;
+    s.blame(Blame { by: if left { blame.by } else { ResetBy::Nobody }, ..blame });
+    match reply::send(s, reply).await {
+        Ok(end) => end,
+        // The reply itself was stopped: by a filter, or the client.
+        Err(Stop::Reply(reply, blame)) => {
+            nothing_follows(s, blame.by);
+            let cut = cut(s, blame);
+            if s.sent_status != 0 {
+                return cut;
+            }
+            s.responded = Responded::Yes;
+            reply::send(s, reply).await.unwrap_or(cut)
+        }
+        Err(Stop::Cut(blame) | Stop::Finish(blame)) => cut(s, blame),
     }
 }
 
-fn cut(s: &mut Stream<'_>, by: ResetBy, flag: ResponseFlags, details: &'static str) -> End {
-    s.state.info.flags.insert(flag);
-    s.blame(by, details);
-    End::Reset(reason(by))
+fn cut(s: &mut Stream<'_>, blame: Blame) -> End {
+    s.blame(blame);
+    End::Reset(reason(blame.by))
 }
 
 /// Nothing is to begin where something is short.

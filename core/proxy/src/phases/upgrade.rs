@@ -1,11 +1,10 @@
 //! Requests that ask for another protocol.
 
-use sidegate_api::{HeadState, ResetBy, ResponseFlags};
+use sidegate_api::{HeadState, ResponseFlags};
 use sidegate_stream::{End, Upgrade};
 
-use crate::host::RequestEnd;
-use crate::outcome::Stop;
-use crate::relay::{Attempt, Broken, tunnel};
+use crate::outcome::{Outcome, Stop};
+use crate::relay::{Attempt, tunnel};
 use crate::stream::Stream;
 
 /// Forgets that the client asks for another protocol, unless that is one
@@ -25,11 +24,11 @@ pub(crate) fn judge(s: &mut Stream<'_>) {
 /// Passes the upstream's `101` on and then whatever either side sends,
 /// until both have ended. Either may end its side before the other. A
 /// drain lets a tunnel live until the drain time is over.
-pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, Stop> {
+pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, Outcome> {
     let agreed = s.state.response.headers.get(b"upgrade").unwrap_or_default();
     let asked = s.state.request.headers.get(b"upgrade").unwrap_or_default();
     if !agreed.eq_ignore_ascii_case(asked) {
-        return Err(Stop::upstream(502, "upgrade_differs", ResponseFlags::UPSTREAM_PROTOCOL));
+        return Err(Stop::upstream(502, "upgrade_differs", ResponseFlags::UPSTREAM_PROTOCOL).into());
     }
     s.client.switch(&s.state.response);
     s.sent_status = s.state.response.status;
@@ -38,25 +37,5 @@ pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<
     // A tunnel may last for days; what passes it no filter sees.
     s.chain.release(s.listener, s.route);
     tunnel::let_filters_go(s);
-    let Err(broken) = tunnel::carry(s, attempt).await else {
-        attempt.count.end = RequestEnd::Whole;
-        return Ok(End::Finish);
-    };
-    match broken {
-        Broken::Idle => {
-            // Both get a regular end: whether a message was cut is for
-            // the protocol inside to say.
-            s.state.info.flags.insert(ResponseFlags::DOWNSTREAM_TIMEOUT);
-            s.blame(ResetBy::Proxy, "tunnel_idle_timeout");
-            Ok(End::Finish)
-        }
-        Broken::Client => {
-            attempt.upstream.reset();
-            Err(Stop::client_gone())
-        }
-        Broken::Upstream => {
-            attempt.count.end = RequestEnd::ByHost;
-            Err(Stop::Cut(ResetBy::Upstream, ResponseFlags::UPSTREAM_CLOSED, "upstream_reset"))
-        }
-    }
+    tunnel::carry(s, attempt).await.map(|()| End::Finish)
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use sidegate_stream::{ResponseStart, Upstream};
 
 use crate::host::RequestCount;
+use crate::outcome::Bound;
 use crate::stream::{Download, Upload};
 use crate::view::ClusterView;
 
@@ -24,15 +25,6 @@ pub(crate) struct Attempt {
     /// Where the upload goes on after [`Upload::Again`], and where it stood
     /// when it broke.
     pub(crate) rest: Upload,
-}
-
-/// What the time for a response belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bound {
-    /// All attempts together: there is no other after it.
-    Request,
-    /// This attempt.
-    Attempt,
 }
 
 impl Attempt {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::relay::{Attempt, Bound};
+use crate::outcome::Bound;
+use crate::relay::Attempt;
 use crate::stream::{Download, Stream, Upload, client, pace};
 
 /// Sets the deadlines of the sides that we wait for, if there was progress

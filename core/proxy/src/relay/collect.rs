@@ -8,8 +8,7 @@ use sidegate_api::{BodyBuffer, BodyDirection, EndOfStream, ResetBy, ResponseFlag
 use sidegate_stream::{Announced, BodyEvent};
 
 use crate::hooks::walk;
-use crate::host::RequestEnd;
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Stop};
 use crate::relay::{Attempt, Event, drive, upload};
 use crate::stream::{Download, Hold, SPARE_BYTES, Stream, Upload, client, held, measured, pace};
 
@@ -86,7 +85,7 @@ async fn next_request_event(s: &mut Stream<'_>) -> Result<BodyEvent, Stop> {
 
 /// Collects the whole response body; each chunk first passes the streaming
 /// filters in front of `place`. The request goes on meanwhile.
-pub(crate) async fn collect_response(s: &mut Stream<'_>, attempt: &mut Attempt, place: usize) -> Result<(), Stop> {
+pub(crate) async fn collect_response(s: &mut Stream<'_>, attempt: &mut Attempt, place: usize) -> Result<(), Outcome> {
     let listener = s.listener;
     let before = &listener.hooks.response_body[..place];
     let announced = attempt.start.map_or(Announced::Open, |start| start.body);
@@ -112,7 +111,7 @@ pub(crate) async fn collect_response(s: &mut Stream<'_>, attempt: &mut Attempt, 
                 keep_response_chunk(s)?;
                 break;
             }
-            Event::ResponseHead(_) | Event::Finished | Event::Stale | Event::Lost(_) | Event::Switched => {}
+            Event::ResponseHead(_) | Event::Finished | Event::Switched => {}
         }
     }
     s.timers.up.set(None);
@@ -137,21 +136,18 @@ fn keep_response_chunk(s: &mut Stream<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn poll_held(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Stop>> {
+fn poll_held(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Outcome>> {
     if let Poll::Ready(event) = upload::poll(s, cx, attempt) {
         return Poll::Ready(event);
     }
     // A `100 Continue` may still be on its way.
     if let Poll::Ready(Err(_)) = s.client.poll_flush(cx) {
-        return Poll::Ready(Err(Stop::client_gone()));
+        return Poll::Ready(Err(Stop::client_gone().into()));
     }
     match attempt.upstream.poll_body(cx, &mut s.state.response_trailers) {
         Poll::Ready(Ok(BodyEvent::Data(count))) => Poll::Ready(Ok(Event::ResponseData(count))),
         Poll::Ready(Ok(BodyEvent::End)) => Poll::Ready(Ok(Event::ResponseEnd)),
-        Poll::Ready(Err(fault)) => {
-            attempt.count.end = RequestEnd::ByHost;
-            Poll::Ready(Err(Stop::response_body(fault)))
-        }
+        Poll::Ready(Err(fault)) => Poll::Ready(Err(Outcome::Broken(fault))),
         Poll::Pending => drive::poll_waiting(s, cx, attempt),
     }
 }

@@ -2,16 +2,14 @@
 
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{BodyDirection, EndOfStream, ResponseFlags};
-use sidegate_stream::{BodyEvent, ClientError, Data};
-use sidegate_upstream::HostReport;
+use sidegate_api::{BodyDirection, EndOfStream};
+use sidegate_stream::{BodyEvent, Data};
 
-use crate::host::RequestEnd;
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Sent, Stop};
 use crate::relay::{Attempt, Event};
 use crate::stream::{Download, Replay, Stream};
 
-pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Stop>> {
+pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Outcome>> {
     loop {
         let step = match attempt.download {
             Download::Head | Download::Interim => return poll_response_head(s, cx, attempt),
@@ -32,8 +30,7 @@ pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attem
                     continue;
                 }
                 Poll::Ready(Err(fault)) => {
-                    attempt.count.end = RequestEnd::ByHost;
-                    return Poll::Ready(Err(Stop::response_body(fault)));
+                    return Poll::Ready(Err(Outcome::Broken(fault)));
                 }
                 Poll::Pending => s.client.poll_flush(cx).map_ok(|()| None),
             },
@@ -68,7 +65,7 @@ pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attem
         match step {
             Poll::Ready(Ok(Some(next))) => attempt.download = next,
             Poll::Ready(Ok(None)) | Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::client_gone())),
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::client_gone().into())),
         }
     }
 }
@@ -76,12 +73,12 @@ pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attem
 /// Informational responses go to the client as they come, each before
 /// the next is read: a client that takes none stops the upstream. The
 /// final head comes out.
-fn poll_response_head(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Stop>> {
+fn poll_response_head(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Outcome>> {
     loop {
         if !s.client.is_flushed() {
             attempt.download = Download::Interim;
             if ready!(s.client.poll_flush(cx)).is_err() {
-                return Poll::Ready(Err(Stop::client_gone()));
+                return Poll::Ready(Err(Stop::client_gone().into()));
             }
         }
         attempt.download = Download::Head;
@@ -92,7 +89,8 @@ fn poll_response_head(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut At
             Err(error) => {
                 s.state.response.status = 0;
                 s.state.response.headers.clear();
-                return Poll::Ready(upstream_failed(s, attempt, error));
+                let sent = what_was_sent(s);
+                return Poll::Ready(Err(Outcome::no_response(error, &attempt.upstream, &s.state.request.method, sent)));
             }
         };
         match s.state.response.status {
@@ -105,38 +103,9 @@ fn poll_response_head(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut At
     }
 }
 
-fn upstream_failed(s: &mut Stream<'_>, attempt: &mut Attempt, error: ClientError) -> Result<Event, Stop> {
-    attempt.count.end = RequestEnd::ByHost;
-    let silent =
-        !matches!(error, ClientError::ClosedInHead | ClientError::Refused(_)) && !attempt.upstream.is_answered();
-    let unseen = match error {
-        ClientError::NotProcessed => true,
-        // A close that may have met the request on its way.
-        ClientError::ClosedBeforeResponse | ClientError::Io(_) => {
-            attempt.upstream.is_reused() && s.state.request.method.is_idempotent()
-        }
-        ClientError::Reset | ClientError::ClosedInHead | ClientError::Refused(_) => false,
-    };
-    if silent && unseen && has_all_sent(s) && s.retry.repeat() {
-        return Ok(Event::Stale);
-    }
-    attempt.count.report(HostReport::Reset);
-    let stop = match error {
-        ClientError::ClosedBeforeResponse => {
-            Stop::upstream(502, "upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED)
-        }
-        ClientError::ClosedInHead => Stop::upstream(502, "upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
-        ClientError::Refused(error) => Stop::upstream(502, error.details, ResponseFlags::UPSTREAM_PROTOCOL),
-        ClientError::NotProcessed => Stop::upstream(502, "upstream_refused", ResponseFlags::UPSTREAM_CLOSED),
-        ClientError::Reset | ClientError::Io(_) => {
-            Stop::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED)
-        }
-    };
-    if silent { Ok(Event::Lost(stop)) } else { Err(stop) }
-}
-
-/// Whether all that was sent is still there.
-fn has_all_sent(s: &Stream<'_>) -> bool {
-    let sent = s.retry.announced.unwrap_or(s.start.body);
-    sent.is_empty() || matches!(s.retry.replay, Replay::Kept(_))
+/// What there is of the request for another attempt at once.
+fn what_was_sent(s: &Stream<'_>) -> Sent {
+    let body = s.retry.announced.unwrap_or(s.start.body);
+    let whole = body.is_empty() || matches!(s.retry.replay, Replay::Kept(_));
+    if whole && s.retry.may_repeat() { Sent::Kept } else { Sent::Lost }
 }

@@ -11,11 +11,9 @@
 use std::task::{Context, Poll};
 
 use sidegate_stream::ResponseStart;
-use sidegate_upstream::HostReport;
 
-use crate::host::RequestEnd;
-use crate::outcome::Stop;
-use crate::relay::{Attempt, Bound, bounds, download, upload};
+use crate::outcome::{Outcome, Stop};
+use crate::relay::{Attempt, bounds, download, upload};
 use crate::stream::{Download, Stream, Upload, client};
 
 /// What the relay needs filters for, or that it is done.
@@ -27,15 +25,11 @@ pub(crate) enum Event {
     ResponseData(usize),
     ResponseEnd,
     Finished,
-    /// A pooled connection was closed before the request reached anybody.
-    Stale,
-    /// No response came; another attempt may bring one.
-    Lost(Stop),
     /// The upstream agrees to speak another protocol from here on.
     Switched,
 }
 
-pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Stop>> {
+pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Outcome>> {
     if attempt.upload.goes_on()
         && let Poll::Ready(event) = upload::poll(s, cx, attempt)
     {
@@ -53,31 +47,24 @@ pub(crate) fn poll_waiting(
     s: &mut Stream<'_>,
     cx: &mut Context<'_>,
     attempt: &mut Attempt,
-) -> Poll<Result<Event, Stop>> {
+) -> Poll<Result<Event, Outcome>> {
     bounds::arm(s, attempt);
     // A body that is read shows the client's end by itself.
     if attempt.upload != Upload::Reading
         && let Poll::Ready(gone) = client::poll_gone(s, cx)
     {
-        return Poll::Ready(Err(gone));
+        return Poll::Ready(Err(gone.into()));
     }
     if s.timers.down.poll(cx).is_ready() {
-        return Poll::Ready(Err(match attempt.download {
+        let stop = match attempt.download {
             Download::Head | Download::Reading => s.pace.too_slow(),
             _ => Stop::client_takes_nothing(),
-        }));
+        };
+        return Poll::Ready(Err(stop.into()));
     }
     // The upstream is not to blame while nobody listens to it.
     if attempt.download != Download::Interim && s.timers.up.poll(cx).is_ready() {
-        attempt.count.end = RequestEnd::TimedOut;
-        if attempt.count.status == 0 {
-            attempt.count.report(HostReport::Timeout);
-        }
-        let stalled = Stop::upstream_stalled();
-        return Poll::Ready(match attempt.bound {
-            Bound::Attempt => Ok(Event::Lost(stalled)),
-            Bound::Request => Err(stalled),
-        });
+        return Poll::Ready(Err(Outcome::TimedOut(attempt.bound)));
     }
     Poll::Pending
 }

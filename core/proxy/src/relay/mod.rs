@@ -8,6 +8,5 @@ pub(crate) mod drive;
 pub(crate) mod tunnel;
 pub(crate) mod upload;
 
-pub(crate) use attempt::{Attempt, Bound};
+pub(crate) use attempt::Attempt;
 pub(crate) use drive::Event;
-pub(crate) use tunnel::Broken;

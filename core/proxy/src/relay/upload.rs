@@ -6,11 +6,11 @@ use sidegate_api::{BodyDirection, EndOfStream};
 use sidegate_stream::{BodyEvent, Data};
 
 use crate::mirror::fan;
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Stop};
 use crate::relay::{Attempt, Event};
 use crate::stream::{SPARE_BYTES, Stream, Upload, held, measured};
 
-pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Stop>> {
+pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attempt) -> Poll<Result<Event, Outcome>> {
     let upstream = &mut attempt.upstream;
     loop {
         let step = match attempt.upload {
@@ -33,7 +33,7 @@ pub(crate) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, attempt: &mut Attem
                     attempt.upload = Upload::Flushing;
                     continue;
                 }
-                Poll::Ready(Err(fault)) => return Poll::Ready(Err(Stop::request_body(fault))),
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(Stop::request_body(fault).into())),
                 // While the client is silent, what it sent so far goes out.
                 Poll::Pending => upstream.poll_flush(cx).map_ok(|()| None),
             },

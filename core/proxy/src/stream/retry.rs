@@ -51,12 +51,17 @@ impl Retry {
         }
     }
 
-    /// Nobody has seen what was sent: whether it may be sent once more. A host
+    /// Whether what nobody has seen may be sent again without a policy. A host
     /// that goes on refusing ends that.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.repeats < MAX_REPEATS
+    }
+
+    /// It is; how often with this time.
     #[cold]
-    pub(crate) fn repeat(&mut self) -> bool {
+    pub(crate) fn repeat(&mut self) -> u8 {
         self.repeats += 1;
-        self.repeats <= MAX_REPEATS
+        self.repeats
     }
 
     /// How long former attempts took in vain.

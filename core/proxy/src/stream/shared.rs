@@ -11,6 +11,7 @@ use sidegate_stream::{Downstream, Last, RequestStart, Upgrade};
 
 use super::{BodyPass, ClientSide, Held, Hold, Kit, NewCookie, Pace, Retry, Timers};
 use crate::chain::FilterChain;
+use crate::outcome::Blame;
 use crate::view::{ClusterView, ListenerView, RouteView, Target};
 
 /// A stream in progress. Dropping it, for whatever reason, completes it:
@@ -130,12 +131,14 @@ impl<'a> Stream<'a> {
 }
 
 impl Stream<'_> {
-    pub(crate) fn blame(&mut self, by: ResetBy, details: &'static str) {
+    /// Something went wrong. The first to be blamed stays so.
+    pub(crate) fn blame(&mut self, blame: Blame) {
+        self.state.info.flags.insert(blame.flag);
         if self.reset_by == ResetBy::Nobody {
-            self.reset_by = by;
+            self.reset_by = blame.by;
         }
         if self.state.info.details.is_empty() {
-            self.state.info.details = details;
+            self.state.info.details = blame.details;
         }
     }
 

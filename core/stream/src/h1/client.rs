@@ -220,8 +220,10 @@ impl Client {
         self.pipe.poll_flush(cx)
     }
 
-    /// Bytes of another protocol, after the host agreed to it.
+    /// Bytes of another protocol, after the host agreed to it. No request
+    /// follows them.
     pub fn pipe(&mut self) -> &mut Pipe {
+        self.persistence = Persistence::Close;
         &mut self.pipe
     }
 
