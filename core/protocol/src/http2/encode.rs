@@ -35,12 +35,12 @@ pub fn encode_request(
     *request.method_mut() = method(&head.method)?;
     *request.uri_mut() = uri(head)?;
     *request.version_mut() = Version::HTTP_2;
-    let mut fields = encode_fields(&head.headers, |name, _| match name {
+    let (mut fields, mut values) = encode_fields(&head.headers, NUMBER_BYTES, |name, _| match name {
         b"host" | b"content-length" | b"expect" | b"trailer" | b"http2-settings" => false,
         name => !is_hop_by_hop(name),
     })?;
     if let Some(length) = length {
-        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        fields.insert(header::CONTENT_LENGTH, values.put_number(length)?);
     }
     if expect == Expect::Continue {
         fields.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
@@ -54,31 +54,50 @@ pub fn encode_request(
 
 /// Trailers, without those that may not stand there.
 pub fn encode_trailers(trailers: &Headers) -> Result<HeaderMap, EncodeError> {
-    encode_fields(trailers, |name, value| check_trailer(name, value).is_ok())
+    encode_fields(trailers, 0, |name, value| check_trailer(name, value).is_ok()).map(|(fields, _)| fields)
 }
 
-/// The fields that `travels` lets pass.
+/// The fields that `travels` lets pass, and where values may lie that the
+/// caller adds: so many bytes more.
 pub(super) fn encode_fields(
     headers: &Headers,
+    more: usize,
     travels: impl Fn(&[u8], &[u8]) -> bool,
-) -> Result<HeaderMap, EncodeError> {
-    let bytes: usize = headers.iter().map(|(_, value)| value.len()).sum();
-    let mut shared = if bytes <= SHARED_VALUES { BytesMut::with_capacity(bytes) } else { BytesMut::new() };
+) -> Result<(HeaderMap, Values), EncodeError> {
+    let bytes = headers.iter().map(|(_, value)| value.len()).sum::<usize>() + more;
+    let mut values = Values(if bytes <= SHARED_VALUES { BytesMut::with_capacity(bytes) } else { BytesMut::new() });
     // More for what the caller adds.
     let mut fields = HeaderMap::with_capacity(headers.len() + 3);
     for (name, value) in headers.iter().filter(|(name, value)| travels(name, value)) {
+        let name = HeaderName::from_bytes(name).map_err(|_| EncodeError { part: "a field's name" })?;
+        let value = values.put(value)?;
+        fields.try_append(name, value).map_err(|_| EncodeError { part: "the number of fields" })?;
+    }
+    Ok((fields, values))
+}
+
+/// The piece of memory in which values lie.
+pub(super) struct Values(BytesMut);
+
+impl Values {
+    pub(super) fn put(&mut self, value: &[u8]) -> Result<HeaderValue, EncodeError> {
+        let Values(shared) = self;
         let value = if shared.capacity() < value.len() || value.is_empty() {
             HeaderValue::from_bytes(value)
         } else {
             shared.extend_from_slice(value);
             HeaderValue::from_maybe_shared(shared.split().freeze())
         };
-        let name = HeaderName::from_bytes(name).map_err(|_| EncodeError { part: "a field's name" })?;
-        let value = value.map_err(|_| EncodeError { part: "a field's value" })?;
-        fields.try_append(name, value).map_err(|_| EncodeError { part: "the number of fields" })?;
+        value.map_err(|_| EncodeError { part: "a field's value" })
     }
-    Ok(fields)
+
+    pub(super) fn put_number(&mut self, number: u64) -> Result<HeaderValue, EncodeError> {
+        self.put(itoa::Buffer::new().format(number).as_bytes())
+    }
 }
+
+/// Digits of the greatest number.
+pub(super) const NUMBER_BYTES: usize = 20;
 
 fn method(method: &Method) -> Result<http::Method, EncodeError> {
     Ok(match method {

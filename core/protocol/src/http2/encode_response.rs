@@ -1,12 +1,12 @@
 //! Heads of responses on their way out.
 
-use http::header::{self, HeaderValue};
+use http::header;
 use http::{Response, StatusCode};
 use sidegate_api::{ResponseHead, is_hop_by_hop};
 
 use crate::http1::ResponseFraming;
 
-use super::encode::{EncodeError, encode_fields};
+use super::encode::{EncodeError, NUMBER_BYTES, Values, encode_fields};
 
 /// The head of a final response for the `h2` crate. `framing` says what of a
 /// length is announced; `date` is added if the upstream sent none.
@@ -15,22 +15,20 @@ pub fn encode_response(
     framing: ResponseFraming,
     date: &[u8],
 ) -> Result<Response<()>, EncodeError> {
-    let mut response = encode_interim(head)?;
+    let (mut response, mut values) = encode(head, date.len() + NUMBER_BYTES)?;
     let fields = response.headers_mut();
     if !fields.contains_key(header::DATE) {
-        let date = HeaderValue::from_bytes(date).map_err(|_| EncodeError { part: "the date" })?;
-        fields.insert(header::DATE, date);
+        fields.insert(header::DATE, values.put(date)?);
     }
     match framing {
         ResponseFraming::NoBody | ResponseFraming::Length(0) if head.status == 204 => {}
         ResponseFraming::NoBody => {
             if let Some(length) = head.headers.get(b"content-length") {
-                let length = HeaderValue::from_bytes(length).map_err(|_| EncodeError { part: "the length" })?;
-                fields.insert(header::CONTENT_LENGTH, length);
+                fields.insert(header::CONTENT_LENGTH, values.put(length)?);
             }
         }
         ResponseFraming::Length(length) => {
-            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            fields.insert(header::CONTENT_LENGTH, values.put_number(length)?);
         }
         ResponseFraming::Chunked | ResponseFraming::UntilClose => {}
     }
@@ -39,13 +37,18 @@ pub fn encode_response(
 
 /// The head of an informational response.
 pub fn encode_interim(head: &ResponseHead) -> Result<Response<()>, EncodeError> {
+    encode(head, 0).map(|(response, _)| response)
+}
+
+fn encode(head: &ResponseHead, more: usize) -> Result<(Response<()>, Values), EncodeError> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status).map_err(|_| EncodeError { part: "the status" })?;
-    *response.headers_mut() = encode_fields(&head.headers, |name, _| match name {
+    let (fields, values) = encode_fields(&head.headers, more, |name, _| match name {
         b"content-length" | b"trailer" | b"http2-settings" => false,
         name => !is_hop_by_hop(name),
     })?;
-    Ok(response)
+    *response.headers_mut() = fields;
+    Ok((response, values))
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ fn rapid_resets_that_are_provoked() {
         let overflow = |number| frame(WINDOW_UPDATE, 0, odd(number), &whole.to_be_bytes());
         let zero = |number| frame(WINDOW_UPDATE, 0, odd(number), &0_u32.to_be_bytes());
         let closed = |number| frame(DATA, 0, odd(number), b"after the end");
-        let kinds: [(&str, u8, &dyn Fn(u32) -> Vec<u8>); 3] = [
+        type Provoke<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+        let kinds: [(&str, u8, Provoke<'_>); 3] = [
             ("overflow", END_HEADERS, &overflow),
             ("zero", END_HEADERS, &zero),
             ("closed", END_HEADERS | END_STREAM, &closed),
