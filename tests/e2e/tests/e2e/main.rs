@@ -27,6 +27,7 @@ mod exhaustion;
 mod filters;
 mod health;
 mod help;
+mod http2_upstream;
 mod identity;
 mod interim;
 mod limits;
