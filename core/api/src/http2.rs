@@ -22,7 +22,7 @@ pub struct Http2Settings {
     /// Bytes of a head or trailer section as RFC 9113 section 6.5.2 counts
     /// them: names, values and 32 bytes for each field.
     pub max_header_list_bytes: u32,
-    /// Fields of a head or trailer section. All crumbs of a cookie count as
+    /// Fields of a head or trailer section of a client. All crumbs of a cookie count as
     /// one: compression makes clients send one field for each.
     pub max_headers: usize,
     /// Whether a silent peer is asked if it is still there.
@@ -68,6 +68,10 @@ pub struct FrameLimits {
     pub window_updates: FrameLimit,
     /// `DATA` without bytes that does not end its stream.
     pub empty_data: FrameLimit,
+    /// `HEADERS` from a host. Three more for each request: the response's, one
+    /// before it and one behind it. Informational ones are kept until somebody
+    /// takes them, who may have to wait for a client.
+    pub headers: FrameLimit,
     /// `CONTINUATION` frames in a row. A header list of the default size fits
     /// into four frames of the default size.
     pub continuations: u32,
@@ -110,12 +114,7 @@ impl Http2Settings {
     /// one connection carries the responses of many clients. The smallest
     /// windows that hold nothing up at 10 KiB and hundreds of streams.
     pub const fn upstream() -> Self {
-        Http2Settings {
-            stream_window: 1024 * 1024,
-            connection_window: 16 * 1024 * 1024,
-            max_headers: 256,
-            ..Self::downstream()
-        }
+        Http2Settings { stream_window: 1024 * 1024, connection_window: 16 * 1024 * 1024, ..Self::downstream() }
     }
 }
 
@@ -139,6 +138,7 @@ impl FrameLimits {
             other: limit(500, 50),
             window_updates: limit(2000, 1000),
             empty_data: limit(100, 10),
+            headers: limit(1000, 100),
             continuations: 32,
         }
     }

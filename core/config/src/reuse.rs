@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use sidegate_api::{Counter, FilterSpec, Fingerprint, RegexBudget, StreamFilterFactory};
 use sidegate_telemetry::FilterReplies;
-use sidegate_tls::TicketSecrets;
 
 use crate::resolve::ReadParts;
 
@@ -51,9 +50,6 @@ pub struct FilterCache {
     kept: HashMap<FilterPlace, Kept>,
     /// Clusters and routes as they were read.
     parts: ReadParts,
-    /// What session tickets are encrypted with, for as long as the process
-    /// lives.
-    tickets: Arc<TicketSecrets>,
 }
 
 /// What belongs to one place.
@@ -83,12 +79,7 @@ impl FilterCache {
     pub(crate) fn following(before: Option<&FilterCache>, workers: usize) -> FilterCache {
         let regexes = before.map(|before| before.regexes.clone()).unwrap_or_default();
         regexes.refill();
-        let tickets = before.map(|before| before.tickets.clone()).unwrap_or_default();
-        FilterCache { workers, regexes, kept: HashMap::new(), parts: ReadParts::default(), tickets }
-    }
-
-    pub(crate) fn tickets(&self) -> &Arc<TicketSecrets> {
-        &self.tickets
+        FilterCache { workers, regexes, kept: HashMap::new(), parts: ReadParts::default() }
     }
 
     pub(crate) fn read_parts(&self) -> &ReadParts {

@@ -173,6 +173,17 @@ impl Upstream {
         }
     }
 
+    /// The host took too long. A connection that others share takes no more
+    /// requests if it was silent altogether meanwhile.
+    #[cold]
+    pub fn distrust(&self) {
+        match self {
+            // It is closed with its request.
+            Upstream::H1(_) => {}
+            Upstream::H2(carrier) => carrier.distrust(),
+        }
+    }
+
     /// What the host is spoken to in.
     #[inline]
     pub fn protocol(&self) -> Protocol {

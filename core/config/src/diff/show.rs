@@ -143,7 +143,6 @@ impl ListenerPart {
             ListenerPart::Upgrades => "upgrades",
             ListenerPart::HeaderCase => "header_case",
             ListenerPart::TargetBytes => "target_bytes",
-            ListenerPart::Tls => "tls",
         }
     }
 }
@@ -257,7 +256,6 @@ impl ClusterPart {
             ClusterPart::Hosts(_) => "hosts",
             ClusterPart::LoadBalancing => "load_balancing",
             ClusterPart::Connections => "connections",
-            ClusterPart::Tls => "tls",
             ClusterPart::Http => "http",
             ClusterPart::Breakers => "circuit_breakers",
             ClusterPart::HealthCheck => "health_check",

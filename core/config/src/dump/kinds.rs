@@ -17,7 +17,7 @@ const WHOLE: [&str; 9] =
     ["privatekey", "token", "secret", "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey"];
 
 /// The same. `tokens` may be a number, `cookie` an object that names one.
-const TEXTS: [&str; 22] = [
+const TEXTS: [&str; 21] = [
     "authorization",
     "cookie",
     "credential",
@@ -39,7 +39,6 @@ const TEXTS: [&str; 22] = [
     "pwd",
     "sessionid",
     "signature",
-    "ticket",
 ];
 
 pub(super) fn secrecy(key: &str) -> Secrecy {

@@ -63,6 +63,7 @@ fn frame_limits(cursor: &Cursor<'_>, default: FrameLimits) -> Option<FrameLimits
         other: frame_limit(&mut object, "other", default.other),
         window_updates: frame_limit(&mut object, "window_updates", default.window_updates),
         empty_data: frame_limit(&mut object, "empty_data", default.empty_data),
+        headers: frame_limit(&mut object, "headers", default.headers),
         continuations: number(&mut object, "continuations", default.continuations),
     };
     object.finish();

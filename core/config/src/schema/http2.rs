@@ -152,7 +152,7 @@ pub(crate) static HTTP2_FRAME_LIMITS: Object = Object::new(
             "other",
             FRAME_LIMIT,
             "500, 50 a second",
-            "`PRIORITY` and frames of unknown type; four for each request are free.",
+            "`PRIORITY`, `GOAWAY`, answers to pings and frames of unknown type; four for each request are free.",
         ),
         own(
             "window_updates",
@@ -162,6 +162,12 @@ pub(crate) static HTTP2_FRAME_LIMITS: Object = Object::new(
              free.",
         ),
         own("empty_data", FRAME_LIMIT, "100, 10 a second", "`DATA` without bytes that does not end its stream."),
+        own(
+            "headers",
+            FRAME_LIMIT,
+            "1000, 100 a second",
+            "`HEADERS` from a host; three for each request are free. Those of clients are requests, which other limits bound.",
+        ),
         own(
             "continuations",
             Shape::Integer(1, 1024),

@@ -92,12 +92,7 @@ pub(crate) async fn run<S: Service>(
                     service.drain();
                 }
             }
-            // Nobody is left to say anything.
-            None => {
-                worker.set_phase(Scope::Process, RunPhase::Stopping);
-                worker.drained().await;
-                return;
-            }
+            None => worker.set_phase(Scope::Process, RunPhase::Stopping),
         }
     }
 }

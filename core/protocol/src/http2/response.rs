@@ -22,14 +22,13 @@ pub enum Follows {
 ///
 /// Names are in lower case and neither they nor values have control characters:
 /// the `h2` crate has seen to that, and to the fields of a connection, which
-/// HTTP/2 does not know. `max_headers` bounds the fields; their bytes are
-/// bounded by `SETTINGS_MAX_HEADER_LIST_SIZE`.
+/// HTTP/2 does not know. Their bytes are bounded by
+/// `SETTINGS_MAX_HEADER_LIST_SIZE`.
 pub fn decode_response(
     status: StatusCode,
     received: &HeaderMap,
     follows: Follows,
     limits: &Limits,
-    max_headers: usize,
     request_method: &Method,
     head: &mut ResponseHead,
 ) -> Result<BodyLength, ResponseError> {
@@ -37,7 +36,7 @@ pub fn decode_response(
     head.reason.clear();
     head.headers.clear();
     head.state = HeadState::Open;
-    if received.len() > max_headers {
+    if received.len() > limits.max_headers {
         return Err(TOO_LARGE);
     }
     // RFC 9113 section 8.6.
@@ -105,8 +104,8 @@ mod tests {
         }
         let mut head = ResponseHead::default();
         let status = StatusCode::from_u16(status).unwrap();
-        let limits = Limits { max_body: Some(1000), ..Limits::default() };
-        decode_response(status, &received, follows, &limits, 4, &method, &mut head)
+        let limits = Limits { max_body: Some(1000), max_headers: 4, ..Limits::default() };
+        decode_response(status, &received, follows, &limits, &method, &mut head)
             .map(|body| (head, body))
             .map_err(|error| error.details)
     }

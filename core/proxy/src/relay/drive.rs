@@ -64,6 +64,7 @@ pub(crate) fn poll_waiting(
     }
     // The upstream is not to blame while nobody listens to it.
     if attempt.download != Download::Interim && s.timers.up.poll(cx).is_ready() {
+        attempt.upstream.distrust();
         return Poll::Ready(Err(Outcome::TimedOut(attempt.bound)));
     }
     Poll::Pending

@@ -41,6 +41,8 @@ pub struct ClientStream {
     requests: u32,
     interim: (u32, usize),
     traffic: Traffic,
+    /// Bytes that had come over the connection when the request began.
+    heard: u64,
 }
 
 /// Given back on drop.
@@ -64,6 +66,7 @@ impl ClientStream {
             requests,
             interim: (0, 0),
             traffic: Traffic::default(),
+            heard: 0,
         }
     }
 
@@ -111,6 +114,7 @@ impl ClientStream {
                 return;
             }
         };
+        self.heard = self.connection().traffic().read;
         let bytes = head.headers.byte_len() + head.target().len() + head.authority.len() + head.method.as_str().len();
         match self.place.0.send(request, body.is_empty()) {
             Ok((response, stream)) => {
@@ -136,7 +140,6 @@ impl ClientStream {
         method: &Method,
         head: &mut ResponseHead,
     ) -> Poll<Result<ResponseStart, ClientError>> {
-        let max_headers = self.connection().max_headers();
         let (status, fields, body) = match ready!(self.incoming.poll_head(cx)) {
             Ok(received) => received,
             Err(fault) => return Poll::Ready(Err(self.failed(fault))),
@@ -145,7 +148,7 @@ impl ClientStream {
             Some(body) if body.is_end_stream() => Follows::Nothing,
             _ => Follows::More,
         };
-        let decoded = decode_response(status, &fields, follows, limits, max_headers, method, head);
+        let decoded = decode_response(status, &fields, follows, limits, method, head);
         let length = match decoded {
             Ok(length) => length,
             Err(error) => {
@@ -274,6 +277,15 @@ impl ClientStream {
     /// The request is given up: nobody wants the response any more.
     pub fn cancel(&mut self) {
         self.reset(h2::Reason::CANCEL);
+    }
+
+    /// The host took too long. If nothing at all came over the connection
+    /// meanwhile, it may be gone without a word: other requests go elsewhere.
+    #[cold]
+    pub fn distrust(&self) {
+        if self.connection().traffic().read == self.heard {
+            self.connection().close();
+        }
     }
 
     #[cold]

@@ -90,11 +90,6 @@ const WHOLE: u32 = 2;
 /// `DATA` that gives no more `WINDOW_UPDATE`s than it is worth.
 const SOME_DATA: u32 = 256;
 
-/// Heads from a host. Three more for each request: the response's, one before
-/// it and one behind it. The `h2` crate keeps informational ones until somebody
-/// takes them, who may have to wait for a client.
-const HEADS: FrameLimit = FrameLimit { burst: 1000, per_second: 100 };
-
 /// The frames of one connection.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -129,7 +124,7 @@ impl Tally {
             other: Allowance::full(limits.other, now),
             window_updates: Allowance::full(limits.window_updates, now),
             empty_data: Allowance::full(limits.empty_data, now),
-            heads: Allowance::full(HEADS, now),
+            heads: Allowance::full(limits.headers, now),
         }
     }
 
@@ -150,7 +145,7 @@ impl Tally {
                 (self.empty_data.take(limits.empty_data), FrameKind::EmptyData)
             }
             DATA => return Ok(()),
-            HEADERS if self.role == Role::Client => (self.heads.take(HEADS), FrameKind::Heads),
+            HEADERS if self.role == Role::Client => (self.heads.take(limits.headers), FrameKind::Heads),
             HEADERS => {
                 self.opened(frame.stream);
                 return Ok(());
@@ -209,7 +204,7 @@ impl Tally {
         self.counts.opened += 1;
         // Half a frame: every second request may be cancelled.
         self.resets.earn(WHOLE / 2, self.limits.resets);
-        self.heads.earn(3 * WHOLE, HEADS);
+        self.heads.earn(3 * WHOLE, self.limits.headers);
         self.other.earn(4 * WHOLE, self.limits.other);
         self.window_updates.earn(4 * WHOLE, self.limits.window_updates);
     }
@@ -305,6 +300,7 @@ mod tests {
             other: limit(5, 0),
             window_updates: limit(6, 0),
             empty_data: limit(7, 0),
+            headers: limit(9, 0),
             continuations: 8,
         };
         const PRIORITY: u8 = 2;

@@ -27,6 +27,17 @@ fn downstream(key: &str) -> Option<&'static str> {
         "request_mirrored_total" => "Copies of requests sent to another cluster.",
         "request_mirror_dropped_total" => "Copies of requests that were not sent: too large, or too many at once.",
         "request_other_code" => "Responses with a status that has no counter of its own.",
+        "http2_stream_total" => "Streams that clients opened.",
+        "http2_head_refused_total" => "Streams that were refused or reset before they were a request.",
+        "http2_reset_received_total" => "Streams that clients reset.",
+        "http2_reset_sent_total" => "Streams that the proxy reset.",
+        "http2_goaway_received_total" => "GOAWAY frames from clients.",
+        "http2_goaway_sent_total" => "GOAWAY frames to clients.",
+        "http2_refused_slow_head_total" => "HTTP/2 connections ended because a head did not come to its end.",
+        "http2_refused_protocol_total" => "HTTP/2 connections ended because the client broke the protocol.",
+        _ if key.starts_with("http2_refused_") => {
+            "HTTP/2 connections ended for too many frames of the kind in the name."
+        }
         "request_time" => "Milliseconds from a request's first byte to the end of the stream.",
         "request_time_total" => "Nanoseconds from a request's first byte to the end of the stream.",
         "process_time" => "Milliseconds that the proxy itself took of a stream.",

@@ -32,8 +32,6 @@ pub enum Part {
     Protocol,
     /// Names.
     Name,
-    /// What tickets are encrypted with.
-    Tickets,
 }
 
 /// Why a context cannot be made.

@@ -27,7 +27,7 @@ mod exhaustion;
 mod filters;
 mod health;
 mod help;
-mod http2_upstream;
+mod http2_settings;
 mod identity;
 mod interim;
 mod limits;

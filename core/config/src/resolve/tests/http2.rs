@@ -83,7 +83,7 @@ const EVERYTHING: &str = "{max_concurrent_streams: 1, initial_stream_window_size
     initial_connection_window_size: 2147483647, max_frame_size: 16777215, max_header_list_size: 16777216, \
     connection_keepalive: {interval: 1m}, max_connection_duration: 2h, \
     frame_limits: {resets: {burst: 4}, provoked_resets: {per_second: 5}, pings: {burst: 6, per_second: 7}, \
-    settings: {burst: 8}, other: {burst: 9}, window_updates: {burst: 10}, empty_data: {per_second: 0}, continuations: 11}}";
+    settings: {burst: 8}, other: {burst: 9}, window_updates: {burst: 10}, empty_data: {per_second: 0}, headers: {burst: 12}, continuations: 11}}";
 
 fn everything(default: Http2Settings) -> Http2Settings {
     let frames = FrameLimits::new();
@@ -105,6 +105,7 @@ fn everything(default: Http2Settings) -> Http2Settings {
             other: FrameLimit { burst: 9, ..frames.other },
             window_updates: FrameLimit { burst: 10, ..frames.window_updates },
             empty_data: FrameLimit { per_second: 0, ..frames.empty_data },
+            headers: FrameLimit { burst: 12, ..frames.headers },
             continuations: 11,
         },
     }

@@ -36,14 +36,11 @@ pub struct ClientConnection {
     id: Option<u64>,
     local: Option<Arc<PeerText>>,
     opened: Instant,
-    max_headers: usize,
     max_age: Option<Duration>,
     /// Streams that we want on it at most.
     our_limit: u32,
     /// And the host.
     limit: Cell<u32>,
-    /// The host has said something.
-    settled: Cell<bool>,
     /// Places that are taken.
     streams: Cell<u32>,
     requests: Cell<u32>,
@@ -126,11 +123,9 @@ impl ClientConnection {
             id,
             local,
             opened: Instant::now(),
-            max_headers: settings.max_headers,
             max_age: settings.max_age,
             our_limit: settings.max_concurrent_streams,
             limit: Cell::new(settings.max_concurrent_streams.min(STREAMS_AT_FIRST as u32)),
-            settled: Cell::new(false),
             streams: Cell::new(0),
             requests: Cell::new(0),
             idle_since: Cell::new(None),
@@ -177,10 +172,6 @@ impl ClientConnection {
         self.phase.get() != Phase::Open
     }
 
-    pub(super) fn max_headers(&self) -> usize {
-        self.max_headers
-    }
-
     /// A place for a request, if there is one. What idles and was closed by the
     /// host meanwhile has none.
     pub fn stream(self: &Rc<Self>, max_requests: Option<NonZeroU32>) -> Option<ClientStream> {
@@ -206,13 +197,9 @@ impl ClientConnection {
         self.phase.get() == Phase::Open && self.streams.get() < self.limit.get()
     }
 
-    /// Streams wait for its places in `pool`. The host took so many of them on
-    /// other connections, and has not said yet how many on this one.
-    pub(crate) fn joins(&self, pool: &Rc<SharedPool>, streams: Option<u32>) {
+    /// Streams wait for its places in `pool`.
+    pub(crate) fn joins(&self, pool: &Rc<SharedPool>) {
         self.pool.replace(Rc::downgrade(pool));
-        if let Some(streams) = streams {
-            self.limit.set(self.limit.get().min(streams.max(1)));
-        }
     }
 
     /// Takes no more requests; ends with its last stream.
@@ -317,16 +304,9 @@ impl ClientConnection {
     /// What the host says now of how many streams it takes, and whether.
     pub(super) fn host_says(&self, streams: usize, goodbyes: u64) {
         let streams = u32::try_from(streams).unwrap_or(u32::MAX).min(self.our_limit);
-        // Before its settings come that is what we said ourselves.
-        if self.settled.get() || self.with_guard(|guard| guard.traffic().read) > Some(0) {
-            self.settled.set(true);
-            let before = self.limit.replace(streams);
-            if streams != before {
-                self.tell_pool(|pool| pool.learn(streams));
-            }
-            if streams > before {
-                self.tell_pool(SharedPool::has_room_again);
-            }
+        let before = self.limit.replace(streams);
+        if streams > before {
+            self.tell_pool(SharedPool::has_room_again);
         }
         if goodbyes > self.goodbyes.replace(goodbyes) && self.phase.get() == Phase::Open {
             self.notice(Noticed::GoAway);
