@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sidegate_api::{Counter, FilterSpec, Fingerprint, RegexBudget, StreamFilterFactory};
 use sidegate_telemetry::FilterReplies;
+use sidegate_tls::TicketSecrets;
 
 use crate::resolve::ReadParts;
 
@@ -50,6 +51,9 @@ pub struct FilterCache {
     kept: HashMap<FilterPlace, Kept>,
     /// Clusters and routes as they were read.
     parts: ReadParts,
+    /// What session tickets are encrypted with, for as long as the process
+    /// lives.
+    tickets: Arc<TicketSecrets>,
 }
 
 /// What belongs to one place.
@@ -79,7 +83,12 @@ impl FilterCache {
     pub(crate) fn following(before: Option<&FilterCache>, workers: usize) -> FilterCache {
         let regexes = before.map(|before| before.regexes.clone()).unwrap_or_default();
         regexes.refill();
-        FilterCache { workers, regexes, kept: HashMap::new(), parts: ReadParts::default() }
+        let tickets = before.map(|before| before.tickets.clone()).unwrap_or_default();
+        FilterCache { workers, regexes, kept: HashMap::new(), parts: ReadParts::default(), tickets }
+    }
+
+    pub(crate) fn tickets(&self) -> &Arc<TicketSecrets> {
+        &self.tickets
     }
 
     pub(crate) fn read_parts(&self) -> &ReadParts {

@@ -141,6 +141,7 @@ pub(crate) fn keep_unresolved(config: &mut ClusterConfig, former: &ClusterConfig
         former.hosts.iter().filter(of_name).map(|host| HostConfig {
             weight: name.weight,
             metadata: name.metadata.clone(),
+            clear_text: name.clear_text,
             hostname: Some(name.hostname.clone().unwrap_or_else(|| name.name.clone())),
             ..host.clone()
         })

@@ -93,8 +93,11 @@ impl HostsVersion {
         let mut hash = Sha256::new();
         for host in &cluster.hosts {
             // Quoted, so that no two lists read the same.
-            let HostConfig { address, hostname, weight, metadata, name, duty } = host;
-            hash.update(format!("{address:?} {hostname:?} {weight:?} {:?} {name:?} {duty:?}\n", metadata.pairs()));
+            let HostConfig { address, hostname, weight, metadata, name, duty, clear_text } = host;
+            let metadata = metadata.pairs();
+            hash.update(format!(
+                "{address:?} {hostname:?} {weight:?} {metadata:?} {name:?} {duty:?} {clear_text:?}\n"
+            ));
         }
         let mut text = hex(&hash.finalize().into());
         text.truncate(16);

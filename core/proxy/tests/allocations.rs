@@ -7,8 +7,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sidegate_api::{
@@ -217,6 +217,9 @@ fn access_log(sinks: &LogSinks) -> AccessLog {
 /// Allocations on the worker for so many requests, which `exchange` sends:
 /// on a connection, behind so many, so many.
 fn allocations(requests: usize, access_logs: Vec<AccessLog>, exchange: fn(&mut TcpStream, usize, usize)) -> u64 {
+    /// There is one count.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let metrics = Metrics::new(1);
     let hosts = HostRegistry::new(metrics.clone());
     let first = configuration(&metrics, &hosts, origin(), access_logs);

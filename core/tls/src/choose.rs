@@ -29,6 +29,15 @@ pub struct ServerContexts {
     wildcard: HashMap<String, Vec<usize>>,
 }
 
+/// Equal ones are made of the same.
+impl PartialEq for ServerContexts {
+    fn eq(&self, other: &ServerContexts) -> bool {
+        self.contexts.iter().map(|context| context.id()).eq(other.contexts.iter().map(|context| context.id()))
+    }
+}
+
+impl Eq for ServerContexts {}
+
 impl ServerContexts {
     /// `None`: there are none.
     pub fn new(contexts: Vec<Arc<ServerContext>>) -> Option<ServerContexts> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::{Groups, Suites, Versions};
+use crate::choose::ServerContexts;
 use crate::san::SanMatch;
 use crate::source::Source;
 
@@ -26,6 +27,8 @@ pub struct ServerSettings {
     pub alpn_strict: bool,
     /// Whether clients may resume sessions.
     pub resumption: Resumption,
+    /// What their tickets are encrypted with.
+    pub tickets: TicketKeys,
 }
 
 /// TLS towards the hosts of a cluster.
@@ -117,6 +120,24 @@ pub struct Pins {
 }
 
 impl Pins {
+    /// Adds a public key by its hash in base64, as Envoy's
+    /// `verify_certificate_spki` writes it. `false`: it is none.
+    pub fn add_key(&mut self, text: &str) -> bool {
+        let hash = base64(text).and_then(|bytes| bytes.try_into().ok());
+        hash.map(|hash| self.keys.push(hash)).is_some()
+    }
+
+    /// Adds a certificate by its hash in hexadecimal, with or without colons.
+    /// `false`: it is none.
+    pub fn add_certificate(&mut self, text: &str) -> bool {
+        let digits: Option<Vec<u8>> = text.chars().filter(|c| *c != ':').map(|c| Some(c.to_digit(16)? as u8)).collect();
+        let Some(digits) = digits.filter(|digits| digits.len() == 64) else { return false };
+        let mut hash = [0; 32];
+        hash.iter_mut().zip(digits.chunks(2)).for_each(|(byte, pair)| *byte = pair[0] << 4 | pair[1]);
+        self.certificates.push(hash);
+        true
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.certificates.is_empty()
@@ -164,9 +185,30 @@ pub enum TicketKeys {
     /// Made here, and replaced after some hours.
     #[default]
     Rotated,
-    /// Of these files, the first for new tickets: several processes resume each
-    /// other's sessions.
-    Shared(Vec<PathBuf>),
+    /// Derived from these secrets, the first for new tickets: several processes
+    /// resume each other's sessions.
+    Shared(Vec<Source>),
+}
+
+/// TLS of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// For its clients.
+    pub contexts: Arc<ServerContexts>,
+    /// What becomes of clients that do not speak TLS.
+    pub clear_text: ClearText,
+    /// Of each handshake.
+    pub limits: Limits,
+}
+
+/// What becomes of clients that do not speak TLS where it is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ClearText {
+    /// They are turned away.
+    #[default]
+    Refused,
+    /// They are served: one port takes both.
+    Served,
 }
 
 /// Bounds on what a peer may make us hold and do.
@@ -192,4 +234,54 @@ pub enum PeerName {
     Dns(Arc<str>),
     /// Verified; addresses are never sent.
     Address(IpAddr),
+}
+
+/// RFC 4648 section 4, padded.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
+        return None;
+    }
+    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len()), 0_u32, 0);
+    for digit in digits.bytes() {
+        let six = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        (bits, count) = (bits << 6 | u32::from(six), count + 6);
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_read() {
+        let mut pins = Pins::default();
+        assert!(pins.add_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="));
+        assert_eq!(pins.keys[0][..3], [0, 1, 2]);
+        assert_eq!(pins.keys[0][31], 31);
+        for bad in
+            ["", "AAEC", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "!AECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]
+        {
+            assert!(!pins.add_key(bad), "{bad}");
+        }
+        let hash = "00:FF:".to_owned() + &"ab".repeat(30);
+        assert!(pins.add_certificate(&hash));
+        assert_eq!(pins.certificates[0][..3], [0, 255, 0xab]);
+        for bad in ["", "00", &"ag".repeat(32), &"a".repeat(63)] {
+            assert!(!pins.add_certificate(bad), "{bad}");
+        }
+    }
 }

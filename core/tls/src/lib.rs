@@ -35,8 +35,8 @@ mod verify;
 pub use algorithms::{AlgorithmError, Dropped, Group, Groups, Parsed, Suite, Suites, Version, Versions};
 pub use choose::{Offer, ServerContexts};
 pub use config::{
-    ClientAuth, ClientSettings, Identity, Limits, NameRule, PeerName, Pins, Protocol, Resumption, Roots, ServerAuth,
-    ServerSettings, TicketKeys, Trust,
+    ClearText, ClientAuth, ClientSettings, Identity, Limits, ListenerTls, NameRule, PeerName, Pins, Protocol,
+    Resumption, Roots, ServerAuth, ServerSettings, TicketKeys, Trust,
 };
 pub use context::{ClientContext, ContextError, Part, ServerContext, Validity};
 pub use digest::ContextId;

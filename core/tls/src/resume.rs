@@ -98,6 +98,14 @@ impl TicketSecrets {
     }
 }
 
+/// [`TicketSecrets::rotated`]; where the system has no random numbers, there are
+/// no tickets.
+impl Default for TicketSecrets {
+    fn default() -> Self {
+        TicketSecrets(Slot::new(Arc::new(Secrets { list: Secret::random(Instant::now()).into_iter().collect() })))
+    }
+}
+
 impl fmt::Debug for TicketSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TicketSecrets").finish_non_exhaustive()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::{Address, HeaderCase, Http2Settings, LbMetadata, Spoken};
+use sidegate_tls::ClientContext;
 
 use crate::breakers::BreakerConfig;
 use crate::checks::HealthCheckConfig;
@@ -62,6 +63,8 @@ pub struct ClusterConfig {
     pub slow_start: Option<SlowStart>,
     /// Hosts by name; `None`: all are in `hosts`.
     pub dns: Option<DnsConfig>,
+    /// TLS towards its hosts; `None`: clear text.
+    pub tls: Option<Arc<ClientContext>>,
 }
 
 impl ClusterConfig {
@@ -96,6 +99,7 @@ impl ClusterConfig {
             subsets: None,
             slow_start: None,
             dns: None,
+            tls: None,
         }
     }
 }
@@ -126,6 +130,8 @@ pub struct HostConfig {
     pub name: Option<Arc<str>>,
     /// Whether requests go there.
     pub duty: HostDuty,
+    /// Whether it is spoken to in clear text, whatever its cluster does.
+    pub clear_text: bool,
 }
 
 /// Whether requests go to a host. Files know nothing of it: it is for whoever
@@ -150,6 +156,7 @@ impl HostConfig {
             metadata: LbMetadata::default(),
             name: None,
             duty: HostDuty::Serves,
+            clear_text: false,
         }
     }
 }

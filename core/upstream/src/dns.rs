@@ -40,6 +40,8 @@ pub struct NamedHost {
     pub weight: HostWeight,
     /// Of each address.
     pub metadata: LbMetadata,
+    /// Whether it is spoken to in clear text, whatever its cluster does.
+    pub clear_text: bool,
 }
 
 /// What times to live are good for.

@@ -18,6 +18,8 @@ pub enum ClusterPart {
     /// Connections to hosts: `connect_timeout`, `idle_timeout`,
     /// `max_request_per_conn`, buffers, `http2_protocol_options`.
     Connections,
+    /// TLS towards hosts, files included.
+    Tls,
     /// What hosts are spoken to in, and how messages are written and read.
     Http,
     /// `circuit_breakers`
@@ -62,6 +64,7 @@ pub(super) fn parts(running: &ClusterConfig, wanted: &ClusterConfig) -> Vec<Clus
         (a.hosts != b.hosts, ClusterPart::Hosts(hosts(&a.hosts, &b.hosts))),
         (balancing, ClusterPart::LoadBalancing),
         (connections, ClusterPart::Connections),
+        (a.tls != b.tls, ClusterPart::Tls),
         (http, ClusterPart::Http),
         (a.breakers != b.breakers, ClusterPart::Breakers),
         (a.health_check != b.health_check, ClusterPart::HealthCheck),

@@ -51,6 +51,8 @@ pub enum ListenerPart {
     HeaderCase,
     /// Which bytes a target may have.
     TargetBytes,
+    /// TLS towards clients, files included.
+    Tls,
 }
 
 /// A filter of a chain that differs.
@@ -117,6 +119,7 @@ pub(super) fn parts(running: &Listener, wanted: &Listener) -> Vec<ListenerPart> 
         (running.upgrades != wanted.upgrades, ListenerPart::Upgrades),
         (running.header_case != wanted.header_case, ListenerPart::HeaderCase),
         (running.target_bytes != wanted.target_bytes, ListenerPart::TargetBytes),
+        (running.tls != wanted.tls, ListenerPart::Tls),
     ];
     parts.extend(others.into_iter().filter_map(|(differs, part)| differs.then_some(part)));
     parts

@@ -143,6 +143,7 @@ impl ListenerPart {
             ListenerPart::Upgrades => "upgrades",
             ListenerPart::HeaderCase => "header_case",
             ListenerPart::TargetBytes => "target_bytes",
+            ListenerPart::Tls => "tls",
         }
     }
 }
@@ -256,6 +257,7 @@ impl ClusterPart {
             ClusterPart::Hosts(_) => "hosts",
             ClusterPart::LoadBalancing => "load_balancing",
             ClusterPart::Connections => "connections",
+            ClusterPart::Tls => "tls",
             ClusterPart::Http => "http",
             ClusterPart::Breakers => "circuit_breakers",
             ClusterPart::HealthCheck => "health_check",

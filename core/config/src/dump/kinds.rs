@@ -17,7 +17,7 @@ const WHOLE: [&str; 9] =
     ["privatekey", "token", "secret", "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey"];
 
 /// The same. `tokens` may be a number, `cookie` an object that names one.
-const TEXTS: [&str; 21] = [
+const TEXTS: [&str; 22] = [
     "authorization",
     "cookie",
     "credential",
@@ -39,6 +39,7 @@ const TEXTS: [&str; 21] = [
     "pwd",
     "sessionid",
     "signature",
+    "ticket",
 ];
 
 pub(super) fn secrecy(key: &str) -> Secrecy {

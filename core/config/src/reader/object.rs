@@ -53,11 +53,6 @@ impl<'a> ObjectReader<'a> {
         entries.any(|(key, node)| key.text.eq_ignore_ascii_case(name) && node.value != NodeValue::Null)
     }
 
-    /// Whether any of the table's quiet keys has a value.
-    pub fn has_quiet(&self) -> bool {
-        self.table.keys().any(|key| key.standing == Standing::Quiet && self.has(key.name))
-    }
-
     /// The value of `name`, which the table requires: without it
     /// [`finish`](Self::finish) reports an error.
     pub fn required(&mut self, name: &'static str) -> Option<Cursor<'a>> {

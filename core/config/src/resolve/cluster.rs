@@ -1,8 +1,10 @@
 //! `cluster_manager`.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use sidegate_tls::ClientContext;
 use sidegate_upstream::{BreakerConfig, ClusterConfig, ClusterKind, LbPolicy, PanicThreshold, RetryBudget, RetryLimit};
 
 use super::cluster_health::{health_check, outlier_detection, slow_start};
@@ -13,7 +15,7 @@ use super::http2;
 use super::known::{Known, Quiet};
 use super::names::Names;
 use super::spoken::upstream_protocol;
-use super::tls::refuse_tls;
+use super::tls::{Materials, cluster_context};
 use crate::diagnostic::{Finding, kind};
 use crate::nearest::hint;
 use crate::reader::{Cursor, ObjectReader, Unique};
@@ -35,10 +37,16 @@ const CLUSTER_TYPES: [&str; 6] = ["SIMPLE", "STATIC", "DYNAMIC", "EDS", "ORIGINA
 
 /// Reads all clusters and notes their names, also of those with errors, so
 /// that one error does not make every route to the cluster another.
-pub(super) fn clusters(manager: &Cursor<'_>, names: &mut Names, known: &Known<'_>) -> Vec<ClusterConfig> {
+pub(super) fn clusters(
+    manager: &Cursor<'_>,
+    names: &mut Names,
+    known: &Known<'_>,
+    materials: &Materials<'_>,
+) -> Vec<ClusterConfig> {
     let Some(mut object) = manager.object(&schema::CLUSTER_MANAGER) else { return Vec::new() };
     let mut clusters = Vec::new();
     let mut unique = Unique::default();
+    let manager_tls = object.get("tls_context").and_then(|tls| cluster_context(&tls, materials));
     // Its files are among the clusters by now.
     object.get("clusters_configs").and_then(|c| c.string());
     for element in object.get("clusters").and_then(|c| c.array()).unwrap_or_default() {
@@ -53,20 +61,31 @@ pub(super) fn clusters(manager: &Cursor<'_>, names: &mut Names, known: &Known<'_
             continue;
         }
         let quiet = Quiet::before(&element);
-        let config = cluster(object, names, &mut unique);
-        if let Some(config) = config.as_ref().filter(|_| quiet.until_now(&element)) {
+        let tls = Tls { manager: manager_tls.as_ref(), materials };
+        let config = cluster(object, names, &mut unique, &tls);
+        // What a context is made of stands elsewhere too.
+        let whole = |config: &&ClusterConfig| config.tls.is_none() && quiet.until_now(&element);
+        if let Some(config) = config.as_ref().filter(whole) {
             known.keep_cluster(digest, config);
         }
         clusters.extend(config);
-    }
-    if let Some(tls) = object.get("tls_context") {
-        refuse_tls(&tls);
     }
     object.finish();
     clusters
 }
 
-fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique) -> Option<ClusterConfig> {
+/// Where a cluster's TLS comes from.
+struct Tls<'a> {
+    manager: Option<&'a Arc<ClientContext>>,
+    materials: &'a Materials<'a>,
+}
+
+fn cluster(
+    mut object: ObjectReader<'_>,
+    names: &mut Names,
+    unique: &mut Unique,
+    tls: &Tls<'_>,
+) -> Option<ClusterConfig> {
     let name = object.required("name").and_then(|cursor| {
         let name = cursor.name()?;
         names.insert(name);
@@ -118,9 +137,9 @@ fn cluster(mut object: ObjectReader<'_>, names: &mut Names, unique: &mut Unique)
         config.header_case = case;
     }
     config.bare_line_feeds = object.get("bare_line_feeds").and_then(|c| c.bool()).unwrap_or_default();
-    if let Some(tls) = object.get("tls_context") {
-        refuse_tls(&tls);
-    }
+    let own = object.get("tls_context").and_then(|context| cluster_context(&context, tls.materials));
+    let takes = object.get("cluster_manager_tls").and_then(|cursor| cursor.bool()).unwrap_or_default();
+    config.tls = own.or_else(|| tls.manager.filter(|_| takes).cloned());
     config.health_check = object.get("health_check").and_then(|c| health_check(&c));
     config.outlier = object.get("outlier_detection").and_then(|c| outlier_detection(&c));
     config.slow_start = object.get("slow_start").and_then(|c| slow_start(&c));

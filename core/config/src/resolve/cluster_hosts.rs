@@ -49,13 +49,14 @@ pub(super) fn hosts(cursor: Option<Cursor<'_>>, kind: ClusterKind) -> Hosts {
         });
         let weight = weight.unwrap_or_default();
         let metadata: LbMetadata = object.get("metadata").and_then(|c| lb_metadata(&c)).unwrap_or_default();
+        let clear_text = object.get("tls_disable").and_then(|cursor| cursor.bool()).unwrap_or_default();
         object.finish();
         match place {
             Some(Place::Address(address)) => {
-                hosts.addresses.push(HostConfig { hostname, weight, metadata, ..HostConfig::new(address) });
+                hosts.addresses.push(HostConfig { hostname, weight, metadata, clear_text, ..HostConfig::new(address) });
             }
             Some(Place::Name { name, port }) => {
-                hosts.names.push(NamedHost { name, port, hostname, weight, metadata });
+                hosts.names.push(NamedHost { name, port, hostname, weight, metadata, clear_text });
             }
             None => {}
         }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sidegate_api::Address;
+use sidegate_api::{Address, Spoken};
 use sidegate_net::{AcceptMode, ListenerConfig, PortSharing};
+use sidegate_tls::{ClearText, Limits, ListenerTls};
 
 use super::access_log::{AccessLogConfig, Rotations, access_log};
 use super::address::{checked, socket_mode};
@@ -13,7 +14,7 @@ use super::modules::Modules;
 use super::mosn_filters;
 use super::proxy_filter::{ProxyFilter, proxy_filter};
 use super::stream_filter::{FilterAt, stream_filter};
-use super::tls::{refuse_tls, refuse_tls_set};
+use super::tls::{Materials, Tls, listener_tls};
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader, Unique};
 use crate::schema;
@@ -24,6 +25,7 @@ pub(super) struct ReadListener<'a> {
     pub proxy: Option<ProxyFilter<'a>>,
     pub filters: Vec<FilterAt<'a>>,
     pub access_logs: Vec<AccessLogConfig>,
+    pub tls: Option<ListenerTls>,
 }
 
 /// What must not be given twice among listeners.
@@ -48,17 +50,19 @@ pub(super) fn listener<'a>(
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
     rotations: &mut Rotations<'_>,
+    materials: &Materials<'_>,
     on_router: &mut dyn FnMut(Cursor<'a>),
 ) -> Option<ReadListener<'a>> {
     let mut object = cursor.object(&schema::LISTENER)?;
     let net = net_config(&mut object, taken);
-    let proxy = filter_chain(&mut object, on_router);
+    let (proxy, contexts) = filter_chain(&mut object, on_router);
+    let tls = tls(&mut object, &contexts, proxy.as_ref(), materials);
     let entries = object.get("stream_filters").and_then(|c| c.array()).unwrap_or_default();
     let filters = entries.iter().filter_map(|entry| stream_filter(entry, modules)).collect();
     let logs = object.get("access_logs").and_then(|c| c.array()).unwrap_or_default();
     let access_logs = logs.iter().filter_map(|entry| access_log(entry, rotations)).collect();
     object.finish();
-    Some(ReadListener { net, proxy, filters, access_logs })
+    Some(ReadListener { net, proxy, filters, access_logs, tls })
 }
 
 fn net_config(object: &mut ObjectReader<'_>, taken: &mut ListenerNames) -> Option<ListenerConfig> {
@@ -143,27 +147,62 @@ fn listen_address(cursor: &Cursor<'_>, network: Option<&str>, taken: &mut Listen
     taken.check_address(cursor, &address).then_some(address)
 }
 
-fn filter_chain<'a>(object: &mut ObjectReader<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -> Option<ProxyFilter<'a>> {
-    let chains_at = object.required("filter_chains")?;
-    let chains = chains_at.array()?;
+fn tls(
+    object: &mut ObjectReader<'_>,
+    contexts: &[Cursor<'_>],
+    proxy: Option<&ProxyFilter<'_>>,
+    materials: &Materials<'_>,
+) -> Option<ListenerTls> {
+    let mut limits = Limits::default();
+    let timeout = object.get("tls_handshake_timeout");
+    if let Some(timeout) = timeout.as_ref().and_then(|cursor| cursor.duration()) {
+        limits.handshake_timeout = timeout;
+    }
+    let inspector = object.get("inspector").filter(|cursor| cursor.bool() == Some(true));
+    let clear_text = match &inspector {
+        Some(_) => ClearText::Served,
+        None => ClearText::Refused,
+    };
+    let spoken = proxy.map_or(Spoken::Auto, |proxy| proxy.downstream);
+    match listener_tls(contexts, clear_text, limits, spoken, materials) {
+        Tls::On(tls) => Some(tls),
+        Tls::Failed => None,
+        Tls::Off => {
+            for cursor in timeout.iter().chain(&inspector) {
+                cursor.inert("does nothing without a `tls_context` that counts");
+            }
+            None
+        }
+    }
+}
+
+/// The chain's filter, and its TLS contexts.
+fn filter_chain<'a>(
+    object: &mut ObjectReader<'a>,
+    on_router: &mut dyn FnMut(Cursor<'a>),
+) -> (Option<ProxyFilter<'a>>, Vec<Cursor<'a>>) {
+    let (mut proxy, mut contexts) = (None, Vec::new());
+    let Some(chains_at) = object.required("filter_chains") else { return (proxy, contexts) };
+    let Some(chains) = chains_at.array() else { return (proxy, contexts) };
     if chains.len() != 1 {
         chains_at.error(Finding::mismatch(kind::BAD_VALUE, "exactly one filter chain", chains.len().to_string()));
     }
-    let mut proxy = None;
     for chain in chains {
         let Some(mut chain) = chain.object(&schema::FILTER_CHAIN) else { continue };
-        if let Some(tls) = chain.get("tls_context") {
-            refuse_tls(&tls);
+        let one = chain.get("tls_context");
+        if let Some(set) = chain.get("tls_context_set") {
+            contexts.extend(set.array().unwrap_or_default());
+            if one.is_some() && !contexts.is_empty() {
+                set.error(Finding::said(kind::BAD_VALUE, "expected it or `tls_context`, found both"));
+            }
         }
-        if let Some(tls) = chain.get("tls_context_set") {
-            refuse_tls_set(&tls);
-        }
+        contexts.extend(one);
         if let Some(filters) = chain.required("filters") {
             proxy = network_filters(&filters, on_router);
         }
         chain.finish();
     }
-    proxy
+    (proxy, contexts)
 }
 
 fn network_filters<'a>(at: &Cursor<'a>, on_router: &mut dyn FnMut(Cursor<'a>)) -> Option<ProxyFilter<'a>> {

@@ -55,6 +55,7 @@ use sidegate_proxy::{
 };
 use sidegate_router::RouteTable;
 use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
+use sidegate_tls::ListenerTls;
 use sidegate_upstream::{ClusterConfig, Resolver};
 
 pub use access_log::AccessLogConfig;
@@ -177,6 +178,8 @@ pub struct Listener {
     pub header_case: HeaderCase,
     /// Which bytes a target may have.
     pub target_bytes: TargetBytes,
+    /// TLS towards clients; `None`: clear text.
+    pub tls: Option<ListenerTls>,
 }
 
 /// A listener whose streams could be served.
@@ -275,12 +278,13 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         check_directory(directory, registry);
     }
     let compat = top.get("compat").and_then(|cursor| compat::compat(&cursor)).unwrap_or_default();
+    let materials = tls::Materials::new(env, chains.cache.tickets().clone());
     let mut clusters = match top.get("cluster_manager") {
-        Some(manager) => cluster::clusters(&manager, &mut names, &known),
+        Some(manager) => cluster::clusters(&manager, &mut names, &known, &materials),
         None => Vec::new(),
     };
     clusters.iter_mut().for_each(|cluster| resolve_paths(cluster, env));
-    let server = server::server(&mut top, &names, &known, &mut taken, &mut modules, compat, env);
+    let server = server::server(&mut top, &names, &known, &mut taken, &mut modules, compat, &materials);
     let admin = top.get("admin").map(|cursor| admin::admin(&cursor));
     if let Some(Some((admin, at))) = &admin {
         taken.check_address(at, &admin.address);
@@ -404,7 +408,7 @@ fn finish_listener(
     compat: Compat,
     chains: &mut Chains<'_>,
 ) -> Option<Listener> {
-    let ReadListener { net, proxy, filters, access_logs } = read;
+    let ReadListener { net, proxy, filters, access_logs, tls } = read;
     let (net, proxy) = (net?, proxy?);
     let chain = chains.chain(filters, &net.name, router)?;
     Some(Listener {
@@ -420,6 +424,7 @@ fn finish_listener(
         timeouts: proxy.timeouts,
         forwarding: proxy.forwarding,
         upgrades: proxy.upgrades,
+        tls,
         header_case: proxy.header_case,
         target_bytes: proxy.target_bytes.unwrap_or(compat.target_bytes()),
     })

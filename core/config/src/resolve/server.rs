@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use sidegate_api::BuildEnv;
 use sidegate_telemetry::{LogConfig, LogLevel};
 
 use super::Config;
@@ -15,6 +14,7 @@ use super::log_file::log_target;
 use super::modules::Modules;
 use super::names::Names;
 use super::router::Routers;
+use super::tls::Materials;
 use crate::diagnostic::{Diagnostic, Finding, kind};
 use crate::document::NodeValue;
 use crate::reader::{Cursor, ObjectReader};
@@ -39,8 +39,9 @@ pub(super) fn server<'a>(
     taken: &mut ListenerNames,
     modules: &mut Modules<'_>,
     compat: Compat,
-    env: &BuildEnv,
+    materials: &Materials<'_>,
 ) -> Option<Server<'a>> {
+    let env = materials.env();
     let servers = top.required("servers")?;
     let elements = servers.array()?;
     if elements.len() != 1 {
@@ -69,7 +70,7 @@ pub(super) fn server<'a>(
     let mut listeners = Vec::new();
     let entries = object.get("listeners");
     for entry in entries.and_then(|c| c.array()).unwrap_or_default() {
-        listeners.extend(listener(&entry, taken, modules, &mut rotations, &mut |config| {
+        listeners.extend(listener(&entry, taken, modules, &mut rotations, materials, &mut |config| {
             routers.read_connection_manager(&config, clusters, known);
         }));
     }

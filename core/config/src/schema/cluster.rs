@@ -1,9 +1,9 @@
 //! `cluster_manager`.
 
 use super::{
-    CIRCUIT_BREAKER, DNS_RESOLVERS, HEADER_CASE, HEALTH_CHECK, HTTP2_UPSTREAM, Key, LB_CONFIG, LB_SUBSET, METADATA,
-    OUTLIER_DETECTION, Object, Rule, SIZE, SLOW_START, Shape, TLS_CONTEXT, UPSTREAM_PROTOCOL, key, own, refused,
-    required, warned,
+    CIRCUIT_BREAKER, CLUSTER_TLS, DNS_RESOLVERS, HEADER_CASE, HEALTH_CHECK, HTTP2_UPSTREAM, Key, LB_CONFIG, LB_SUBSET,
+    METADATA, OUTLIER_DETECTION, Object, Rule, SIZE, SLOW_START, Shape, UPSTREAM_PROTOCOL, key, own, refused, required,
+    warned,
 };
 
 pub(crate) static CLUSTER_MANAGER: Object = Object::new(
@@ -11,7 +11,12 @@ pub(crate) static CLUSTER_MANAGER: Object = Object::new(
     "`cluster_manager`: where requests can go.",
     &[
         key("clusters", Shape::Array(&Shape::Object(&CLUSTER)), "none", "Groups of hosts that do the same."),
-        key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards hosts."),
+        key(
+            "tls_context",
+            Shape::Object(&CLUSTER_TLS),
+            "none",
+            "TLS towards the hosts of clusters with `cluster_manager_tls`.",
+        ),
         key(
             "clusters_configs",
             Shape::Text,
@@ -106,7 +111,13 @@ static KEYS: &[Key] = &[
         "Take responses whose lines end with LF alone, as some old servers write them; 502 otherwise. For hosts that are \
          trusted: where a message ends is then a matter of opinion.",
     ),
-    key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards the hosts."),
+    key("tls_context", Shape::Object(&CLUSTER_TLS), "none", "TLS towards the hosts."),
+    key(
+        "cluster_manager_tls",
+        Shape::Bool,
+        "`false`",
+        "Without a `tls_context` of its own that counts: take that of `cluster_manager`.",
+    ),
     key("health_check", Shape::Object(&HEALTH_CHECK), "none", "Active checks: hosts that fail them are left out."),
     own(
         "outlier_detection",
@@ -165,7 +176,6 @@ static KEYS: &[Key] = &[
     ),
     refused("spec", "hosts are not discovered, only listed"),
     refused("mark", "packets would not carry the mark"),
-    refused("cluster_manager_tls", "connections to the hosts would be in clear text"),
     warned("sub_type", "MOSN ignores it too"),
     warned("original_dst_lb_config", "clusters of type ORIGINAL_DST do not exist here"),
     warned(
@@ -189,6 +199,6 @@ pub(crate) static HOST: Object = Object::new(
         key("hostname", Shape::Text, "none; of a name, the name", "For `auto_host_rewrite`."),
         key("weight", Shape::Integer(1, 128), "1", "Its share, against those of the others."),
         key("metadata", Shape::Object(&METADATA), "none", "For subsets."),
-        warned("tls_disable", "there is no TLS to switch off"),
+        key("tls_disable", Shape::Bool, "`false`", "Speak clear text with this host, whatever its cluster does."),
     ],
 );

@@ -3,7 +3,7 @@
 use super::admin::SOCKET_MODE;
 use super::server::LOG_ROLLER;
 use super::{
-    Key, Object, PROXY_FILTER, ROUTER, Rule, STREAM_FILTER, Shape, TLS_CONTEXT, key, own, refused, required, warned,
+    Key, LISTENER_TLS, Object, PROXY_FILTER, ROUTER, Rule, STREAM_FILTER, Shape, key, own, refused, required, warned,
 };
 
 pub(crate) static LISTENER: Object =
@@ -45,6 +45,18 @@ static KEYS: &[Key] = &[
         "Permission bits of a Unix socket's file, in octal digits, as a string: `\"0660\"`. Who may write to it may \
          connect.",
     ),
+    key(
+        "inspector",
+        Shape::Bool,
+        "`false`",
+        "With a TLS context: serve clients that speak clear text too, on the same port.",
+    ),
+    own(
+        "tls_handshake_timeout",
+        Shape::PositiveDuration,
+        "10s",
+        "A client that is not done with its TLS handshake by then is turned away.",
+    ),
     key("bind_port", Shape::Only(true), "`true`", "Redirected connections are not there yet."),
     required(
         "filter_chains",
@@ -63,7 +75,6 @@ static KEYS: &[Key] = &[
     refused("original_dst", "redirected connections would not reach their original destination"),
     refused("listener_filters", "what they do to connections would not happen"),
     warned("type", "ingress and egress are treated alike"),
-    warned("inspector", "there is no TLS to tell from plain text"),
     warned("default_read_buffer_size", "buffers grow as needed"),
     warned("log_path", "MOSN ignores it too; access logs are set with `access_logs`"),
     warned("log_level", "MOSN ignores it too"),
@@ -81,11 +92,12 @@ pub(crate) static FILTER_CHAIN: Object = Object::new(
             "an array with one `proxy` filter",
             "Exactly one `proxy`; a `connection_manager` beside it may define a router.",
         ),
-        key("tls_context", Shape::Object(&TLS_CONTEXT), "none", "TLS towards clients."),
-        key("tls_context_set", Shape::Array(&Shape::Object(&TLS_CONTEXT)), "none", "Several of them."),
+        key("tls_context", Shape::Object(&LISTENER_TLS), "none", "TLS towards clients."),
+        key("tls_context_set", Shape::Array(&Shape::Object(&LISTENER_TLS)), "none", "Several of them."),
         warned("match", "there is one filter chain"),
     ],
-);
+)
+.rules(&[Rule::AtMostOne(&["tls_context", "tls_context_set"])]);
 
 pub(crate) static NETWORK_FILTER: Object = Object::new(
     "network_filter",

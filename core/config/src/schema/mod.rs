@@ -55,7 +55,7 @@ pub(crate) use route_policy::{HASH_COOKIE, HASH_HEADER, HASH_POLICY, MIRROR_POLI
 pub(crate) use router::{ROUTER, VIRTUAL_HOST};
 pub(crate) use server::{SERVER, TOP};
 pub(crate) use stream_filter::{GO_PLUGIN_CONFIG, QUARANTINE, SO_CONFIG, STREAM_FILTER};
-pub(crate) use tls::TLS_CONTEXT;
+pub(crate) use tls::{CLUSTER_TLS, LISTENER_TLS, SAN_MATCH, SAN_MATCHER};
 
 /// How names of fields are written.
 pub(crate) const HEADER_CASE: Shape = Shape::Words(&["lower", "title", "preserve"]);

@@ -92,7 +92,12 @@ pub(crate) async fn run<S: Service>(
                     service.drain();
                 }
             }
-            None => worker.set_phase(Scope::Process, RunPhase::Stopping),
+            // Nobody is left to say anything.
+            None => {
+                worker.set_phase(Scope::Process, RunPhase::Stopping);
+                worker.drained().await;
+                return;
+            }
         }
     }
 }

@@ -56,7 +56,9 @@ pub(super) async fn serve(
             if let Ended::Faulty(fault) = &ended {
                 driver.tell_fault(fault);
             }
-            driver.silence.set(Some(if worker.ledger.is_tight() { SHORT_LINGER } else { LINGER }));
+            // One that ended in order has nothing more to say that would count.
+            let short = worker.ledger.is_tight() || matches!(ended, Ended::Closed);
+            driver.silence.set(Some(if short { SHORT_LINGER } else { LINGER }));
             let mut left = LINGER_BYTES;
             poll_fn(|cx| match driver.down.poll_close(cx, &mut left) {
                 Poll::Ready(()) => Poll::Ready(()),

@@ -28,6 +28,8 @@ pub struct SharedPool {
     /// Who makes it, while that cannot begin.
     connector: RefCell<Option<Waker>>,
     closed: Cell<bool>,
+    /// Streams that the host took on one connection when it last said so.
+    told: Cell<Option<u32>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +72,7 @@ impl SharedPool {
             connecting: Cell::new(false),
             connector: RefCell::default(),
             closed: Cell::new(false),
+            told: Cell::new(None),
         })
     }
 
@@ -131,6 +134,10 @@ impl SharedPool {
     }
 
     fn cut_one(&self, how: Cut) -> bool {
+        // Who waits here needs none of its own.
+        if self.connecting.get() || !self.waiters.borrow().is_empty() {
+            return false;
+        }
         let mut connections = self.connections.borrow_mut();
         // The last ones are those that can be spared.
         let Some(at) = connections.iter().rposition(|connection| connection.streams() == 0) else { return false };
@@ -163,6 +170,11 @@ impl SharedPool {
     pub(crate) fn forget(&self, connection: &ClientConnection) {
         self.connections.borrow_mut().retain(|known| !std::ptr::eq(&**known, connection));
         self.wake_first();
+    }
+
+    /// The host takes so many streams on a connection.
+    pub(crate) fn learn(&self, streams: u32) {
+        self.told.set(Some(streams));
     }
 
     /// A connection has a place again.
@@ -209,7 +221,7 @@ impl Connecting {
     /// The connection is there. A place on it for who made it, the others for
     /// who waits; none if it is lost already.
     pub fn made(self, connection: Rc<ClientConnection>) -> Option<ClientStream> {
-        connection.joins(&self.pool);
+        connection.joins(&self.pool, self.pool.told.get());
         self.pool.connections.borrow_mut().push(connection.clone());
         let stream = connection.stream(self.pool.limits.get().max_requests);
         if self.pool.closed.get() {

@@ -286,3 +286,35 @@ fn what_http2_cannot_say_fails_one_request_only() {
         assert_eq!(whole(&mut stream).await, b"x");
     });
 }
+
+#[test]
+fn a_go_ahead_comes_before_the_body() {
+    run(async {
+        let port = Port::new().await;
+        let address = port.address();
+        tokio::task::spawn_local(async move {
+            let mut host = h2::server::handshake(port.accept().await).await.unwrap();
+            let (request, mut respond) = host.accept().await.unwrap().unwrap();
+            let served = tokio::task::spawn_local(async move {
+                for status in [103, 100] {
+                    respond.send_informational(http::Response::builder().status(status).body(()).unwrap()).unwrap();
+                }
+                let mut body = request.into_body();
+                let data = body.data().await.unwrap().unwrap();
+                let mut send = respond.send_response(http::Response::new(()), false).unwrap();
+                send.send_data(data, true).unwrap();
+            });
+            while host.accept().await.is_some() {}
+            served.await.unwrap();
+        });
+        let (connection, _) = open(&address, &Http2Settings::upstream()).await;
+        let mut stream = connection.stream(None).unwrap();
+        let start = RequestStart { expect: Expect::Continue, ..START };
+        stream.start(&head(Method::Post, "/"), Announced::Length(4), &start);
+        assert_eq!(next_head(&mut stream).await.unwrap().0.status, 103);
+        assert_eq!(next_head(&mut stream).await.unwrap().0.status, 100);
+        send(&mut stream, b"body").await;
+        stream.finish(&Headers::new());
+        assert_eq!(whole(&mut stream).await, b"body");
+    });
+}

@@ -112,6 +112,15 @@ impl ClientContext {
     }
 }
 
+/// Equal ones are made of the same.
+impl PartialEq for ClientContext {
+    fn eq(&self, other: &ClientContext) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for ClientContext {}
+
 impl std::fmt::Debug for ClientContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ClientContext").field("id", &self.id).finish_non_exhaustive()

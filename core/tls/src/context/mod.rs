@@ -32,6 +32,8 @@ pub enum Part {
     Protocol,
     /// Names.
     Name,
+    /// What tickets are encrypted with.
+    Tickets,
 }
 
 /// Why a context cannot be made.

@@ -6,12 +6,12 @@ use rustls::server::{NoServerSessionStorage, ServerConfig};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::{ContextError, Part, Validity};
-use crate::config::{ClientAuth, Resumption, ServerSettings};
+use crate::config::{ClientAuth, Resumption, ServerSettings, TicketKeys};
 use crate::digest::{ContextId, Digest};
 use crate::identity::LoadedIdentity;
 use crate::names::is_servable;
-use crate::resume::ContextTickets;
-use crate::source::Materials;
+use crate::resume::{ContextTickets, TicketSecrets, TicketSecretsError};
+use crate::source::{Materials, Source};
 use crate::verify::{ClientVerifier, LoadedTrust};
 
 /// One certificate of a listener, and how clients are met that get it.
@@ -69,7 +69,10 @@ impl ServerContext {
         // strangers and a lock that all workers share.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         match settings.resumption {
-            Resumption::On => config.ticketer = Arc::new(ContextTickets::new(materials.tickets.clone(), resume)),
+            Resumption::On => {
+                let secrets = secrets(&settings.tickets, materials)?;
+                config.ticketer = Arc::new(ContextTickets::new(secrets, resume));
+            }
             Resumption::Off => config.send_tls13_tickets = 0,
         }
         let mut id = Digest::new("sidegate server context");
@@ -165,4 +168,15 @@ fn verifier(
         }
     };
     Ok(Some(Arc::new(verifier)))
+}
+
+fn secrets(keys: &TicketKeys, materials: &Materials<'_>) -> Result<Arc<TicketSecrets>, ContextError> {
+    let TicketKeys::Shared(sources) = keys else { return Ok(materials.tickets.clone()) };
+    let read =
+        |source: &Source| materials.load(source).map_err(|error| ContextError::read(Part::Tickets, source, &error));
+    let secrets = sources.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    TicketSecrets::shared(secrets).map_err(|error| match &error {
+        TicketSecretsError::Length { place, .. } => ContextError::of(Part::Tickets, &sources[*place], &error),
+        _ => ContextError { part: Part::Tickets, message: error.to_string() },
+    })
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sidegate_tls::{
-    ClientAuth, ClientContext, ClientSettings, Protocol, Resumption, ServerContexts, ServerSettings, Trust, Version,
-    Versions,
+    ClientAuth, ClientContext, ClientSettings, Part, Protocol, Resumption, ServerContexts, ServerSettings, Source,
+    TicketKeys, Trust, Version, Versions,
 };
 
 use crate::support::{Ca, Pair, Request, World, contexts, inline, read, serving, trust, trusting, write};
@@ -133,4 +133,22 @@ fn hosts_of_one_context_do_not_get_the_sessions_of_another() {
     assert!(!resumes(&one, &server));
     assert!(!resumes(&other, &server));
     assert!(resumes(&one, &server));
+}
+
+#[test]
+fn processes_that_share_secrets_resume_each_others_sessions() {
+    let mut fixture = Fixture::new();
+    fixture.world.files.insert("keys".into(), vec![7; 80]);
+    fixture.settings.tickets = TicketKeys::Shared(vec![Source::parse("keys")]);
+    let client = fixture.client(Protocol::default());
+    let one = fixture.server(&fixture.settings);
+    let other = Fixture { world: World { files: fixture.world.files.clone(), ..World::default() }, ..fixture };
+    assert!(!resumes(&client, &one));
+    assert!(resumes(&client, &other.server(&other.settings)));
+    let mut alone = other;
+    alone.world.files.insert("keys".into(), vec![8; 80]);
+    assert!(!resumes(&client, &alone.server(&alone.settings)));
+    alone.world.files.insert("keys".into(), vec![8; 16]);
+    let error = alone.world.server(&alone.settings).unwrap_err();
+    assert_eq!((error.part, error.message.contains("found 16")), (Part::Tickets, true), "{error}");
 }

@@ -12,7 +12,7 @@ use rcgen::{
 use sidegate_tls::{
     ClientAuth, ClientContext, ClientSettings, ContextError, Failure, Identity, Limits, Materials, NameRule, PeerName,
     Protocol, Received, Resumption, Roots, ServerAuth, ServerContext, ServerContexts, ServerSettings, Session, Source,
-    TicketSecrets, Trust,
+    TicketKeys, TicketSecrets, Trust,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -170,6 +170,7 @@ pub fn serving(issued: &Issued) -> ServerSettings {
         protocol: Protocol::default(),
         alpn_strict: false,
         resumption: Resumption::On,
+        tickets: TicketKeys::Rotated,
     }
 }
 

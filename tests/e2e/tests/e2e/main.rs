@@ -28,6 +28,7 @@ mod filters;
 mod health;
 mod help;
 mod http2_settings;
+mod http2_upstream;
 mod identity;
 mod interim;
 mod limits;

@@ -41,6 +41,8 @@ pub struct ClientConnection {
     our_limit: u32,
     /// And the host.
     limit: Cell<u32>,
+    /// The host has said something.
+    settled: Cell<bool>,
     /// Places that are taken.
     streams: Cell<u32>,
     requests: Cell<u32>,
@@ -126,6 +128,7 @@ impl ClientConnection {
             max_age: settings.max_age,
             our_limit: settings.max_concurrent_streams,
             limit: Cell::new(settings.max_concurrent_streams.min(STREAMS_AT_FIRST as u32)),
+            settled: Cell::new(false),
             streams: Cell::new(0),
             requests: Cell::new(0),
             idle_since: Cell::new(None),
@@ -197,9 +200,13 @@ impl ClientConnection {
         self.phase.get() == Phase::Open && self.streams.get() < self.limit.get()
     }
 
-    /// Streams wait for its places in `pool`.
-    pub(crate) fn joins(&self, pool: &Rc<SharedPool>) {
+    /// Streams wait for its places in `pool`. The host took so many of them on
+    /// other connections, and has not said yet how many on this one.
+    pub(crate) fn joins(&self, pool: &Rc<SharedPool>, streams: Option<u32>) {
         self.pool.replace(Rc::downgrade(pool));
+        if let Some(streams) = streams {
+            self.limit.set(self.limit.get().min(streams.max(1)));
+        }
     }
 
     /// Takes no more requests; ends with its last stream.
@@ -304,9 +311,16 @@ impl ClientConnection {
     /// What the host says now of how many streams it takes, and whether.
     pub(super) fn host_says(&self, streams: usize, goodbyes: u64) {
         let streams = u32::try_from(streams).unwrap_or(u32::MAX).min(self.our_limit);
-        let before = self.limit.replace(streams);
-        if streams > before {
-            self.tell_pool(SharedPool::has_room_again);
+        // Before its settings come that is what we said ourselves.
+        if self.settled.get() || self.with_guard(|guard| guard.traffic().read) > Some(0) {
+            self.settled.set(true);
+            let before = self.limit.replace(streams);
+            if streams != before {
+                self.tell_pool(|pool| pool.learn(streams));
+            }
+            if streams > before {
+                self.tell_pool(SharedPool::has_room_again);
+            }
         }
         if goodbyes > self.goodbyes.replace(goodbyes) && self.phase.get() == Phase::Open {
             self.notice(Noticed::GoAway);

@@ -1,0 +1,88 @@
+//! TLS towards hosts.
+
+use std::sync::Arc;
+
+use sidegate_tls::{ClientContext, ClientSettings, NameRule, ServerAuth};
+
+use super::common::{Common, common};
+use super::materials::Materials;
+use super::refuse;
+use crate::diagnostic::{Finding, kind};
+use crate::reader::{Cursor, ObjectReader};
+use crate::schema;
+
+/// TLS of a cluster; `None`: clear text, or errors were reported.
+pub(in crate::resolve) fn cluster_context(
+    cursor: &Cursor<'_>,
+    materials: &Materials<'_>,
+) -> Option<Arc<ClientContext>> {
+    let object = cursor.object(&schema::CLUSTER_TLS)?;
+    let (settings, common) = settings(object, materials)?;
+    let made = materials.client(&settings);
+    let made = made.map_err(|error| common.place(error.part).error(Finding::said(kind::BAD_VALUE, error.message)));
+    common.status.iter().for_each(refuse);
+    let context = made.ok()?;
+    common.warn(context.warnings());
+    Some(context)
+}
+
+/// What a context says; `None`: it is off, or not complete.
+pub(super) fn settings<'a>(
+    mut object: ObjectReader<'a>,
+    materials: &Materials<'_>,
+) -> Option<(ClientSettings, Common<'a>)> {
+    let mut common = common(&mut object, materials);
+    let on = common.on;
+    let fixed = object.text("server_name");
+    let auto = object.get("auto_sni").filter(|cursor| cursor.bool() == Some(true));
+    let server_name = match (&fixed, &auto) {
+        (Some((cursor, _)), Some(_)) => {
+            if on {
+                cursor.inert("does nothing beside `auto_sni`");
+            }
+            NameRule::Request
+        }
+        (None, Some(_)) => NameRule::Request,
+        (Some((_, name)), None) => NameRule::Fixed((*name).into()),
+        (None, None) => NameRule::Host,
+    };
+    common.names = fixed.map(|(cursor, _)| cursor);
+    let skip = object.get("insecure_skip").filter(|cursor| cursor.bool() == Some(true));
+    // MOSN's samples write them on both sides.
+    for name in ["verify_client", "require_client_cert"] {
+        let _ = object.get(name).and_then(|cursor| cursor.bool());
+    }
+    if let Some((cursor, _)) = object.text("ticket").filter(|_| on) {
+        cursor.inert("says nothing here: tickets are the hosts' to make");
+    }
+    if let Some(cursor) = &common.fall_back {
+        cursor.unsupported("requests would go to hosts in clear text; expected no `fall_back` in a cluster");
+    }
+    let more = !on && schema::CLUSTER_TLS.keys().any(|key| key.name != "status" && object.has(key.name));
+    object.finish();
+    if more {
+        common.at.inert("TLS is off here, as `status` is not true");
+    }
+    if !on {
+        return None;
+    }
+    let verify = match skip {
+        Some(cursor) => {
+            cursor.warning(Finding::said(
+                kind::INERT,
+                "NOTHING IS VERIFIED: whoever stands between this proxy and the hosts can read and change everything; \
+                 expected `ca_cert`, or `verify_certificate_hash` for a certificate that nobody signed",
+            ));
+            ServerAuth::Nothing
+        }
+        None => ServerAuth::Verified(common.trust.clone()),
+    };
+    let settings = ClientSettings {
+        identity: common.identity.clone(),
+        verify,
+        server_name,
+        protocol: common.protocol.clone(),
+        resumption: common.resumption,
+    };
+    Some((settings, common))
+}

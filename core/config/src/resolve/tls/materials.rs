@@ -1,0 +1,74 @@
+//! What contexts are made of besides their settings: files, the system's
+//! certificates, and secrets that go on from one configuration to the next.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sidegate_api::BuildEnv;
+use sidegate_files::read_regular;
+use sidegate_tls::{ClientContext, ClientSettings, ContextError, ServerContext, ServerSettings, TicketSecrets};
+
+/// A large list of revoked certificates has some MiB.
+const MAX_FILE: u64 = 32 << 20;
+
+/// Makes contexts; equal ones of a configuration are made once.
+pub(crate) struct Materials<'e> {
+    env: &'e BuildEnv,
+    tickets: Arc<TicketSecrets>,
+}
+
+/// A file that belongs to TLS, by its path.
+#[derive(PartialEq, Eq, Hash)]
+struct TlsFile(PathBuf);
+
+/// The system's certificates.
+#[derive(PartialEq, Eq, Hash)]
+struct SystemRoots;
+
+impl<'e> Materials<'e> {
+    pub fn new(env: &'e BuildEnv, tickets: Arc<TicketSecrets>) -> Materials<'e> {
+        Materials { env, tickets }
+    }
+
+    pub fn env(&self) -> &'e BuildEnv {
+        self.env
+    }
+
+    pub fn server(&self, settings: &ServerSettings) -> Result<Arc<ServerContext>, ContextError> {
+        let make = || self.with(|materials| ServerContext::new(settings, materials).map(Arc::new));
+        (*self.env.reads.once(settings.clone(), make)).clone()
+    }
+
+    pub fn client(&self, settings: &ClientSettings) -> Result<Arc<ClientContext>, ContextError> {
+        let make = || self.with(|materials| ClientContext::new(settings, materials).map(Arc::new));
+        (*self.env.reads.once(settings.clone(), make)).clone()
+    }
+
+    /// Paths lead where those of modules and logs do.
+    pub fn path(&self, text: &str) -> PathBuf {
+        self.env.resolve(Path::new(text))
+    }
+
+    fn with<T>(&self, make: impl FnOnce(&sidegate_tls::Materials<'_>) -> T) -> T {
+        make(&sidegate_tls::Materials {
+            read: &|path| self.read(path),
+            system_roots: &|| self.system_roots(),
+            tickets: self.tickets.clone(),
+            key_log: None,
+        })
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.env.reads.watch(path);
+        let read = || read_regular(path, MAX_FILE).map_err(|error| error.to_string());
+        let bytes = self.env.reads.once(TlsFile(path.to_path_buf()), read);
+        (*bytes).clone().map_err(io::Error::other)
+    }
+
+    fn system_roots(&self) -> io::Result<Vec<Vec<u8>>> {
+        let read = || sidegate_tls::system_roots().map_err(|error| error.to_string());
+        (*self.env.reads.once(SystemRoots, read)).clone().map_err(io::Error::other)
+    }
+}
