@@ -38,12 +38,12 @@ impl DownstreamHttp2Stats {
         }
         let protocol = counter("refused_protocol")?;
         Ok(DownstreamHttp2Stats {
-            streams: counter("stream")?,
-            resets_received: counter("reset_received")?,
-            resets_sent: counter("reset_sent")?,
-            goaways_received: counter("goaway_received")?,
-            goaways_sent: counter("goaway_sent")?,
-            heads_refused: counter("head_refused")?,
+            streams: counter("streams")?,
+            resets_received: counter("resets_received")?,
+            resets_sent: counter("resets_sent")?,
+            goaways_received: counter("goaways_received")?,
+            goaways_sent: counter("goaways_sent")?,
+            heads_refused: counter("heads_refused")?,
             refused: std::array::from_fn(|index| refused.get(index).unwrap_or(&protocol).clone()),
         })
     }

@@ -42,6 +42,13 @@ fn downstream(key: &str) -> Option<&'static str> {
         "request_time_total" => "Nanoseconds from a request's first byte to the end of the stream.",
         "process_time" => "Milliseconds that the proxy itself took of a stream.",
         "process_time_total" => "Nanoseconds that the proxy itself took of streams.",
+        "http2_streams_total" => "Streams of HTTP/2 that clients opened.",
+        "http2_heads_refused_total" => "Heads over HTTP/2 that were no requests, of which no access log has a line.",
+        "http2_resets_received_total" => "Streams of HTTP/2 that clients reset.",
+        "http2_resets_sent_total" => "Streams of HTTP/2 that were reset for an error.",
+        "http2_goaways_received_total" => "GOAWAY frames from clients.",
+        "http2_goaways_sent_total" => "GOAWAY frames to clients.",
+        _ if key.starts_with("http2_refused_") => "Connections of HTTP/2 ended for what the client sent.",
         _ if is_code(key) => "Responses with the status in the name.",
         _ => return None,
     })

@@ -27,6 +27,7 @@ mod exhaustion;
 mod filters;
 mod health;
 mod help;
+mod http2_downstream;
 mod http2_settings;
 mod http2_upstream;
 mod identity;
