@@ -97,13 +97,56 @@ fn origin() -> SocketAddr {
     address
 }
 
+fn old_origin() -> (Spoken, SocketAddr) {
+    (Spoken::Http1, origin())
+}
+
+/// The same over HTTP/2.
+fn origin_of_streams() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || answer_streams(&mut stream));
+        }
+    });
+    address
+}
+
+fn answer_streams(stream: &mut TcpStream) {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).unwrap();
+    // SETTINGS.
+    stream.write_all(b"\0\0\0\x04\0\0\0\0\0").unwrap();
+    loop {
+        let mut frame = [0; 9];
+        if stream.read_exact(&mut frame).is_err() {
+            return;
+        }
+        let mut payload = vec![0; u32::from_be_bytes([0, frame[0], frame[1], frame[2]]) as usize];
+        stream.read_exact(&mut payload).unwrap();
+        let [_, _, _, kind, flags, number @ ..] = frame;
+        // HEADERS with END_STREAM.
+        if kind == 1 && flags & 1 == 1 {
+            // `:status: 200`, and as literals `server`, `content-type` and
+            // `content-length`.
+            let head =
+                [&[0x88, 0x0f, 39, 4][..], b"test", &[0x0f, 16, 10], b"text/plain", &[0x0f, 13, 1], b"5"].concat();
+            let head = [&[0, 0, head.len() as u8, 1, 4][..], &number, &head].concat();
+            let body = [&[0, 0, 5, 0, 1][..], &number, b"hello"].concat();
+            stream.write_all(&[head, body].concat()).unwrap();
+        }
+    }
+}
+
 fn configuration(
     metrics: &Metrics,
     hosts: &HostRegistry,
-    origin: SocketAddr,
+    (upstream, origin): (Spoken, SocketAddr),
     access_logs: Vec<AccessLog>,
 ) -> Arc<Update> {
-    let forward = ForwardAction { upstream_protocol: Some(Spoken::Http1), ..ForwardAction::to("main") };
+    let forward = ForwardAction { upstream_protocol: Some(upstream), ..ForwardAction::to("main") };
     let route = RouteConfig::new("all", RouteMatch::any(), RouteAction::Forward(forward));
     let host = VirtualHostConfig {
         name: "vhost".into(),
@@ -216,13 +259,18 @@ fn access_log(sinks: &LogSinks) -> AccessLog {
 
 /// Allocations on the worker for so many requests, which `exchange` sends:
 /// on a connection, behind so many, so many.
-fn allocations(requests: usize, access_logs: Vec<AccessLog>, exchange: fn(&mut TcpStream, usize, usize)) -> u64 {
+fn allocations(
+    requests: usize,
+    access_logs: Vec<AccessLog>,
+    origin: (Spoken, SocketAddr),
+    exchange: fn(&mut TcpStream, usize, usize),
+) -> u64 {
     /// There is one count.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let metrics = Metrics::new(1);
     let hosts = HostRegistry::new(metrics.clone());
-    let first = configuration(&metrics, &hosts, origin(), access_logs);
+    let first = configuration(&metrics, &hosts, origin, access_logs);
     let workers =
         Workers::<ProxyService>::start(1, &metrics, &first, &sidegate_overload::Overload::unlimited(1), || {}).unwrap();
     let listener = ListenerConfig {
@@ -252,7 +300,7 @@ fn a_keep_alive_request_allocates_nothing_on_its_worker() {
     let sinks = LogSinks::new(Metrics::new(1));
     for access_logs in [vec![], vec![access_log(&sinks)]] {
         let logs = access_logs.len();
-        let allocations = allocations(REQUESTS, access_logs, |client, _, times| exchange(client, times));
+        let allocations = allocations(REQUESTS, access_logs, old_origin(), |client, _, times| exchange(client, times));
         // The upkeep of the worker (ticks, the date of a new second) may
         // allocate now and then, and a log's buffer grows with a burst; a
         // request may not.
@@ -277,7 +325,23 @@ fn a_stream_allocates_what_is_named() {
         }
         exchange_streams(client, behind as u32, times as u32);
     };
-    let allocations = allocations(REQUESTS, vec![], exchange);
+    let allocations = allocations(REQUESTS, vec![], old_origin(), exchange);
     let bound = PER_STREAM * REQUESTS as u64;
     assert!(allocations <= bound + REQUESTS as u64 / 20, "{allocations} for {REQUESTS} streams");
+}
+
+/// What a request over HTTP/2 to a host allocates, by name. In the crate: two
+/// for the response's map of fields, one for each of its values that is not in
+/// the compression's table, of which this one has three, and copies of
+/// authority and path. Here: two for the request's map, the memory of all its
+/// values and the count of who uses it, and the place on the connection.
+const PER_REQUEST: u64 = 2 + 3 + 2 + 2 + 2 + 1;
+
+#[test]
+fn a_request_over_http2_to_a_host_allocates_what_is_named() {
+    const REQUESTS: usize = 1000;
+    let origin = (Spoken::Http2, origin_of_streams());
+    let allocations = allocations(REQUESTS, vec![], origin, |client, _, times| exchange(client, times));
+    let bound = PER_REQUEST * REQUESTS as u64;
+    assert!(allocations <= bound + REQUESTS as u64 / 20, "{allocations} for {REQUESTS} requests");
 }

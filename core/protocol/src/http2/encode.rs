@@ -1,11 +1,12 @@
 //! Heads and trailers on their way out.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Uri, Version};
 use sidegate_api::{Headers, Method, RequestHead, check_trailer, is_hop_by_hop};
 
+use super::names;
 use crate::http1::{Expect, Trailers};
 
 /// A head that a filter or a route has made into something that HTTP/2 cannot
@@ -33,12 +34,13 @@ pub fn encode_request(
 ) -> Result<Request<()>, EncodeError> {
     let mut request = Request::new(());
     *request.method_mut() = method(&head.method)?;
-    *request.uri_mut() = uri(head)?;
     *request.version_mut() = Version::HTTP_2;
-    let (mut fields, mut values) = encode_fields(&head.headers, NUMBER_BYTES, |name, _| match name {
+    let more = head.authority.len() + head.target().len() + NUMBER_BYTES;
+    let (mut fields, mut values) = encode_fields(&head.headers, more, |name, _| match name {
         b"host" | b"content-length" | b"expect" | b"trailer" | b"http2-settings" => false,
         name => !is_hop_by_hop(name),
     })?;
+    *request.uri_mut() = uri(head, &mut values)?;
     if let Some(length) = length {
         fields.insert(header::CONTENT_LENGTH, values.put_number(length)?);
     }
@@ -69,7 +71,7 @@ pub(super) fn encode_fields(
     // More for what the caller adds.
     let mut fields = HeaderMap::with_capacity(headers.len() + 3);
     for (name, value) in headers.iter().filter(|(name, value)| travels(name, value)) {
-        let name = HeaderName::from_bytes(name).map_err(|_| EncodeError { part: "a field's name" })?;
+        let name = names::encode(name).ok_or(EncodeError { part: "a field's name" })?;
         let value = values.put(value)?;
         fields.try_append(name, value).map_err(|_| EncodeError { part: "the number of fields" })?;
     }
@@ -81,14 +83,16 @@ pub(super) struct Values(BytesMut);
 
 impl Values {
     pub(super) fn put(&mut self, value: &[u8]) -> Result<HeaderValue, EncodeError> {
+        HeaderValue::from_maybe_shared(self.put_bytes(value)).map_err(|_| EncodeError { part: "a field's value" })
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) -> Bytes {
         let Values(shared) = self;
-        let value = if shared.capacity() < value.len() || value.is_empty() {
-            HeaderValue::from_bytes(value)
-        } else {
-            shared.extend_from_slice(value);
-            HeaderValue::from_maybe_shared(shared.split().freeze())
-        };
-        value.map_err(|_| EncodeError { part: "a field's value" })
+        if shared.capacity() < bytes.len() || bytes.is_empty() {
+            return Bytes::copy_from_slice(bytes);
+        }
+        shared.extend_from_slice(bytes);
+        shared.split().freeze()
     }
 
     pub(super) fn put_number(&mut self, number: u64) -> Result<HeaderValue, EncodeError> {
@@ -116,15 +120,11 @@ fn method(method: &Method) -> Result<http::Method, EncodeError> {
     })
 }
 
-fn uri(head: &RequestHead) -> Result<Uri, EncodeError> {
-    let target = head.target();
-    let mut text = BytesMut::with_capacity(head.authority.len() + target.len());
-    text.extend_from_slice(head.authority.as_bytes());
-    let authority = text.split().freeze();
-    text.extend_from_slice(target.as_bytes());
-    let path = match PathAndQuery::from_maybe_shared(text.freeze()) {
+fn uri(head: &RequestHead, values: &mut Values) -> Result<Uri, EncodeError> {
+    let authority = values.put_bytes(head.authority.as_bytes());
+    let path = match PathAndQuery::from_maybe_shared(values.put_bytes(head.target().as_bytes())) {
         Ok(path) => path,
-        Err(_) => escaped(target)?,
+        Err(_) => escaped(head.target())?,
     };
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(if head.scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });

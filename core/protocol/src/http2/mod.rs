@@ -8,6 +8,7 @@
 mod encode;
 mod encode_response;
 mod fields;
+mod names;
 mod request;
 mod response;
 mod trailers;

@@ -27,8 +27,9 @@ use crate::{ClosedBy, OnClose};
 /// asks for no less than this.
 const STREAMS_AT_FIRST: usize = 100;
 
-/// Bytes of one request that wait to be written. Enough to keep a socket busy.
-const SEND_BUFFER: usize = 256 * 1024;
+/// Bytes of one request that may wait in the crate for a socket that takes
+/// nothing.
+const SEND_BUFFER: usize = 64 * 1024;
 
 /// An upstream connection; a task of its own moves its bytes. It ends when the
 /// host or the pool wants it to, each stream that it has in its own time.
@@ -251,9 +252,18 @@ impl ClientConnection {
         request: Request<()>,
         is_whole: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), Fault> {
-        // A copy: one that has a stream waiting to begin refuses others, and we
-        // count them ourselves.
-        let Some(mut sender) = self.sender.borrow().clone() else { return Err(Fault::NotProcessed) };
+        let mut sender = self.sender.borrow_mut();
+        let Some(sender) = sender.as_mut() else { return Err(Fault::NotProcessed) };
+        // One that has a stream waiting to begin refuses others, and we count
+        // them ourselves: then a copy that has none.
+        let mut copy;
+        let sender = match self.streams.get() > self.limit.get() / 2 {
+            true => {
+                copy = sender.clone();
+                &mut copy
+            }
+            false => sender,
+        };
         sender.send_request(request, is_whole).map_err(|error| {
             tracing::debug!(%error, "a stream could not begin");
             // No more stream numbers, or the host has said goodbye.
