@@ -7,6 +7,7 @@ use sidegate_api::{Headers, ResponseHead};
 use sidegate_net::{PeerEnd, Traffic, WorkerContext};
 use sidegate_protocol::http1::http_date;
 
+use crate::flow::{Receiver, Sender};
 use crate::{Announced, BodyEvent, BodyFault, Data, End, Last, Pipe, Watch, h1, h2};
 
 /// What carries one request from a client. Dispatch is by `match`: a call of
@@ -179,5 +180,39 @@ impl Downstream<'_> {
     /// The request's carrier ends so.
     pub fn end(&mut self, end: End) {
         each!(self, carrier => carrier.end(end));
+    }
+}
+
+impl Sender for Downstream<'_> {
+    #[inline]
+    fn poll_body(&mut self, cx: &mut Context<'_>, trailers: &mut Headers) -> Poll<Result<BodyEvent, BodyFault>> {
+        Downstream::poll_body(self, cx, trailers)
+    }
+
+    #[inline]
+    fn data(&self) -> Data<'_> {
+        Downstream::data(self)
+    }
+
+    #[inline]
+    fn consume(&mut self, count: usize) {
+        Downstream::consume(self, count);
+    }
+}
+
+impl Receiver for Downstream<'_> {
+    #[inline]
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: Data<'_>) -> Poll<io::Result<usize>> {
+        Downstream::poll_send(self, cx, data)
+    }
+
+    #[inline]
+    fn finish(&mut self, trailers: &Headers) {
+        Downstream::finish(self, trailers);
+    }
+
+    #[inline]
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Downstream::poll_flush(self, cx)
     }
 }

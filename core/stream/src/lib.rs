@@ -5,6 +5,7 @@
 //! ```text
 //!  downstream  upstream   what the proxy sees
 //!  pool                   upstream connections between requests
+//!  flow  replay           a body from one side to the other
 //!  h1  h2                 how each protocol does it
 //!  tunnel                 bytes of another protocol
 //!  pipe  message          a socket's bytes; words that all have in common
@@ -17,18 +18,22 @@
 #![forbid(unsafe_code)]
 
 mod downstream;
+mod flow;
 pub mod h1;
 pub mod h2;
 mod message;
 mod pipe;
 mod pool;
+mod replay;
 mod tunnel;
 mod upstream;
 
 pub use downstream::Downstream;
+pub use flow::{At, Discard, Flow, FlowFault, Left, Nobody, Receiver, Sender, Step, Way};
 pub use message::{Announced, BodyEvent, BodyFault, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
 pub use pipe::{Pipe, Waiting};
 pub use pool::{Connecting, HostPool, InLine, PoolLimits, SharedPool, Taken};
+pub use replay::{REPLAY_BYTES, Replay};
 pub use tunnel::{TunnelFault, TunnelWay};
 pub use upstream::{ClientError, ClosedBy, OnClose, Upstream};
 

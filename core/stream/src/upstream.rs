@@ -9,6 +9,7 @@ use sidegate_api::{Headers, Method, PeerText, Protocol, RequestHead, ResponseHea
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Limits, ResponseError};
 
+use crate::flow::{Receiver, Sender};
 use crate::{Announced, BodyEvent, BodyFault, Data, Pipe, RequestStart, ResponseStart, h1, h2};
 
 /// What carries one request to a host. Dispatch is by `match`: a call of the
@@ -212,5 +213,39 @@ impl Upstream {
             Upstream::H1(carrier) => carrier.reset_on_close(),
             Upstream::H2(carrier) => carrier.cancel(),
         }
+    }
+}
+
+impl Sender for Upstream {
+    #[inline]
+    fn poll_body(&mut self, cx: &mut Context<'_>, trailers: &mut Headers) -> Poll<Result<BodyEvent, BodyFault>> {
+        Upstream::poll_body(self, cx, trailers)
+    }
+
+    #[inline]
+    fn data(&self) -> Data<'_> {
+        Upstream::data(self)
+    }
+
+    #[inline]
+    fn consume(&mut self, count: usize) {
+        Upstream::consume(self, count);
+    }
+}
+
+impl Receiver for Upstream {
+    #[inline]
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: Data<'_>) -> Poll<io::Result<usize>> {
+        Upstream::poll_send(self, cx, data)
+    }
+
+    #[inline]
+    fn finish(&mut self, trailers: &Headers) {
+        Upstream::finish(self, trailers);
+    }
+
+    #[inline]
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Upstream::poll_flush(self, cx)
     }
 }

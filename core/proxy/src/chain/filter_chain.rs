@@ -14,7 +14,7 @@ use sidegate_watch::{Hook as At, Place, enter};
 use super::Hook;
 use super::waiting::WaitingFilters;
 use crate::FilterEntry;
-use crate::view::{Filters, ListenerView};
+use crate::view::{Filters, HookTable, ListenerView};
 
 /// The filters of one stream, by their place in the configuration. Empty
 /// places belong to filters that faulted.
@@ -125,6 +125,12 @@ impl FilterChain {
     /// Whether the filter at `index` is there and sees body and trailers.
     pub(crate) fn sees_body(&self, index: usize, direction: BodyDirection) -> bool {
         self.slots.get(index).is_some_and(|slot| slot.filter.is_some() && !slot.skipped[direction as usize])
+    }
+
+    /// Whether any filter sees body or trailers of `direction`.
+    #[inline]
+    pub(crate) fn sees_any(&self, hooks: &HookTable, direction: BodyDirection) -> bool {
+        hooks.body(direction).any(|(index, _)| self.sees_body(index, direction))
     }
 
     /// Calls one hook. A filter that faults, panics or answers with a status

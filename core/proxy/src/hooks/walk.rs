@@ -6,7 +6,7 @@ use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, FaultPolicy, Receiv
 use super::pending::{self, Wait};
 use crate::chain::{CallEnv, Hook, Verdict};
 use crate::outcome::Stop;
-use crate::stream::{Hold, Stream, held, measured};
+use crate::stream::{Content, Stream, held, measured};
 
 /// Where a request goes on after a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +34,11 @@ pub(crate) async fn pass_whole(
     order: &[usize],
     until: usize,
 ) -> Result<(), Stop> {
-    let from = s.pass(direction).passed;
+    let from = s.collected(direction).passed;
     if from >= until {
         return Ok(());
     }
-    s.pass(direction).passed = until;
+    s.collected(direction).passed = until;
     let end = s.body_ends(direction);
     chunk(s, direction, &order[from..until], end).await?;
     // Filters may have made it larger.
@@ -63,7 +63,7 @@ pub(crate) async fn chunk(
         let shown = match interest {
             BodyInterest::None => false,
             // There is nothing to see.
-            BodyInterest::Observe => !body.is_empty() || s.pass_of(direction).hold != Hold::Empty,
+            BodyInterest::Observe => !body.is_empty() || s.collected_of(direction).content != Content::Made,
             BodyInterest::Stream | BodyInterest::Whole => true,
         };
         if shown && sees(s, index, direction, ended) {

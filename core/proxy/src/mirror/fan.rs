@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use sidegate_api::{BodyDirection, Headers, LbMetadata, MirrorFan, MirrorHosts, RequestHead};
 use sidegate_router::MirrorPolicy;
-use sidegate_stream::{Announced, Expect, RequestStart, Upgrade};
+use sidegate_stream::{Announced, Expect, Replay, RequestStart, Upgrade};
 use sidegate_upstream::{Choice, TriedHosts};
 
 use super::copy::{CopiedRequest, RequestCopy};
-use crate::stream::{Replay, Stream, held};
+use crate::stream::{Stream, held};
 use crate::view::ClusterView;
 
 /// How long a copy may take where requests may take for ever.
@@ -29,7 +29,7 @@ pub(crate) fn begin(s: &mut Stream<'_>, policy: &MirrorPolicy) {
     }
     s.mirror = routes.named(&policy.cluster);
     let has_body = s.has_request_body() || s.edits(BodyDirection::Request);
-    if s.mirror.is_some() && has_body && matches!(s.retry.replay, Replay::Off) {
+    if s.mirror.is_some() && has_body && matches!(s.request.replay, Replay::Off) {
         held::begin_replay(s);
     }
 }
@@ -38,12 +38,12 @@ pub(crate) fn begin(s: &mut Stream<'_>, policy: &MirrorPolicy) {
 pub(crate) fn send_copies(s: &mut Stream<'_>) {
     let Some(cluster) = s.mirror.take() else { return };
     let copies = s.state.mirror.unwrap_or(MirrorFan::ONE).copies;
-    if matches!(s.retry.replay, Replay::Lost) {
+    if matches!(s.request.replay, Replay::Lost) {
         s.listener.stats.mirror_dropped();
         return;
     }
-    let body = s.retry.replay.bytes();
-    let announced = match (s.retry.announced, s.state.request_trailers.is_empty()) {
+    let body = s.request.replay.bytes();
+    let announced = match (s.request.announced, s.state.request_trailers.is_empty()) {
         (Some(Announced::Nothing), _) => Announced::Nothing,
         (_, true) => Announced::Length(body.len() as u64),
         (_, false) => Announced::Open,

@@ -1,16 +1,15 @@
 //! One request at one host.
 
-use std::future::poll_fn;
 use std::time::Instant;
 
 use sidegate_api::{BodyDirection, EndOfStream, HeadState};
-use sidegate_stream::{Announced, End};
+use sidegate_stream::{Announced, At, End, Flow, Left};
 
 use crate::hooks::walk;
 use crate::outcome::{Again, Outcome, Stop};
 use crate::phases::{respond, retry, upgrade};
-use crate::relay::{Attempt, Event, collect, drive};
-use crate::stream::{Hold, Stream, Upload};
+use crate::relay::{Attempt, Goal, Reached, relay};
+use crate::stream::{Content, Stream};
 
 /// Sends the request and brings the response to the client.
 pub(crate) async fn run(s: &mut Stream<'_>, attempt: &mut Attempt) -> Outcome {
@@ -21,6 +20,9 @@ pub(crate) async fn run(s: &mut Stream<'_>, attempt: &mut Attempt) -> Outcome {
     };
     attempt.count.traffic(before, attempt.upstream.traffic());
     attempt.count.conclude(&outcome);
+    if let Outcome::TimedOut(_) = outcome {
+        attempt.upstream.distrust();
+    }
     s.timers.up.set(None);
     s.timers.down.set(None);
     outcome
@@ -30,33 +32,21 @@ async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, 
     s.client.release();
     note_attempt(s, attempt);
     begin(s, attempt).await?;
-    loop {
-        let event = poll_fn(|cx| drive::poll(s, cx, attempt)).await?;
-        match event {
-            Event::RequestData(count) => collect::filter_request_chunk(s, attempt, count).await?,
-            Event::RequestEnd => collect::filter_request_end(s, attempt).await?,
-            Event::ResponseHead(start) => {
-                attempt.start = Some(start);
-                note_response(s, attempt);
-                if s.retry.left > 0
-                    && retry::is_failure(s, s.state.response.status)
-                    && retry::may_try_again(s, &attempt.count.cluster.cluster, attempt) == Again::Allowed
-                {
-                    return Err(Outcome::BadStatus);
-                }
-                respond::respond(s, attempt, start).await?;
-            }
-            Event::ResponseData(count) => collect::filter_response_chunk(s, attempt, count).await?,
-            Event::ResponseEnd => collect::filter_response_end(s, attempt).await?,
-            Event::Finished => return Ok(after(attempt)),
-            Event::Switched => {
-                note_response(s, attempt);
-                return upgrade::tunnel(s, attempt).await;
-            }
-        }
-        // Time that filters took is nobody else's.
-        attempt.armed_at = None;
+    let reached = relay(s, Goal::Head(attempt)).await?;
+    note_response(s, attempt);
+    let Reached::Head(start) = reached else {
+        return upgrade::tunnel(s, attempt).await;
+    };
+    if s.retry.left > 0
+        && retry::is_failure(s, s.state.response.status)
+        && retry::may_try_again(s, &attempt.count.cluster.cluster, attempt) == Again::Allowed
+    {
+        return Err(Outcome::BadStatus);
     }
+    respond::respond(s, attempt, start).await?;
+    relay(s, Goal::Everything(attempt)).await?;
+    // What the client still sends is nobody's.
+    Ok(if s.request.flow.is_done() { End::Reusable } else { End::Finish })
 }
 
 fn note_response(s: &mut Stream<'_>, attempt: &mut Attempt) {
@@ -64,24 +54,20 @@ fn note_response(s: &mut Stream<'_>, attempt: &mut Attempt) {
     s.state.info.upstream_us = s.state.info.micros_until(Instant::now());
 }
 
-fn after(attempt: &Attempt) -> End {
-    if attempt.upload == Upload::Done { End::Reusable } else { End::Finish }
-}
-
 /// Writes the request head and says where the body comes from.
 pub(crate) async fn begin(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<(), Stop> {
     let listener = s.listener;
     let hooks = &listener.hooks;
-    let held = s.request_pass.is_held();
-    if held {
+    let collected = s.request.collected.is_collected();
+    if collected {
         walk::pass_whole(s, BodyDirection::Request, &hooks.request_body, hooks.request_body.len()).await?;
     }
-    let announced = if let Some(before) = s.retry.announced {
+    let announced = if let Some(before) = s.request.announced {
         before
-    } else if held {
+    } else if collected {
         match (s.state.request_body.len(), s.state.request_trailers.is_empty()) {
             // As it came, with or without a length.
-            (0, true) if s.request_pass.hold == Hold::Empty => s.start.body,
+            (0, true) if s.request.collected.content == Content::Made => s.start.body,
             (length, true) => Announced::Length(length as u64),
             (_, false) => Announced::Open,
         }
@@ -90,20 +76,19 @@ pub(crate) async fn begin(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<(
     } else {
         s.start.body
     };
-    s.retry.announced = Some(announced);
+    s.request.announced = Some(announced);
     attempt.upstream.start(&s.state.request, announced, &s.start);
     s.state.trailers_closed[BodyDirection::Request as usize] = !attempt.upstream.carries_trailers();
     s.state.request.state = HeadState::Sent;
-    attempt.upload = if let Some(rest) = s.retry.take_rest() {
-        attempt.rest = rest;
-        Upload::Again(0)
-    } else if s.has_request_body() && !held {
-        Upload::Reading
-    } else if held || announced == Announced::Open {
-        Upload::Buffered(EndOfStream::End)
-    } else {
-        Upload::Flushing
-    };
+    if !matches!(s.request.flow.at(), At::Again { .. }) {
+        s.request.flow = Flow::new(if s.has_request_body() && !collected {
+            Left::Read
+        } else if collected || announced == Announced::Open {
+            Left::Drain(EndOfStream::End)
+        } else {
+            Left::Flush
+        });
+    }
     Ok(())
 }
 

@@ -1,14 +1,13 @@
 //! Requests that go to all hosts of a cluster, and to no other.
 
 use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, LocalReply, ResetBy, ResponseFlags};
-use sidegate_stream::Announced;
+use sidegate_stream::{Announced, At, Left, Replay};
 
 use crate::hooks::walk;
 use crate::mirror::fan;
 use crate::outcome::Stop;
 use crate::phases::{forwarding, receive, retry};
-use crate::relay::collect;
-use crate::stream::{Replay, Stream, Upload, held};
+use crate::stream::{Stream, held};
 
 /// Sends the request to every healthy host of the cluster that its route
 /// mirrors to, if that is to happen, and answers by itself, as in MOSN: the
@@ -45,8 +44,8 @@ pub(crate) async fn broadcast(s: &mut Stream<'_>) -> Result<(), Stop> {
 
 /// Lets the whole body pass all its filters, before any host is chosen.
 async fn collect_all(s: &mut Stream<'_>) -> Result<(), Stop> {
-    if let Some(rest) = s.retry.take_rest() {
-        return collect_what_was_sent(s, rest).await;
+    if let At::Again { then, .. } = s.request.flow.at() {
+        return collect_what_was_sent(s, then).await;
     }
     let listener = s.listener;
     let hooks = &listener.hooks;
@@ -56,31 +55,31 @@ async fn collect_all(s: &mut Stream<'_>) -> Result<(), Stop> {
     }
     let waits = |&index: &usize| hooks.interests[index].request_body == BodyInterest::Whole;
     let whole = order.iter().position(waits).unwrap_or(order.len());
-    collect::collect_request(s, whole.max(s.request_pass.passed)).await?;
+    receive::collect(s, whole.max(s.request.collected.passed)).await?;
     walk::pass_whole(s, BodyDirection::Request, order, order.len()).await
 }
 
 /// The same after an attempt that failed: what it sent has passed the
 /// filters, and stands in front of the `rest`.
 #[cold]
-async fn collect_what_was_sent(s: &mut Stream<'_>, rest: Upload) -> Result<(), Stop> {
-    if matches!(s.retry.replay, Replay::Lost) {
+async fn collect_what_was_sent(s: &mut Stream<'_>, rest: Left) -> Result<(), Stop> {
+    if matches!(s.request.replay, Replay::Lost) {
         return Err(Stop::error(500, "request_body_lost", ResponseFlags::FILTER_FAULT, ResetBy::Nobody));
     }
-    let mut whole = s.retry.replay.bytes().to_vec();
+    let mut whole = s.request.replay.bytes().to_vec();
     let is_read = match rest {
-        Upload::Flushing | Upload::Done | Upload::Buffered(EndOfStream::End) => true,
-        Upload::Direct(left) => {
+        Left::Flush | Left::Drain(EndOfStream::End) => true,
+        Left::Lend(left) => {
             whole.extend_from_slice(s.client.data().as_slice().get(..left).unwrap_or_default());
             s.client.consume(left);
             false
         }
-        Upload::Reading | Upload::Again(_) | Upload::Broken | Upload::Buffered(EndOfStream::More) => false,
+        Left::Read | Left::Drain(EndOfStream::More) => false,
     };
     whole.extend_from_slice(s.state.request_body.as_slice());
     s.state.request_body.clear();
     if !is_read && s.has_request_body() {
-        collect::collect_request(s, s.listener.hooks.request_body.len()).await?;
+        receive::collect(s, s.listener.hooks.request_body.len()).await?;
     }
     if whole.len() + s.state.request_body.len() > s.listener.config.limits.max_buffered_body {
         return Err(Stop::error(413, "buffered_body_too_large", ResponseFlags::TOO_LARGE, ResetBy::Downstream));

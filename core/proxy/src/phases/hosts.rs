@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sidegate_api::{BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
-use sidegate_stream::{End, Upgrade, Upstream, h1};
+use sidegate_stream::{End, Replay, Upgrade, Upstream, h1};
 use sidegate_upstream::TriedHosts;
 
 use crate::hooks::Next;
@@ -14,7 +14,7 @@ use crate::host::{choose, connect, share};
 use crate::outcome::{Again, Outcome, Stop};
 use crate::phases::{attempt, forwarding, receive, retry};
 use crate::relay::Attempt;
-use crate::stream::{Replay, Stream, held};
+use crate::stream::{Stream, held};
 use crate::view::ClusterView;
 
 /// Hosts that are tried when connecting fails, as in MOSN.
@@ -192,6 +192,7 @@ async fn try_host(
         let mut attempt = Attempt::new(upstream, cluster.clone(), position);
         s.retry.sent();
         let outcome = attempt::run(s, &mut attempt).await;
+        let sent = s.request.flow.is_done();
         let again = match outcome.again() {
             // Once more at a host that refuses, then rather at others.
             again @ (Again::Fresh | Again::Unseen) if s.retry.repeat() > 1 => again,
@@ -200,26 +201,27 @@ async fn try_host(
             again => again,
         };
         if !matches!(again, Again::No) {
-            retry::rewind(s, &attempt);
+            retry::rewind(s);
         }
         if again == Again::Fresh {
             freshness = Freshness::Fresh;
             continue;
         }
         let now = attempt.end();
-        match outcome {
-            Outcome::Whole(_) => s.ended = Some(now),
-            // Cut: the host is to see that at once.
-            _ if again == Again::No => return (outcome, again),
-            _ => {}
+        let whole = matches!(outcome, Outcome::Whole(_));
+        if whole {
+            s.ended = Some(now);
         }
-        match attempt.into_carrier() {
-            Some(Upstream::H1(connection)) => cluster.give_back(position, connection, now),
-            Some(Upstream::H2(stream)) => {
+        match attempt.upstream {
+            // What was cut, the host is to see at once.
+            Upstream::H1(connection) if sent && (whole || again != Again::No) => {
+                cluster.give_back(position, connection, now);
+            }
+            Upstream::H1(_) => {}
+            Upstream::H2(stream) => {
                 drop(stream);
                 cluster.left();
             }
-            None => {}
         }
         return (outcome, again);
     }
@@ -275,7 +277,7 @@ fn prepare_http2(s: &mut Stream<'_>) -> Result<(), Stop> {
         return Err(Stop::error(403, "upgrade_over_http2", ResponseFlags::default(), ResetBy::Nobody));
     }
     let has_body = s.has_request_body() || s.edits(BodyDirection::Request);
-    if has_body && matches!(s.retry.replay, Replay::Off) {
+    if has_body && matches!(s.request.replay, Replay::Off) {
         held::begin_replay(s);
     }
     Ok(())

@@ -5,8 +5,9 @@ use sidegate_api::{BodyDirection, BodyInterest, ReceiverPhase};
 use crate::chain::Hook;
 use crate::hooks::{Next, Step, walk};
 use crate::outcome::Stop;
-use crate::relay::collect;
-use crate::stream::Stream;
+use crate::relay::{Goal, relay};
+use crate::stream::{Content, Stream, client};
+use sidegate_stream::Flow;
 
 /// Runs the header hooks of `phase`, and waits for whole bodies where
 /// filters of this phase want them.
@@ -30,9 +31,9 @@ pub(crate) async fn receive(s: &mut Stream<'_>, phase: ReceiverPhase) -> Result<
         if waits && s.chain.sees_body(index, BodyDirection::Request) && !s.asks_for_tunnel() {
             let order = &listener.hooks.request_body;
             let Some(place) = order.iter().position(|&i| i == index) else { continue };
-            if place >= s.request_pass.passed {
+            if place >= s.request.collected.passed {
                 match s.has_request_body() {
-                    true => collect::collect_request(s, place).await?,
+                    true => collect(s, place).await?,
                     false => s.collect_nothing(BodyDirection::Request),
                 }
                 walk::pass_whole(s, BodyDirection::Request, order, place + 1).await?;
@@ -60,5 +61,20 @@ fn skip(s: &mut Stream<'_>, phase: ReceiverPhase, from: usize, over: bool) {
     let hooks = &s.listener.hooks;
     for &index in hooks.request_body.iter().filter(|&&index| index >= from && hooks.body_phase(index) == phase) {
         s.chain.skip(index, BodyDirection::Request, over);
+    }
+}
+
+/// Collects the whole body; each chunk first passes the streaming filters in
+/// front of `place`.
+pub(crate) async fn collect(s: &mut Stream<'_>, place: usize) -> Result<(), Stop> {
+    if s.request.collected.content == Content::Whole {
+        let listener = s.listener;
+        return walk::pass_whole(s, BodyDirection::Request, &listener.hooks.request_body, place).await;
+    }
+    client::ask_for_body(s).await?;
+    s.request.flow = Flow::default();
+    match relay(s, Goal::RequestBody(place)).await {
+        Ok(_) => Ok(()),
+        Err(outcome) => outcome.last().map(|_| ()),
     }
 }

@@ -8,7 +8,7 @@ use sidegate_stream::{Announced, Data, End, Last};
 
 use crate::outcome::Stop;
 use crate::phases::respond;
-use crate::stream::{Hold, Responded, Stream, client, held};
+use crate::stream::{Content, Responded, Stream, client, held};
 
 /// Bytes of a reply from which on it is counted as held.
 const COUNTED_REPLY: usize = 16 * 1024;
@@ -27,8 +27,8 @@ pub(crate) async fn send(s: &mut Stream<'_>, reply: Box<LocalReply>) -> Result<E
     std::mem::swap(&mut s.state.response.headers, &mut reply.headers);
     s.state.response_trailers.clear();
     s.state.response_body.replace(&reply.body);
-    s.response_pass.hold = if reply.body.is_empty() { Hold::Empty } else { Hold::Whole };
-    s.response_pass.passed = 0;
+    s.response.collected.content = if reply.body.is_empty() { Content::Made } else { Content::Whole };
+    s.response.collected.passed = 0;
     if reply.body.len() > COUNTED_REPLY {
         held::recount_here(s).await;
     }

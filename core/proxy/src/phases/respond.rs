@@ -1,14 +1,14 @@
 //! Responses on their way to the client.
 
 use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, HeadState, Method, ResetBy, ResponseFlags};
-use sidegate_stream::{Announced, ResponseStart};
+use sidegate_stream::{Announced, Flow, Left, ResponseStart};
 
 use crate::chain::Hook;
 use crate::hooks::{Step, walk};
 use crate::host::choose;
 use crate::outcome::{Outcome, Stop};
-use crate::relay::{Attempt, collect};
-use crate::stream::{Download, Hold, Responded, Stream};
+use crate::relay::{Attempt, Goal, relay};
+use crate::stream::{Content, Responded, Stream};
 
 /// Takes the upstream's response through the response filters and starts
 /// it on its way to the client.
@@ -18,15 +18,15 @@ pub(crate) async fn respond(s: &mut Stream<'_>, attempt: &mut Attempt, start: Re
     response_phase(s, Some(attempt), start.body).await?;
     let announced = announce(s, start.body);
     begin(s, announced);
-    attempt.download = match announced {
+    s.response.flow = Flow::new(match announced {
         // What the upstream still sends, if a filter took the body away, is
         // not for anybody.
-        Announced::Nothing | Announced::Length(0) => Download::Flushing,
-        _ if s.response_pass.is_held() => Download::Buffered(EndOfStream::End),
+        Announced::Nothing | Announced::Length(0) => Left::Flush,
+        _ if s.response.collected.is_collected() => Left::Drain(EndOfStream::End),
         // Open for a filter's trailers only.
-        _ if start.body.is_empty() => Download::Buffered(EndOfStream::End),
-        _ => Download::Reading,
-    };
+        _ if start.body.is_empty() => Left::Drain(EndOfStream::End),
+        _ => Left::Read,
+    });
     Ok(())
 }
 
@@ -61,8 +61,8 @@ pub(crate) async fn response_phase(
         if whole && may_have_body(s) && s.chain.sees_body(index, BodyDirection::Response) {
             let Some(place) = hooks.response_body.iter().position(|&i| i == index) else { continue };
             match attempt.as_deref_mut() {
-                Some(attempt) if !empty && !s.response_pass.is_held() => {
-                    collect::collect_response(s, attempt, place).await?;
+                Some(attempt) if !empty && !s.response.collected.is_collected() => {
+                    relay(s, Goal::ResponseBody(attempt, body, place)).await?;
                 }
                 _ => s.collect_nothing(BodyDirection::Response),
             }
@@ -75,7 +75,7 @@ pub(crate) async fn response_phase(
     if empty && s.edits(BodyDirection::Response) {
         s.collect_nothing(BodyDirection::Response);
     }
-    if s.response_pass.is_held() {
+    if s.response.collected.is_collected() {
         walk::pass_whole(s, BodyDirection::Response, &hooks.response_body, hooks.response_body.len()).await?;
     }
     Ok(())
@@ -84,7 +84,7 @@ pub(crate) async fn response_phase(
 /// Whether body or trailers follow the response's head, its own or what
 /// filters made; `empty`: it came without.
 fn response_end(s: &Stream<'_>, empty: bool) -> EndOfStream {
-    let made = s.response_pass.hold == Hold::Empty
+    let made = s.response.collected.content == Content::Made
         && !(s.state.response_body.is_empty() && s.state.response_trailers.is_empty());
     if may_have_body(s) && (!empty || made) { EndOfStream::More } else { EndOfStream::End }
 }
@@ -105,7 +105,7 @@ pub(crate) fn announce(s: &mut Stream<'_>, body: Announced) -> Announced {
         let announces = s.state.response.status == 205 && s.state.request.method != Method::Head;
         return if announces { Announced::Length(0) } else { Announced::Nothing };
     }
-    if s.response_pass.is_held() {
+    if s.response.collected.is_collected() {
         return match s.state.response_trailers.is_empty() {
             true => Announced::Length(s.state.response_body.len() as u64),
             false => Announced::Open,

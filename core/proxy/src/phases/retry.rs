@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use sidegate_api::{BodyDirection, HeadState};
-use sidegate_stream::Expect;
+use sidegate_stream::{Expect, Left, Replay};
 use sidegate_upstream::Cluster;
 
 use crate::mirror::fan;
 use crate::outcome::Again;
 use crate::relay::Attempt;
-use crate::stream::{Replay, Stream, Upload, held};
+use crate::stream::{Stream, held};
 
 /// Takes over what the route, and the client, say of attempts and copies.
 /// What was sent before the route was matched again stays: it is not on
@@ -23,7 +23,7 @@ pub(crate) fn begin(s: &mut Stream<'_>) {
         if s.state.request.method.is_idempotent() {
             s.retry.left = policy.retries;
             let has_body = s.has_request_body() || s.edits(BodyDirection::Request);
-            if has_body && matches!(s.retry.replay, Replay::Off) {
+            if has_body && matches!(s.request.replay, Replay::Off) {
                 held::begin_replay(s);
             }
         }
@@ -53,7 +53,7 @@ pub(crate) fn is_failure(s: &Stream<'_>, status: u16) -> bool {
 /// has one left, everything sent is still there, the client has seen
 /// nothing, there is time, and the cluster has room for a retry.
 pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Attempt) -> Again {
-    let lost = matches!(s.retry.replay, Replay::Lost);
+    let lost = matches!(s.request.replay, Replay::Lost);
     let spent = s.retry.spent() + attempt.started().elapsed();
     let late = s.retry.response.is_some_and(|timeout| spent >= timeout);
     if s.retry.left == 0 || lost || late || s.sent_status != 0 {
@@ -75,15 +75,14 @@ pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Att
     }
 }
 
-/// Makes the stream as it was before `attempt`, but for the body, which
+/// Makes the stream as it was before an attempt, but for the body, which
 /// goes on where it stands once what was sent is sent again.
-pub(crate) fn rewind(s: &mut Stream<'_>, attempt: &Attempt) {
-    let rest = attempt.rest();
-    if rest != Upload::Reading || !s.retry.replay.bytes().is_empty() {
+pub(crate) fn rewind(s: &mut Stream<'_>) {
+    if s.request.flow.left() != Left::Read || !s.request.replay.bytes().is_empty() {
         // The client does not wait for a go-ahead any more.
         s.start.expect = Expect::None;
     }
-    s.retry.former.get_or_insert_default().rest = Some(rest);
+    s.request.flow.rewind();
     s.state.request.state = HeadState::Open;
     s.state.response.status = 0;
     s.state.response.headers.clear();

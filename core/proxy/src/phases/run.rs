@@ -168,3 +168,21 @@ fn reason(by: ResetBy) -> Reason {
         ResetBy::Nobody | ResetBy::Upstream | ResetBy::Filter | ResetBy::Proxy => Reason::Internal,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<'s, 'a: 's, F>(_: impl FnOnce(&'s mut Stream<'a>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every stream of HTTP/2 has one beside its kit, every connection of
+    /// HTTP/1 one for its life.
+    #[test]
+    fn the_way_of_a_stream_is_bounded() {
+        let (way, stream) = (size(run), size_of::<Stream<'_>>());
+        assert!(way <= 1536, "the future has {way} bytes");
+        assert!(stream <= 640, "the stream has {stream} bytes");
+    }
+}

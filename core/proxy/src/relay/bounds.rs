@@ -2,58 +2,146 @@
 
 use std::time::Duration;
 
+use sidegate_stream::{At, Left};
+
 use crate::outcome::Bound;
-use crate::relay::Attempt;
-use crate::stream::{Download, Stream, Upload, client, pace};
+use crate::stream::{Stream, client, pace};
+
+/// What is awaited of the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coming {
+    /// Nothing: no host was asked yet.
+    Nothing,
+    /// Its head.
+    Head,
+    /// As that, once the client has taken an informational response.
+    Interim,
+    /// Its body.
+    Body(Left),
+}
+
+/// When deadlines were last set.
+#[derive(Debug, Default)]
+pub(super) struct Armed {
+    at: Option<(At, Coming, u64)>,
+    /// Which bound the upstream's deadline is.
+    pub(super) bound: Bound,
+}
+
+/// Who is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Awaited {
+    client: Option<Client>,
+    host: bool,
+}
+
+/// What the client is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Client {
+    /// The next part of its request.
+    Sends,
+    /// That it takes what it is sent.
+    Takes,
+}
+
+/// The table. A host is to blame while it does not take its request, and for
+/// its response from there on; never while nobody listens to it.
+fn awaited(request: At, response: Coming) -> Awaited {
+    let reads = request == At::Sending(Left::Read);
+    let client = match response {
+        Coming::Interim | Coming::Body(Left::Lend(_) | Left::Drain(_) | Left::Flush) => Some(Client::Takes),
+        Coming::Nothing | Coming::Head | Coming::Body(Left::Read) => reads.then_some(Client::Sends),
+    };
+    let host = match request {
+        _ if response == Coming::Nothing => false,
+        At::Sending(Left::Read) => false,
+        At::Again { .. } | At::Sending(Left::Lend(_) | Left::Drain(_) | Left::Flush) => true,
+        At::Done | At::Refused(_) => matches!(response, Coming::Head | Coming::Interim | Coming::Body(Left::Read)),
+    };
+    Awaited { client, host }
+}
+
+/// What the client is waited for.
+pub(super) fn of_client(response: Coming) -> Client {
+    match response {
+        Coming::Head | Coming::Nothing | Coming::Body(Left::Read) => Client::Sends,
+        _ => Client::Takes,
+    }
+}
 
 /// Sets the deadlines of the sides that we wait for, if there was progress
 /// since they were set.
-pub(crate) fn arm(s: &mut Stream<'_>, attempt: &mut Attempt) {
+pub(super) fn arm(s: &mut Stream<'_>, response: Coming, armed: &mut Armed) {
     let moved = s.state.info.bytes_received + s.state.info.bytes_sent;
-    let now = Some((attempt.upload, attempt.download, moved));
-    if attempt.armed_at == now {
+    let request = s.request.flow.at();
+    let now = Some((request, response, moved));
+    if armed.at == now {
         return;
     }
-    let before = std::mem::replace(&mut attempt.armed_at, now);
-    let response = time_left(s, attempt);
+    let before = std::mem::replace(&mut armed.at, now);
+    let (patience, bound) = patience(s, response);
+    armed.bound = bound;
+    let awaited = awaited(request, response);
     pace::body_came(s);
-    let write_idle = s.listener.config.timeouts.response_write_idle;
-    let down = match (attempt.upload, attempt.download) {
-        (Upload::Reading, Download::Head) => pace::await_body(s),
-        (_, Download::Interim | Download::Direct(_) | Download::Buffered(_) | Download::Flushing) => write_idle,
-        (Upload::Reading, _) => pace::await_body(s),
-        _ => None,
-    };
-    let up = match (attempt.upload, attempt.download) {
-        (Upload::Again(_) | Upload::Direct(_) | Upload::Buffered(_) | Upload::Flushing, _) => response,
-        (Upload::Done | Upload::Broken, Download::Head | Download::Interim | Download::Reading) => response,
-        _ => None,
+    let down = match awaited.client {
+        Some(Client::Sends) => pace::await_body(s),
+        Some(Client::Takes) => s.listener.config.timeouts.response_write_idle,
+        None => None,
     };
     s.timers.down.set(down);
     // Informational responses give the upstream no more time.
-    let interim_only = before.is_some_and(|(upload, download, before)| {
-        (upload, before) == (attempt.upload, moved)
-            && matches!((download, attempt.download), (Download::Interim, _) | (_, Download::Interim))
+    let interim_only = before.is_some_and(|(request_before, response_before, moved_before)| {
+        (request_before, moved_before) == (request, moved)
+            && matches!((response_before, response), (Coming::Interim, _) | (_, Coming::Interim))
     });
     if !interim_only {
-        s.timers.up.set(up);
+        s.timers.up.set(patience.filter(|_| awaited.host));
     }
     client::still_reading(s);
 }
 
-/// How long the upstream may let us wait, now.
-fn time_left(s: &Stream<'_>, attempt: &mut Attempt) -> Option<Duration> {
-    attempt.bound = Bound::Request;
+/// How long the upstream may let us wait, now, and by which bound.
+fn patience(s: &Stream<'_>, response: Coming) -> (Option<Duration>, Bound) {
     let whole = s.retry.response;
-    if !matches!(attempt.download, Download::Head | Download::Interim) {
-        return whole;
+    if !matches!(response, Coming::Head | Coming::Interim) {
+        return (whole, Bound::Request);
     }
     let whole = whole.map(|whole| whole.saturating_sub(s.retry.spent()));
     match s.retry.per_try {
-        Some(per_try) if whole.is_none_or(|whole| per_try < whole) => {
-            attempt.bound = Bound::Attempt;
-            Some(per_try)
+        Some(per_try) if whole.is_none_or(|whole| per_try < whole) => (Some(per_try), Bound::Attempt),
+        _ => (whole, Bound::Request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sidegate_api::EndOfStream;
+
+    use super::*;
+
+    #[test]
+    fn who_is_waited_for() {
+        const READ: At = At::Sending(Left::Read);
+        const LEND: At = At::Sending(Left::Lend(1));
+        let (sends, takes) = (Some(Client::Sends), Some(Client::Takes));
+        let more = Left::Drain(EndOfStream::More);
+        let rows = [
+            (READ, Coming::Nothing, sends, false),
+            (READ, Coming::Head, sends, false),
+            (LEND, Coming::Head, None, true),
+            (At::Again { sent: 0, then: Left::Read }, Coming::Head, None, true),
+            (At::Done, Coming::Head, None, true),
+            (At::Refused(Left::Read), Coming::Head, None, true),
+            (At::Done, Coming::Interim, takes, true),
+            (READ, Coming::Interim, takes, false),
+            (At::Done, Coming::Body(Left::Read), None, true),
+            (READ, Coming::Body(Left::Read), sends, false),
+            (At::Done, Coming::Body(more), takes, false),
+            (LEND, Coming::Body(Left::Lend(1)), takes, true),
+            (At::Done, Coming::Body(Left::Flush), takes, false),
+        ];
+        for (request, response, client, host) in rows {
+            assert_eq!(awaited(request, response), Awaited { client, host }, "{request:?} {response:?}");
         }
-        _ => whole,
     }
 }

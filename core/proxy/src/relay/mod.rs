@@ -1,12 +1,10 @@
 //! Both directions of one attempt, in one poll function.
 
 mod attempt;
-pub(crate) mod bounds;
-pub(crate) mod collect;
-pub(crate) mod download;
-pub(crate) mod drive;
+mod bounds;
+mod drive;
+mod parts;
 pub(crate) mod tunnel;
-pub(crate) mod upload;
 
 pub(crate) use attempt::Attempt;
-pub(crate) use drive::Event;
+pub(crate) use drive::{Goal, Reached, relay};

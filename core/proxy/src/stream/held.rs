@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use sidegate_api::{BodyBuffer, BodyDirection};
 use sidegate_overload::{HeavyMark, Ledger, SMALL_BYTES, Shortage};
-use sidegate_stream::Announced;
+use sidegate_stream::{Announced, REPLAY_BYTES, Replay};
 
 use crate::outcome::Stop;
-use crate::stream::{REPLAY_BYTES, Replay, Stream};
+use crate::stream::Stream;
 
 /// Memory that a buffer for bodies may keep while nothing is in it: that of a
 /// large chunk is not left lying beside a body that is collected or sent.
@@ -78,7 +78,7 @@ pub(crate) async fn make_room(s: &mut Stream<'_>, direction: BodyDirection, anno
         BodyDirection::Response => s.state.response_body.len(),
     };
     let max = s.listener.config.limits.max_buffered_body;
-    let whole = &s.pass(direction).whole;
+    let whole = &s.collected(direction).whole;
     let (needed, capacity) = (whole.len() + chunk, whole.capacity());
     // What is too large is refused elsewhere.
     if needed <= capacity || needed > max {
@@ -97,7 +97,7 @@ pub(crate) async fn make_room(s: &mut Stream<'_>, direction: BodyDirection, anno
         give_up_bodies(s);
         return Err(Stop::overload(s.worker.ledger.refused(shortage)));
     }
-    s.pass(direction).whole.reserve_to(target);
+    s.collected(direction).whole.reserve_to(target);
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let bytes = s.held.bytes + more;
     s.held.set(&s.worker.ledger, bytes, Some(&waker));
@@ -127,10 +127,10 @@ pub(crate) fn recount(s: &mut Stream<'_>, waker: Option<&Waker>) {
     let body = |body: &BodyBuffer| body.capacity();
     let buffers = body(&s.state.request_body)
         + body(&s.state.response_body)
-        + body(&s.request_pass.whole)
-        + body(&s.response_pass.whole)
+        + body(&s.request.collected.whole)
+        + body(&s.response.collected.whole)
         + s.client.waiting_capacity();
-    let kept = match s.retry.replay {
+    let kept = match s.request.replay {
         Replay::Kept(_) => replay_room(s),
         Replay::Off | Replay::Lost => 0,
     };
@@ -159,7 +159,7 @@ pub(crate) async fn recount_here(s: &mut Stream<'_>) {
 /// there is no room for it.
 pub(crate) fn begin_replay(s: &mut Stream<'_>) {
     let room = replay_room(s);
-    s.retry.replay = match s.worker.ledger.hold(s.held.bytes, room) {
+    s.request.replay = match s.worker.ledger.hold(s.held.bytes, room) {
         Ok(()) => {
             let bytes = s.held.bytes + room;
             s.held.set(&s.worker.ledger, bytes, None);
@@ -180,11 +180,14 @@ fn replay_room(s: &Stream<'_>) -> u64 {
 
 #[cold]
 pub(crate) fn give_up_bodies(s: &mut Stream<'_>) {
-    for body in
-        [&mut s.state.request_body, &mut s.state.response_body, &mut s.request_pass.whole, &mut s.response_pass.whole]
-    {
+    for body in [
+        &mut s.state.request_body,
+        &mut s.state.response_body,
+        &mut s.request.collected.whole,
+        &mut s.response.collected.whole,
+    ] {
         *body = BodyBuffer::new();
     }
-    s.retry.replay = Replay::Off;
+    s.request.replay = Replay::Off;
     s.held.end(&s.worker.ledger);
 }

@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use sidegate_api::StreamState;
+use sidegate_telemetry::LogNeeds;
+
 use crate::stream::Stream;
 
 /// The head is there and nothing has changed it yet.
@@ -11,14 +14,15 @@ pub(crate) fn begin(s: &mut Stream<'_>) {
         s.state.info.original_target.push_str(s.state.request.target());
     }
     if !s.has_request_body() {
-        received(s);
+        received(s.state, &s.listener.log_needs);
     }
 }
 
 /// The request was read to its end.
-pub(crate) fn received(s: &mut Stream<'_>) {
-    if s.listener.log_needs.received {
-        s.state.info.received_us = s.state.info.micros_until(Instant::now());
+#[inline]
+pub(crate) fn received(state: &mut StreamState, needs: &LogNeeds) {
+    if needs.received {
+        state.info.received_us = state.info.micros_until(Instant::now());
     }
 }
 

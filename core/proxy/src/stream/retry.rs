@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use sidegate_stream::Announced;
 use sidegate_upstream::RetryPermit;
-
-use crate::stream::{Replay, Upload};
 
 /// Times that a request is sent again that nobody has seen.
 const MAX_REPEATS: u8 = 3;
@@ -20,10 +17,6 @@ pub(crate) struct Retry {
     pub(crate) response: Option<Duration>,
     /// How long one attempt may wait for its response.
     pub(crate) per_try: Option<Duration>,
-    /// How the body was announced at first.
-    pub(crate) announced: Option<Announced>,
-    /// What was sent of it.
-    pub(crate) replay: Replay,
     /// Times that it was sent again without a policy.
     repeats: u8,
     /// What former attempts left; apart, since most streams have none.
@@ -35,8 +28,6 @@ pub(crate) struct Retry {
 pub(crate) struct Former {
     /// How long attempts took in vain.
     pub(crate) spent: Duration,
-    /// Where the body goes on behind what was kept.
-    pub(crate) rest: Option<Upload>,
     /// For an attempt that is not the first.
     pub(crate) permit: Option<RetryPermit>,
 }
@@ -79,10 +70,5 @@ impl Retry {
         if let Some(permit) = self.former.as_mut().and_then(|former| former.permit.as_mut()) {
             permit.sent();
         }
-    }
-
-    /// Where the body goes on, if there was an attempt before.
-    pub(crate) fn take_rest(&mut self) -> Option<Upload> {
-        self.former.as_mut()?.rest.take()
     }
 }

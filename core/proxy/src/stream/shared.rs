@@ -7,9 +7,9 @@ use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, RequestHead, ResetB
 use sidegate_net::{ListenerState, RunPhase, WorkerContext};
 use sidegate_overload::Shortage;
 use sidegate_router::{Matched, RouteId, VirtualHostId};
-use sidegate_stream::{Downstream, Last, RequestStart, Upgrade};
+use sidegate_stream::{Downstream, Flow, Last, RequestStart, Upgrade};
 
-use super::{BodyPass, ClientSide, Held, Hold, Kit, NewCookie, Pace, Retry, Timers};
+use super::{ClientSide, Collected, Content, Held, Kit, NewCookie, Pace, RequestBody, ResponseBody, Retry, Timers};
 use crate::chain::FilterChain;
 use crate::outcome::Blame;
 use crate::view::{ClusterView, ListenerView, RouteView, Target};
@@ -37,8 +37,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
     /// Where the route sends the request, if it forwards it.
     pub(crate) target: Option<Target>,
-    pub(crate) request_pass: BodyPass,
-    pub(crate) response_pass: BodyPass,
+    pub(crate) request: RequestBody,
+    pub(crate) response: ResponseBody,
     /// Whether the response hooks have run: they run once.
     pub(crate) responded: Responded,
     /// Status sent to the client; 0 until one was.
@@ -105,8 +105,8 @@ impl<'a> Stream<'a> {
             last: Last::No,
             route: None,
             target: None,
-            request_pass: BodyPass::default(),
-            response_pass: BodyPass::default(),
+            request: RequestBody::default(),
+            response: ResponseBody::default(),
             responded: Responded::No,
             sent_status: 0,
             reset_by: ResetBy::Nobody,
@@ -151,9 +151,9 @@ impl Stream<'_> {
     /// Whether filters made a body for a request that came without.
     fn made_request_body(&self) -> bool {
         // After a first attempt the buffer is empty, and the framing known.
-        let sent = self.retry.announced.is_some_and(|sent| !sent.is_empty());
+        let sent = self.request.announced.is_some_and(|sent| !sent.is_empty());
         let waits = !(self.state.request_body.is_empty() && self.state.request_trailers.is_empty());
-        self.request_pass.hold == Hold::Empty && (sent || waits)
+        self.request.collected.content == Content::Made && (sent || waits)
     }
 
     /// What follows such a request may be another protocol: there is no body
@@ -171,17 +171,24 @@ impl Stream<'_> {
         if self.entrance.phase() == RunPhase::Running { self.last } else { Last::Yes }
     }
 
-    pub(crate) fn pass_of(&self, direction: BodyDirection) -> &BodyPass {
+    pub(crate) fn collected_of(&self, direction: BodyDirection) -> &Collected {
         match direction {
-            BodyDirection::Request => &self.request_pass,
-            BodyDirection::Response => &self.response_pass,
+            BodyDirection::Request => &self.request.collected,
+            BodyDirection::Response => &self.response.collected,
         }
     }
 
-    pub(crate) fn pass(&mut self, direction: BodyDirection) -> &mut BodyPass {
+    pub(crate) fn flow(&mut self, direction: BodyDirection) -> &mut Flow {
         match direction {
-            BodyDirection::Request => &mut self.request_pass,
-            BodyDirection::Response => &mut self.response_pass,
+            BodyDirection::Request => &mut self.request.flow,
+            BodyDirection::Response => &mut self.response.flow,
+        }
+    }
+
+    pub(crate) fn collected(&mut self, direction: BodyDirection) -> &mut Collected {
+        match direction {
+            BodyDirection::Request => &mut self.request.collected,
+            BodyDirection::Response => &mut self.response.collected,
         }
     }
 
@@ -197,11 +204,6 @@ impl Stream<'_> {
         if trailers.is_empty() { EndOfStream::End } else { EndOfStream::More }
     }
 
-    /// Whether a filter sees body or trailers of `direction` on this stream.
-    pub(crate) fn watches(&self, direction: BodyDirection) -> bool {
-        self.listener.hooks.body(direction).any(|(index, _)| self.chain.sees_body(index, direction))
-    }
-
     /// Whether a filter may change the length of that body.
     pub(crate) fn edits(&self, direction: BodyDirection) -> bool {
         self.listener.hooks.body(direction).any(|(index, interest)| {
@@ -211,10 +213,10 @@ impl Stream<'_> {
 
     /// There is no body to collect; filters may make one.
     pub(crate) fn collect_nothing(&mut self, direction: BodyDirection) {
-        if self.pass(direction).is_held() {
+        if self.collected(direction).is_collected() {
             return;
         }
-        self.pass(direction).hold = Hold::Empty;
+        self.collected(direction).content = Content::Made;
         match direction {
             BodyDirection::Request => self.state.request_body.clear(),
             BodyDirection::Response => self.state.response_body.clear(),
