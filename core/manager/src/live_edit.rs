@@ -95,9 +95,7 @@ impl HostsVersion {
             // Quoted, so that no two lists read the same.
             let HostConfig { address, hostname, weight, metadata, name, duty, clear_text } = host;
             let metadata = metadata.pairs();
-            hash.update(format!(
-                "{address:?} {hostname:?} {weight:?} {metadata:?} {name:?} {duty:?} {clear_text:?}\n"
-            ));
+            hash.update(format!("{address:?} {hostname:?} {weight:?} {metadata:?} {name:?} {duty:?} {clear_text:?}\n"));
         }
         let mut text = hex(&hash.finalize().into());
         text.truncate(16);

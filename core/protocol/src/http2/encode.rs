@@ -71,8 +71,12 @@ pub(super) fn encode_fields(
     // More for what the caller adds.
     let mut fields = HeaderMap::with_capacity(headers.len() + 3);
     for (name, value) in headers.iter().filter(|(name, value)| travels(name, value)) {
+        let mut value = values.put(value)?;
+        if names::is_of_one_message(name) {
+            // What the `http` crate calls sensitive is not remembered by either side.
+            value.set_sensitive(true);
+        }
         let name = names::encode(name).ok_or(EncodeError { part: "a field's name" })?;
-        let value = values.put(value)?;
         fields.try_append(name, value).map_err(|_| EncodeError { part: "the number of fields" })?;
     }
     Ok((fields, values))

@@ -21,6 +21,18 @@ pub(super) fn encode(name: &[u8]) -> Option<HeaderName> {
     known(name).or_else(|| HeaderName::from_bytes(name).ok())
 }
 
+/// Whether each message has a value of its own in this field. The peer's table
+/// of fields is better off without it: every one of them would push a field
+/// out that comes again and again.
+pub(super) fn is_of_one_message(name: &[u8]) -> bool {
+    match name.len() {
+        11 => name == b"traceparent" || name == b"x-b3-spanid",
+        12 => name == b"x-request-id" || name == b"x-b3-traceid",
+        17 => name == b"x-b3-parentspanid",
+        _ => false,
+    }
+}
+
 /// By length first: nearly all that are none of these are told by that.
 fn known(name: &[u8]) -> Option<HeaderName> {
     match (name.first(), name.len()) {
@@ -43,6 +55,16 @@ fn known(name: &[u8]) -> Option<HeaderName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identities_of_a_message_are_no_fields_to_remember() {
+        for name in ["x-request-id", "traceparent", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid"] {
+            assert!(is_of_one_message(name.as_bytes()), "{name}");
+        }
+        for name in ["user-agent", "accept", "x-b3-sampled", "tracestate", "x-forwarded-for", "x-forwarded-proto"] {
+            assert!(!is_of_one_message(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn all_names_come_out_as_they_are() {

@@ -1,7 +1,14 @@
 use super::*;
 
 fn named(name: &str, port: u16) -> NamedHost {
-    NamedHost { name: name.into(), port, hostname: None, weight: Default::default(), metadata: Default::default(), clear_text: false }
+    NamedHost {
+        name: name.into(),
+        port,
+        hostname: None,
+        weight: Default::default(),
+        metadata: Default::default(),
+        clear_text: false,
+    }
 }
 
 fn ip(text: &str) -> IpAddr {
