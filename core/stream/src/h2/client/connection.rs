@@ -60,7 +60,8 @@ pub struct ClientConnection {
     guard: RefCell<Option<Guard>>,
     /// `GOAWAY` frames that were looked at.
     goodbyes: Cell<u64>,
-    watcher: Option<Box<dyn Watcher>>,
+    /// Gone once it is closed, with what it holds.
+    watcher: RefCell<Option<Box<dyn Watcher>>>,
     /// Where streams may wait for a place.
     pool: RefCell<Weak<SharedPool>>,
 }
@@ -139,7 +140,7 @@ impl ClientConnection {
             task: RefCell::new(None),
             guard: RefCell::new(Some(guard.clone())),
             goodbyes: Cell::new(0),
-            watcher,
+            watcher: RefCell::new(watcher),
             pool: RefCell::default(),
         });
         drive::spawn(driven, guard, connection.clone(), settings.keepalive, deadlines.clone());
@@ -292,7 +293,7 @@ impl ClientConnection {
     }
 
     pub(super) fn notice(&self, what: Noticed) {
-        if let Some(watcher) = &self.watcher {
+        if let Some(watcher) = &*self.watcher.borrow() {
             watcher.noticed(what);
         }
     }
@@ -357,7 +358,8 @@ impl ClientConnection {
         let sender = self.sender.take();
         drop(sender);
         self.tell_pool(|pool| pool.forget(self));
-        if let Some(watcher) = &self.watcher {
+        let watcher = self.watcher.take();
+        if let Some(watcher) = watcher {
             watcher.closed(by);
         }
     }
