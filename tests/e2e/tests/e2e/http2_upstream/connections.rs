@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Gate, H2Origin, H2OriginSettings, Proxy, Reply, until};
+use sidegate_harness::{ConfigBuilder, Gate, H2Origin, H2OriginSettings, Proxy, Reply, TempDir, until};
 
 use super::{metric, start, to};
 
@@ -207,4 +207,31 @@ fn a_host_that_is_gone_without_a_word_is_found_by_a_ping() {
     until("the count", || (metric(&proxy, "upstream_http2_pings_timed_out_total") == 1.0).then_some(()));
     until("the line", || proxy.logs().contains("does not answer pings").then_some(()));
     drop((serving, Duration::ZERO));
+}
+
+#[test]
+fn logs_and_statistics_know_the_connection_and_what_went_over_it() {
+    let origin = H2Origin::echo();
+    let dir = TempDir::new();
+    let log = dir.join("log");
+    let format = "%upstream_protocol% %upstream_connection_id% %upstream_local_address% %upstream_host%";
+    let proxy = start(&to(&origin).in_listener("access_logs", json!([{"log_path": log, "log_format": format}])));
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde");
+        assert_eq!(client.response().status(), 200);
+    }
+    let text = until("both lines", || {
+        let text = std::fs::read_to_string(&log).ok()?;
+        (text.lines().count() == 2 && text.ends_with('\n')).then_some(text)
+    });
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
+    assert_eq!(lines[0], lines[1], "one connection");
+    assert_eq!((lines[0][0], lines[0][3]), ("HTTP/2", &*origin.address().to_string()));
+    assert!(lines[0][1].parse::<u64>().is_ok_and(|id| id > 0), "{text}");
+    assert!(lines[0][2].starts_with("127.0.0.1:"), "{text}");
+    assert!(metric(&proxy, "upstream_connection_bytes_write") > 10.0);
+    assert!(metric(&proxy, "upstream_connection_bytes_read_total") > 200.0);
+    assert_eq!(metric(&proxy, "upstream_response_success"), 2.0);
+    assert_eq!(metric(&proxy, "upstream_request_active"), 0.0);
 }
