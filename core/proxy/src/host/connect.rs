@@ -1,19 +1,20 @@
 //! Fresh connections to hosts.
 
+use std::future::Future;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use sidegate_api::{Address, ResetBy, ResponseFlags};
+use sidegate_api::{Address, Protocol, ResetBy, ResponseFlags};
 use sidegate_net::{Shortage, Socket, connect as dial};
-use sidegate_stream::h1;
+use sidegate_stream::{Upstream, h1};
 use sidegate_upstream::{Overflow, Permit, Resource};
 
-use super::ConnectionCount;
+use super::asker::{pause, within};
+use super::{Asker, ConnectionCount, share};
 use crate::outcome::{Outcome, Stop, Unreachable};
-use crate::stream::{Stream, client};
 use crate::view::{ClusterView, Room, Waiting};
 
 /// Times that a connect is tried again after others were asked for what ran
@@ -38,7 +39,7 @@ pub(crate) fn overflow(cluster: &ClusterView, overflow: Overflow) -> Stop {
 /// A connect is given up although the host was never asked. Nothing of it
 /// is counted against the host.
 #[cold]
-pub(crate) fn exhausted(cluster: &ClusterView, position: usize, shortage: Shortage, error: &io::Error) {
+fn exhausted(cluster: &ClusterView, position: usize, shortage: Shortage, error: &io::Error) {
     /// A line per connect would itself be a burden then.
     const QUIET: Duration = Duration::from_secs(10);
     cluster.cluster.count_exhausted();
@@ -50,41 +51,69 @@ pub(crate) fn exhausted(cluster: &ClusterView, position: usize, shortage: Shorta
     }
 }
 
-/// A connection to the host at `position` that no other stream uses, or
-/// why there is none. Waiting for one where the cluster has all it may
-/// have, and connecting, may each take the cluster's `connect_timeout`.
-/// Also ends when the client goes away meanwhile.
-pub(crate) async fn connect(
-    s: &mut Stream<'_>,
+/// Whether a connection that waits in the pool will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Any,
+    /// One from the pool brought nothing.
+    Fresh,
+}
+
+/// A way to the host at `position` in the protocol that is spoken there.
+pub(crate) async fn carrier<A: Asker>(
+    asker: &mut A,
     cluster: &ClusterView,
     position: usize,
-) -> Result<Box<h1::Client>, Outcome> {
+    spoken: Protocol,
+    freshness: Freshness,
+) -> Result<Upstream, Outcome> {
+    if spoken == Protocol::Http2 {
+        return share::carrier(asker, cluster, position).await;
+    }
+    let pooled = match freshness {
+        Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
+        Freshness::Fresh => None,
+    };
+    Ok(Upstream::H1(match pooled {
+        Some(connection) => connection,
+        None => connect(asker, cluster, position).await?,
+    }))
+}
+
+/// A connection to the host at `position` that no other stream uses, or why
+/// there is none. Waiting for one where the cluster has all it may have, and
+/// connecting, may each take the cluster's `connect_timeout`. Also ends when
+/// nobody waits for it any more.
+async fn connect<A: Asker>(asker: &mut A, cluster: &ClusterView, position: usize) -> Result<Box<h1::Client>, Outcome> {
     let _pending = cluster.cluster.breakers().pending().map_err(|over| overflow(cluster, over))?;
-    let permit = match cluster.room(position, &s.worker.peers) {
+    let permit = match cluster.room(position, asker.peers()) {
         Ok(permit) => permit,
-        Err(waiting) => match wait_for_room(s, cluster, waiting).await? {
+        Err(waiting) => match wait_for_room(asker, cluster, waiting).await? {
             Room::Permit(permit) => permit,
             Room::Connection(connection) => return Ok(connection),
         },
     };
-    let (socket, count) = fresh(s, cluster, position, permit).await?;
-    let mut connection = cluster.connection(socket, s.worker.buffers.clone(), Box::new(count));
-    connection.id = Some(s.worker.next_connection_id());
+    let (socket, count) = fresh(asker, cluster, position, permit).await?;
+    let mut connection = cluster.connection(socket, asker.buffers().clone(), Box::new(count));
+    connection.id = asker.connection_id();
     Ok(connection)
 }
 
 /// A fresh socket to the host at `position`, counted, or why there is none.
-pub(super) async fn fresh(
-    s: &mut Stream<'_>,
+pub(super) async fn fresh<A: Asker>(
+    asker: &mut A,
     cluster: &ClusterView,
     position: usize,
     permit: Permit,
 ) -> Result<(Socket, ConnectionCount), Outcome> {
     let host = &cluster.cluster.members()[position].host;
+    let patience = cluster.cluster.config().connect_timeout;
     let mut tries = 0;
     loop {
         let started = Instant::now();
-        let error = match open(s, cluster, host.address()).await? {
+        let mut dialling = pin!(dial(host.address()));
+        let socket = within(asker, patience, |cx| dialling.as_mut().poll(cx)).await?;
+        let error = match socket.unwrap_or_else(|| Err(ErrorKind::TimedOut.into())) {
             Ok(socket) => return Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit))),
             Err(error) => error,
         };
@@ -97,7 +126,7 @@ pub(super) async fn fresh(
             tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
             return Err(reason.into());
         };
-        if !relieve(s, shortage, host.address(), &mut tries).await? {
+        if !relieve(asker, shortage, host.address(), &mut tries).await? {
             exhausted(cluster, position, shortage, &error);
             return Err(Unreachable::Exhausted(shortage).into());
         }
@@ -105,48 +134,21 @@ pub(super) async fn fresh(
 }
 
 #[cold]
-async fn wait_for_room(s: &mut Stream<'_>, cluster: &ClusterView, mut waiting: Waiting<'_>) -> Result<Room, Stop> {
-    s.timers.up.set(Some(cluster.cluster.config().connect_timeout));
-    let room = poll_fn(|cx| {
-        if let Poll::Ready(room) = waiting.poll(cx) {
-            return Poll::Ready(Ok(room));
-        }
-        if let Poll::Ready(gone) = client::poll_gone(s, cx) {
-            return Poll::Ready(Err(gone));
-        }
-        s.timers.up.poll(cx).map(|()| Err(overflow(cluster, Overflow(Resource::Connection))))
-    })
-    .await;
-    s.timers.up.set(None);
-    room
-}
-
-async fn open(s: &mut Stream<'_>, cluster: &ClusterView, address: &Address) -> Result<io::Result<Socket>, Stop> {
-    s.timers.up.set(Some(cluster.cluster.config().connect_timeout));
-    let mut connecting = pin!(dial(address));
-    let socket = poll_fn(|cx| {
-        if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-            return Poll::Ready(Ok(result));
-        }
-        if let Poll::Ready(gone) = client::poll_gone(s, cx) {
-            return Poll::Ready(Err(gone));
-        }
-        s.timers.up.poll(cx).map(|()| Ok(Err(ErrorKind::TimedOut.into())))
-    })
-    .await;
-    s.timers.up.set(None);
-    socket
+async fn wait_for_room<A: Asker>(asker: &mut A, cluster: &ClusterView, mut waiting: Waiting<'_>) -> Result<Room, Stop> {
+    let patience = cluster.cluster.config().connect_timeout;
+    let room = within(asker, patience, |cx| waiting.poll(cx)).await?;
+    room.ok_or_else(|| overflow(cluster, Overflow(Resource::Connection)))
 }
 
 /// Gets some of what ran out back from connections that are kept for later:
 /// own ones at once, those of other workers after a pause. Whether to try
 /// again.
 #[cold]
-async fn relieve(s: &mut Stream<'_>, shortage: Shortage, peer: &Address, tries: &mut u32) -> Result<bool, Stop> {
-    let peers = &s.worker.peers;
+async fn relieve<A: Asker>(asker: &mut A, shortage: Shortage, peer: &Address, tries: &mut u32) -> Result<bool, Stop> {
+    let Some(spares) = asker.spares() else { return Ok(false) };
     let own = match shortage {
-        Shortage::Ports => s.routes.clusters.reset_idle(peer),
-        Shortage::Descriptors | Shortage::Memory => s.routes.clusters.idle.drop_one(),
+        Shortage::Ports => spares.reset_idle(peer),
+        Shortage::Descriptors | Shortage::Memory => spares.idle.drop_one(),
     };
     if own {
         return Ok(true);
@@ -155,23 +157,10 @@ async fn relieve(s: &mut Stream<'_>, shortage: Shortage, peer: &Address, tries: 
         return Ok(false);
     }
     match shortage {
-        Shortage::Ports => peers.ask_for_ports(),
-        Shortage::Descriptors | Shortage::Memory => peers.ask_for_descriptors(),
+        Shortage::Ports => asker.peers().ask_for_ports(),
+        Shortage::Descriptors | Shortage::Memory => asker.peers().ask_for_descriptors(),
     }
-    pause(s, SHORTAGE_PAUSE * (1 << *tries)).await?;
+    pause(asker, SHORTAGE_PAUSE * (1 << *tries)).await?;
     *tries += 1;
     Ok(true)
-}
-
-/// Ends early when the client goes away.
-pub(crate) async fn pause(s: &mut Stream<'_>, pause: Duration) -> Result<(), Stop> {
-    s.timers.up.set(Some(pause));
-    let result = poll_fn(|cx| match client::poll_gone(s, cx) {
-        Poll::Ready(gone) => Poll::Ready(Err(gone)),
-        Poll::Pending => s.timers.up.poll(cx).map(Ok),
-    })
-    .await;
-    s.timers.up.set(None);
-    s.retry.spend(pause);
-    result
 }

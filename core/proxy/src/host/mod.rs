@@ -1,8 +1,10 @@
 //! Hosts: which one, a connection to it, and what is counted of it.
 
+mod asker;
 pub(crate) mod choose;
 pub(crate) mod connect;
 mod count;
-pub(crate) mod share;
+mod share;
 
+pub(crate) use asker::{Asker, pause};
 pub(crate) use count::{ConnectionCount, RequestCount};

@@ -1,6 +1,5 @@
 //! Places on connections that many streams share.
 
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -9,10 +8,10 @@ use sidegate_stream::h2::{ClientConnection, ClientStream};
 use sidegate_stream::{Connecting, InLine, Taken, Upstream};
 use sidegate_upstream::{Overflow, Permit, Place, Resource};
 
-use super::ConnectionCount;
+use super::asker::within;
 use super::connect::{self, overflow};
+use super::{Asker, ConnectionCount};
 use crate::outcome::{Outcome, Stop, Unreachable};
-use crate::stream::{Stream, client};
 use crate::view::ClusterView;
 
 /// What who may connect has come to.
@@ -24,7 +23,7 @@ enum Room {
 
 /// Makes a connection of a fresh socket to the host at `position`, for all who
 /// wait for it. A place on it.
-pub(crate) async fn share(
+async fn share(
     cluster: &ClusterView,
     position: usize,
     (socket, count): (Socket, ConnectionCount),
@@ -46,18 +45,22 @@ pub(crate) async fn share(
 /// A place on a connection to the host at `position`, or why there is none.
 /// Waiting and connecting may each take the cluster's `connect_timeout`.
 /// Also ends when the client goes away meanwhile.
-pub(crate) async fn carrier(s: &mut Stream<'_>, cluster: &ClusterView, position: usize) -> Result<Upstream, Outcome> {
+pub(super) async fn carrier<A: Asker>(
+    asker: &mut A,
+    cluster: &ClusterView,
+    position: usize,
+) -> Result<Upstream, Outcome> {
     let stream = match cluster.pools[position].shared().take() {
         Taken::Ready(stream) => stream,
         // Apart: it is rare, and would make all streams larger.
-        taken => Box::pin(wait_for_share(s, cluster, position, taken)).await?,
+        taken => Box::pin(wait_for_share(asker, cluster, position, taken)).await?,
     };
     cluster.cluster.count_http2(|m| m.streams.inc());
     Ok(Upstream::H2(Box::new(stream)))
 }
 
-async fn wait_for_share(
-    s: &mut Stream<'_>,
+async fn wait_for_share<A: Asker>(
+    asker: &mut A,
     cluster: &ClusterView,
     position: usize,
     mut taken: Taken,
@@ -66,45 +69,37 @@ async fn wait_for_share(
     loop {
         taken = match taken {
             Taken::Ready(stream) => return Ok(stream),
-            Taken::Wait(in_line) => stand_in_line(s, cluster, &in_line).await?,
-            Taken::Connect(connecting) => return connect_shared(s, cluster, position, connecting).await,
+            Taken::Wait(in_line) => stand_in_line(asker, cluster, &in_line).await?,
+            Taken::Connect(connecting) => return connect_shared(asker, cluster, position, connecting).await,
         };
     }
 }
 
-async fn stand_in_line(s: &mut Stream<'_>, cluster: &ClusterView, in_line: &InLine) -> Result<Taken, Outcome> {
-    s.timers.up.set(Some(cluster.cluster.config().connect_timeout));
-    let turn = poll_fn(|cx| {
-        if let Poll::Ready(turn) = in_line.poll(cx) {
-            return Poll::Ready(turn.map_err(|kind| Unreachable::from(kind).into()));
-        }
-        if let Poll::Ready(gone) = client::poll_gone(s, cx) {
-            return Poll::Ready(Err(gone.into()));
-        }
-        s.timers.up.poll(cx).map(|()| Err(Unreachable::TimedOut.into()))
-    })
-    .await;
-    s.timers.up.set(None);
-    turn
+async fn stand_in_line<A: Asker>(asker: &mut A, cluster: &ClusterView, in_line: &InLine) -> Result<Taken, Outcome> {
+    let patience = cluster.cluster.config().connect_timeout;
+    match within(asker, patience, |cx| in_line.poll(cx)).await? {
+        Some(turn) => turn.map_err(|kind| Unreachable::from(kind).into()),
+        None => Err(Unreachable::TimedOut.into()),
+    }
 }
 
-async fn connect_shared(
-    s: &mut Stream<'_>,
+async fn connect_shared<A: Asker>(
+    asker: &mut A,
     cluster: &ClusterView,
     position: usize,
     connecting: Connecting,
 ) -> Result<ClientStream, Outcome> {
-    let permit = match cluster.shared_room(&s.worker.peers) {
+    let permit = match cluster.shared_room(asker.peers()) {
         Ok(permit) => permit,
-        Err(place) => match wait_for_shared_room(s, cluster, place, &connecting).await? {
+        Err(place) => match wait_for_shared_room(asker, cluster, place, &connecting).await? {
             Room::Permit(permit) => permit,
             Room::Spared(stream) => return Ok(stream),
         },
     };
-    match connect::fresh(s, cluster, position, permit).await {
+    match connect::fresh(asker, cluster, position, permit).await {
         Ok(fresh) => {
-            let id = Some(s.worker.next_connection_id());
-            Ok(share(cluster, position, fresh, &s.worker.deadlines, id, connecting).await?)
+            let id = asker.connection_id();
+            Ok(share(cluster, position, fresh, asker.deadlines(), id, connecting).await?)
         }
         Err(outcome) => {
             if let Outcome::Unreachable(reason) = &outcome
@@ -117,26 +112,18 @@ async fn connect_shared(
     }
 }
 
-async fn wait_for_shared_room(
-    s: &mut Stream<'_>,
+async fn wait_for_shared_room<A: Asker>(
+    asker: &mut A,
     cluster: &ClusterView,
     mut place: Place,
     connecting: &Connecting,
 ) -> Result<Room, Stop> {
-    s.timers.up.set(Some(cluster.cluster.config().connect_timeout));
-    let room = poll_fn(|cx| {
+    let patience = cluster.cluster.config().connect_timeout;
+    let room = within(asker, patience, |cx| {
         if let Poll::Ready(stream) = connecting.poll_spared(cx) {
-            return Poll::Ready(Ok(Room::Spared(stream)));
+            return Poll::Ready(Room::Spared(stream));
         }
-        if let Poll::Ready(permit) = place.poll(cx) {
-            return Poll::Ready(Ok(Room::Permit(permit)));
-        }
-        if let Poll::Ready(gone) = client::poll_gone(s, cx) {
-            return Poll::Ready(Err(gone));
-        }
-        s.timers.up.poll(cx).map(|()| Err(overflow(cluster, Overflow(Resource::Connection))))
-    })
-    .await;
-    s.timers.up.set(None);
-    room
+        place.poll(cx).map(Room::Permit)
+    });
+    room.await?.ok_or_else(|| overflow(cluster, Overflow(Resource::Connection)))
 }

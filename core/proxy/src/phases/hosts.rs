@@ -1,16 +1,15 @@
 //! Hosts, one after the other, as long as that is safe.
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use sidegate_api::{BodyDirection, HeadState, ReceiverPhase, ResetBy, ResponseFlags};
-use sidegate_stream::{End, Replay, Upgrade, Upstream, h1};
+use sidegate_api::{BodyDirection, HeadState, Protocol, ReceiverPhase, ResetBy, ResponseFlags};
+use sidegate_stream::{End, Replay, Upgrade, Upstream};
 use sidegate_upstream::TriedHosts;
 
 use crate::hooks::Next;
-use crate::host::{choose, connect, share};
+use crate::host::connect::{self, Freshness};
+use crate::host::{choose, pause};
 use crate::outcome::{Again, Outcome, Stop};
 use crate::phases::{attempt, forwarding, receive, retry};
 use crate::relay::Attempt;
@@ -34,14 +33,6 @@ const SPARE_HEAD_BYTES: usize = 16 * 1024;
 enum RouteApplied {
     No,
     Yes,
-}
-
-/// Whether a connection that waits in the pool will do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Freshness {
-    Any,
-    /// One from the pool brought nothing.
-    Fresh,
 }
 
 /// Hosts that a stream need not ask again.
@@ -151,10 +142,10 @@ async fn failed_host(s: &mut Stream<'_>, cluster: &ClusterView, hosts: &mut Host
     if hosts.tried == hosts.out {
         return Ok(None);
     }
-    let pause = PAUSE.saturating_mul(1 << hosts.rounds.min(8)).min(MAX_PAUSE);
+    let time = PAUSE.saturating_mul(1 << hosts.rounds.min(8)).min(MAX_PAUSE);
     hosts.rounds += 1;
     hosts.tried = hosts.out.clone();
-    connect::pause(s, pause).await?;
+    pause(s, time).await?;
     Ok(choose::pick(s, cluster, &hosts.tried))
 }
 
@@ -236,31 +227,12 @@ async fn carrier(
     freshness: Freshness,
     applied: &mut RouteApplied,
 ) -> Result<Upstream, Outcome> {
-    let upstream = match speaks_http2(s, cluster) {
-        false => Upstream::H1(own_connection(s, cluster, position, freshness).await?),
-        true => share::carrier(s, cluster, position).await?,
-    };
+    let spoken = if speaks_http2(s, cluster) { Protocol::Http2 } else { Protocol::Http11 };
+    let upstream = connect::carrier(s, cluster, position, spoken, freshness).await?;
     if freshness == Freshness::Any {
         prepare(s, cluster, position, applied)?;
     }
     Ok(upstream)
-}
-
-/// A connection that no other stream has.
-async fn own_connection(
-    s: &mut Stream<'_>,
-    cluster: &ClusterView,
-    position: usize,
-    freshness: Freshness,
-) -> Result<Box<h1::Client>, Outcome> {
-    let pooled = match freshness {
-        Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
-        Freshness::Fresh => None,
-    };
-    match pooled {
-        Some(connection) => Ok(connection),
-        None => connect::connect(s, cluster, position).await,
-    }
 }
 
 /// Whether hosts are spoken to in HTTP/2.

@@ -3,12 +3,12 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use sidegate_api::{HeadState, LocalReply, Method};
-use sidegate_stream::{Announced, Data, End, Last};
+use sidegate_api::{EndOfStream, HeadState, LocalReply, Method};
+use sidegate_stream::{Announced, End, Flow, Last, Left, Nobody};
 
 use crate::outcome::Stop;
 use crate::phases::respond;
-use crate::stream::{Content, Responded, Stream, client, held};
+use crate::stream::{Collecting, Content, Responded, ResponseWay, Stream, Watch, held};
 
 /// Bytes of a reply from which on it is counted as held.
 const COUNTED_REPLY: usize = 16 * 1024;
@@ -47,11 +47,8 @@ pub(crate) async fn send(s: &mut Stream<'_>, reply: Box<LocalReply>) -> Result<E
     }
     drop_request_body(s).await;
     respond::begin(s, announced);
-    if !announced.is_empty() {
-        send_body(s).await?;
-        s.client.finish(&s.state.response_trailers);
-    }
-    client::flush(s).await?;
+    s.response.flow = Flow::new(if announced.is_empty() { Left::Flush } else { Left::Drain(EndOfStream::End) });
+    send_out(s).await?;
     Ok(End::Reusable)
 }
 
@@ -64,23 +61,23 @@ async fn drop_request_body(s: &mut Stream<'_>) {
     }
 }
 
-/// Sends the reply that is in the stream's buffer.
-async fn send_body(s: &mut Stream<'_>) -> Result<(), Stop> {
-    s.timers.down.set(s.listener.config.timeouts.response_write_idle);
+/// Sends the reply that is in the stream's buffer, as fast as the client takes
+/// it.
+async fn send_out(s: &mut Stream<'_>) -> Result<(), Stop> {
+    let listener = s.listener;
+    let mut before = None;
     let result = poll_fn(|cx| {
-        let body = &mut s.state.response_body;
-        while !body.is_empty() {
-            match s.client.poll_send(cx, Data::Slice(body.as_slice())) {
-                Poll::Ready(Ok(count)) => {
-                    body.drain(count);
-                    s.state.info.bytes_sent += count as u64;
-                    s.timers.down.set(s.listener.config.timeouts.response_write_idle);
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::client_gone())),
-                Poll::Pending => return s.timers.down.poll(cx).map(|()| Err(Stop::client_gone())),
-            }
+        let watch = Watch { chain: s.chain, hooks: &listener.hooks, collected: Collecting::No };
+        let mut way = ResponseWay { state: s.state, watch };
+        if let Poll::Ready(sent) = s.response.flow.poll(cx, &mut Nobody, &mut s.client, &mut way) {
+            return Poll::Ready(sent.map(|_| ()).map_err(|_| Stop::client_gone()));
         }
-        Poll::Ready(Ok(()))
+        let now = Some(s.state.info.bytes_sent);
+        if before != now {
+            before = now;
+            s.timers.down.set(listener.config.timeouts.response_write_idle);
+        }
+        s.timers.down.poll(cx).map(|()| Err(Stop::client_gone()))
     })
     .await;
     s.timers.down.set(None);
