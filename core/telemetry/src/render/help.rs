@@ -27,12 +27,6 @@ fn downstream(key: &str) -> Option<&'static str> {
         "request_mirrored_total" => "Copies of requests sent to another cluster.",
         "request_mirror_dropped_total" => "Copies of requests that were not sent: too large, or too many at once.",
         "request_other_code" => "Responses with a status that has no counter of its own.",
-        "http2_stream_total" => "Streams that clients opened.",
-        "http2_head_refused_total" => "Streams that were refused or reset before they were a request.",
-        "http2_reset_received_total" => "Streams that clients reset.",
-        "http2_reset_sent_total" => "Streams that the proxy reset.",
-        "http2_goaway_received_total" => "GOAWAY frames from clients.",
-        "http2_goaway_sent_total" => "GOAWAY frames to clients.",
         "http2_refused_slow_head_total" => "HTTP/2 connections ended because a head did not come to its end.",
         "http2_refused_protocol_total" => "HTTP/2 connections ended because the client broke the protocol.",
         _ if key.starts_with("http2_refused_") => {
@@ -48,7 +42,6 @@ fn downstream(key: &str) -> Option<&'static str> {
         "http2_resets_sent_total" => "Streams of HTTP/2 that were reset for an error.",
         "http2_goaways_received_total" => "GOAWAY frames from clients.",
         "http2_goaways_sent_total" => "GOAWAY frames to clients.",
-        _ if key.starts_with("http2_refused_") => "Connections of HTTP/2 ended for what the client sent.",
         _ if is_code(key) => "Responses with the status in the name.",
         _ => return None,
     })
