@@ -1,14 +1,15 @@
 //! One request of an HTTP/2 connection, in a task of its own.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use sidegate_api::Protocol;
 use sidegate_net::WorkerContext;
-use sidegate_stream::Downstream;
 use sidegate_stream::h2::Incoming;
+use sidegate_stream::{Downstream, End};
 use tokio::task::AbortHandle;
 
 use super::Here;
@@ -142,5 +143,11 @@ async fn carry(open: Open, incoming: Incoming) {
     let mut stream = Stream::new(arrival, kit);
     let end = run::run(&mut stream).await;
     drop(stream);
+    if let End::Reset(_) = end {
+        // What the client may have is not to be lost to the reset: the
+        // connection's task has its turn in between.
+        poll_fn(|cx| Poll::Ready(carrier.push(cx))).await;
+        tokio::task::yield_now().await;
+    }
     carrier.end(end);
 }

@@ -286,6 +286,15 @@ impl ServerStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Sends what was taken of a body that will not come to its end, as far as
+    /// the client's window lets it.
+    pub fn push(&mut self, cx: &mut Context<'_>) {
+        if let Output::Body = self.output {
+            // That it may fail is nothing new to whoever gives it up.
+            let _ = self.poll_held(cx);
+        }
+    }
+
     /// Whether nothing that was taken waits.
     pub fn is_flushed(&self) -> bool {
         self.held.is_empty() && !matches!(self.output, Output::Ending(_))
