@@ -5,6 +5,8 @@ CC ?= cc
 DEMO_PORT ?= 2046
 # Set to 1 to end the demo after its requests.
 CHECK ?=
+# Set to 1 to have the demo speak HTTP/2 with its client and its origin.
+HTTP2 ?=
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 RELEASE := $(TARGET)/release
@@ -22,7 +24,7 @@ help:
 	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
 	@echo "make demo       build, run Sidegate with the auth module on 127.0.0.1:$(DEMO_PORT), show requests,"
 	@echo "                replace the module while requests go through"
-	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests)"
+	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests, HTTP2=1 for HTTP/2)"
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
 	@echo "make test-peers  foreign HTTP/2 clients, servers and conformance suites against the release build"
@@ -47,7 +49,7 @@ $(foreach example,$(C_EXAMPLES),$(eval $(call c_module,$(example))))
 
 demo: build
 	@$(RELEASE)/sidegate-demo --port $(DEMO_PORT) --bin $(RELEASE)/sidegate --module $(RELEASE)/libauth.so \
-		--next $(RELEASE)/libauth_c.so $(if $(CHECK),--check)
+		--next $(RELEASE)/libauth_c.so $(if $(CHECK),--check) $(if $(HTTP2),--http2)
 
 fmt:
 	$(CARGO) fmt --all -- --check

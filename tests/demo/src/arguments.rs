@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use sidegate_harness::Spoken;
+
 /// What the command line asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
     /// After the requests.
     pub mode: Mode,
+    /// What client and origin speak.
+    pub spoken: Spoken,
     /// Where Sidegate listens.
     pub port: u16,
     /// The `sidegate` binary.
@@ -26,17 +30,21 @@ pub enum Mode {
     Check,
 }
 
-const USAGE: &str = "usage: sidegate-demo [--check] [--port PORT] --bin PATH --module PATH --next PATH";
+const USAGE: &str = "usage: sidegate-demo [--check] [--http2] [--port PORT] --bin PATH --module PATH --next PATH";
 
 impl Arguments {
     /// Parses what follows the program's name.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut words = words.into_iter();
-        let (mut mode, mut port) = (Mode::Stay, 2046);
+        let (mut mode, mut spoken, mut port) = (Mode::Stay, Spoken::Http1, 2046);
         let (mut binary, mut module, mut next) = (None, None, None);
         while let Some(word) = words.next() {
             if word == "--check" {
                 mode = Mode::Check;
+                continue;
+            }
+            if word == "--http2" {
+                spoken = Spoken::Http2;
                 continue;
             }
             let value = words.next().ok_or_else(|| format!("{word} wants a value\n{USAGE}"))?;
@@ -51,7 +59,7 @@ impl Arguments {
             }
         }
         match (binary, module, next) {
-            (Some(binary), Some(module), Some(next)) => Ok(Arguments { mode, port, binary, module, next }),
+            (Some(binary), Some(module), Some(next)) => Ok(Arguments { mode, spoken, port, binary, module, next }),
             _ => Err(USAGE.to_owned()),
         }
     }
@@ -69,9 +77,9 @@ mod tests {
     fn paths_are_needed_and_the_rest_has_defaults() {
         let got = parse("--bin b --module m --next n").unwrap();
         let (binary, module, next) = ("b".into(), "m".into(), "n".into());
-        assert_eq!(got, Arguments { mode: Mode::Stay, port: 2046, binary, module, next });
-        let got = parse("--check --port 1 --bin b --module m --next n").unwrap();
-        assert_eq!((got.mode, got.port), (Mode::Check, 1));
+        assert_eq!(got, Arguments { mode: Mode::Stay, spoken: Spoken::Http1, port: 2046, binary, module, next });
+        let got = parse("--check --http2 --port 1 --bin b --module m --next n").unwrap();
+        assert_eq!((got.mode, got.spoken, got.port), (Mode::Check, Spoken::Http2, 1));
         for line in ["", "--bin b", "--bin b --module", "--bin b --module m", "--bin b --module m --next n --what x"] {
             assert!(parse(line).is_err(), "{line}");
         }

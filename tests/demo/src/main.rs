@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use sidegate_harness::{Origin, Proxy, ProxyOptions, Signal, TempDir};
+use sidegate_harness::{Origin, Pair, Proxy, ProxyOptions, Signal, Spoken, TempDir};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -48,27 +48,33 @@ fn demo(arguments: &Arguments) -> Result<Verdict, String> {
     // From before the proxy starts, so that an early Ctrl-C does not leave it behind.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?;
 
-    let origin = Origin::echo();
+    let spoken = arguments.spoken;
+    let origin = Pair { down: spoken, up: spoken }.run(Origin::echo);
     let dir = TempDir::new();
     // A copy, which the demo may replace.
     let module = dir.join("auth.so");
     std::fs::copy(&built, &module).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
-    let config = configuration(port, &module.to_string_lossy(), &origin.address().to_string());
+    let config = configuration(port, spoken, &module.to_string_lossy(), &origin.address().to_string());
     let file = dir.write("config.json", format!("{config:#}\n"));
     let options = ProxyOptions { binary: Some(arguments.binary.clone()), ..ProxyOptions::default() };
     let mut proxy = Proxy::try_run(dir, &file, &options)?;
 
-    println!("An origin listens on {}.", origin.address());
-    println!("Sidegate listens on 127.0.0.1:{port}; its filter comes from");
+    let (speaks, also) = match spoken {
+        Spoken::Http1 => ("HTTP/1.1", ""),
+        Spoken::Http2 => ("HTTP/2", ", which speaks HTTP/1.1 and HTTP/2"),
+    };
+    println!("An origin that speaks {speaks} listens on {}.", origin.address());
+    println!("Sidegate listens on 127.0.0.1:{port}{also}; its filter comes from");
     println!("  {}, a copy of\n  {}", module.display(), built.display());
     println!("with the configuration {}.\n", json!({"User": "admin"}));
     // The same requests have the same answers after the switch.
-    let right = requests::run(&proxy) && switch::run(&proxy, &module, &next)? && requests::run(&proxy);
+    let right =
+        requests::run(&proxy, spoken) && switch::run(&proxy, spoken, &module, &next)? && requests::run(&proxy, spoken);
     let verdict = if right { Verdict::AsExpected } else { Verdict::Otherwise };
 
     if let Mode::Stay = arguments.mode {
         println!("Try it yourself:");
-        requests::print_curl_lines(port);
+        requests::print_curl_lines(port, spoken);
         println!("  curl http://{}/api/v1/modules", proxy.admin());
         println!("The configuration is {}.\nCtrl-C ends the demo.", file.display());
         signals.forever().next();
@@ -84,7 +90,11 @@ fn existing(module: &Path) -> Result<PathBuf, String> {
     module.canonicalize().map_err(|e| format!("no module {}: {e}; run `make build`", module.display()))
 }
 
-fn configuration(port: u16, module: &str, origin: &str) -> Value {
+fn configuration(port: u16, spoken: Spoken, module: &str, origin: &str) -> Value {
+    let clients = match spoken {
+        Spoken::Http1 => "Http1",
+        Spoken::Http2 => "Auto",
+    };
     json!({
         "servers": [{
             "default_log_path": "stdout",
@@ -102,7 +112,7 @@ fn configuration(port: u16, module: &str, origin: &str) -> Value {
                 "filter_chains": [{
                     "filters": [{
                         "type": "proxy",
-                        "config": {"downstream_protocol": "Http1", "router_config_name": "routes"}
+                        "config": {"downstream_protocol": clients, "router_config_name": "routes"}
                     }]
                 }],
                 "stream_filters": [{
@@ -117,6 +127,7 @@ fn configuration(port: u16, module: &str, origin: &str) -> Value {
                 "name": "origin",
                 "type": "SIMPLE",
                 "lb_type": "LB_ROUNDROBIN",
+                "upstream_protocol": spoken.word(),
                 "hosts": [{"address": origin}]
             }]
         },

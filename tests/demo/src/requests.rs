@@ -1,6 +1,6 @@
 //! The requests of the demo and what should come back.
 
-use sidegate_harness::Proxy;
+use sidegate_harness::{Call, Client, Proxy, Spoken};
 
 struct Request {
     /// A header field, or none.
@@ -17,16 +17,15 @@ const REQUESTS: [Request; 3] = [
 
 /// Sends them all, prints what came back and answers whether all was as
 /// expected.
-pub fn run(proxy: &Proxy) -> bool {
+pub fn run(proxy: &Proxy, spoken: Spoken) -> bool {
     let mut right = true;
     for request in &REQUESTS {
-        println!("$ {}", request.curl_line(proxy.address().port()));
-        let field = request.field.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
-        let raw = format!(
-            "GET /hello HTTP/1.1\r\nHost: {}\r\nUser-Agent: demo\r\nConnection: close\r\n{field}\r\n",
-            proxy.address()
-        );
-        match proxy.connect().send(raw).try_response("GET") {
+        println!("$ {}", request.curl_line(proxy.address().port(), spoken));
+        let mut call = Call::get("/hello").authority(&proxy.address().to_string()).header("user-agent", "demo");
+        if let Some((name, value)) = request.field {
+            call = call.header(name, value);
+        }
+        match Client::connect(spoken, proxy.address()).try_call(&call) {
             Ok(got) => {
                 println!("{}\n{}", got.head.start, got.text().trim_end());
                 let as_expected = got.status() == request.status;
@@ -46,15 +45,19 @@ pub fn run(proxy: &Proxy) -> bool {
 }
 
 /// The same requests for a reader to send.
-pub fn print_curl_lines(port: u16) {
+pub fn print_curl_lines(port: u16, spoken: Spoken) {
     for request in &REQUESTS {
-        println!("  {}", request.curl_line(port));
+        println!("  {}", request.curl_line(port, spoken));
     }
 }
 
 impl Request {
-    fn curl_line(&self, port: u16) -> String {
+    fn curl_line(&self, port: u16, spoken: Spoken) -> String {
         let field = self.field.map(|(name, value)| format!("-H '{name}: {value}' ")).unwrap_or_default();
-        format!("curl -i {field}http://127.0.0.1:{port}/hello")
+        let option = match spoken {
+            Spoken::Http1 => "",
+            Spoken::Http2 => "--http2-prior-knowledge ",
+        };
+        format!("curl -i {option}{field}http://127.0.0.1:{port}/hello")
     }
 }

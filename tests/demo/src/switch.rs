@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use serde_json::Value;
-use sidegate_harness::{Proxy, until};
+use sidegate_harness::{Call, Client, Proxy, Spoken, until};
 
 /// Connections that send one request after the other.
 const CLIENTS: usize = 4;
@@ -35,14 +35,14 @@ impl Tally {
 
 /// Puts the module `next` where `module` is, has the proxy take it, and says
 /// what happened to the requests meanwhile; whether all was as expected.
-pub fn run(proxy: &Proxy, module: &Path, next: &Path) -> Result<bool, String> {
+pub fn run(proxy: &Proxy, spoken: Spoken, module: &Path, next: &Path) -> Result<bool, String> {
     println!("Now the same filter, written in C, takes the place of the one in Rust, while {CLIENTS} clients");
     println!("send requests without a pause.\n");
     println!("The module that serves: {}", described(proxy));
     let (tally, stop) = (Tally::default(), AtomicBool::new(false));
     let reloaded = thread::scope(|scope| {
         for _ in 0..CLIENTS {
-            scope.spawn(|| send_requests(proxy, &tally, &stop));
+            scope.spawn(|| send_requests(proxy, spoken, &tally, &stop));
         }
         tally.wait_for_more("requests before the switch");
         let before = tally.served();
@@ -65,13 +65,12 @@ pub fn run(proxy: &Proxy, module: &Path, next: &Path) -> Result<bool, String> {
     Ok(failed == 0)
 }
 
-fn send_requests(proxy: &Proxy, tally: &Tally, stop: &AtomicBool) {
-    let request = format!("GET /hello HTTP/1.1\r\nHost: {}\r\nUser: admin\r\n\r\n", proxy.address());
-    let mut wire = proxy.connect();
+fn send_requests(proxy: &Proxy, spoken: Spoken, tally: &Tally, stop: &AtomicBool) {
+    let call = Call::get("/hello").authority(&proxy.address().to_string()).header("user", "admin");
+    let mut client = Client::connect(spoken, proxy.address());
     while !stop.load(Ordering::Relaxed) {
-        let answer = wire.try_send(&request).is_ok().then(|| wire.try_response("GET"));
-        match answer {
-            Some(Ok(answer)) if answer.status() == 200 => tally.served.fetch_add(1, Ordering::Relaxed),
+        match client.try_call(&call) {
+            Ok(answer) if answer.status() == 200 => tally.served.fetch_add(1, Ordering::Relaxed),
             _ => {
                 tally.failed.fetch_add(1, Ordering::Relaxed);
                 return;

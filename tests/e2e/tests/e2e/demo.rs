@@ -18,8 +18,8 @@ fn built() -> bool {
     true
 }
 
-fn make_demo(port: u16) -> Outcome {
-    run(make().arg("demo").arg("CHECK=1").arg(format!("DEMO_PORT={port}")))
+fn make_demo(port: u16, more: &[&str]) -> Outcome {
+    run(make().arg("demo").arg("CHECK=1").arg(format!("DEMO_PORT={port}")).args(more))
 }
 
 fn make() -> Command {
@@ -43,7 +43,7 @@ fn make_demo_shows_403_and_200_and_changes_the_module() {
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let start = Instant::now();
-    let outcome = make_demo(port);
+    let outcome = make_demo(port, &[]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     for wanted in ["403", "200", "curl", "User: admin", "generation 2", "requests were answered with 200"] {
@@ -54,13 +54,26 @@ fn make_demo_shows_403_and_200_and_changes_the_module() {
 }
 
 #[test]
+fn it_speaks_http2_with_both_sides_where_it_is_asked_to() {
+    if !built() {
+        return;
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let outcome = make_demo(port, &["HTTP2=1"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+    for wanted in ["HTTP/2 403", "HTTP/2 200", "--http2-prior-knowledge", "requests were answered with 200"] {
+        assert!(outcome.stdout.contains(wanted), "{wanted} is missing in:\n{}", outcome.output());
+    }
+}
+
+#[test]
 fn a_taken_port_is_named_with_the_way_out() {
     if !built() {
         return;
     }
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let outcome = make_demo(port);
+    let outcome = make_demo(port, &[]);
     assert!(outcome.code.is_some_and(|code| code != 0), "{}", outcome.output());
     assert!(
         outcome.output().contains("DEMO_PORT") && outcome.output().contains(&port.to_string()),
