@@ -23,6 +23,23 @@ pub struct EncodeError {
 /// long by a single value that the compression remembers.
 const SHARED_VALUES: usize = 4096;
 
+/// The authority of the request before. A connection has few, and the `http`
+/// crate checks each byte of one.
+#[derive(Debug, Default)]
+pub struct LastAuthority(Option<Authority>);
+
+impl LastAuthority {
+    fn get(&mut self, authority: &str) -> Result<Authority, EncodeError> {
+        match &self.0 {
+            Some(known) if known.as_str() == authority => Ok(known.clone()),
+            _ => {
+                let made = Authority::try_from(authority).map_err(|_| EncodeError { part: "the authority" })?;
+                Ok(self.0.insert(made).clone())
+            }
+        }
+    }
+}
+
 /// The head of a request for the `h2` crate. `:authority` comes from the
 /// authority, `content-length` from `length`; that field, `host`, and those of
 /// a connection are left out of the headers.
@@ -31,16 +48,17 @@ pub fn encode_request(
     length: Option<u64>,
     expect: Expect,
     trailers: Trailers,
+    last: &mut LastAuthority,
 ) -> Result<Request<()>, EncodeError> {
     let mut request = Request::new(());
     *request.method_mut() = method(&head.method)?;
     *request.version_mut() = Version::HTTP_2;
-    let more = head.authority.len() + head.target().len() + NUMBER_BYTES;
+    let more = head.target().len() + NUMBER_BYTES;
     let (mut fields, mut values) = encode_fields(&head.headers, more, |name, _| match name {
         b"host" | b"content-length" | b"expect" | b"trailer" | b"http2-settings" => false,
         name => !is_hop_by_hop(name),
     })?;
-    *request.uri_mut() = uri(head, &mut values)?;
+    *request.uri_mut() = uri(head, &mut values, last)?;
     if let Some(length) = length {
         fields.insert(header::CONTENT_LENGTH, values.put_number(length)?);
     }
@@ -124,15 +142,14 @@ fn method(method: &Method) -> Result<http::Method, EncodeError> {
     })
 }
 
-fn uri(head: &RequestHead, values: &mut Values) -> Result<Uri, EncodeError> {
-    let authority = values.put_bytes(head.authority.as_bytes());
+fn uri(head: &RequestHead, values: &mut Values, last: &mut LastAuthority) -> Result<Uri, EncodeError> {
     let path = match PathAndQuery::from_maybe_shared(values.put_bytes(head.target().as_bytes())) {
         Ok(path) => path,
         Err(_) => escaped(head.target())?,
     };
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(if head.scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
-    parts.authority = Some(Authority::from_maybe_shared(authority).map_err(|_| EncodeError { part: "the authority" })?);
+    parts.authority = Some(last.get(&head.authority)?);
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).map_err(|_| EncodeError { part: "the target" })
 }
@@ -170,7 +187,7 @@ mod tests {
     }
 
     fn sent(head: &RequestHead, length: Option<u64>, expect: Expect) -> (String, Vec<(String, String)>) {
-        let request = encode_request(head, length, expect, Trailers::Unasked).unwrap();
+        let request = encode_request(head, length, expect, Trailers::Unasked, &mut LastAuthority::default()).unwrap();
         let fields = request.headers().iter();
         let fields = fields.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
         (format!("{} {}", request.method(), request.uri()), fields)
@@ -198,7 +215,8 @@ mod tests {
         ];
         let get = head(Method::Get, "a", "/", &fields);
         assert_eq!(sent(&get, None, Expect::None).1, []);
-        let request = encode_request(&get, None, Expect::Continue, Trailers::Wanted).unwrap();
+        let request =
+            encode_request(&get, None, Expect::Continue, Trailers::Wanted, &mut LastAuthority::default()).unwrap();
         let fields: Vec<_> = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(fields, [("expect", &b"100-continue"[..]), ("te", b"trailers")]);
     }
@@ -208,17 +226,39 @@ mod tests {
         for (target, expected) in
             [("/a<b>`{|}^\"?c=\\<d>é", None), ("/a%20b/;x=1,2?a=b&c=%41[]", Some("/a%20b/;x=1,2?a=b&c=%41[]"))]
         {
-            let request =
-                encode_request(&head(Method::Get, "a", target, &[]), None, Expect::None, Trailers::Unasked).unwrap();
+            let request = encode_request(
+                &head(Method::Get, "a", target, &[]),
+                None,
+                Expect::None,
+                Trailers::Unasked,
+                &mut LastAuthority::default(),
+            )
+            .unwrap();
             let path = request.uri().path_and_query().unwrap().as_str();
             match expected {
                 Some(expected) => assert_eq!(path, expected),
                 None => assert_eq!(path, "/a%3Cb%3E%60%7B%7C%7D%5E%22?c=%5C%3Cd%3E%C3%A9"),
             }
         }
-        let options =
-            encode_request(&head(Method::Options, "a", "*", &[]), None, Expect::None, Trailers::Unasked).unwrap();
+        let options = encode_request(
+            &head(Method::Options, "a", "*", &[]),
+            None,
+            Expect::None,
+            Trailers::Unasked,
+            &mut LastAuthority::default(),
+        )
+        .unwrap();
         assert_eq!(options.uri().path_and_query().unwrap().as_str(), "*");
+    }
+
+    #[test]
+    fn authorities_may_change_from_request_to_request() {
+        let mut last = LastAuthority::default();
+        for authority in ["a", "a", "b:80", "a"] {
+            let get = head(Method::Get, authority, "/", &[]);
+            let request = encode_request(&get, None, Expect::None, Trailers::Unasked, &mut last).unwrap();
+            assert_eq!(request.uri().authority().unwrap(), authority);
+        }
     }
 
     #[test]
@@ -234,9 +274,14 @@ mod tests {
         for (authority, target, part) in
             [("", "/", "the authority"), ("a b", "/", "the authority"), ("a", "no-slash", "the target")]
         {
-            let error =
-                encode_request(&head(Method::Get, authority, target, &[]), None, Expect::None, Trailers::Unasked)
-                    .unwrap_err();
+            let error = encode_request(
+                &head(Method::Get, authority, target, &[]),
+                None,
+                Expect::None,
+                Trailers::Unasked,
+                &mut LastAuthority::default(),
+            )
+            .unwrap_err();
             assert_eq!(error.part, part, "{authority:?} {target:?}");
         }
     }

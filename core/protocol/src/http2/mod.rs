@@ -13,7 +13,7 @@ mod request;
 mod response;
 mod trailers;
 
-pub use encode::{EncodeError, encode_request, encode_trailers};
+pub use encode::{EncodeError, LastAuthority, encode_request, encode_trailers};
 pub use encode_response::{encode_interim, encode_response};
 pub use request::decode_request;
 pub use response::{Follows, decode_response};

@@ -1,8 +1,9 @@
 //! Heads of responses.
 
 use http::{HeaderMap, StatusCode};
-use sidegate_api::{HeadState, Method, ResponseHead, is_header_value};
+use sidegate_api::{HeadState, Method, ResponseHead};
 
+use super::fields::check_edges;
 use crate::http1::fields::{self, Known};
 use crate::http1::{BodyLength, Limits, ResponseError};
 
@@ -49,9 +50,7 @@ pub fn decode_response(
         match fields::classify(name) {
             // Host and Expect mean nothing in a response; they are content.
             Known::EndToEnd | Known::Host | Known::Expect => {
-                if !is_header_value(value) {
-                    return Err(ResponseError { details: "header_invalid" });
-                }
+                check_edges(value)?;
                 head.headers.add(name.as_bytes(), value).map_err(|_| TOO_LARGE)?;
             }
             Known::ContentLength => length.content_length(value)?,
@@ -155,7 +154,7 @@ mod tests {
             (&[("transfer-encoding", "chunked")], "connection_field_in_http2"),
             (&[("connection", "close")], "connection_field_in_http2"),
             (&[("upgrade", "websocket")], "connection_field_in_http2"),
-            (&[("x", " padded")], "header_invalid"),
+            (&[("x", " padded")], "header_value_invalid"),
             (&[("a", "1"), ("a", "2"), ("b", "3"), ("c", "4"), ("d", "5")], "headers_too_large"),
         ] {
             assert_eq!(decode(200, fields, Follows::Nothing, Method::Get).unwrap_err(), details, "{fields:?}");

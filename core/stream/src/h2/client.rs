@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use sidegate_api::{Headers, Method, PeerText, RequestHead, ResponseHead};
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Limits, ResponseError};
-use sidegate_protocol::http2::{Follows, decode_response, encode_request};
+use sidegate_protocol::http2::{Follows, decode_response};
 
 use self::fault::Fault;
 use self::incoming::{Body, Incoming};
@@ -107,7 +107,7 @@ impl ClientStream {
             Announced::Length(length) => Some(length),
             Announced::Nothing | Announced::Open => None,
         };
-        let request = match encode_request(head, length, start.expect, start.trailers) {
+        let request = match self.place.0.encode(head, length, start) {
             Ok(request) => request,
             Err(error) => {
                 self.incoming = Incoming::Failed(Fault::Unsendable(error.part));

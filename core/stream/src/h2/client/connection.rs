@@ -13,15 +13,17 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Request;
-use sidegate_api::PeerText;
+use sidegate_api::{PeerText, RequestHead};
 use sidegate_net::{Deadlines, PeerEnd, Socket, Traffic};
+
+use sidegate_protocol::http2::{EncodeError, LastAuthority, encode_request};
 
 use super::ClientStream;
 use super::drive::{self, Orders};
 use super::fault::Fault;
 use crate::h2::{FrameKind, Guard, Http2Settings, Role};
 use crate::pool::SharedPool;
-use crate::{ClosedBy, OnClose};
+use crate::{ClosedBy, OnClose, RequestStart};
 
 /// Streams before the host has said how many it takes: RFC 9113 section 6.5.2
 /// asks for no less than this.
@@ -54,6 +56,7 @@ pub struct ClientConnection {
     cause: Cell<Option<Cause>>,
     /// Gone once no stream may begin any more.
     sender: RefCell<Option<SendRequest<Bytes>>>,
+    authority: RefCell<LastAuthority>,
     /// Of the task that moves its bytes.
     task: RefCell<Option<Waker>>,
     /// Gone once it is closed.
@@ -137,6 +140,7 @@ impl ClientConnection {
             phase: Cell::new(Phase::Open),
             cause: Cell::new(None),
             sender: RefCell::new(Some(sender)),
+            authority: RefCell::default(),
             task: RefCell::new(None),
             guard: RefCell::new(Some(guard.clone())),
             goodbyes: Cell::new(0),
@@ -246,6 +250,15 @@ impl ClientConnection {
     /// Since when it was seen without a stream.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         self.idle_since.get().filter(|_| self.streams.get() == 0)
+    }
+
+    pub(super) fn encode(
+        &self,
+        head: &RequestHead,
+        length: Option<u64>,
+        start: &RequestStart,
+    ) -> Result<Request<()>, EncodeError> {
+        encode_request(head, length, start.expect, start.trailers, &mut self.authority.borrow_mut())
     }
 
     pub(super) fn send(
