@@ -146,7 +146,11 @@ async fn carry(open: Open, incoming: Incoming) {
     if let End::Reset(_) = end {
         // What the client may have is not to be lost to the reset: the
         // connection's task has its turn in between.
-        poll_fn(|cx| Poll::Ready(carrier.push(cx))).await;
+        poll_fn(|cx| {
+            carrier.push(cx);
+            Poll::Ready(())
+        })
+        .await;
         tokio::task::yield_now().await;
     }
     carrier.end(end);
