@@ -1,6 +1,6 @@
 //! A client's request and the way of its response, over any protocol.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
 
 use sidegate_api::{Headers, ResponseHead};
@@ -8,7 +8,7 @@ use sidegate_net::{PeerEnd, Traffic, WorkerContext};
 use sidegate_protocol::http1::http_date;
 
 use crate::flow::{Receiver, Sender};
-use crate::{Announced, BodyEvent, BodyFault, Data, End, Last, Pipe, Watch, h1, h2};
+use crate::{Announced, BodyEvent, BodyFault, Data, End, Last, Watch, h1, h2};
 
 /// What carries one request from a client. Dispatch is by `match`: a call of
 /// the first kind costs a branch that is predicted.
@@ -95,22 +95,15 @@ impl Downstream<'_> {
         worker.with_date(format, |date| each!(self, carrier => carrier.start(date, head, body, last)));
     }
 
-    /// Agrees to another protocol: its bytes, and ours.
-    pub fn switch(&mut self, head: &ResponseHead) -> Option<&mut Pipe> {
+    /// Agrees to another protocol, if the carrier can: what is received and sent
+    /// from here on is its bytes, and ends with either side.
+    pub fn switch(&mut self, head: &ResponseHead) -> io::Result<()> {
         match self {
             Downstream::H1(carrier) => {
                 carrier.switch(head);
-                Some(carrier.pipe())
+                Ok(())
             }
-            Downstream::H2(_) => None,
-        }
-    }
-
-    /// The bytes of that protocol.
-    pub fn pipe(&mut self) -> Option<&mut Pipe> {
-        match self {
-            Downstream::H1(carrier) => Some(carrier.pipe()),
-            Downstream::H2(_) => None,
+            Downstream::H2(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 

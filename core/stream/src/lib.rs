@@ -7,7 +7,6 @@
 //!  pool                   upstream connections between requests
 //!  flow  replay           a body from one side to the other
 //!  h1  h2                 how each protocol does it
-//!  tunnel                 bytes of another protocol
 //!  pipe  message          a socket's bytes; words that all have in common
 //! ```
 //!
@@ -25,7 +24,6 @@ mod message;
 mod pipe;
 mod pool;
 mod replay;
-mod tunnel;
 mod upstream;
 
 pub use downstream::Downstream;
@@ -34,7 +32,6 @@ pub use message::{Announced, BodyEvent, BodyFault, Data, End, Last, Reason, Requ
 pub use pipe::{Pipe, Waiting};
 pub use pool::{Connecting, HostPool, InLine, PoolLimits, SharedPool, Taken};
 pub use replay::{REPLAY_BYTES, Replay};
-pub use tunnel::{TunnelFault, TunnelWay};
 pub use upstream::{ClientError, ClosedBy, OnClose, Upstream};
 
 pub use sidegate_protocol::http1::{

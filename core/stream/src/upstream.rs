@@ -1,7 +1,7 @@
 //! A request's way to a host and its response's way back, over any protocol.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,7 +10,7 @@ use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Limits, ResponseError};
 
 use crate::flow::{Receiver, Sender};
-use crate::{Announced, BodyEvent, BodyFault, Data, Pipe, RequestStart, ResponseStart, h1, h2};
+use crate::{Announced, BodyEvent, BodyFault, Data, RequestStart, ResponseStart, h1, h2};
 
 /// What carries one request to a host. Dispatch is by `match`: a call of the
 /// first kind costs a branch that is predicted.
@@ -145,12 +145,15 @@ impl Upstream {
         each!(self, carrier => carrier.poll_flush(cx))
     }
 
-    /// The host agreed to another protocol: its bytes, and ours. None where a
-    /// carrier cannot be switched.
-    pub fn pipe(&mut self) -> Option<&mut Pipe> {
+    /// The host agreed to another protocol, if the carrier can: what is received
+    /// and sent from here on is its bytes, and ends with either side.
+    pub fn switch(&mut self) -> io::Result<()> {
         match self {
-            Upstream::H1(carrier) => Some(carrier.pipe()),
-            Upstream::H2(_) => None,
+            Upstream::H1(carrier) => {
+                carrier.switch();
+                Ok(())
+            }
+            Upstream::H2(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 

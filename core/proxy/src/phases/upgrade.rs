@@ -1,10 +1,10 @@
 //! Requests that ask for another protocol.
 
 use sidegate_api::{HeadState, ResponseFlags};
-use sidegate_stream::{End, Upgrade};
+use sidegate_stream::{End, Flow, Upgrade};
 
 use crate::outcome::{Outcome, Stop};
-use crate::relay::{Attempt, tunnel};
+use crate::relay::{Attempt, Goal, relay, tunnel};
 use crate::stream::Stream;
 
 /// Forgets that the client asks for another protocol, unless that is one
@@ -30,12 +30,15 @@ pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<
     if !agreed.eq_ignore_ascii_case(asked) {
         return Err(Stop::upstream(502, "upgrade_differs", ResponseFlags::UPSTREAM_PROTOCOL).into());
     }
-    s.client.switch(&s.state.response);
+    if attempt.upstream.switch().and_then(|()| s.client.switch(&s.state.response)).is_err() {
+        return Err(Stop::upstream(502, "cannot_switch", ResponseFlags::UPSTREAM_PROTOCOL).into());
+    }
     s.sent_status = s.state.response.status;
     s.state.response.state = HeadState::Sent;
-    s.timers.up.set(None);
     // A tunnel may last for days; what passes it no filter sees.
     s.chain.release(s.listener, s.route);
     tunnel::let_filters_go(s);
-    tunnel::carry(s, attempt).await.map(|()| End::Finish)
+    s.timers.down.set(s.listener.config.timeouts.tunnel_idle);
+    (s.request.flow, s.response.flow) = (Flow::default(), Flow::default());
+    relay(s, Goal::Tunnel(attempt)).await.map(|_| End::Finish)
 }

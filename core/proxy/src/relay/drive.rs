@@ -17,7 +17,7 @@ use sidegate_api::{BodyDirection, EndOfStream};
 use sidegate_stream::{Announced, Data, Discard, FlowFault, Left, Receiver, ResponseStart, Step, Upstream};
 
 use super::bounds::{self, Armed, Client, Coming};
-use super::{Attempt, parts};
+use super::{Attempt, parts, tunnel};
 use crate::mirror::fan;
 use crate::outcome::{Outcome, Sent, Stop};
 use crate::stream::{Collecting, RequestWay, ResponseWay, SPARE_BYTES, Stream, Watch, client, held};
@@ -34,6 +34,8 @@ pub(crate) enum Goal<'g> {
     ResponseBody(&'g mut Attempt, Announced, usize),
     /// The client has the response.
     Everything(&'g mut Attempt),
+    /// Both sides of a tunnel have ended.
+    Tunnel(&'g mut Attempt),
 }
 
 /// That it is so.
@@ -49,10 +51,12 @@ pub(crate) enum Reached {
 
 /// What the loop needs filters for, or that it is done.
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Chunk(BodyDirection, usize),
     End(BodyDirection),
     Reached(Reached),
+    /// Filters of a tunnel are to be asked whether they may still wait.
+    Tenure,
 }
 
 impl Goal<'_> {
@@ -69,9 +73,10 @@ impl Goal<'_> {
     pub(super) fn lent(&self) -> Data<'_> {
         match self {
             Goal::RequestBody(_) => Data::Slice(&[]),
-            Goal::Head(attempt) | Goal::ResponseBody(attempt, ..) | Goal::Everything(attempt) => {
-                attempt.upstream.data()
-            }
+            Goal::Head(attempt)
+            | Goal::ResponseBody(attempt, ..)
+            | Goal::Everything(attempt)
+            | Goal::Tunnel(attempt) => attempt.upstream.data(),
         }
     }
 
@@ -82,7 +87,10 @@ impl Goal<'_> {
             (BodyDirection::Response, Goal::RequestBody(_)) => {}
             (
                 BodyDirection::Response,
-                Goal::Head(attempt) | Goal::ResponseBody(attempt, ..) | Goal::Everything(attempt),
+                Goal::Head(attempt)
+                | Goal::ResponseBody(attempt, ..)
+                | Goal::Everything(attempt)
+                | Goal::Tunnel(attempt),
             ) => attempt.upstream.consume(count),
         }
     }
@@ -96,6 +104,7 @@ pub(crate) async fn relay(s: &mut Stream<'_>, mut goal: Goal<'_>) -> Result<Reac
     loop {
         match poll_fn(|cx| poll(s, cx, &mut goal, &mut armed)).await? {
             Event::Reached(reached) => return Ok(reached),
+            Event::Tenure => tunnel::let_filters_go(s),
             Event::Chunk(direction, count) => parts::chunk(s, &mut goal, direction, count).await?,
             Event::End(direction) => {
                 parts::end(s, &goal, direction).await?;
@@ -149,6 +158,7 @@ fn poll(
             }
             Coming::Body(Left::Read)
         }
+        Goal::Tunnel(attempt) => return tunnel::poll(s, cx, &mut attempt.upstream),
         Goal::RequestBody(_) => {
             if let Poll::Ready(event) = poll_request(s, cx, &mut Discard, Collecting::Yes) {
                 return Poll::Ready(event);

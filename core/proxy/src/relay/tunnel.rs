@@ -1,96 +1,60 @@
 //! After a switch to another protocol: bytes both ways, which no hook sees.
+//! Either side may end before the other.
 
-use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sidegate_api::ResetBy;
-use sidegate_stream::{BodyFault, TunnelFault, TunnelWay};
+use sidegate_api::{Headers, ResetBy};
+use sidegate_stream::{BodyFault, FlowFault, Upstream, Way};
 
+use super::drive::{Event, Reached};
 use crate::outcome::{Outcome, Stop};
-use crate::relay::Attempt;
 use crate::stream::{Stream, complete};
 
-/// Why carrying bytes stopped.
-enum Carried {
-    Ended(Result<(), Outcome>),
-    /// Filters are to be asked whether they may still wait.
-    Asked,
-}
-
-pub(crate) async fn carry(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<(), Outcome> {
-    let mut ways = (TunnelWay::default(), TunnelWay::default());
-    s.timers.down.set(s.listener.config.timeouts.tunnel_idle);
-    loop {
-        match carry_on(s, attempt, &mut ways).await {
-            Carried::Ended(result) => {
-                if let Err(Outcome::Stopped(Stop::Cut(_))) = &result {
-                    // The client reset it: so is the host told.
-                    attempt.upstream.reset();
-                }
-                return result;
-            }
-            Carried::Asked => let_filters_go(s),
-        }
-    }
-}
-
-/// Filters that wait for the tunnel's end may not have to wait for ever.
-/// The upstream's timer is free meanwhile.
+/// Filters that wait for the tunnel's end may not have to wait for ever. The
+/// upstream's timer is free meanwhile.
 pub(crate) fn let_filters_go(s: &mut Stream<'_>) {
     let now = complete::completion(s.state, s.sent_status, ResetBy::Proxy, Instant::now());
     let again = s.chain.let_go(s.state, s.worker.index, &now);
     s.timers.up.set(again);
 }
 
-async fn carry_on(
-    s: &mut Stream<'_>,
-    attempt: &mut Attempt,
-    (to_upstream, to_client): &mut (TunnelWay, TunnelWay),
-) -> Carried {
-    let idle = s.listener.config.timeouts.tunnel_idle;
-    let (Some(client), Some(upstream)) = (s.client.pipe(), attempt.upstream.pipe()) else {
-        return Carried::Ended(Err(upstream_failed()));
-    };
-    let info = &mut s.state.info;
-    let (timer, asks) = (&s.timers.down, &s.timers.up);
-    poll_fn(|cx| {
-        let before = info.bytes_received + info.bytes_sent;
-        // Who ended its side and then fails has closed in good order: what
-        // was on its way to it is lost, what came from it is not.
-        let up = match to_upstream.poll(cx, client, upstream, &mut info.bytes_received) {
-            Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Carried::Ended(Err(client_failed()))),
-            Poll::Ready(Err(TunnelFault::Receiver(_))) if to_client.sender_has_ended() => {
-                to_upstream.give_up();
-                Poll::Ready(())
-            }
-            Poll::Ready(Err(TunnelFault::Receiver(_))) => {
-                return Poll::Ready(Carried::Ended(Err(upstream_failed())));
-            }
-            other => other.map(|_| ()),
-        };
-        let down = match to_client.poll(cx, upstream, client, &mut info.bytes_sent) {
-            Poll::Ready(Err(TunnelFault::Sender(_))) => return Poll::Ready(Carried::Ended(Err(upstream_failed()))),
-            Poll::Ready(Err(TunnelFault::Receiver(_))) if to_upstream.sender_has_ended() => {
-                to_client.give_up();
-                Poll::Ready(())
-            }
-            Poll::Ready(Err(TunnelFault::Receiver(_))) => return Poll::Ready(Carried::Ended(Err(client_failed()))),
-            other => other.map(|_| ()),
-        };
-        if up.is_ready() && down.is_ready() {
-            return Poll::Ready(Carried::Ended(Ok(())));
+pub(super) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upstream) -> Poll<Result<Event, Outcome>> {
+    let moved = |s: &Stream<'_>| s.state.info.bytes_received + s.state.info.bytes_sent;
+    let before = moved(s);
+    if s.request.flow.goes_on() {
+        let state = &mut *s.state;
+        let mut way = TunnelWay { count: &mut state.info.bytes_received, trailers: &mut state.request_trailers };
+        match s.request.flow.poll(cx, &mut s.client, upstream, &mut way) {
+            Poll::Ready(Err(FlowFault::Sender(_))) => return Poll::Ready(Err(client_failed(upstream))),
+            // Who ended its side and then fails has closed in good order: what
+            // was on its way to it is lost, what came from it is not.
+            Poll::Ready(Err(FlowFault::Receiver(_))) if s.response.flow.has_all() => s.request.flow.give_up(),
+            Poll::Ready(Err(FlowFault::Receiver(_))) => return Poll::Ready(Err(upstream_failed())),
+            Poll::Ready(Ok(_)) | Poll::Pending => {}
         }
-        if info.bytes_received + info.bytes_sent != before {
-            timer.set(idle);
+    }
+    if s.response.flow.goes_on() {
+        let state = &mut *s.state;
+        let mut way = TunnelWay { count: &mut state.info.bytes_sent, trailers: &mut state.response_trailers };
+        match s.response.flow.poll(cx, upstream, &mut s.client, &mut way) {
+            Poll::Ready(Err(FlowFault::Sender(_))) => return Poll::Ready(Err(upstream_failed())),
+            Poll::Ready(Err(FlowFault::Receiver(_))) if s.request.flow.has_all() => s.response.flow.give_up(),
+            Poll::Ready(Err(FlowFault::Receiver(_))) => return Poll::Ready(Err(client_failed(upstream))),
+            Poll::Ready(Ok(_)) | Poll::Pending => {}
         }
-        if timer.poll(cx).is_ready() {
-            return Poll::Ready(Carried::Ended(Err(Stop::tunnel_idle().into())));
-        }
-        asks.poll(cx).map(|()| Carried::Asked)
-    })
-    .await
+    }
+    if s.request.flow.is_done() && s.response.flow.is_done() {
+        return Poll::Ready(Ok(Event::Reached(Reached::Everything)));
+    }
+    if moved(s) != before {
+        s.timers.down.set(s.listener.config.timeouts.tunnel_idle);
+    }
+    if s.timers.down.poll(cx).is_ready() {
+        return Poll::Ready(Err(Stop::tunnel_idle().into()));
+    }
+    s.timers.up.poll(cx).map(|()| Ok(Event::Tenure))
 }
 
 #[cold]
@@ -98,7 +62,44 @@ fn upstream_failed() -> Outcome {
     Outcome::Broken(BodyFault::Io(ErrorKind::ConnectionReset.into()))
 }
 
+/// So is the host told.
 #[cold]
-fn client_failed() -> Outcome {
+fn client_failed(upstream: &mut Upstream) -> Outcome {
+    upstream.reset();
     Stop::client_gone().into()
+}
+
+/// Bytes that pass are counted, and no more.
+struct TunnelWay<'s> {
+    count: &'s mut u64,
+    /// Stay empty.
+    trailers: &'s mut Headers,
+}
+
+impl Way for TunnelWay<'_> {
+    fn is_watched(&self) -> bool {
+        false
+    }
+
+    fn came(&mut self, _: usize) {}
+
+    fn ended(&mut self) {}
+
+    fn went(&mut self, bytes: &[u8]) {
+        *self.count += bytes.len() as u64;
+    }
+
+    fn buffer(&self) -> &[u8] {
+        &[]
+    }
+
+    fn drain(&mut self, _: usize) {}
+
+    fn replay(&self) -> &[u8] {
+        &[]
+    }
+
+    fn trailers(&mut self) -> &mut Headers {
+        self.trailers
+    }
 }

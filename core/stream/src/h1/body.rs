@@ -1,6 +1,6 @@
 //! Reading a body from a connection.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use sidegate_api::Headers;
 use sidegate_protocol::http1::{BodyDecoder, BodyLength, BodyStep, Grammar, Limits};
@@ -18,6 +18,17 @@ pub(super) struct BodyIn {
     appetite: Appetite,
     /// Bytes of a large read.
     large_read: usize,
+    silence: Silence,
+}
+
+/// What becomes of the buffer while the peer sends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// It stays: the rest of a message comes soon, or whoever waits gives it
+    /// back.
+    Keeps,
+    /// It goes: another protocol may be silent for days.
+    Releases,
 }
 
 /// How much is read at once: more while a body keeps filling the buffer.
@@ -34,6 +45,7 @@ impl BodyIn {
             lent: 0,
             appetite: Appetite::Usual,
             large_read: LARGE_READ,
+            silence: Silence::Keeps,
         }
     }
 
@@ -49,6 +61,17 @@ impl BodyIn {
         self.decoder = BodyDecoder::new(length, limits).with_grammar(grammar);
         self.lent = 0;
         self.appetite = Appetite::Usual;
+    }
+
+    /// From here on everything is another protocol's, to the peer's end.
+    pub(super) fn switch(&mut self) {
+        self.expect(BodyLength::UntilClose, &Limits::default(), Grammar::Strict);
+        self.silence = Silence::Releases;
+    }
+
+    /// Whether it is.
+    pub(super) fn has_switched(&self) -> bool {
+        self.silence == Silence::Releases
     }
 
     /// Whether the body is complete and all of it was taken, so that what is in
@@ -107,7 +130,14 @@ impl BodyIn {
             if self.appetite == Appetite::Large {
                 pipe.input.enlarge(self.large_read);
             }
-            if ready!(pipe.socket.poll_read(cx, &mut pipe.input, 0))? == 0 {
+            let Poll::Ready(read) = pipe.socket.poll_read(cx, &mut pipe.input, 0) else {
+                if self.silence == Silence::Releases {
+                    pipe.input.release();
+                    self.appetite = Appetite::Usual;
+                }
+                return Poll::Pending;
+            };
+            if read? == 0 {
                 return Poll::Ready(match self.decoder.at_eof() {
                     Ok(()) => Ok(BodyEvent::End),
                     Err(_) => Err(BodyFault::Closed),

@@ -217,14 +217,15 @@ impl Client {
     /// Writes everything that waits.
     #[inline]
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.poll_flush(cx)
+        self.out.poll_flush(&mut self.pipe, cx)
     }
 
-    /// Bytes of another protocol, after the host agreed to it. No request
-    /// follows them.
-    pub fn pipe(&mut self) -> &mut Pipe {
+    /// The host agreed to another protocol: both bodies are its bytes from here
+    /// on, and the end of ours that of our side. No request follows them.
+    pub fn switch(&mut self) {
         self.persistence = Persistence::Close;
-        &mut self.pipe
+        self.body.switch();
+        self.out.switch();
     }
 
     /// Makes the coming close a reset.

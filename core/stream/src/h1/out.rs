@@ -17,11 +17,22 @@ pub(super) struct BodyOut {
     case: HeaderCase,
     /// Bytes that the begun chunk still needs.
     chunk_left: usize,
+    end: OutEnd,
+}
+
+/// What the end of what is sent means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OutEnd {
+    /// Of a message.
+    Message,
+    /// Of our side of the connection, which has come or not.
+    Side,
+    SideReached,
 }
 
 impl BodyOut {
     pub(super) fn new() -> Self {
-        BodyOut { framing: BodyLength::None, case: HeaderCase::Lower, chunk_left: 0 }
+        BodyOut { framing: BodyLength::None, case: HeaderCase::Lower, chunk_left: 0, end: OutEnd::Message }
     }
 
     /// Says how the coming body is framed, and how names of trailers are
@@ -69,5 +80,24 @@ impl BodyOut {
             encode_last_chunk(pipe.waiting.end(), trailers, self.case);
         }
         self.framing = BodyLength::None;
+        if self.end == OutEnd::Side {
+            self.end = OutEnd::SideReached;
+        }
+    }
+
+    /// From here on everything is another protocol's, to our end.
+    pub(super) fn switch(&mut self) {
+        self.framing = BodyLength::UntilClose;
+        self.end = OutEnd::Side;
+    }
+
+    /// Writes what waits, and ends our side where that is due.
+    #[inline]
+    pub(super) fn poll_flush(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(pipe.poll_flush(cx))?;
+        match self.end {
+            OutEnd::SideReached => pipe.socket.poll_shutdown(cx),
+            OutEnd::Message | OutEnd::Side => Poll::Ready(Ok(())),
+        }
     }
 }

@@ -253,15 +253,13 @@ impl Server {
         encode_response_head(self.pipe.waiting.end(), head, framing, version, persistence, date, case)
     }
 
-    /// Agrees to another protocol; what follows goes over the pipe as it is.
+    /// Agrees to another protocol: both bodies are its bytes from here on, and
+    /// the end of ours that of our side.
     pub fn switch(&mut self, head: &ResponseHead) {
         self.exchange.told = Persistence::Close;
         self.encode(head, ResponseFraming::NoBody, Persistence::Close, b"");
-    }
-
-    /// Bytes of the other protocol.
-    pub fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
+        self.body.switch();
+        self.out.switch();
     }
 
     /// Whether trailers can follow the response's body.
@@ -285,7 +283,7 @@ impl Server {
     /// Writes everything that waits.
     #[inline]
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.poll_flush(cx)
+        self.out.poll_flush(&mut self.pipe, cx)
     }
 
     /// Whether nothing waits.
@@ -332,7 +330,7 @@ impl Server {
     /// Whether nothing that the client sent is left unread: then a plain close
     /// harms nobody.
     pub fn is_spent(&self) -> bool {
-        self.body.is_done() && self.pipe.input.is_empty()
+        (self.body.is_done() || self.body.has_switched()) && self.pipe.input.is_empty()
     }
 
     /// The connection ends so.
