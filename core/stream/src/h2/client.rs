@@ -5,6 +5,7 @@ mod drive;
 mod fault;
 mod incoming;
 mod outgoing;
+mod watcher;
 
 use std::io;
 use std::rc::Rc;
@@ -21,8 +22,9 @@ use self::incoming::{Body, Incoming};
 use self::outgoing::Outgoing;
 use crate::{Announced, BodyEvent, BodyFault, ClientError, Data, RequestStart, ResponseStart};
 
+pub use connection::ClientConnection;
 pub(crate) use connection::Cut;
-pub use connection::{ClientConnection, Noticed, Watcher};
+pub use watcher::{Noticed, Watcher};
 
 /// Informational responses to one request, far more than any server sends.
 const MAX_INTERIM: u32 = 32;

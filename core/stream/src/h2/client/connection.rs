@@ -21,9 +21,10 @@ use sidegate_protocol::http2::{EncodeError, LastAuthority, encode_request};
 use super::ClientStream;
 use super::drive::{self, Orders};
 use super::fault::Fault;
-use crate::h2::{FrameKind, Guard, Http2Settings, Role};
+use super::watcher::{Cause, Noticed, Watcher};
+use crate::h2::{Guard, Http2Settings, Role};
 use crate::pool::SharedPool;
-use crate::{ClosedBy, OnClose, RequestStart};
+use crate::{ClosedBy, RequestStart};
 
 /// Streams before the host has said how many it takes: RFC 9113 section 6.5.2
 /// asks for no less than this.
@@ -79,34 +80,6 @@ enum Phase {
     /// It is to end now, whatever it has.
     Cut,
     Closed,
-}
-
-/// Why a connection ended that we ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// A ping was not answered.
-    Silent,
-    /// It sent too many frames of a kind.
-    Flood(FrameKind),
-}
-
-/// What happened on a connection, for who counts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noticed {
-    /// The host said that it takes no more requests on it.
-    GoAway,
-    /// The host said that it has not looked at a request.
-    NotProcessed,
-    /// A ping was not answered.
-    PingTimedOut,
-    /// It sent too many frames of a kind.
-    Flood(FrameKind),
-}
-
-/// Told what happens on a connection.
-pub trait Watcher: OnClose {
-    /// This has happened.
-    fn noticed(&self, what: Noticed);
 }
 
 impl ClientConnection {

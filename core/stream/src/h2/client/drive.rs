@@ -12,7 +12,8 @@ use h2::client::Connection;
 use h2::{Ping, PingPong};
 use sidegate_net::{Deadline, Deadlines};
 
-use super::connection::{Cause, ClientConnection};
+use super::connection::ClientConnection;
+use super::watcher::Cause;
 use crate::h2::{Guard, KeepAlive};
 
 /// How long a host may take to read our goodbye.
