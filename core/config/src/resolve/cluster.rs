@@ -4,11 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_api::Spoken;
 use sidegate_tls::ClientContext;
-use sidegate_upstream::{
-    BreakerConfig, ClusterConfig, ClusterKind, LbPolicy, PanicThreshold, Probe, RetryBudget, RetryLimit,
-};
+use sidegate_upstream::{BreakerConfig, ClusterConfig, ClusterKind, LbPolicy, PanicThreshold, RetryBudget, RetryLimit};
 
 use super::cluster_health::{health_check, outlier_detection, slow_start};
 use super::cluster_hosts::hosts;
@@ -143,16 +140,7 @@ fn cluster(
     let own = object.get("tls_context").and_then(|context| cluster_context(&context, tls.materials));
     let takes = object.get("cluster_manager_tls").and_then(|cursor| cursor.bool()).unwrap_or_default();
     config.tls = own.or_else(|| tls.manager.filter(|_| takes).cloned());
-    if let Some(checks) = object.get("health_check") {
-        config.health_check = health_check(&checks);
-        let asks = config.health_check.as_ref().is_some_and(|check| matches!(check.probe, Probe::Http(_)));
-        if asks && config.upstream_protocol == Spoken::Http2 {
-            checks.inert(
-                "checks speak HTTP/1.1, and the hosts HTTP/2: those that speak nothing else fail them; any other \
-                 `protocol` than \"Http1\" checks that a connection can be made",
-            );
-        }
-    }
+    config.health_check = object.get("health_check").and_then(|c| health_check(&c));
     config.outlier = object.get("outlier_detection").and_then(|c| outlier_detection(&c));
     config.slow_start = object.get("slow_start").and_then(|c| slow_start(&c));
     config.subsets = object.get("lb_subset_config").and_then(|c| subsets(&c));

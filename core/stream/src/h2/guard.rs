@@ -80,6 +80,11 @@ impl Guard {
         self.0.borrow().tally.counts()
     }
 
+    /// Whether the last frame of the peer was a `CONTINUATION`.
+    pub(super) fn is_continuing(&self) -> bool {
+        self.0.borrow().tally.is_continuing()
+    }
+
     /// Bytes that went over the socket so far.
     pub fn traffic(&self) -> Traffic {
         self.0.borrow().socket.traffic()

@@ -30,6 +30,8 @@ pub struct ServerConnection {
     state: State,
     guard: Guard,
     pings: Option<PingPong>,
+    /// Requests that were given out.
+    accepted: u64,
     /// What of the socket's traffic was told.
     told: Traffic,
 }
@@ -85,7 +87,7 @@ impl ServerConnection {
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(settings.connection_window as usize);
         let greeting = Box::new(builder.handshake(guard.clone()));
-        ServerConnection { state: State::Greeting(greeting), guard, pings: None, told: Traffic::default() }
+        ServerConnection { state: State::Greeting(greeting), guard, pings: None, accepted: 0, told: Traffic::default() }
     }
 
     /// The next request, `None` once the client has closed. Drives everything
@@ -103,6 +105,7 @@ impl ServerConnection {
         match connection.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => {
                 let (parts, body) = request.into_parts();
+                self.accepted += 1;
                 Poll::Ready(Ok(Some(Incoming::new(parts, body, respond))))
             }
             // The client itself said goodbye, for whatever reason.
@@ -151,10 +154,14 @@ impl ServerConnection {
 
     /// The crate has bounds of its own and does not say which was met.
     fn crate_bound(&self) -> FrameKind {
-        if self.guard.head_since().is_some() {
+        let counts = self.guard.counts();
+        if self.guard.is_continuing() {
             FrameKind::Continuation
-        } else if self.guard.counts().resets_received >= RESET_UNSEEN as u64 {
+        } else if counts.resets_received >= RESET_UNSEEN as u64 {
             FrameKind::Reset
+        } else if counts.opened.saturating_sub(self.accepted) >= RESET_UNSEEN as u64 {
+            // Heads that the crate itself took for none, and reset.
+            FrameKind::ProvokedReset
         } else {
             // Small ones, whose bytes do not pay for what they take.
             FrameKind::EmptyData

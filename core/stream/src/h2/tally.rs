@@ -132,6 +132,11 @@ impl Tally {
         self.counts
     }
 
+    /// Whether the last frame was a `CONTINUATION`.
+    pub(super) fn is_continuing(&self) -> bool {
+        self.continuations > 0
+    }
+
     /// A frame came in; the kind of which there were too many.
     pub(super) fn received(&mut self, frame: Frame) -> Result<(), FrameKind> {
         let limits = &self.limits;

@@ -135,25 +135,6 @@ fn every_setting_of_http2_is_read_on_both_sides() {
 }
 
 #[test]
-fn checks_that_hosts_of_http2_may_not_understand_are_warned_about() {
-    for (spoken, protocol, warns) in
-        [("Http2", "Http1", true), ("Http2", "Http2", false), ("Http1", "Http1", false), ("Auto", "Http1", false)]
-    {
-        let check = "check_config: {http_check_config: {path: /}}";
-        let config = loaded(&varied(
-            "  - name: c\n",
-            &format!(
-                "  - name: c\n    upstream_protocol: {spoken}\n    \
-                 health_check: {{service_name: s, protocol: {protocol}, {check}}}\n"
-            ),
-        ));
-        let warnings = lines(&config.warnings);
-        let found = warnings.iter().any(|line| line.contains(".health_check: checks speak HTTP/1.1"));
-        assert_eq!(found, warns, "{spoken} {protocol}: {warnings:?}");
-    }
-}
-
-#[test]
 fn settings_without_effect_are_warned_about() {
     let warnings = |text: &str| lines(&loaded(text).warnings);
     let options = "servers[0].listeners[0].filter_chains[0].filters[0].config.http2_protocol_options";
