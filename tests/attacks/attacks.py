@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
+import http2
+
 HOST = b"Host: attack.example\r\n"
 # Long enough for a proxy to read what was sent, short enough for its first timeouts.
 SETTLE = 1.5
@@ -24,6 +26,8 @@ class Attack:
     # KiB of memory per connection of the attacker's.
     per_connection: float | None = None
     connections: int = 1
+    # The attacker and the honest client speak HTTP/2.
+    http2: bool = False
 
 
 def connect(port):
@@ -203,4 +207,4 @@ ATTACKS = (
     Attack("chunks-down", "10 MB downloaded in chunks of one byte", chunks_down, memory=1),
     Attack("refused", "1,000 refused heads, a connection each",
            refused(b"GET / HTTP/1.1\r\n\r\n", 1000)),
-)
+) + tuple(Attack(name, title, run, http2=True, **bounds) for name, title, run, bounds in http2.ATTACKS)

@@ -13,10 +13,11 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 from attacks import ATTACKS, expect_hello, connect  # noqa: E402
-from neighbour import Neighbour  # noqa: E402
+from neighbour import Neighbour, Refused  # noqa: E402
 from origin import Origin  # noqa: E402
-from sidebench import tools  # noqa: E402
+from sidebench import h2, tools  # noqa: E402
 from sidebench.peers import Contestant, Running  # noqa: E402
+from sidebench.process import BenchError  # noqa: E402
 
 PEERS = ("sidegate", "nginx", "envoy")
 # What a process allocates whatever the attack: pages of code touched first, pools.
@@ -98,12 +99,16 @@ def measure(attack, peer, found, directory):
     origin = Origin()
     running = None
     try:
-        running = Running(Contestant(peer), found, directory, None, origin.port)
-        with connect(running.port) as sock:
-            sock.sendall(b"GET / HTTP/1.1\r\nHost: first.example\r\n\r\n")
-            expect_hello(sock)
+        if attack.http2:
+            running = h2.Running(peer, "h1", found, directory, None, origin.port)
+            ask_h2(running.port)
+        else:
+            running = Running(Contestant(peer), found, directory, None, origin.port)
+            with connect(running.port) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: first.example\r\n\r\n")
+                expect_hello(sock)
         before, cpu = running.process.rss(), running.process.cpu()
-        neighbour = Neighbour(running.port)
+        neighbour = Neighbour(running.port, ask_h2 if attack.http2 else None)
         peak = Peak(running.process)
         steps = attack.run(running.port, origin)
         failures = []
@@ -126,6 +131,14 @@ def measure(attack, peer, found, directory):
         if running is not None:
             running.process.stop()
         origin.stop()
+
+
+def ask_h2(port):
+    """A request on a connection of its own."""
+    try:
+        h2.idle_connection(port).close()
+    except BenchError as error:
+        raise Refused(str(error)) from error
 
 
 def judge(attack, cost):
