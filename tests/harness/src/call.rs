@@ -143,12 +143,10 @@ impl Call {
         self.body.is_empty() && self.trailers.is_empty()
     }
 
-    pub(crate) fn uri(&self) -> String {
-        if self.target == "*" {
-            format!("http://{}", self.authority)
-        } else {
-            format!("http://{}{}", self.authority, self.target)
-        }
+    /// Panics on a target that HTTP/2 clients do not send.
+    pub(crate) fn uri(&self) -> http::Uri {
+        let parts = http::Uri::builder().scheme("http").authority(self.authority.as_str());
+        parts.path_and_query(self.target.as_str()).build().expect("a target that can be sent")
     }
 
     /// Fields as HTTP/2 sends them.

@@ -93,6 +93,12 @@ impl Origin {
             let origin = H2Origin::http(handler);
             return Origin { address: origin.address(), shared: Arc::default(), acceptor: None, other: Some(origin) };
         }
+        Self::http1(handler)
+    }
+
+    /// The same over HTTP/1.1 in any case: for hosts of whom modules ask
+    /// something themselves.
+    pub fn http1(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::scripted(move |connection| {
             loop {
                 let seen = connection.request()?;

@@ -176,7 +176,7 @@ fn the_idle_host_gets_the_requests_while_the_other_works() {
 }
 
 #[test]
-fn the_same_header_goes_to_the_same_host() {
+pub(crate) fn the_same_header_goes_to_the_same_host() {
     let origins = [named("a"), named("b"), named("c"), named("d")];
     let hosts: Vec<Value> = origins.iter().map(|o| json!({"address": o.address().to_string()})).collect();
     let policy = json!({"hash_policy": [{"header": {"key": "x-user"}}]});
@@ -201,7 +201,7 @@ fn with_zone(origin: &Origin, zone: &str) -> Value {
 }
 
 #[test]
-fn a_subset_is_never_left() {
+pub(crate) fn a_subset_is_never_left() {
     let (a, b) = (named("a"), named("b"));
     let hosts = json!([with_zone(&a, "east"), with_zone(&b, "west")]);
     for (wanted, policy, expected) in [
@@ -227,7 +227,7 @@ fn a_subset_is_never_left() {
 
 /// As MOSN counts: subsets that selectors made, and choices by the fallback.
 #[test]
-fn subsets_and_fallbacks_are_counted() {
+pub(crate) fn subsets_and_fallbacks_are_counted() {
     let (a, b) = (named("a"), named("b"));
     let hosts = json!([with_zone(&a, "east"), with_zone(&b, "west")]);
     for (wanted, policy, fallbacks) in [
@@ -257,7 +257,7 @@ fn subsets_and_fallbacks_are_counted() {
 
 /// Only a route that asks for metadata may find none: others get any host.
 #[test]
-fn a_route_without_metadata_gets_any_host_of_a_cluster_with_subsets() {
+pub(crate) fn a_route_without_metadata_gets_any_host_of_a_cluster_with_subsets() {
     let (a, b) = (named("a"), named("b"));
     let hosts = json!([with_zone(&a, "east"), with_zone(&b, "west")]);
     for policy in [

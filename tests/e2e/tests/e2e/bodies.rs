@@ -203,7 +203,7 @@ fn an_early_final_answer_spares_the_body() {
 }
 
 #[test]
-fn an_unknown_expectation_is_417_or_passed_on() {
+pub(crate) fn an_unknown_expectation_is_417_or_passed_on() {
     let (origin, proxy) = echo_pair();
     let got = proxy.get_with("/", "Expect: something-else\r\n");
     match got.status() {

@@ -60,7 +60,7 @@ fn table(config: &Value, rows: &[Row]) {
 }
 
 #[test]
-fn one_key() {
+pub(crate) fn one_key() {
     table(
         &json!({"User": "admin"}),
         &[
@@ -84,7 +84,7 @@ fn one_key() {
 }
 
 #[test]
-fn several_keys() {
+pub(crate) fn several_keys() {
     table(
         &json!({"User": "admin", "x-team": "blue", "X-Empty": ""}),
         &[
@@ -99,7 +99,7 @@ fn several_keys() {
 }
 
 #[test]
-fn no_key() {
+pub(crate) fn no_key() {
     for config in [json!({}), Value::Null] {
         table(&config, &[row("nothing", "", 200), row("anything", "User: guest\r\n", 200)]);
     }
@@ -138,7 +138,7 @@ fn a_configuration_that_makes_no_sense_is_refused_by_all_three() {
 }
 
 #[test]
-fn several_filters_run_in_order() {
+pub(crate) fn several_filters_run_in_order() {
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address())
         .filter(entry("built in", &json!({"A": "1"})))

@@ -16,7 +16,7 @@ fn through(policies: &[(&str, &str)], fields: &str) -> Seen {
 }
 
 #[test]
-fn x_forwarded_for_follows_its_policy() {
+pub(crate) fn x_forwarded_for_follows_its_policy() {
     let spoofed = "X-Forwarded-For: 1.1.1.1\r\n";
     for (policy, sent, wanted) in [
         (None, "", "127.0.0.1"),
@@ -35,7 +35,7 @@ fn x_forwarded_for_follows_its_policy() {
 }
 
 #[test]
-fn other_spellings_of_the_client_do_not_get_past_a_strict_policy() {
+pub(crate) fn other_spellings_of_the_client_do_not_get_past_a_strict_policy() {
     for policy in ["replace", "remove"] {
         let seen = through(&[("x_forwarded_for", policy)], "X_Forwarded_For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n");
         for (name, value) in &seen.head.fields {
@@ -56,7 +56,7 @@ fn connection_cannot_be_used_to_strip_what_the_proxy_adds() {
 }
 
 #[test]
-fn x_request_id_follows_its_policy() {
+pub(crate) fn x_request_id_follows_its_policy() {
     let sent = "X-Request-Id: from-client\r\n";
     assert_eq!(through(&[], sent).head.all("x-request-id"), ["from-client"]);
     assert_eq!(through(&[("x_request_id", "keep")], sent).head.all("x-request-id"), ["from-client"]);

@@ -175,7 +175,7 @@ fn every_duration_is_measured_and_they_are_in_order() {
 }
 
 #[test]
-fn a_request_that_a_filter_answers_was_received_and_not_forwarded() {
+pub(crate) fn a_request_that_a_filter_answers_was_received_and_not_forwarded() {
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address()).filter(json!({"type": "demo", "config": {"User": "admin"}}));
     let logged = Logged::start(config, timings());
@@ -210,7 +210,7 @@ fn the_wait_for_the_upstream_is_not_the_proxys() {
 }
 
 #[test]
-fn an_unreachable_upstream_is_named() {
+pub(crate) fn an_unreachable_upstream_is_named() {
     let logged = Logged::start(ConfigBuilder::to(refusing_address()), timings());
     assert_eq!(logged.proxy.get("/").status(), 502);
     let line = logged.line();
@@ -221,7 +221,7 @@ fn an_unreachable_upstream_is_named() {
 }
 
 #[test]
-fn requests_are_shown_before_and_after_rewrites() {
+pub(crate) fn requests_are_shown_before_and_after_rewrites() {
     let origin = Origin::echo();
     let config =
         ConfigBuilder::to_routes(origin.address(), json!([route("/old/", json!({"prefix_rewrite": "/new/"}))]));

@@ -43,7 +43,7 @@ fn every_request_has_one_line() {
 }
 
 #[test]
-fn logged_values_cannot_forge_lines() {
+pub(crate) fn logged_values_cannot_forge_lines() {
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address());
     let dir = sidegate_harness::TempDir::new();
@@ -70,7 +70,7 @@ fn logged_values_cannot_forge_lines() {
 }
 
 #[test]
-fn the_default_format_has_status_and_flags() {
+pub(crate) fn the_default_format_has_status_and_flags() {
     let origin = Origin::echo();
     let dir = sidegate_harness::TempDir::new();
     let log = dir.join("default.log");

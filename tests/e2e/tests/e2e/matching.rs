@@ -15,7 +15,7 @@ fn hosts(domains: &[(&str, &[&str])]) -> Proxy {
 }
 
 #[test]
-fn the_most_specific_domain_wins_whatever_the_order() {
+pub(crate) fn the_most_specific_domain_wins_whatever_the_order() {
     let proxy = hosts(&[
         ("any", &["*"]),
         ("suffix", &["*.test"]),
@@ -41,7 +41,7 @@ fn the_most_specific_domain_wins_whatever_the_order() {
 }
 
 #[test]
-fn routes_are_tried_in_order_and_by_kind() {
+pub(crate) fn routes_are_tried_in_order_and_by_kind() {
     let header = |name: &str, value: &str, regex: bool| json!({"name": name, "value": value, "regex": regex});
     let routes = json!([
         answer(json!({"path": "/Exact"}), "path"),
@@ -77,7 +77,7 @@ fn routes_are_tried_in_order_and_by_kind() {
 }
 
 #[test]
-fn variables_are_linked_by_and_and_or() {
+pub(crate) fn variables_are_linked_by_and_and_or() {
     let is = |name: &str, value: &str, model: &str| json!({"name": name, "value": value, "model": model});
     let like = |name: &str, regex: &str| json!({"name": name, "regex": regex});
     let routes = json!([
@@ -113,7 +113,7 @@ fn variables_are_linked_by_and_and_or() {
 }
 
 #[test]
-fn the_sole_service_header_of_mosn_files_means_any_value() {
+pub(crate) fn the_sole_service_header_of_mosn_files_means_any_value() {
     let routes = json!([answer(json!({"headers": [{"name": "service", "value": ".*"}]}), "service")]);
     let proxy = Proxy::start(&ConfigBuilder::empty().virtual_host("all", &["*"], routes));
     assert_eq!(proxy.get_with("/", "service: anything\r\n").status(), 200);
@@ -183,7 +183,7 @@ fn the_path_that_was_matched_is_the_path_that_is_sent() {
 
 /// Keys of objects and signed URLs need their slashes.
 #[test]
-fn slashes_are_merged_unless_the_router_says_otherwise() {
+pub(crate) fn slashes_are_merged_unless_the_router_says_otherwise() {
     let origin = sidegate_harness::Origin::echo();
     let routes = json!([
         {"match": {"prefix": "/go"}, "redirect": {"response_code": 302, "host_redirect": "b.test"}},
@@ -231,7 +231,7 @@ fn no_location_begins_with_two_slashes() {
 
 /// The dot of the DNS root does not lead past a virtual host.
 #[test]
-fn a_dot_at_the_end_of_a_host_does_not_count() {
+pub(crate) fn a_dot_at_the_end_of_a_host_does_not_count() {
     let origin = sidegate_harness::Origin::echo();
     let config = ConfigBuilder::empty()
         .cluster("origin", &[origin.address()])

@@ -35,7 +35,7 @@ fn has(page: &str, name: &str) -> bool {
 }
 
 #[test]
-fn durations_of_upstream_requests_are_summed_in_nanoseconds() {
+pub(crate) fn durations_of_upstream_requests_are_summed_in_nanoseconds() {
     let (_origin, proxy) = served(json!({}));
     let text = proxy.admin_get("/metrics").text();
     let value = |name: &str| {
@@ -209,7 +209,7 @@ fn bytes_of_clients_are_those_of_the_wire() {
 }
 
 #[test]
-fn a_request_fails_by_the_proxys_own_doing() {
+pub(crate) fn a_request_fails_by_the_proxys_own_doing() {
     let origin = sidegate_harness::Origin::http(|_| sidegate_harness::Reply::new(503));
     let proxy = Proxy::start(&ConfigBuilder::to_routes(
         origin.address(),
@@ -237,7 +237,7 @@ fn value(proxy: &Proxy, key: &str) -> f64 {
 }
 
 #[test]
-fn routes_have_requests_classes_and_time() {
+pub(crate) fn routes_have_requests_classes_and_time() {
     let origin =
         Origin::http(|seen| sidegate_harness::Reply::new(if seen.head.target() == "/a?500" { 500 } else { 200 }));
     let routes = json!([
@@ -269,7 +269,7 @@ fn routes_have_requests_classes_and_time() {
 }
 
 #[test]
-fn routes_beyond_the_bound_are_counted_together() {
+pub(crate) fn routes_beyond_the_bound_are_counted_together() {
     let origin = Origin::echo();
     let route = |n: usize| json!({"match": {"path": format!("/{n}")}, "route": {"cluster_name": "origin"}});
     let proxy = Proxy::start(&ConfigBuilder::to_routes(origin.address(), (0..300).map(route).collect()));
@@ -286,7 +286,7 @@ fn routes_beyond_the_bound_are_counted_together() {
 }
 
 #[test]
-fn replies_of_filters_are_counted_by_status() {
+pub(crate) fn replies_of_filters_are_counted_by_status() {
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address())
         .filter(json!({"type": "demo", "config": {"X-Door": "open"}}))

@@ -46,7 +46,7 @@ fn a_failure_is_tried_at_another_host() {
 }
 
 #[test]
-fn a_host_that_refuses_is_passed_over_without_a_policy_or_a_flag() {
+pub(crate) fn a_host_that_refuses_is_passed_over_without_a_policy_or_a_flag() {
     let well = Origin::echo();
     let config = ConfigBuilder::empty()
         .cluster("main", &[refusing_address(), well.address(), refusing_address()])
@@ -120,7 +120,7 @@ fn a_cluster_that_fails_is_not_drowned_in_retries() {
 }
 
 #[test]
-fn attempts_are_in_the_access_log() {
+pub(crate) fn attempts_are_in_the_access_log() {
     let ill = failing();
     let policy = json!({"retry_policy": {"retry_on": true, "num_retries": 2, "status_codes": [503]}});
     let config =

@@ -18,7 +18,7 @@ fn curl_gets_the_origins_answer() {
 }
 
 #[test]
-fn no_route_is_404() {
+pub(crate) fn no_route_is_404() {
     let origin = Origin::echo();
     let config = ConfigBuilder::empty().cluster("origin", &[origin.address()]).virtual_host(
         "one",
@@ -47,7 +47,7 @@ fn a_404_keeps_the_connection() {
 }
 
 #[test]
-fn a_refusing_host_is_502() {
+pub(crate) fn a_refusing_host_is_502() {
     let proxy = Proxy::start(&ConfigBuilder::to(refusing_address()));
     assert_eq!(proxy.get("/").status(), 502);
     let line = proxy.access_line("502", |line| line.status == 502);
@@ -55,7 +55,7 @@ fn a_refusing_host_is_502() {
 }
 
 #[test]
-fn a_refusing_host_is_passed_over_for_one_that_works() {
+pub(crate) fn a_refusing_host_is_passed_over_for_one_that_works() {
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address()).in_cluster(
         "hosts",
@@ -70,7 +70,7 @@ fn a_refusing_host_is_passed_over_for_one_that_works() {
 }
 
 #[test]
-fn a_cluster_without_hosts_is_502() {
+pub(crate) fn a_cluster_without_hosts_is_502() {
     let config =
         ConfigBuilder::empty().cluster("origin", &[]).virtual_host("all", &["*"], json!([route("/", json!({}))]));
     let proxy = Proxy::start(&config);
@@ -98,7 +98,7 @@ fn a_late_response_is_504() {
 }
 
 #[test]
-fn a_silent_host_is_504_after_the_connect_timeout() {
+pub(crate) fn a_silent_host_is_504_after_the_connect_timeout() {
     let hole = BlackHole::open();
     let config = ConfigBuilder::to(hole.address()).in_cluster("connect_timeout", json!("300ms"));
     let proxy = Proxy::start(&config);
@@ -108,7 +108,7 @@ fn a_silent_host_is_504_after_the_connect_timeout() {
 }
 
 #[test]
-fn redirects_answer_with_the_new_location() {
+pub(crate) fn redirects_answer_with_the_new_location() {
     let cases = [
         (json!({"path_redirect": "/new"}), 301, "http://a.test/new?q=1"),
         (json!({"response_code": 302, "host_redirect": "b.test"}), 302, "http://b.test/old?q=1"),
@@ -152,7 +152,7 @@ fn direct_responses_need_no_origin() {
 }
 
 #[test]
-fn headers_are_added_and_removed_at_all_three_levels() {
+pub(crate) fn headers_are_added_and_removed_at_all_three_levels() {
     let origin = Origin::http(|seen| {
         Reply::ok("x").header("x-up", "1").header("x-gone", "1").header("x-saw", &seen.head.all("x-list").join("|"))
     });
@@ -191,7 +191,7 @@ fn headers_are_added_and_removed_at_all_three_levels() {
 }
 
 #[test]
-fn rewrites_change_what_the_origin_gets() {
+pub(crate) fn rewrites_change_what_the_origin_gets() {
     let origin = Origin::echo();
     let routes = json!([
         route("/old/", json!({"prefix_rewrite": "/new/"})),

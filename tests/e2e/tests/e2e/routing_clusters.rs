@@ -44,7 +44,7 @@ fn weighted_clusters_get_their_shares() {
 }
 
 #[test]
-fn a_header_or_a_variable_names_the_cluster() {
+pub(crate) fn a_header_or_a_variable_names_the_cluster() {
     let (blue, green) = (named("blue"), named("green"));
     let config =
         ConfigBuilder::empty().cluster("blue", &[blue.address()]).cluster("green", &[green.address()]).virtual_host(
@@ -87,7 +87,7 @@ fn metadata(version: &str) -> Value {
 }
 
 #[test]
-fn metadata_of_routes_and_of_weighted_clusters_choose_hosts() {
+pub(crate) fn metadata_of_routes_and_of_weighted_clusters_choose_hosts() {
     let (one, two) = (named("one"), named("two"));
     let config = ConfigBuilder::empty().cluster_object(json!({
         "name": "main", "lb_type": "LB_ROUNDROBIN",

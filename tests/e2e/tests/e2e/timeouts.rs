@@ -141,7 +141,7 @@ fn a_client_that_reads_slowly_but_steadily_is_served() {
 }
 
 #[test]
-fn a_response_that_never_starts_is_504() {
+pub(crate) fn a_response_that_never_starts_is_504() {
     let gate = Gate::new();
     let held = gate.clone();
     let origin = Origin::http(move |_| {
@@ -199,7 +199,7 @@ fn a_route_may_wait_longer_than_the_rest() {
 }
 
 #[test]
-fn idle_upstream_connections_are_closed() {
+pub(crate) fn idle_upstream_connections_are_closed() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).in_cluster("idle_timeout", json!("300ms")));
     let start = Instant::now();

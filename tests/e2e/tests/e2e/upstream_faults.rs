@@ -108,7 +108,7 @@ fn what_is_no_response_is_502() {
 }
 
 #[test]
-fn an_endless_response_head_is_502() {
+pub(crate) fn an_endless_response_head_is_502() {
     let origin = Origin::scripted(|connection| {
         connection.request()?;
         let _ = connection.try_send("HTTP/1.1 200 OK\r\n");

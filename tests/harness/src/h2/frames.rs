@@ -261,7 +261,7 @@ impl Frames {
 
     /// The next frame for which `wanted` holds; others are passed over, and
     /// SETTINGS and PING among them answered.
-    pub fn next_of(&mut self, wanted: impl Fn(&Frame) -> bool) -> Result<Frame, WireError> {
+    pub fn next_of(&mut self, mut wanted: impl FnMut(&Frame) -> bool) -> Result<Frame, WireError> {
         loop {
             let frame = self.next_frame()?;
             if matches!(frame.kind, kind::SETTINGS | kind::PING) && !frame.has(flag::ACK) {

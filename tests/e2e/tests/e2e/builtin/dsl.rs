@@ -16,7 +16,7 @@ fn failures(proxy: &Proxy, expression: &str) -> String {
 }
 
 #[test]
-fn every_place_sees_what_is_there_by_then() {
+pub(crate) fn every_place_sees_what_is_there_by_then() {
     let origin = Origin::http(|_| Reply::ok("x").header("x-from", "origin"));
     let config = json!({
         "before_router_by_dsl": "conditional(request.headers[\"x-beta\"] | \"no\" == \"yes\", \
@@ -44,7 +44,7 @@ fn every_place_sees_what_is_there_by_then() {
 }
 
 #[test]
-fn a_failing_expression_is_counted_and_the_request_goes_on() {
+pub(crate) fn a_failing_expression_is_counted_and_the_request_goes_on() {
     let origin = Origin::echo();
     let config = json!({
         "before_router_by_dsl": "conditional(int(request.headers[\"x-count\"]) > 3, ctx.add_request_header(\"x-many\", \"1\"), true)",
@@ -61,7 +61,7 @@ fn a_failing_expression_is_counted_and_the_request_goes_on() {
 }
 
 #[test]
-fn local_replies_pass_expressions_too() {
+pub(crate) fn local_replies_pass_expressions_too() {
     let config = json!({"send_filter_by_dsl": "ctx.add_response_header(\"x-code\", string(response.code))"});
     let proxy = Proxy::start(&ConfigBuilder::to("127.0.0.1:1".parse().unwrap()).filter(dsl(config)));
     let answer = proxy.get("/");
@@ -69,7 +69,7 @@ fn local_replies_pass_expressions_too() {
 }
 
 #[test]
-fn hostile_headers_cost_a_failure_and_no_more() {
+pub(crate) fn hostile_headers_cost_a_failure_and_no_more() {
     let origin = Origin::echo();
     let multiply = "request.headers[\"x-a\"].replace(\"a\", request.headers[\"x-a\"])";
     let config = json!({
@@ -106,7 +106,7 @@ fn mistakes_in_expressions_have_places() {
 
 /// MOSN's example, and what its README shows of it.
 #[test]
-fn mosns_sample_runs_as_mosn_says() {
+pub(crate) fn mosns_sample_runs_as_mosn_says() {
     let path = repository().join("../shared/mosn-configs/all/examples/codes/dsl-sample/config.json");
     let Ok(text) = std::fs::read_to_string(path) else {
         eprintln!("skipped: the collection of MOSN configurations is not beside this checkout");

@@ -82,7 +82,7 @@ fn a_share_of_requests_is_hit() {
 }
 
 #[test]
-fn only_the_named_cluster_is_hit() {
+pub(crate) fn only_the_named_cluster_is_hit() {
     let origin = Origin::echo();
     let routes = json!([
         {"match": {"prefix": "/b"}, "route": {"cluster_name": "b"}},

@@ -15,7 +15,7 @@ fn counted(proxy: &Proxy, key: &str) -> Option<String> {
 }
 
 #[test]
-fn one_request_per_interval_passes_and_the_others_are_told() {
+pub(crate) fn one_request_per_interval_passes_and_the_others_are_told() {
     let origin = Origin::echo();
     let mut filter = filter(json!([{"resource": "/test", "threshold": 1, "statIntervalInMs": 3_600_000}]));
     filter["config"]["action"] = json!({"status": 500, "body": "blocked"});
@@ -46,7 +46,7 @@ fn a_connection_outlives_its_refusals() {
 }
 
 #[test]
-fn after_the_interval_requests_pass_again() {
+pub(crate) fn after_the_interval_requests_pass_again() {
     let origin = Origin::echo();
     let rules = json!([{"resource": "/", "threshold": 1, "statIntervalInMs": 300}]);
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(filter(rules)));
@@ -156,7 +156,7 @@ fn places_are_free_after_every_kind_of_end() {
 }
 
 #[test]
-fn arguments_and_headers_have_limits_of_their_own() {
+pub(crate) fn arguments_and_headers_have_limits_of_their_own() {
     let origin = Origin::echo();
     for (kind, name) in [("ARG", "tenant"), ("HEADER", "x-tenant")] {
         let mut filter = filter(json!([{"resource": "blue", "threshold": 0}]));
@@ -170,7 +170,7 @@ fn arguments_and_headers_have_limits_of_their_own() {
 }
 
 #[test]
-fn mosns_sample_passes_the_check_and_limits() {
+pub(crate) fn mosns_sample_passes_the_check_and_limits() {
     let path = repository().join("../shared/mosn-configs/all/examples/codes/flowcontrol-sample/server_config.json");
     let Ok(text) = std::fs::read_to_string(path) else {
         eprintln!("skipped: the collection of MOSN configurations is not beside this checkout");

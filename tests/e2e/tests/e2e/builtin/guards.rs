@@ -13,7 +13,7 @@ fn statuses(filter: Value, fields: &[&str]) -> (Vec<u16>, usize) {
 }
 
 #[test]
-fn addresses_are_let_in_or_not() {
+pub(crate) fn addresses_are_let_in_or_not() {
     let deny = json!({"type": "ip_access", "config": {"ips": [{"action": "deny", "addrs": ["127.0.0.0/8"]}]}});
     assert_eq!(statuses(deny, &[""]), (vec![403], 0));
     let allow = json!({"type": "ip_access", "config": {
@@ -22,7 +22,7 @@ fn addresses_are_let_in_or_not() {
 }
 
 #[test]
-fn the_last_forwarded_address_counts() {
+pub(crate) fn the_last_forwarded_address_counts() {
     let filter = json!({"type": "ip_access", "config": {"header": "x-forwarded-for", "ips": [
         {"action": "deny", "addrs": ["10.1.0.0/16"]}]}});
     let fields = [

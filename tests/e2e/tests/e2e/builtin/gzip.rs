@@ -158,7 +158,7 @@ fn what_is_not_compressed_passes_untouched() {
 }
 
 #[test]
-fn trailers_follow_a_compressed_body() {
+pub(crate) fn trailers_follow_a_compressed_body() {
     let sent = text(100_000);
     let of_origin = sent.clone();
     let origin =
@@ -181,7 +181,7 @@ fn an_old_client_reads_until_the_end() {
 }
 
 #[test]
-fn a_body_that_breaks_off_does_not_look_whole() {
+pub(crate) fn a_body_that_breaks_off_does_not_look_whole() {
     let origin = Origin::scripted(|connection| {
         connection.request()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\nonly this");
@@ -194,7 +194,7 @@ fn a_body_that_breaks_off_does_not_look_whole() {
 }
 
 #[test]
-fn replies_of_the_proxy_itself_are_compressed_if_long_enough() {
+pub(crate) fn replies_of_the_proxy_itself_are_compressed_if_long_enough() {
     let long = String::from_utf8(text(5_000)).unwrap();
     let answer =
         |path: &str, body: &str| json!({"match": {"path": path}, "direct_response": {"status": 200, "body": body}});

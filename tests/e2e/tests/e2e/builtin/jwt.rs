@@ -29,7 +29,7 @@ fn key_set() -> String {
 }
 
 #[test]
-fn requests_without_a_good_token_are_answered_401() {
+pub(crate) fn requests_without_a_good_token_are_answered_401() {
     let origin = Origin::echo();
     let proxy = proxy_to(&origin, json!({"inline_string": key_set()}), json!({}));
     for (path, fields, status, details) in [
@@ -57,7 +57,7 @@ fn requests_without_a_good_token_are_answered_401() {
 }
 
 #[test]
-fn what_was_verified_goes_on_as_it_is_wanted() {
+pub(crate) fn what_was_verified_goes_on_as_it_is_wanted() {
     let origin = Origin::echo();
     let dir = TempDir::new();
     let file = dir.write("keys.json", key_set());

@@ -4,7 +4,7 @@ use serde_json::json;
 use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply};
 
 #[test]
-fn headers_choose_the_subset_of_hosts() {
+pub(crate) fn headers_choose_the_subset_of_hosts() {
     let named = |name: &'static str| Origin::http(move |_| Reply::ok(name));
     let (stable, canary, elsewhere) = (named("stable"), named("canary"), named("elsewhere"));
     let host = |origin: &Origin, version: &str, zone: &str| {

@@ -31,12 +31,12 @@ fn copies(filter: Value, expected: usize, to_origin: usize) -> [usize; 2] {
 }
 
 #[test]
-fn requests_are_copied_as_often_as_the_filter_says() {
+pub(crate) fn requests_are_copied_as_often_as_the_filter_says() {
     assert_eq!(copies(json!({"type": "mirror", "config": {"amplification": 3}}), 3, 1).iter().sum::<usize>(), 3);
     assert_eq!(copies(json!({"type": "mirror"}), 1, 1).iter().sum::<usize>(), 1);
 }
 
 #[test]
-fn a_broadcast_reaches_every_host_once_and_the_origin_not_at_all() {
+pub(crate) fn a_broadcast_reaches_every_host_once_and_the_origin_not_at_all() {
     assert_eq!(copies(json!({"type": "mirror", "config": {"broadcast": true, "amplification": 7}}), 2, 0), [1, 1]);
 }

@@ -1,12 +1,12 @@
 //! The built-in stream filters in a running proxy.
 
-mod dsl;
-mod fault;
-mod flow_control;
-mod guards;
-mod gzip;
-mod jwt;
-mod metadata;
-mod mirror;
+pub(crate) mod dsl;
+pub(crate) mod fault;
+pub(crate) mod flow_control;
+pub(crate) mod guards;
+pub(crate) mod gzip;
+pub(crate) mod jwt;
+pub(crate) mod metadata;
+pub(crate) mod mirror;
 mod refused;
 mod schema;

@@ -20,7 +20,7 @@ fn run(origin: &Origin, checker: &Origin, more: Value) -> Example {
 #[test]
 pub(crate) fn the_server_decides_and_verdicts_are_kept() {
     let origin = Origin::echo();
-    let checker = Origin::http(|seen| match seen.head.get("authorization") {
+    let checker = Origin::http1(|seen| match seen.head.get("authorization") {
         Some("good") => Reply::ok(""),
         Some("bad") => Reply::new(403),
         _ => Reply::new(500),
@@ -43,7 +43,7 @@ pub(crate) fn waiting_holds_up_nobody_and_has_its_bounds() {
     let origin = Origin::echo();
     let gate = Gate::new();
     let held = gate.clone();
-    let checker = Origin::http(move |_| {
+    let checker = Origin::http1(move |_| {
         held.wait();
         Reply::ok("")
     });
@@ -70,7 +70,7 @@ pub(crate) fn the_proxy_ends_while_a_request_waits() {
     let origin = Origin::echo();
     let gate = Gate::new();
     let held = gate.clone();
-    let checker = Origin::http(move |_| {
+    let checker = Origin::http1(move |_| {
         held.wait();
         Reply::ok("")
     });

@@ -59,7 +59,7 @@ fn trailers_come_after_a_body_that_was_changed() {
 }
 
 #[test]
-fn a_large_body_is_changed_chunk_by_chunk() {
+pub(crate) fn a_large_body_is_changed_chunk_by_chunk() {
     const SIZE: usize = 8 << 20;
     let module = Module::compile("body");
     let large = "abcdefgh".repeat(SIZE / 8);
@@ -76,7 +76,7 @@ fn a_large_body_is_changed_chunk_by_chunk() {
 }
 
 #[test]
-fn observing_changes_nothing() {
+pub(crate) fn observing_changes_nothing() {
     let module = Module::compile("body");
     let origin = origin();
     let proxy = proxy(&origin, &module, "observe", &json!({}));
@@ -194,7 +194,7 @@ fn messages_without_body_are_shown_their_empty_end() {
 
 /// A filter that takes an interest in the body and leaves it alone.
 #[test]
-fn what_nobody_touches_is_not_framed() {
+pub(crate) fn what_nobody_touches_is_not_framed() {
     let origin = Origin::echo();
     for hook in ["request_headers", "request_body"] {
         let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(probe("wait", &json!({}))));

@@ -10,7 +10,7 @@ fn tag(tag: &str) -> Value {
 }
 
 #[test]
-fn filters_of_one_module_run_in_their_order_with_their_own_configurations() {
+pub(crate) fn filters_of_one_module_run_in_their_order_with_their_own_configurations() {
     let origin = Origin::echo();
     let config = ConfigBuilder::to(origin.address()).filter(tag("a")).filter(tag("b")).filter(tag("c"));
     let proxy = Proxy::start(&config);
@@ -46,7 +46,7 @@ fn one_module_serves_several_listeners_with_different_configurations() {
 }
 
 #[test]
-fn named_variables_pass_between_filters_and_between_modules() {
+pub(crate) fn named_variables_pass_between_filters_and_between_modules() {
     // The same bytes under another name are another module with data of its own.
     let dir = TempDir::new();
     let copy = dir.join("libother.so");

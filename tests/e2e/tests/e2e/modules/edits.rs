@@ -51,7 +51,7 @@ fn a_module_changes_every_part_of_both_messages() {
 }
 
 #[test]
-fn the_host_owns_the_framing_of_what_was_changed() {
+pub(crate) fn the_host_owns_the_framing_of_what_was_changed() {
     for mode in ["stream", "whole"] {
         let origin = Origin::http(|_| Reply::ok("the answer"));
         let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(probe("edit", &json!({"body": mode}))));

@@ -65,7 +65,7 @@ fn panicky(more: &Value) -> Value {
 }
 
 #[test]
-fn too_many_faults_take_a_filter_out_of_service() {
+pub(crate) fn too_many_faults_take_a_filter_out_of_service() {
     for (then, wanted) in [("closed", 500), ("bypass", 200)] {
         let origin = Origin::echo();
         let quarantine = json!({"quarantine": {"faults": 3, "within": "60s", "then": then}});
@@ -93,7 +93,7 @@ fn too_many_faults_take_a_filter_out_of_service() {
 }
 
 #[test]
-fn each_filter_has_a_quarantine_of_its_own() {
+pub(crate) fn each_filter_has_a_quarantine_of_its_own() {
     let origin = Origin::echo();
     let strict = json!({"quarantine": {"faults": 1, "within": "60s", "then": "bypass"}});
     let config = ConfigBuilder::to(origin.address()).filter(panicky(&strict)).filter(panicky(&json!({})));

@@ -133,7 +133,7 @@ fn a_body_above_the_buffer_limit_is_413() {
 }
 
 #[test]
-fn a_module_cannot_send_what_http_forbids() {
+pub(crate) fn a_module_cannot_send_what_http_forbids() {
     let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     // These modes check inside the module that each illegal call was refused, and fault otherwise.
@@ -151,7 +151,7 @@ fn a_module_cannot_send_what_http_forbids() {
 }
 
 #[test]
-fn a_fault_message_cannot_forge_log_lines() {
+pub(crate) fn a_fault_message_cannot_forge_log_lines() {
     let hostile = Module::compile("hostile");
     let origin = Origin::echo();
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(hostile.entry("encodings", &json!({}))));
@@ -162,7 +162,7 @@ fn a_fault_message_cannot_forge_log_lines() {
 }
 
 #[test]
-fn functions_out_of_their_place_are_refused() {
+pub(crate) fn functions_out_of_their_place_are_refused() {
     let module = Module::compile("wrong_phase");
     let origin = Origin::echo();
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(module.entry("", &json!({}))));

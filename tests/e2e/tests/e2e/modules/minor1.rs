@@ -10,7 +10,7 @@ fn module() -> Module {
 }
 
 #[test]
-fn an_injector_leaves_the_length_of_other_bodies_alone() {
+pub(crate) fn an_injector_leaves_the_length_of_other_bodies_alone() {
     let module = module();
     let origin = Origin::http(|seen| {
         let kind = if seen.head.target() == "/page" { "text/html; charset=utf-8" } else { "image/png" };
@@ -39,7 +39,7 @@ fn a_filter_sees_the_target_as_it_was_sent() {
 }
 
 #[test]
-fn filter_and_module_that_answered_are_in_the_log() {
+pub(crate) fn filter_and_module_that_answered_are_in_the_log() {
     let (module, refuse) = (module(), Module::compile_file("tests/e2e/modules/refuse.c"));
     let origin = Origin::echo();
     let dir = TempDir::new();
@@ -71,7 +71,7 @@ fn filter_and_module_that_answered_are_in_the_log() {
 }
 
 #[test]
-fn two_modules_that_answer_alike_can_be_told_apart() {
+pub(crate) fn two_modules_that_answer_alike_can_be_told_apart() {
     let refuse = Module::compile_file("tests/e2e/modules/refuse.c");
     let probe = artifact("libprobe.so");
     for (name, filter) in [

@@ -1,25 +1,25 @@
 //! Modules made for tests, in a running proxy.
 
-mod bodies;
-mod chains;
+pub(crate) mod bodies;
+pub(crate) mod chains;
 mod compilers;
 mod conformance;
 mod crashes;
-mod edits;
-mod endings;
+pub(crate) mod edits;
+pub(crate) mod endings;
 pub(crate) mod hangs;
-mod hostile;
+pub(crate) mod hostile;
 mod limits;
-mod minor1;
+pub(crate) mod minor1;
 mod named;
-mod oversight;
-mod panics;
-mod phases;
+pub(crate) mod oversight;
+pub(crate) mod panics;
+pub(crate) mod phases;
 mod refusals;
 mod resumes;
-mod settings;
+pub(crate) mod settings;
 mod unloading;
-mod waiting;
+pub(crate) mod waiting;
 mod walk;
 
 use std::path::{Path, PathBuf};

@@ -50,7 +50,7 @@ fn a_panic_in_any_hook_ends_that_one_stream() {
 }
 
 #[test]
-fn a_panic_where_the_filter_is_made_ends_that_one_stream() {
+pub(crate) fn a_panic_where_the_filter_is_made_ends_that_one_stream() {
     let origin = Origin::echo();
     let mut filter = entry(&artifact("libpanicky.so"), "", &json!({}));
     filter["config"] = json!({"panic_in_filter": true});

@@ -56,7 +56,7 @@ fn a_reply_is_sent_as_it_was_made_and_passes_the_response_hooks() {
 }
 
 #[test]
-fn the_proxys_own_replies_pass_the_response_hooks() {
+pub(crate) fn the_proxys_own_replies_pass_the_response_hooks() {
     let module = Module::compile("fault");
     let routes = json!([{"match": {"prefix": "/direct"}, "direct_response": {"status": 202}}]);
     let config = ConfigBuilder::empty().virtual_host("all", &["*"], routes).filter(module.entry("", &json!({})));
@@ -136,7 +136,7 @@ fn a_body_that_was_sent_goes_along_when_a_failure_has_the_route_matched_again() 
 }
 
 #[test]
-fn a_filter_sees_the_settings_of_its_route() {
+pub(crate) fn a_filter_sees_the_settings_of_its_route() {
     let module = Module::compile_file("tests/e2e/modules/route.c");
     let origin = Origin::echo();
     let config = ConfigBuilder::empty()

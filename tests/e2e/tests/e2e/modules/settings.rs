@@ -20,7 +20,7 @@ fn with_routes(origin: Option<&Origin>, host: Value, route: Value) -> ConfigBuil
 }
 
 #[test]
-fn the_nearest_settings_are_found_from_the_route_on() {
+pub(crate) fn the_nearest_settings_are_found_from_the_route_on() {
     let origin = Origin::echo();
     let config = with_routes(
         Some(&origin),

@@ -11,7 +11,7 @@ fn proxy(origin: &Origin, module: &Module) -> Proxy {
 }
 
 #[test]
-fn a_resumed_stream_goes_on() {
+pub(crate) fn a_resumed_stream_goes_on() {
     let module = Module::compile("resume");
     let origin = Origin::echo();
     let proxy = proxy(&origin, &module);
@@ -26,7 +26,7 @@ fn a_resumed_stream_goes_on() {
 }
 
 #[test]
-fn a_filter_may_reply_when_it_is_resumed() {
+pub(crate) fn a_filter_may_reply_when_it_is_resumed() {
     let module = Module::compile("resume");
     let origin = Origin::echo();
     let got = proxy(&origin, &module).get_with("/", "X-Wait: reply\r\n");
@@ -50,7 +50,7 @@ fn a_handle_used_after_the_streams_end_finds_it_gone() {
 }
 
 #[test]
-fn a_body_waits_with_its_filter() {
+pub(crate) fn a_body_waits_with_its_filter() {
     let module = Module::compile("resume");
     let origin = Origin::echo();
     let proxy = proxy(&origin, &module);
@@ -82,7 +82,7 @@ fn many_streams_wait_at_once() {
 /// 10,000 resumes of one wait are borne; after that, and after the pending
 /// time, however often it was resumed meanwhile, the filter has a fault.
 #[test]
-fn a_filter_cannot_wait_for_ever_by_being_resumed() {
+pub(crate) fn a_filter_cannot_wait_for_ever_by_being_resumed() {
     let module = Module::compile("resume");
     let origin = Origin::echo();
     let proxy = proxy(&origin, &module);
