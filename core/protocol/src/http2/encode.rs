@@ -55,7 +55,7 @@ pub fn encode_request(
     *request.version_mut() = Version::HTTP_2;
     let more = head.target().len() + NUMBER_BYTES;
     let (mut fields, mut values) = encode_fields(&head.headers, more, |name, _| match name {
-        b"host" | b"content-length" | b"expect" | b"trailer" | b"http2-settings" => false,
+        b"host" | b"content-length" | b"expect" | b"http2-settings" => false,
         name => !is_hop_by_hop(name),
     })?;
     *request.uri_mut() = uri(head, &mut values, last)?;

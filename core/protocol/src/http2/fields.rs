@@ -31,6 +31,9 @@ pub(super) fn read(
             Known::Connection | Known::TransferEncoding | Known::Upgrade => {
                 return Err(RequestError::bad("connection_field"));
             }
+            // An announcement of trailers is of the whole way, and some servers read no other trailers than those. What
+            // may not stand in trailers is not sent, announced or not.
+            Known::Dropped if name == "trailer" => take(Known::EndToEnd, name, value)?,
             known => take(known, name, value)?,
         }
     }

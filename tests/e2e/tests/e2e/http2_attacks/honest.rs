@@ -135,3 +135,17 @@ fn a_reset_ends_the_request_and_nothing_else() {
     assert!(line.has("DC"), "{line:?}");
     assert_eq!(client.get("/other").status(), 200);
 }
+
+/// Go's server reads no other trailers than those that were announced.
+#[test]
+fn announced_trailers_stay_announced() {
+    TO_H2.run(|| {
+        let origin = Origin::echo();
+        let proxy = proxy(&ConfigBuilder::to(origin.address()));
+        let call = Call::post("/", "abc").header("Trailer", "X-Sum").trailer("x-sum", "7");
+        assert_eq!(honest(&proxy).call(&call).status(), 200);
+        let seen = origin.last();
+        assert_eq!(seen.head.get("trailer"), Some("X-Sum"));
+        assert_eq!(seen.trailers, [("x-sum".to_owned(), "7".to_owned())]);
+    });
+}
