@@ -220,8 +220,15 @@ fn methods_are_those_of_http1() {
 /// are left out, and `te` says what is so anyway.
 #[test]
 fn what_concerns_one_connection_stays_behind() {
-    let (head, _) = with(&[("te", "trailers"), ("trailer", "x"), ("http2-settings", "AAMAAABk"), ("x", "1")]).unwrap();
+    let (head, _) = with(&[("te", "trailers"), ("http2-settings", "AAMAAABk"), ("x", "1")]).unwrap();
     assert_eq!(fields(&head.headers), [("x".into(), "1".into())]);
+}
+
+/// It is of the whole way; hosts of HTTP/1.1 do not need it.
+#[test]
+fn an_announcement_of_trailers_goes_on() {
+    let (head, _) = with(&[("trailer", "x")]).unwrap();
+    assert_eq!(fields(&head.headers), [("trailer".into(), "x".into())]);
 }
 
 /// A refused head says of the request what the access log can.
