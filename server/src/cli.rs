@@ -72,6 +72,33 @@ pub(crate) enum Command {
   sidegate schema > sidegate.schema.json
   sidegate schema --format markdown")]
     Schema(SchemaArgs),
+    /// Make certificates for tests: a CA of one's own, one for a server, one
+    /// for a client.
+    ///
+    /// DIR gets ca.pem, server.pem and client.pem with their keys beside them
+    /// (ECDSA with P-256; only the owner may read keys). A CA that is there
+    /// already is used again; the others are made anew. Whoever has ca.key can
+    /// pretend to be anybody that trusts ca.pem knows.
+    #[command(after_long_help = "Examples:
+  sidegate cert certs
+  sidegate cert certs --name shop.test --name 10.0.0.7 --days 7")]
+    Cert(CertArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertArgs {
+    /// Where they go; made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Names and addresses of the server.
+    #[arg(long = "name", value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
+    pub(crate) names: Vec<String>,
+    /// Name of the client.
+    #[arg(long, value_name = "NAME", default_value = "client")]
+    pub(crate) client: String,
+    /// Days that server and client are good for.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
 }
 
 #[derive(Debug, Args)]

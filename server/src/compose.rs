@@ -166,6 +166,7 @@ pub(crate) fn same_words(one: &Listener, other: &Listener) -> bool {
         && one.forwarding == other.forwarding
         && one.upgrades == other.upgrades
         && one.header_case == other.header_case
+        && one.tls == other.tls
         && one.target_bytes == other.target_bytes
 }
 

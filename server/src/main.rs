@@ -4,6 +4,7 @@
 
 mod admin_source;
 mod against;
+mod cert;
 mod check;
 mod cli;
 mod compose;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         cli::Command::Check(args) => start::with_modules(|start| check::check(&args, start)),
         cli::Command::Inspect(args) => inspect::inspect(&args),
         cli::Command::Schema(args) => schema::schema(&args),
+        cli::Command::Cert(args) => cert::cert(&args),
     }
 }
 

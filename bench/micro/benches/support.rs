@@ -157,6 +157,7 @@ pub fn stream() -> StreamState {
         remote: PeerText::new(local.clone()),
         local: PeerText::new(local),
         protocol: Protocol::Http11,
+        tls: None,
     }));
     stream
 }

@@ -69,6 +69,7 @@ fn listener(metrics: &Metrics) -> Update {
         upgrades: vec![],
         header_case: HeaderCase::default(),
         target_bytes: TargetBytes::default(),
+        tls: None,
     };
     let stats = DownstreamStats::new(metrics, "bench").unwrap();
     Update::Listener(LISTENER, Some(Arc::new(ListenerSpec { config: Arc::new(config), stats, routes: routes() })))

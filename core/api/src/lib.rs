@@ -11,6 +11,7 @@ mod address;
 mod body;
 mod builder;
 mod config_error;
+mod connection;
 pub mod duration;
 mod filter;
 mod filter_cx;
@@ -47,6 +48,7 @@ pub use builder::{
     Quarantine, QuarantineAction, Registry, StreamFilterBuilder, look_up,
 };
 pub use config_error::FilterConfigError;
+pub use connection::{ConnectionInfo, TlsInfo};
 pub use filter::{
     BodyInterest, Completion, EndOfStream, FaultKind, FilterFault, HookSet, Interests, ReceiverPhase, ResetBy,
     RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
@@ -74,8 +76,7 @@ pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
 pub use slashes::Slashes;
 pub use spoken::Spoken;
 pub use stream::{
-    AnsweredBy, ConnectionInfo, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState,
-    whole_micros,
+    AnsweredBy, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState, whole_micros,
 };
 pub use validate::{HeaderProblem, check_filter_header, check_trailer, is_header_value, is_hop_by_hop, is_token};
 pub use variable::{Variable, VariableValue, variable_name};

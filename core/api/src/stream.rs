@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::variable::NamedVariables;
 use crate::{
-    BodyBuffer, Headers, LbMetadata, MirrorFan, PeerText, Reason, ResponseFlags, ResumeSlot, RouteLabel, SetReply,
+    BodyBuffer, ConnectionInfo, Headers, LbMetadata, MirrorFan, PeerText, Reason, ResponseFlags, ResumeSlot,
+    RouteLabel, SetReply,
 };
 
 /// Everything the proxy and its filters know of one stream. It lives on its
@@ -327,21 +328,6 @@ impl ResponseHead {
         self.reason.clear();
         self.state = HeadState::Open;
     }
-}
-
-/// What streams of one downstream connection share.
-#[derive(Debug)]
-pub struct ConnectionInfo {
-    /// Number of the connection, unique in the process.
-    pub id: u64,
-    /// Name of the listener.
-    pub listener: Arc<str>,
-    /// The client.
-    pub remote: PeerText,
-    /// Our end.
-    pub local: PeerText,
-    /// Protocol spoken with the client; HTTP/1.0 clients are known per stream.
-    pub protocol: Protocol,
 }
 
 /// Facts of one stream.

@@ -129,7 +129,11 @@ impl Variable {
             Variable::UpstreamHost => info.upstream_host.as_deref()?.as_str(),
             Variable::RequestId if info.request_id.is_empty() => return None,
             Variable::RequestId => &info.request_id,
-            Variable::TlsPeerSubject | Variable::TlsServerName => return None,
+            Variable::TlsPeerSubject => connection?.tls.as_ref()?.peer_subject.as_deref()?,
+            Variable::TlsServerName => {
+                let name = &*connection?.tls.as_ref()?.server_name;
+                (!name.is_empty()).then_some(name)?
+            }
             Variable::ResponseDetails if info.details.is_empty() => return None,
             Variable::ResponseDetails => info.details,
             Variable::OriginalTarget => return Some(VariableValue::Bytes(stream.request.original_target())),

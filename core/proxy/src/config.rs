@@ -11,6 +11,7 @@ use sidegate_api::{
 use sidegate_router::{RouteId, VirtualHostId};
 use sidegate_stream::{TargetBytes, UpgradeProtocol};
 use sidegate_telemetry::{AccessLog, FilterReplies};
+use sidegate_tls::ListenerTls;
 
 /// Everything the streams of one listener use, but for its routes; immutable.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct ProxyConfig {
     pub header_case: HeaderCase,
     /// Which bytes a target may have.
     pub target_bytes: TargetBytes,
+    /// TLS towards clients; `None`: clear text.
+    pub tls: Option<ListenerTls>,
 }
 
 /// One place in the filter chain.

@@ -244,6 +244,7 @@ mod tests {
             upgrades: vec![],
             header_case: HeaderCase::default(),
             target_bytes: TargetBytes::default(),
+            tls: None,
         };
         let stats = DownstreamStats::new(metrics, "test").unwrap();
         Arc::new(ListenerSpec { config: Arc::new(config), stats, routes })

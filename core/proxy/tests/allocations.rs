@@ -181,6 +181,7 @@ fn configuration(
         upgrades: ProxyConfig::default_upgrades(),
         header_case: HeaderCase::default(),
         target_bytes: TargetBytes::default(),
+        tls: None,
     };
     let mut cluster = ClusterConfig::new("main", vec![HostConfig::new(Address::Tcp(origin))]);
     cluster.max_requests_per_connection = None;

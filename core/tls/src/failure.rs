@@ -59,13 +59,15 @@ pub enum Reason {
     BadCertificate,
     /// The peer said so.
     Alert,
+    /// The connection failed.
+    Connection,
     /// Something here.
     Internal,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 21] = [
         Reason::Truncated,
         Reason::Timeout,
         Reason::TooLarge,
@@ -85,6 +87,7 @@ impl Reason {
         Reason::NotPinned,
         Reason::BadCertificate,
         Reason::Alert,
+        Reason::Connection,
         Reason::Internal,
     ];
 
@@ -110,6 +113,7 @@ impl Reason {
             Reason::NotPinned => "not_pinned",
             Reason::BadCertificate => "bad_certificate",
             Reason::Alert => "alert",
+            Reason::Connection => "connection",
             Reason::Internal => "internal",
         }
     }
@@ -201,6 +205,21 @@ impl Failure {
     /// A handshake that was not over in time.
     pub fn timeout() -> Failure {
         Failure::new(Reason::Timeout, "the handshake took too long")
+    }
+
+    /// A connection that failed under a handshake.
+    pub fn connection(error: &io::Error) -> Failure {
+        Failure::new(Reason::Connection, error.to_string())
+    }
+
+    /// A host whose name is none.
+    pub fn unnamed(name: &str) -> Failure {
+        Failure::new(Reason::WrongName, format!("{name:?} is no name that a certificate could be for"))
+    }
+
+    /// An application protocol that was not offered.
+    pub fn alpn() -> Failure {
+        Failure::new(Reason::Alpn, "the host speaks another application protocol")
     }
 
     pub(crate) fn truncated() -> Failure {

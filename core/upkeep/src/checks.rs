@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidegate_api::{Address, Counter, MetricError, Metrics, UpDown};
 use sidegate_telemetry::LogSinks;
-use sidegate_upstream::{Cluster, Health, HealthCheckConfig, Host, Reason, Seed};
+use sidegate_upstream::{Cluster, Health, HealthCheckConfig, Host, HostTls, Reason, Seed};
 
 use crate::events::Events;
 use crate::probe::{Failure, check};
@@ -26,7 +26,16 @@ struct Checked {
     config: Arc<HealthCheckConfig>,
     stats: Arc<Stats>,
     events: Events,
-    hosts: HashMap<Address, (Arc<Host>, Task)>,
+    hosts: HashMap<Address, Watched>,
+}
+
+/// A host that is checked, and how.
+#[derive(Debug)]
+struct Watched {
+    host: Arc<Host>,
+    tls: Option<HostTls>,
+    #[allow(dead_code, reason = "the checks end when it is dropped")]
+    task: Task,
 }
 
 /// MOSN's series of health checks, without `passive_failure` and
@@ -84,11 +93,13 @@ impl Checked {
         let mut before = std::mem::take(&mut self.hosts);
         for member in cluster.all_members() {
             let address = member.host.address().clone();
-            let known = before.remove(&address).filter(|(host, _)| Arc::ptr_eq(host, &member.host));
-            let running = known.unwrap_or_else(|| {
+            let tls = cluster.tls(member);
+            let same = |known: &Watched| Arc::ptr_eq(&known.host, &member.host) && known.tls == tls;
+            let running = before.remove(&address).filter(same).unwrap_or_else(|| {
                 let (config, stats) = (self.config.clone(), self.stats.clone());
-                let task = Task::spawn(watch_over(member.host.clone(), config, stats, self.events.clone()));
-                (member.host.clone(), task)
+                let host = member.host.clone();
+                let task = Task::spawn(watch_over(host.clone(), tls.clone(), config, stats, self.events.clone()));
+                Watched { host, tls, task }
             });
             self.hosts.insert(address, running);
         }
@@ -127,7 +138,13 @@ impl Drop for CountedHealthy {
 }
 
 /// Checks `host` until the task is stopped.
-async fn watch_over(host: Arc<Host>, config: Arc<HealthCheckConfig>, stats: Arc<Stats>, events: Events) {
+async fn watch_over(
+    host: Arc<Host>,
+    tls: Option<HostTls>,
+    config: Arc<HealthCheckConfig>,
+    stats: Arc<Stats>,
+    events: Events,
+) {
     let mut streak = Streak::default();
     // Why a check was not made was told.
     let mut exhausted = false;
@@ -135,7 +152,7 @@ async fn watch_over(host: Arc<Host>, config: Arc<HealthCheckConfig>, stats: Arc<
     tokio::time::sleep(config.initial_delay).await;
     loop {
         stats.attempt.inc();
-        let result = check(host.address(), &config.probe, config.timeout).await;
+        let result = check(host.address(), &config.probe, config.timeout, tls.as_ref()).await;
         if let Err(ours) = &result
             && ours.is_ours()
         {
@@ -213,7 +230,7 @@ mod tests {
     /// The tasks of a cluster's hosts, by port.
     fn tasks(checks: &Checks, cluster: &str) -> Vec<(u16, tokio::task::Id)> {
         let hosts = checks.clusters.get(cluster).map(|checked| &checked.hosts);
-        let task = |(address, (_, task)): (&Address, &(_, Task))| (address.socket_addr().unwrap().port(), task.id());
+        let task = |(address, host): (&Address, &Watched)| (address.socket_addr().unwrap().port(), host.task.id());
         let mut tasks: Vec<_> = hosts.into_iter().flatten().map(task).collect();
         tasks.sort_unstable_by_key(|(port, _)| *port);
         tasks

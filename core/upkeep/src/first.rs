@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidegate_upstream::{Cluster, Health, HealthCheckConfig, Host};
+use sidegate_upstream::{Cluster, Health, HealthCheckConfig, Host, HostTls};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ pub async fn check_first(clusters: &[Arc<Cluster>], is_new: impl Fn(&Arc<Host>) 
         };
         let config = Arc::new(config.clone());
         for member in cluster.members().iter().filter(|member| is_new(&member.host)) {
-            let (room, host) = (room.clone(), member.host.clone());
+            let (room, host) = (room.clone(), (member.host.clone(), cluster.tls(member)));
             checks.spawn(first(room, host, config.clone(), cluster.name().clone()));
         }
     }
@@ -39,9 +39,14 @@ pub async fn check_first(clusters: &[Arc<Cluster>], is_new: impl Fn(&Arc<Host>) 
     }
 }
 
-async fn first(room: Arc<Semaphore>, host: Arc<Host>, config: Arc<HealthCheckConfig>, cluster: Arc<str>) {
+async fn first(
+    room: Arc<Semaphore>,
+    (host, tls): (Arc<Host>, Option<HostTls>),
+    config: Arc<HealthCheckConfig>,
+    cluster: Arc<str>,
+) {
     let Ok(_permit) = room.acquire().await else { return };
-    match check(host.address(), &config.probe, config.timeout).await {
+    match check(host.address(), &config.probe, config.timeout, tls.as_ref()).await {
         Err(failure) if !failure.is_ours() => {
             host.set_health(Health::Unhealthy);
             let host = host.text().as_str();

@@ -1,7 +1,7 @@
 //! One check of one host.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,8 +13,8 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use sidegate_api::{Address, VERSION};
-use sidegate_net::Shortage;
-use sidegate_upstream::{HttpProbe, Probe};
+use sidegate_net::{Shortage, Socket};
+use sidegate_upstream::{HostTls, HttpProbe, Probe};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -58,11 +58,20 @@ impl fmt::Display for Failure {
 }
 
 /// Checks the host at `address` once.
-pub(crate) async fn check(address: &Address, probe: &Probe, timeout: Duration) -> Result<(), Failure> {
+pub(crate) async fn check(
+    address: &Address,
+    probe: &Probe,
+    timeout: Duration,
+    tls: Option<&HostTls>,
+) -> Result<(), Failure> {
     let checked = async {
         match (probe, address) {
             (Probe::Connect, Address::Tcp(to)) => connect(TcpStream::connect(*to), address).await.map(drop),
             (Probe::Connect, Address::Unix(path)) => connect(UnixStream::connect(path), address).await.map(drop),
+            // Another port is that of somebody else, who speaks clear text.
+            (Probe::Http(probe), _) if let (Some(tls), None) = (tls, probe.port) => {
+                ask(secure(address, tls).await?, probe, &address.to_string()).await
+            }
             (Probe::Http(probe), Address::Tcp(to)) => {
                 let to = SocketAddr::new(to.ip(), probe.port.map_or(to.port(), u16::from));
                 ask(connect(TcpStream::connect(to), &Address::Tcp(to)).await?, probe, &to.to_string()).await
@@ -80,6 +89,15 @@ async fn connect<S>(connecting: impl Future<Output = io::Result<S>>, to: &Addres
         Some(shortage) => Failure::Exhausted(shortage, error),
         None => Failure::Unreachable(error),
     })
+}
+
+/// A connection over which requests go in TLS.
+async fn secure(address: &Address, tls: &HostTls) -> Result<Socket, Failure> {
+    let mut socket = connect(sidegate_net::connect(address), address).await?;
+    let unreachable = |failure: sidegate_tls::Failure| Failure::Unreachable(failure.into());
+    socket.start_tls(tls.session(&["http/1.1"]).map_err(unreachable)?);
+    poll_fn(|cx| socket.poll_handshake(cx)).await.map_err(unreachable)?;
+    Ok(socket)
 }
 
 /// Sends the request and looks at the head of the response.

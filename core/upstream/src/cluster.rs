@@ -36,6 +36,8 @@ pub struct Member {
     pub hostname: Option<Arc<str>>,
     /// Share of the requests.
     pub weight: HostWeight,
+    /// Whether it is spoken to in clear text, whatever its cluster does.
+    pub clear_text: bool,
 }
 
 /// A cluster cannot be made.
@@ -71,6 +73,7 @@ impl Cluster {
                 host: registry.host(&config.name, &shared, &host.address)?,
                 hostname: host.hostname.clone(),
                 weight: host.weight,
+                clear_text: host.clear_text,
             };
             match host.duty {
                 HostDuty::Serves => members.push(member),

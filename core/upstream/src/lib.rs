@@ -24,6 +24,7 @@ mod dns;
 mod group;
 mod hash;
 mod host;
+mod host_tls;
 mod http2;
 mod lb;
 mod metrics;
@@ -48,6 +49,7 @@ pub use config::{ClusterConfig, HostConfig, HostDuty, HostWeight, HostWeightErro
 pub use dns::{DnsConfig, LookupFamily, NamedHost, Resolver, ResolverServers, Ttl};
 pub use hash::stable_hash;
 pub use host::{Health, Host, Reason};
+pub use host_tls::HostTls;
 pub use http2::Http2Metrics;
 pub use metrics::UpstreamMetrics;
 pub use outlier::{HostReport, OutlierConfig};

@@ -137,6 +137,7 @@ pub fn stream(headers: &[(&str, &str)]) -> StreamState {
         remote: PeerText::new(local.clone()),
         local: PeerText::new(local),
         protocol: Protocol::Http11,
+        tls: None,
     }));
     stream
 }

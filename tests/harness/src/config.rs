@@ -16,6 +16,7 @@ pub struct ConfigBuilder {
     stream_filters: Vec<Value>,
     server: Map<String, Value>,
     listener: Map<String, Value>,
+    chain: Map<String, Value>,
     proxy: Map<String, Value>,
     router: Map<String, Value>,
     top: Map<String, Value>,
@@ -30,6 +31,7 @@ impl ConfigBuilder {
             stream_filters: Vec::new(),
             server: object(json!({"default_log_path": "stdout", "default_log_level": "INFO"})),
             listener: object(json!({"name": "main", "address": "127.0.0.1:0", "bind_port": true})),
+            chain: Map::new(),
             proxy: object(json!({"downstream_protocol": "Http1", "router_config_name": "routes"})),
             router: object(json!({"router_config_name": "routes"})),
             top: object(json!({
@@ -95,6 +97,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets a key of the listener's filter chain.
+    pub fn in_chain(mut self, key: &str, value: Value) -> Self {
+        self.chain.insert(key.into(), value);
+        self
+    }
+
     /// Sets `key` of the `proxy` filter.
     pub fn in_proxy(mut self, key: &str, value: Value) -> Self {
         self.proxy.insert(key.to_owned(), value);
@@ -137,7 +145,9 @@ impl ConfigBuilder {
     /// The configuration; logs that the harness reads go into `dir`.
     pub fn build(&self, dir: &Path) -> Value {
         let mut listener = self.listener.clone();
-        listener.insert("filter_chains".into(), json!([{"filters": [{"type": "proxy", "config": self.proxy}]}]));
+        let mut chain = self.chain.clone();
+        chain.insert("filters".into(), json!([{"type": "proxy", "config": self.proxy}]));
+        listener.insert("filter_chains".into(), json!([chain]));
         if !self.stream_filters.is_empty() {
             listener.insert("stream_filters".into(), json!(self.stream_filters));
         }

@@ -215,6 +215,7 @@ impl Listener {
             upgrades: self.upgrades.clone(),
             header_case: self.header_case,
             target_bytes: self.target_bytes,
+            tls: self.tls.clone(),
         };
         Ok(OpenListener {
             net: self.net.clone(),

@@ -52,7 +52,12 @@ pub(crate) static HTTP_CHECK: Object = Object::new(
         key("timeout", Shape::Duration, "the check's", "The shorter one of this and the check's `timeout` counts."),
         key("path", Shape::Text, "`/`", "Path and query."),
         key("method", Shape::Words(&["", "GET", "HEAD", "OPTIONS", "POST"]), "`GET`", "Method; without a body."),
-        key("scheme", Shape::Words(&["", "http"]), "`http`", "There is no TLS."),
+        key(
+            "scheme",
+            Shape::Words(&["", "http"]),
+            "`http`",
+            "Whatever it says, checks go as requests do: in TLS where the cluster speaks it, unless `port` is another one.",
+        ),
         key("domain", Shape::Text, "the host's address", "`host` of the request."),
         key("codes", Shape::Array(&Shape::Object(&CODE_RANGE)), "200", "Statuses that are good."),
     ],

@@ -75,7 +75,12 @@ pub(crate) static CLUSTER_TLS: Object = Object::new(
             "the host's `hostname`, else its name, else its address",
             "The name, or address, that is asked for and that the certificate must be for.",
         ),
-        own("auto_sni", Shape::Bool, "`false`", "Ask for the name in the request's `Host` instead, and verify that."),
+        own(
+            "auto_sni",
+            Shape::Bool,
+            "`false`",
+            "Ask for the name in the request's `Host` instead, and verify that. Not there yet: an error.",
+        ),
         key(
             "insecure_skip",
             Shape::Bool,

@@ -16,6 +16,7 @@ fn from(bench: Bench, remote: &str) -> Bench {
         remote: PeerText::new(Address::parse(remote).unwrap()),
         local: PeerText::new(Address::parse("127.0.0.1:80").unwrap()),
         protocol: Protocol::Http11,
+        tls: None,
     }));
     bench
 }

@@ -29,10 +29,12 @@ enum Ended {
 pub(super) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, here: Here, mut down: h1::Server) {
     let Here { entrance, info, counted, guard } = here;
     let mut kit = Kit::new(&worker);
+    let scheme = info.scheme();
     kit.state.info.connection = Some(info);
     let mut turn = Turn::First;
     loop {
         kit.state.reset();
+        kit.state.request.scheme = scheme;
         // While it waits a connection holds nothing of a configuration: an old
         // one can go, and the next request gets the one of its own time.
         let wait = |listener: &ListenerView| {

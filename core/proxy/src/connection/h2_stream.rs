@@ -119,6 +119,7 @@ async fn carry(open: Open, incoming: Incoming) {
     let kit = drawn.kit(worker);
     kit.state.info.connection = Some(here.info.clone());
     kit.state.info.start = Some(Instant::now());
+    kit.state.request.scheme = here.info.scheme();
     let limits = listener.http2_request_limits(&routes);
     let (mut carrier, read) = incoming.open(&limits, &mut kit.state.request);
     kit.state.info.protocol = Protocol::Http2;

@@ -6,6 +6,7 @@ mod h2;
 mod h2_stream;
 mod kits;
 mod refusal;
+mod secure;
 mod watch;
 
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use sidegate_telemetry::DownstreamStats;
 
 pub(crate) use kits::Kits;
 
+use self::secure::Secured;
 use crate::slots::ListenerSlot;
 use crate::view::ListenerView;
 
@@ -74,14 +76,23 @@ struct Here {
 pub(crate) async fn serve(worker: Rc<WorkerContext>, kits: Rc<Kits>, slot: Rc<ListenerSlot>, accepted: Accepted) {
     let Accepted { socket, listener: entrance, remote, local, guard } = accepted;
     let names = |listener: &ListenerView| {
-        (listener.stats.clone(), listener.config.listener.clone(), listener.config.downstream)
+        let config = &listener.config;
+        (listener.stats.clone(), config.listener.clone(), config.downstream, config.tls.clone())
     };
-    let Some((stats, listener, spoken)) = slot.with(names) else { return };
+    let Some((stats, listener, spoken, tls)) = slot.with(names) else { return };
     let counted = ConnectionCount::new(stats);
     let id = worker.next_connection_id();
+    let (socket, spoken, tls) = match tls {
+        None => (socket, spoken, None),
+        // Boxed: it is over before anything else begins.
+        Some(tls) => match Box::pin(secure::secure(&worker, &slot, &entrance, &tls, spoken, socket)).await {
+            Some(Secured { socket, spoken, info }) => (socket, spoken, info),
+            None => return,
+        },
+    };
     let here = |protocol| {
         let (remote, local) = (PeerText::new(remote), PeerText::new(local));
-        let info = Rc::new(ConnectionInfo { id, listener, remote, local, protocol });
+        let info = Rc::new(ConnectionInfo { id, listener, remote, local, protocol, tls });
         Here { entrance: entrance.clone(), info, counted, guard }
     };
     // Boxed: connections of HTTP/1 are not to be as large.

@@ -8,11 +8,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, Protocol, ResetBy, ResponseFlags};
-use sidegate_net::{Shortage, Socket, connect as dial};
+use sidegate_net::{Shortage, Socket};
 use sidegate_stream::{Upstream, h1};
+use sidegate_tls::Failure;
 use sidegate_upstream::{Overflow, Permit, Resource};
 
 use super::asker::{pause, within};
+use super::dial::dial;
 use super::{Asker, ConnectionCount, share};
 use crate::outcome::{Outcome, Stop, Unreachable};
 use crate::view::{ClusterView, Room, Waiting};
@@ -93,7 +95,7 @@ async fn connect<A: Asker>(asker: &mut A, cluster: &ClusterView, position: usize
             Room::Connection(connection) => return Ok(connection),
         },
     };
-    let (socket, count) = fresh(asker, cluster, position, permit).await?;
+    let (socket, count) = fresh(asker, cluster, position, Protocol::Http11, permit).await?;
     let mut connection = cluster.connection(socket, asker.buffers().clone(), Box::new(count));
     connection.id = asker.connection_id();
     Ok(connection)
@@ -104,6 +106,7 @@ pub(super) async fn fresh<A: Asker>(
     asker: &mut A,
     cluster: &ClusterView,
     position: usize,
+    protocol: Protocol,
     permit: Permit,
 ) -> Result<(Socket, ConnectionCount), Outcome> {
     let host = &cluster.cluster.members()[position].host;
@@ -111,7 +114,7 @@ pub(super) async fn fresh<A: Asker>(
     let mut tries = 0;
     loop {
         let started = Instant::now();
-        let mut dialling = pin!(dial(host.address()));
+        let mut dialling = pin!(dial(cluster, position, protocol));
         let socket = within(asker, patience, |cx| dialling.as_mut().poll(cx)).await?;
         let error = match socket.unwrap_or_else(|| Err(ErrorKind::TimedOut.into())) {
             Ok(socket) => return Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit))),
@@ -123,13 +126,23 @@ pub(super) async fn fresh<A: Asker>(
             if let Some(report) = reason.told() {
                 cluster.cluster.report(position, report, started);
             }
-            tracing::debug!(host = host.text().as_str(), %error, "cannot connect");
+            tell(host.text().as_str(), &error);
             return Err(reason.into());
         };
         if !relieve(asker, shortage, host.address(), &mut tries).await? {
             exhausted(cluster, position, shortage, &error);
             return Err(Unreachable::Exhausted(shortage).into());
         }
+    }
+}
+
+/// Says why there is no connection. What a certificate lacks is for people to
+/// mend.
+#[cold]
+fn tell(host: &str, error: &io::Error) {
+    match Failure::within(error) {
+        Some(failure) => tracing::info!(host, reason = failure.reason.label(), why = %failure, "no TLS session"),
+        None => tracing::debug!(host, %error, "cannot connect"),
     }
 }
 

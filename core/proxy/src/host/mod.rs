@@ -4,6 +4,7 @@ mod asker;
 pub(crate) mod choose;
 pub(crate) mod connect;
 mod count;
+mod dial;
 mod share;
 
 pub(crate) use asker::{Asker, pause};

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::task::Poll;
 
+use sidegate_api::Protocol;
 use sidegate_net::{Deadlines, Socket};
 use sidegate_stream::h2::{ClientConnection, ClientStream};
 use sidegate_stream::{Connecting, InLine, Taken, Upstream};
@@ -96,7 +97,7 @@ async fn connect_shared<A: Asker>(
             Room::Spared(stream) => return Ok(stream),
         },
     };
-    match connect::fresh(asker, cluster, position, permit).await {
+    match connect::fresh(asker, cluster, position, Protocol::Http2, permit).await {
         Ok(fresh) => {
             let id = asker.connection_id();
             Ok(share(cluster, position, fresh, asker.deadlines(), id, connecting).await?)

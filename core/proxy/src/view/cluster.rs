@@ -9,7 +9,8 @@ use std::time::Instant;
 use sidegate_api::{Address, HeaderCase, Http2Settings, Protocol, Spoken};
 use sidegate_net::{BufferPool, Socket};
 use sidegate_stream::{Grammar, HostPool, OnClose, PoolLimits, h1};
-use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Seed};
+use sidegate_tls::ContextId;
+use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Member, Seed};
 
 use super::Standing;
 use super::idle_pools::IdlePools;
@@ -52,6 +53,8 @@ struct Manner {
     case: HeaderCase,
     /// What is said to hosts that speak HTTP/2.
     http2: Http2Settings,
+    /// How they are spoken to in TLS.
+    tls: Option<ContextId>,
 }
 
 /// Where a cluster of some name stands on this worker, whatever it is just
@@ -71,14 +74,15 @@ impl ClusterView {
         let manner = Manner::of(config);
         let mut known = before.map(ClusterView::by_address).unwrap_or_default();
         let same = before.is_some_and(|before| before.manner == manner);
-        let of_members =
-            cluster.members().iter().map(|member| match known.remove(member.host.address()).filter(|_| same) {
+        let of_members = cluster.members().iter().map(|member| {
+            match known.remove(&Reached::of(cluster.config(), member)).filter(|_| same) {
                 Some(pool) => {
                     pool.set_limits(limits);
                     pool.clone()
                 }
                 None => Rc::new(HostPool::new(limits)),
-            });
+            }
+        });
         let pools: Vec<_> = of_members.collect();
         // Pools of hosts that are gone close what is idle; connections in use
         // end with their streams.
@@ -100,9 +104,9 @@ impl ClusterView {
         }
     }
 
-    fn by_address(&self) -> HashMap<&Address, &Rc<HostPool>> {
+    fn by_address(&self) -> HashMap<Reached<'_>, &Rc<HostPool>> {
         let members = self.cluster.members().iter().zip(&self.pools);
-        members.map(|(member, pool)| (member.host.address(), pool)).collect()
+        members.map(|(member, pool)| (Reached::of(self.cluster.config(), member), pool)).collect()
     }
 
     /// Whether a request that came in `downstream` goes on over HTTP/2; `route`
@@ -131,10 +135,32 @@ impl ClusterView {
     }
 }
 
+/// What makes the connections of one host different from those of another.
+#[derive(PartialEq, Eq, Hash)]
+struct Reached<'a> {
+    address: &'a Address,
+    clear_text: bool,
+    /// What its certificate is to be for.
+    name: Option<&'a str>,
+}
+
+impl<'a> Reached<'a> {
+    fn of(config: &ClusterConfig, member: &'a Member) -> Self {
+        let name = config.tls.as_ref().and(member.hostname.as_deref());
+        Reached { address: member.host.address(), clear_text: member.clear_text, name }
+    }
+}
+
 impl Manner {
     fn of(config: &ClusterConfig) -> Self {
         let grammar = if config.bare_line_feeds { Grammar::BareLineFeeds } else { Grammar::Padded };
-        Manner { grammar, read_limit: config.conn_buffer_limit_bytes, case: config.header_case, http2: config.http2 }
+        Manner {
+            grammar,
+            read_limit: config.conn_buffer_limit_bytes,
+            case: config.header_case,
+            http2: config.http2,
+            tls: config.tls.as_ref().map(|tls| tls.id()),
+        }
     }
 }
 

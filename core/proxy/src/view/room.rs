@@ -141,7 +141,7 @@ impl ClusterView {
 
 impl Waiting<'_> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
-        if let Some(connection) = self.waiter.given.take() {
+        if let Some(mut connection) = self.waiter.given.take() {
             if connection.is_quiet(cx) {
                 return Poll::Ready(Room::Connection(connection));
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sidegate_api::{HeaderCase, Http2Settings, Spoken};
 use sidegate_stream::UpgradeProtocol;
 use sidegate_telemetry::AccessLog;
+use sidegate_tls::ListenerTls;
 
 use crate::{Forwarding, Http1Limits, ProxyConfig, Timeouts};
 
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) forwarding: Forwarding,
     pub(crate) upgrades: Vec<UpgradeProtocol>,
     pub(crate) header_case: HeaderCase,
+    pub(crate) tls: Option<ListenerTls>,
 }
 
 impl Settings {
@@ -38,6 +40,7 @@ impl Settings {
             forwarding: config.forwarding,
             upgrades: config.upgrades.clone(),
             header_case: config.header_case,
+            tls: config.tls.clone(),
         }
     }
 }

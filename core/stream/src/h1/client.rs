@@ -229,12 +229,12 @@ impl Client {
     }
 
     /// Makes the coming close a reset.
-    pub fn reset_on_close(&self) {
+    pub fn reset_on_close(&mut self) {
         self.pipe.socket.reset_on_close();
     }
 
     /// Whether the host is silent, as it should be between two requests.
-    pub fn is_quiet(&self, cx: &mut Context<'_>) -> bool {
+    pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         self.pipe.socket.is_quiet(cx)
     }
 

@@ -46,7 +46,7 @@ impl ExclusivePool {
     pub(super) fn take(&self, cx: &mut Context<'_>) -> (Option<Box<h1::Client>>, usize) {
         let mut dropped = 0;
         loop {
-            let Some(idle) = self.idle.borrow_mut().pop_back() else { return (None, dropped) };
+            let Some(mut idle) = self.idle.borrow_mut().pop_back() else { return (None, dropped) };
             if idle.connection.is_quiet(cx) {
                 return (Some(idle.connection), dropped);
             }
@@ -85,7 +85,7 @@ impl ExclusivePool {
     /// Resets the connection that was idle for longest, which leaves nothing of
     /// it behind: its port is free at once. Whether there was one.
     pub(super) fn reset_one(&self) -> bool {
-        let Some(idle) = self.idle.borrow_mut().pop_front() else { return false };
+        let Some(mut idle) = self.idle.borrow_mut().pop_front() else { return false };
         idle.connection.reset_on_close();
         true
     }
@@ -97,7 +97,7 @@ impl ExclusivePool {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         let mut cx = Context::from_waker(Waker::noop());
-        idle.retain(|idle| {
+        idle.retain_mut(|idle| {
             let expired = timeout.is_some_and(|timeout| now.duration_since(idle.since) >= timeout);
             !expired && idle.connection.is_quiet(&mut cx)
         });

@@ -27,6 +27,7 @@ fn stream() -> StreamState {
         remote: PeerText::new(Address::parse("10.0.0.1:5000").unwrap()),
         local: PeerText::new(Address::parse("10.0.0.2:80").unwrap()),
         protocol: Protocol::Http11,
+        tls: None,
     }));
     stream.info.request_id = "id 1\n".to_owned();
     stream.info.cluster = Some("c1".into());

@@ -40,6 +40,8 @@ impl ServerContext {
         let identity = LoadedIdentity::load(&settings.identity, &provider, materials, &mut resume)?;
         let verifier = verifier(&settings.clients, &provider, materials, &mut resume)?;
         let resume = resume.finish();
+        let mut id = Digest::new("sidegate server context");
+        id.add(&resume);
 
         let mut names = identity.names;
         for name in &settings.server_names {
@@ -70,13 +72,11 @@ impl ServerContext {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         match settings.resumption {
             Resumption::On => {
-                let secrets = secrets(&settings.tickets, materials)?;
+                let secrets = secrets(&settings.tickets, materials, &mut id)?;
                 config.ticketer = Arc::new(ContextTickets::new(secrets, resume));
             }
             Resumption::Off => config.send_tls13_tickets = 0,
         }
-        let mut id = Digest::new("sidegate server context");
-        id.add(&resume);
         id.add(settings);
         id.add(&identity.certified.ocsp);
         let mut without_alpn = config.clone();
@@ -170,11 +170,16 @@ fn verifier(
     Ok(Some(Arc::new(verifier)))
 }
 
-fn secrets(keys: &TicketKeys, materials: &Materials<'_>) -> Result<Arc<TicketSecrets>, ContextError> {
+fn secrets(
+    keys: &TicketKeys,
+    materials: &Materials<'_>,
+    digest: &mut Digest,
+) -> Result<Arc<TicketSecrets>, ContextError> {
     let TicketKeys::Shared(sources) = keys else { return Ok(materials.tickets.clone()) };
     let read =
         |source: &Source| materials.load(source).map_err(|error| ContextError::read(Part::Tickets, source, &error));
     let secrets = sources.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    digest.add(&secrets);
     TicketSecrets::shared(secrets).map_err(|error| match &error {
         TicketSecretsError::Length { place, .. } => ContextError::of(Part::Tickets, &sources[*place], &error),
         _ => ContextError { part: Part::Tickets, message: error.to_string() },

@@ -39,6 +39,8 @@ pub struct Session {
     /// Of the peer, while the handshake goes on.
     handshake_left: usize,
     without_plaintext: usize,
+    /// Bytes that wait to be read.
+    plaintext: usize,
     /// What the client sent first, to tell it from HTTP.
     first: First,
     /// The peer's side of the connection has ended.
@@ -81,11 +83,23 @@ impl Session {
         Session::new(Stage::Hello(Hello::new(), contexts), limits)
     }
 
-    /// With a host called `name`.
-    pub fn client(context: &ClientContext, name: &PeerName, limits: &Limits) -> Result<Session, Failure> {
+    /// With a host called `name`, whom `protocols` are offered unless the context
+    /// names others.
+    pub fn client(
+        context: &ClientContext,
+        name: &PeerName,
+        protocols: &[&str],
+        limits: &Limits,
+    ) -> Result<Session, Failure> {
         let bad_name = || Failure::new(Reason::Internal, format!("{name:?} is no name for TLS"));
         let name = name.rustls().ok_or_else(bad_name)?;
-        let connection = ClientConnection::new(context.config(), name.clone()).map_err(|error| Failure::of(&error))?;
+        let config = context.config();
+        let alpn = match config.alpn_protocols.is_empty() {
+            true => protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect(),
+            false => config.alpn_protocols.clone(),
+        };
+        let connection = ClientConnection::new_with_alpn(config, name.clone(), alpn);
+        let connection = connection.map_err(|error| Failure::of(&error))?;
         let verifier = context.verifier().cloned();
         Ok(Session::new(Stage::Client(Box::new(connection), verifier, name), limits))
     }
@@ -95,6 +109,7 @@ impl Session {
             stage,
             handshake_left: limits.handshake_bytes,
             without_plaintext: 0,
+            plaintext: 0,
             first: First::default(),
             ended: false,
             failed: None,
@@ -144,16 +159,15 @@ impl Session {
             self.hear()?;
         }
         let was_handshaking = self.is_handshaking();
-        let plaintext = match &mut self.stage {
-            Stage::Server(connection, _) => {
-                connection.process_new_packets().map(|state| state.plaintext_bytes_to_read())
-            }
-            Stage::Client(connection, ..) => {
-                connection.process_new_packets().map(|state| state.plaintext_bytes_to_read())
-            }
+        let state = match &mut self.stage {
+            Stage::Server(connection, _) => connection.process_new_packets(),
+            Stage::Client(connection, ..) => connection.process_new_packets(),
             Stage::Hello(..) | Stage::Refused(_) | Stage::Gone => return Ok(()),
         };
-        let plaintext = plaintext.map_err(|error| Failure::of(&error))?;
+        let state = state.map_err(|error| Failure::of(&error))?;
+        let plaintext = state.plaintext_bytes_to_read();
+        self.plaintext = plaintext;
+        self.ended |= state.peer_has_closed();
         if self.is_handshaking() {
             return Ok(());
         }
@@ -246,14 +260,13 @@ impl Session {
 
     /// Whether a read would give plaintext, although no more is received.
     #[inline]
-    pub fn has_plaintext(&mut self) -> bool {
-        // Its error says why there is none.
-        let first = match &mut self.stage {
-            Stage::Server(connection, _) => connection.reader().into_first_chunk(),
-            Stage::Client(connection, ..) => connection.reader().into_first_chunk(),
-            _ => return false,
-        };
-        first.is_ok_and(|chunk| !chunk.is_empty())
+    pub fn has_plaintext(&self) -> bool {
+        self.plaintext > 0
+    }
+
+    /// Whether the peer's side of the connection has ended, announced or not.
+    pub fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// Plaintext of the peer. Only an end that the peer has announced is one;
@@ -267,7 +280,10 @@ impl Session {
         match read {
             Ok(0) if into.is_empty() => Ok(Received::Nothing),
             Ok(0) => Ok(Received::End),
-            Ok(count) => Ok(Received::Data(count)),
+            Ok(count) => {
+                self.plaintext = self.plaintext.saturating_sub(count);
+                Ok(Received::Data(count))
+            }
             Err(_) => match &self.failed {
                 Some(failure) => Err(failure.clone()),
                 None if self.ended => Err(self.fail(Failure::truncated())),

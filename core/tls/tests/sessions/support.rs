@@ -211,7 +211,7 @@ impl Pair {
         let limits = Limits::default();
         let name = PeerName::parse(name).unwrap();
         Pair {
-            client: Session::client(client, &name, &limits).unwrap(),
+            client: Session::client(client, &name, &[], &limits).unwrap(),
             server: Session::server(server.clone(), &limits),
         }
     }

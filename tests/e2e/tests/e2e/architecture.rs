@@ -52,7 +52,7 @@ fn arrows_point_as_drawn() {
     let allowed: &[(&str, &[&str])] = &[
         ("sidegate-api", &[]),
         ("sidegate-files", &[]),
-        ("sidegate-net", &["sidegate-api", "sidegate-files", "sidegate-overload", "sidegate-watch"]),
+        ("sidegate-net", &["sidegate-api", "sidegate-files", "sidegate-overload", "sidegate-tls", "sidegate-watch"]),
         ("sidegate-overload", &["sidegate-api"]),
         // It holds no socket: who does uses it, not the reverse.
         ("sidegate-tls", &[]),
@@ -70,6 +70,7 @@ fn arrows_point_as_drawn() {
                 "sidegate-router",
                 "sidegate-stream",
                 "sidegate-telemetry",
+                "sidegate-tls",
                 "sidegate-upstream",
                 "sidegate-watch",
             ],

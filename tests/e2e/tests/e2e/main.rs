@@ -60,5 +60,6 @@ mod spelling;
 mod storm;
 mod support;
 mod timeouts;
+mod tls;
 mod upgrades;
 mod upstream_faults;

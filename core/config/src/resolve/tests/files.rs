@@ -37,7 +37,7 @@ fn mosn_examples_load() {
 #[test]
 fn mosn_examples_that_need_more_are_refused_with_their_reason() {
     for (name, expected) in [
-        ("plugin/cert_loader/config.json", "tls_context.status: TLS is not available yet"),
+        ("plugin/cert_loader/config.json", "tls_context.type: certificates do not come from extensions here"),
         ("plugin/filter/config.json", "type: stream filter type \"demo_plugin\" is not registered"),
         (
             "tcpproxy-sample/config.json",

@@ -6,7 +6,6 @@ use sidegate_tls::{ClientContext, ClientSettings, NameRule, ServerAuth};
 
 use super::common::{Common, common};
 use super::materials::Materials;
-use super::refuse;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -20,7 +19,6 @@ pub(in crate::resolve) fn cluster_context(
     let (settings, common) = settings(object, materials)?;
     let made = materials.client(&settings);
     let made = made.map_err(|error| common.place(error.part).error(Finding::said(kind::BAD_VALUE, error.message)));
-    common.status.iter().for_each(refuse);
     let context = made.ok()?;
     common.warn(context.warnings());
     Some(context)
@@ -42,7 +40,12 @@ pub(super) fn settings<'a>(
             }
             NameRule::Request
         }
-        (None, Some(_)) => NameRule::Request,
+        (None, Some(cursor)) => {
+            if on {
+                cursor.unsupported("connections are not told apart by the requests' hosts yet; expected `server_name`");
+            }
+            NameRule::Request
+        }
         (Some((_, name)), None) => NameRule::Fixed((*name).into()),
         (None, None) => NameRule::Host,
     };

@@ -10,7 +10,6 @@ use sidegate_tls::{
 
 use super::common::{Common, common};
 use super::materials::Materials;
-use super::refuse;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
@@ -39,7 +38,6 @@ pub(in crate::resolve) fn listener_tls(
         off &= !common.on;
         if let Some(settings) = settings {
             made.extend(context(&settings, &common, materials));
-            common.status.iter().for_each(refuse);
         }
     }
     match ServerContexts::new(made) {

@@ -149,6 +149,7 @@ impl Setup {
             upgrades: self.upgrades,
             header_case: HeaderCase::default(),
             target_bytes: TargetBytes::default(),
+            tls: None,
         };
         let stats = DownstreamStats::new(metrics, "test").unwrap();
         let table = route_table(self.routes);

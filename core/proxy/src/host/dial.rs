@@ -1,0 +1,35 @@
+//! Sockets to hosts, up to where requests may go over them.
+
+use std::future::poll_fn;
+use std::io;
+
+use sidegate_api::Protocol;
+use sidegate_net::{Socket, connect};
+use sidegate_tls::Failure;
+use sidegate_upstream::HostTls;
+
+use crate::view::ClusterView;
+
+/// A socket to the host at `position` over which `protocol` may be spoken. The
+/// caller bounds the time.
+pub(super) async fn dial(cluster: &ClusterView, position: usize, protocol: Protocol) -> io::Result<Socket> {
+    let member = &cluster.cluster.members()[position];
+    let socket = connect(member.host.address()).await?;
+    match cluster.cluster.tls(member) {
+        None => Ok(socket),
+        // Boxed: connections in clear text are not to be as large.
+        Some(tls) => Box::pin(shake(socket, tls, protocol)).await,
+    }
+}
+
+async fn shake(mut socket: Socket, tls: HostTls, protocol: Protocol) -> io::Result<Socket> {
+    let wanted = if protocol == Protocol::Http2 { "h2" } else { "http/1.1" };
+    socket.start_tls(tls.session(&[wanted])?);
+    poll_fn(|cx| socket.poll_handshake(cx)).await?;
+    let agreed = socket.session().and_then(|session| session.agreed()?.alpn);
+    // A host that speaks of none speaks what is asked for.
+    match agreed.is_none_or(|agreed| agreed == wanted.as_bytes()) {
+        true => Ok(socket),
+        false => Err(Failure::alpn().into()),
+    }
+}

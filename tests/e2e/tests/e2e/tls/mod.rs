@@ -1,0 +1,79 @@
+//! TLS on both sides of the real process.
+
+mod clients;
+mod hosts;
+mod own_ca;
+mod trouble;
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+use sidegate_harness::{Origin, PATIENCE, Reply, TempDir};
+
+/// A CA made for a test.
+struct Ca {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Ca {
+    fn new(name: &str) -> Ca {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Ca { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for `name`, as keys of a context that is on.
+    fn context(&self, name: &str) -> Value {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name = Default::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        json!({"status": true, "cert_chain": certificate.pem(), "private_key": key.serialize_pem()})
+    }
+
+    fn file(&self, dir: &TempDir) -> String {
+        dir.write("ca.pem", &self.pem).display().to_string()
+    }
+
+    /// A client that trusts this CA.
+    fn client(&self, alpn: &[&str]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+/// Answers with the bodies of requests.
+fn bodies() -> Origin {
+    Origin::http(|seen| Reply::ok(seen.body.clone()))
+}
+
+/// `context` with more keys.
+fn with(mut context: Value, more: Value) -> Value {
+    let keys = more.as_object().unwrap().clone();
+    context.as_object_mut().unwrap().extend(keys);
+    context
+}
+
+/// A TLS connection to the proxy.
+fn dial(config: &Arc<ClientConfig>, to: SocketAddr, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
+    let stream = TcpStream::connect(to).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let name = name.to_owned().try_into().unwrap();
+    StreamOwned::new(ClientConnection::new(config.clone(), name).unwrap(), stream)
+}

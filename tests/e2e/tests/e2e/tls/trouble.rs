@@ -1,0 +1,87 @@
+//! Clients that mean no good, and certificates that are none.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, Wire, sidegate, until};
+
+use super::{Ca, dial, with};
+
+fn start(ca: &Ca, origin: &Origin, listener: &[(&str, Value)]) -> Proxy {
+    let mut config = ConfigBuilder::to(origin.address()).in_chain("tls_context", ca.context("a.test"));
+    for (key, value) in listener {
+        config = config.in_listener(key, value.clone());
+    }
+    Proxy::start(&config)
+}
+
+#[test]
+fn what_is_no_tls_ends_the_connection_and_nothing_else() {
+    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+    let proxy = start(&ca, &origin, &[]);
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        b"\x00\x00\x00\x00\x00\x00",
+        b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00",
+        b"\x16\x03\x01\xff\xff\xff\xff",
+    ] {
+        let mut wire = Wire::connect(proxy.address());
+        wire.send(bytes);
+        let answer = wire.read_until_close();
+        // An alert at most: nothing in clear text.
+        assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
+    }
+    until("a word in the log", || proxy.logs().contains("clear_text").then_some(()));
+    assert_eq!(origin.count(), 0);
+    let mut client = dial(&ca.client(&[]), proxy.address(), "a.test");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    client.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+}
+
+#[test]
+fn half_a_handshake_is_waited_for_only_so_long() {
+    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+    let proxy = start(&ca, &origin, &[("tls_handshake_timeout", json!("300ms"))]);
+    for bytes in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00"] {
+        let mut wire = Wire::connect(proxy.address());
+        wire.send(bytes);
+        wire.expect_close();
+    }
+    until("a word in the log", || proxy.logs().contains("timeout").then_some(()));
+}
+
+#[test]
+fn a_client_without_end_is_told_when_its_connection_ends() {
+    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+    let proxy = start(&ca, &origin, &[("connection_idle_timeout", json!("300ms"))]);
+    let mut client = dial(&ca.client(&[]), proxy.address(), "a.test");
+    client.sock.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // 0: close_notify came; without it rustls says UnexpectedEof.
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn bad_certificates_are_told_by_check() {
+    let (ca, other, origin) = (Ca::new("ca"), Ca::new("other"), Origin::http(|_| Reply::ok("x")));
+    let dir = sidegate_harness::TempDir::new();
+    let mixed = with(ca.context("a.test"), json!({"private_key": other.context("a.test")["private_key"]}));
+    let unread = with(ca.context("a.test"), json!({"cert_chain": "nowhere.pem"}));
+    let unasked = with(ca.context("a.test"), json!({"verify_client": true}));
+    for (context, expected) in [
+        (mixed, "private_key: the key does not belong to the certificate of \"CN=a.test\""),
+        (unread, "cert_chain: cannot read "),
+        (unasked, "verify_client: whom to believe is not said"),
+    ] {
+        let config = ConfigBuilder::to(origin.address()).in_chain("tls_context", context);
+        let file = dir.write("c.json", config.build(dir.path()).to_string());
+        let outcome = sidegate([Path::new("check"), Path::new("-c"), &file]);
+        assert_ne!(outcome.code, Some(0));
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(said.contains(expected), "{said}");
+        assert!(!said.contains("BEGIN"), "{said}");
+    }
+}
