@@ -27,16 +27,16 @@ pub(crate) fn begin(s: &mut Stream<'_>, policy: &MirrorPolicy) {
     if s.start.upgrade == Upgrade::Asked || !routes.happens(policy.percent) {
         return;
     }
-    s.mirror = routes.named(&policy.cluster);
+    s.request.copies_to = routes.named(&policy.cluster);
     let has_body = s.has_request_body() || s.edits(BodyDirection::Request);
-    if s.mirror.is_some() && has_body && matches!(s.request.replay, Replay::Off) {
+    if s.request.copies_to.is_some() && has_body && matches!(s.request.replay, Replay::Off) {
         held::begin_replay(s);
     }
 }
 
 /// The request is sent to its end: sends the copies.
 pub(crate) fn send_copies(s: &mut Stream<'_>) {
-    let Some(cluster) = s.mirror.take() else { return };
+    let Some(cluster) = s.request.copies_to.take() else { return };
     let copies = s.state.mirror.unwrap_or(MirrorFan::ONE).copies;
     if matches!(s.request.replay, Replay::Lost) {
         s.listener.stats.mirror_dropped();

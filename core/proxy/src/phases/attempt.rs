@@ -6,15 +6,16 @@ use sidegate_api::{BodyDirection, EndOfStream, HeadState};
 use sidegate_stream::{Announced, At, End, Flow, Left};
 
 use crate::hooks::walk;
+use crate::host::Forward;
 use crate::outcome::{Again, Outcome, Stop};
 use crate::phases::{respond, retry, upgrade};
 use crate::relay::{Attempt, Goal, Reached, relay};
 use crate::stream::{Content, Stream};
 
 /// Sends the request and brings the response to the client.
-pub(crate) async fn run(s: &mut Stream<'_>, attempt: &mut Attempt) -> Outcome {
+pub(crate) async fn run(s: &mut Stream<'_>, to: &mut Forward<'_>, attempt: &mut Attempt) -> Outcome {
     let before = attempt.upstream.traffic();
-    let outcome = match relay_to_end(s, attempt).await {
+    let outcome = match relay_to_end(s, to, attempt).await {
         Ok(end) => Outcome::Whole(end),
         Err(outcome) => outcome,
     };
@@ -28,7 +29,7 @@ pub(crate) async fn run(s: &mut Stream<'_>, attempt: &mut Attempt) -> Outcome {
     outcome
 }
 
-async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, Outcome> {
+async fn relay_to_end(s: &mut Stream<'_>, to: &mut Forward<'_>, attempt: &mut Attempt) -> Result<End, Outcome> {
     s.client.release();
     note_attempt(s, attempt);
     begin(s, attempt).await?;
@@ -43,7 +44,7 @@ async fn relay_to_end(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, 
     {
         return Err(Outcome::BadStatus);
     }
-    respond::respond(s, attempt, start).await?;
+    respond::respond(s, to, attempt, start).await?;
     relay(s, Goal::Everything(attempt)).await?;
     // What the client still sends is nobody's.
     Ok(if s.request.flow.is_done() { End::Reusable } else { End::Finish })

@@ -9,7 +9,7 @@ use sidegate_upstream::TriedHosts;
 
 use crate::hooks::Next;
 use crate::host::connect::{self, Freshness};
-use crate::host::{choose, pause};
+use crate::host::{Forward, choose, pause};
 use crate::outcome::{Again, Outcome, Stop};
 use crate::phases::{attempt, forwarding, receive, retry};
 use crate::relay::Attempt;
@@ -57,14 +57,8 @@ impl Hosts {
 
 /// Sends the request to a host and answers the client. `None`: a filter
 /// wants the route matched again.
-pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, Stop> {
-    let Some(cluster) = s.target.as_ref().map(|target| target.cluster.clone()) else {
-        // The header or variable that names the cluster is not there, or
-        // names none.
-        return Err(Stop::error(503, "no_cluster", ResponseFlags::NO_ROUTE, ResetBy::Nobody));
-    };
-    let cluster = &cluster;
-    let _permit = cluster.cluster.breakers().request().map_err(|overflow| connect::overflow(cluster, overflow))?;
+pub(crate) async fn ask(s: &mut Stream<'_>, to: &mut Forward<'_>, passes: u32) -> Result<Option<End>, Stop> {
+    let cluster = &to.cluster.clone();
     retry::begin(s);
     if speaks_http2(s, cluster) {
         prepare_http2(s)?;
@@ -75,8 +69,8 @@ pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, 
     let mut rechosen = 0;
     let edited_per_host = keep_head(s, cluster);
     loop {
-        let picked = match choose::pick(s, cluster, &hosts.tried) {
-            None => failed_host(s, cluster, &mut hosts).await?,
+        let picked = match choose::pick(s, to, &hosts.tried) {
+            None => failed_host(s, to, &mut hosts).await?,
             picked => picked,
         };
         let Some(position) = picked else {
@@ -104,7 +98,7 @@ pub(crate) async fn ask(s: &mut Stream<'_>, passes: u32) -> Result<Option<End>, 
             receive::show_empty_request(s).await?;
         }
         s.state.info.attempts += 1;
-        let (outcome, again) = try_host(s, cluster, position, &mut applied).await;
+        let (outcome, again) = try_host(s, to, position, &mut applied).await;
         match again {
             Again::No => return outcome.last().map(Some),
             Again::Elsewhere => {
@@ -138,7 +132,7 @@ fn keep_head(s: &mut Stream<'_>, cluster: &ClusterView) -> bool {
 }
 
 /// A host that failed before, after a pause: there is no other.
-async fn failed_host(s: &mut Stream<'_>, cluster: &ClusterView, hosts: &mut Hosts) -> Result<Option<usize>, Stop> {
+async fn failed_host(s: &mut Stream<'_>, to: &mut Forward<'_>, hosts: &mut Hosts) -> Result<Option<usize>, Stop> {
     if hosts.tried == hosts.out {
         return Ok(None);
     }
@@ -146,7 +140,7 @@ async fn failed_host(s: &mut Stream<'_>, cluster: &ClusterView, hosts: &mut Host
     hosts.rounds += 1;
     hosts.tried = hosts.out.clone();
     pause(s, time).await?;
-    Ok(choose::pick(s, cluster, &hosts.tried))
+    Ok(choose::pick(s, to, &hosts.tried))
 }
 
 /// Puts the request into the form that the host gets: once by the route,
@@ -167,10 +161,11 @@ fn prepare(s: &mut Stream<'_>, cluster: &ClusterView, position: usize, applied: 
 /// may follow: at once on a fresh connection if nobody has seen anything of it.
 async fn try_host(
     s: &mut Stream<'_>,
-    cluster: &Rc<ClusterView>,
+    to: &mut Forward<'_>,
     position: usize,
     applied: &mut RouteApplied,
 ) -> (Outcome, Again) {
+    let cluster = &to.cluster.clone();
     let mut freshness = Freshness::Any;
     loop {
         let upstream = match carrier(s, cluster, position, freshness, applied).await {
@@ -182,7 +177,7 @@ async fn try_host(
         };
         let mut attempt = Attempt::new(upstream, cluster.clone(), position);
         s.retry.sent();
-        let outcome = attempt::run(s, &mut attempt).await;
+        let outcome = attempt::run(s, to, &mut attempt).await;
         let sent = s.request.flow.is_done();
         let again = match outcome.again() {
             // Once more at a host that refuses, then rather at others.

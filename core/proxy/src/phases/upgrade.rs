@@ -5,7 +5,7 @@ use sidegate_stream::{End, Flow, Upgrade};
 
 use crate::outcome::{Outcome, Stop};
 use crate::relay::{Attempt, Goal, relay, tunnel};
-use crate::stream::Stream;
+use crate::stream::{Answer, Stream};
 
 /// Forgets that the client asks for another protocol, unless that is one
 /// that it may have. To be called before any filter sees the head.
@@ -33,7 +33,7 @@ pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<
     if attempt.upstream.switch().and_then(|()| s.client.switch(&s.state.response)).is_err() {
         return Err(Stop::upstream(502, "cannot_switch", ResponseFlags::UPSTREAM_PROTOCOL).into());
     }
-    s.sent_status = s.state.response.status;
+    s.answer = Answer::Sent(s.state.response.status);
     s.state.response.state = HeadState::Sent;
     // A tunnel may last for days; what passes it no filter sees.
     s.chain.release(s.listener, s.route);

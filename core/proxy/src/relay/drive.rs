@@ -199,7 +199,7 @@ fn poll_request<R: Receiver>(
         Poll::Ready(Ok(Step::Chunk(count))) => Poll::Ready(Ok(Event::Chunk(BodyDirection::Request, count))),
         Poll::Ready(Ok(Step::End)) => Poll::Ready(Ok(Event::End(BodyDirection::Request))),
         Poll::Ready(Ok(Step::Sent)) => {
-            if s.mirror.is_some() {
+            if s.request.copies_to.is_some() {
                 fan::send_copies(s);
             }
             Poll::Pending

@@ -15,7 +15,7 @@ use crate::stream::{Stream, complete};
 /// Filters that wait for the tunnel's end may not have to wait for ever. The
 /// upstream's timer is free meanwhile.
 pub(crate) fn let_filters_go(s: &mut Stream<'_>) {
-    let now = complete::completion(s.state, s.sent_status, ResetBy::Proxy, Instant::now());
+    let now = complete::completion(s.state, s.answer.status(), ResetBy::Proxy, Instant::now());
     let again = s.chain.let_go(s.state, s.worker.index, &now);
     s.timers.up.set(again);
 }

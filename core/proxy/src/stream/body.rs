@@ -1,7 +1,11 @@
 //! The bodies of a stream, and how far each has come.
 
+use std::rc::Rc;
+
 use sidegate_api::BodyBuffer;
 use sidegate_stream::{Announced, Flow, Replay};
+
+use crate::view::ClusterView;
 
 /// The request's body, through all attempts.
 #[derive(Debug, Default)]
@@ -11,6 +15,8 @@ pub(crate) struct RequestBody {
     pub(crate) replay: Replay,
     /// How it was announced at first.
     pub(crate) announced: Option<Announced>,
+    /// Who gets a copy of the request once it is sent.
+    pub(crate) copies_to: Option<Rc<ClusterView>>,
     /// Bytes of it that hosts took.
     pub(crate) handed_over: u64,
     pub(crate) collected: Collected,

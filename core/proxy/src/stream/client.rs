@@ -71,7 +71,7 @@ fn ended(s: &mut Stream<'_>) {
 
 /// Grows with all that comes from the client or goes to it.
 fn moved_for_client(s: &Stream<'_>) -> u64 {
-    s.state.info.bytes_received + s.state.info.bytes_sent + u64::from(s.sent_status != 0)
+    s.state.info.bytes_received + s.state.info.bytes_sent + u64::from(s.answer.is_sent())
 }
 
 /// While nothing is awaited from the client: notices that it has gone, so

@@ -22,7 +22,7 @@ impl Drop for Stream<'_> {
             }
             let flag = if std::thread::panicking() { ResponseFlags::INTERNAL } else { ResponseFlags::DRAIN_TIMEOUT };
             self.state.info.flags.insert(flag);
-            if self.sent_status != 0 {
+            if self.answer.is_sent() {
                 // A response that was begun must not look whole.
                 self.client.end(End::Reset(Reason::Internal));
             }
@@ -31,7 +31,7 @@ impl Drop for Stream<'_> {
             resume.close();
         }
         let now = self.ended.unwrap_or_else(Instant::now);
-        let completion = completion(self.state, self.sent_status, self.reset_by, now);
+        let completion = completion(self.state, self.answer.status(), self.reset_by, now);
         let env = CallEnv { listener: self.listener, route: self.route, worker: self.worker.index };
         self.chain.finish(self.state, &env, &completion);
         if let Some(resume) = &self.state.resume {

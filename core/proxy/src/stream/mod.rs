@@ -20,6 +20,6 @@ pub(crate) use held::{Held, PendingCount, SPARE_BYTES};
 pub(crate) use kit::Kit;
 pub(crate) use pace::Pace;
 pub(crate) use retry::Retry;
-pub(crate) use shared::{Arrival, Fate, Responded, Stream};
+pub(crate) use shared::{Answer, Arrival, Fate, Stream};
 pub(crate) use timers::Timers;
 pub(crate) use way::{Collecting, RequestWay, ResponseWay, Watch};

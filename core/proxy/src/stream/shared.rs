@@ -1,6 +1,5 @@
 //! What all phases of a stream share.
 
-use std::rc::Rc;
 use std::time::Instant;
 
 use sidegate_api::{BodyDirection, BodyInterest, EndOfStream, RequestHead, ResetBy, StreamState};
@@ -9,10 +8,10 @@ use sidegate_overload::Shortage;
 use sidegate_router::{Matched, RouteId, VirtualHostId};
 use sidegate_stream::{Downstream, Flow, Last, RequestStart, Upgrade};
 
-use super::{ClientSide, Collected, Content, Held, Kit, NewCookie, Pace, RequestBody, ResponseBody, Retry, Timers};
+use super::{ClientSide, Collected, Content, Held, Kit, Pace, RequestBody, ResponseBody, Retry, Timers};
 use crate::chain::FilterChain;
 use crate::outcome::Blame;
-use crate::view::{ClusterView, ListenerView, RouteView, Target};
+use crate::view::{ListenerView, RouteView};
 
 /// A stream in progress. Dropping it, for whatever reason, completes it:
 /// `on_complete`, access log and statistics happen exactly once.
@@ -35,24 +34,15 @@ pub(crate) struct Stream<'a> {
     /// Whether nothing that follows on the client's carrier can be a request.
     pub(crate) last: Last,
     pub(crate) route: Option<(RouteId, VirtualHostId)>,
-    /// Where the route sends the request, if it forwards it.
-    pub(crate) target: Option<Target>,
     pub(crate) request: RequestBody,
     pub(crate) response: ResponseBody,
-    /// Whether the response hooks have run: they run once.
-    pub(crate) responded: Responded,
-    /// Status sent to the client; 0 until one was.
-    pub(crate) sent_status: u16,
+    pub(crate) answer: Answer,
     pub(crate) reset_by: ResetBy,
     /// When the last byte of the response was written, if all was.
     pub(crate) ended: Option<Instant>,
     pub(crate) fate: Fate,
     pub(crate) client_side: ClientSide,
     pub(crate) retry: Retry,
-    /// Who gets a copy of the request once it is sent.
-    pub(crate) mirror: Option<Rc<ClusterView>>,
-    /// Made for a client without the cookie that its route hashes.
-    pub(crate) new_cookie: Option<Box<NewCookie>>,
     /// Whether it may begin at all.
     pub(crate) admission: Result<(), Shortage>,
     pub(crate) held: Held<'a>,
@@ -77,11 +67,39 @@ pub(crate) enum Fate {
     Ended,
 }
 
-/// Whether response filters were shown a response.
+/// How far the answer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Responded {
-    No,
-    Yes,
+pub(crate) enum Answer {
+    /// Response filters may still see one.
+    Open,
+    /// They have seen one, or are not to see any: they run once.
+    Filtered,
+    /// Its head, with this status, is on its way to the client.
+    Sent(u16),
+}
+
+impl Answer {
+    /// Whether the client is getting one.
+    #[inline]
+    pub(crate) fn is_sent(self) -> bool {
+        matches!(self, Answer::Sent(_))
+    }
+
+    /// Status sent to the client; 0 until one was.
+    #[inline]
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Answer::Sent(status) => status,
+            Answer::Open | Answer::Filtered => 0,
+        }
+    }
+
+    /// Response filters see none from here on.
+    pub(crate) fn skip_filters(&mut self) {
+        if *self == Answer::Open {
+            *self = Answer::Filtered;
+        }
+    }
 }
 
 impl<'a> Stream<'a> {
@@ -104,18 +122,14 @@ impl<'a> Stream<'a> {
             start,
             last: Last::No,
             route: None,
-            target: None,
             request: RequestBody::default(),
             response: ResponseBody::default(),
-            responded: Responded::No,
-            sent_status: 0,
+            answer: Answer::Open,
             reset_by: ResetBy::Nobody,
             ended: None,
             fate: Fate::Running,
             client_side: ClientSide::Open,
             retry: Retry::default(),
-            mirror: None,
-            new_cookie: None,
             admission: worker.ledger.stream_begins(),
             held: Held::new(mark),
             pace: Pace::default(),

@@ -133,7 +133,9 @@ impl Conn {
             if line.is_empty() {
                 return Ok(fields);
             }
-            let (name, value) = line.split_once(": ").unwrap();
+            let Some((name, value)) = line.split_once(": ") else {
+                panic!("{line:?} is no field; behind it {:?}", String::from_utf8_lossy(&self.buffer));
+            };
             fields.push((name.to_owned(), value.to_owned()));
         }
     }
