@@ -1,20 +1,19 @@
 //! One check of one host.
 
+mod http1;
+mod http2;
+
+use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::uri::Scheme;
 use sidegate_api::{Address, VERSION};
 use sidegate_net::{Shortage, Socket};
-use sidegate_upstream::{HostTls, HttpProbe, Probe};
+use sidegate_upstream::{HostTls, HttpProbe, Probe, ProbeProtocol};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -27,13 +26,17 @@ pub(crate) enum Failure {
     Unreachable(io::Error),
     /// No connection for a reason of our own: nothing is known of the host.
     Exhausted(Shortage, io::Error),
-    /// The connection broke, or what came is no HTTP.
-    Broken(hyper::Error),
+    /// The connection or the exchange broke, or what came is no HTTP.
+    Broken(Box<dyn Error + Send + Sync>),
     /// A status that is not expected.
     Status(u16),
 }
 
 impl Failure {
+    fn broken(error: impl Error + Send + Sync + 'static) -> Self {
+        Failure::Broken(Box::new(error))
+    }
+
     /// Whether it says nothing about the host.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Failure::Exhausted(..))
@@ -70,14 +73,15 @@ pub(crate) async fn check(
             (Probe::Connect, Address::Unix(path)) => connect(UnixStream::connect(path), address).await.map(drop),
             // Another port is that of somebody else, who speaks clear text.
             (Probe::Http(probe), _) if let (Some(tls), None) = (tls, probe.port) => {
-                ask(secure(address, tls).await?, probe, &address.to_string()).await
+                ask(secure(address, tls, probe.protocol).await?, probe, Scheme::HTTPS, &address.to_string()).await
             }
             (Probe::Http(probe), Address::Tcp(to)) => {
                 let to = SocketAddr::new(to.ip(), probe.port.map_or(to.port(), u16::from));
-                ask(connect(TcpStream::connect(to), &Address::Tcp(to)).await?, probe, &to.to_string()).await
+                ask(connect(TcpStream::connect(to), &Address::Tcp(to)).await?, probe, Scheme::HTTP, &to.to_string())
+                    .await
             }
             (Probe::Http(probe), Address::Unix(path)) => {
-                ask(connect(UnixStream::connect(path), address).await?, probe, "localhost").await
+                ask(connect(UnixStream::connect(path), address).await?, probe, Scheme::HTTP, "localhost").await
             }
         }
     };
@@ -92,38 +96,35 @@ async fn connect<S>(connecting: impl Future<Output = io::Result<S>>, to: &Addres
 }
 
 /// A connection over which requests go in TLS.
-async fn secure(address: &Address, tls: &HostTls) -> Result<Socket, Failure> {
+async fn secure(address: &Address, tls: &HostTls, protocol: ProbeProtocol) -> Result<Socket, Failure> {
     let mut socket = connect(sidegate_net::connect(address), address).await?;
     let unreachable = |failure: sidegate_tls::Failure| Failure::Unreachable(failure.into());
-    socket.start_tls(tls.session(&["http/1.1"]).map_err(unreachable)?);
+    let wanted = match protocol {
+        ProbeProtocol::Http1 => "http/1.1",
+        ProbeProtocol::Http2 => "h2",
+    };
+    socket.start_tls(tls.session(&[wanted]).map_err(unreachable)?);
     poll_fn(|cx| socket.poll_handshake(cx)).await.map_err(unreachable)?;
-    Ok(socket)
+    let agreed = socket.session().and_then(|session| session.agreed()?.alpn);
+    // A host that speaks of none speaks what is asked for.
+    match agreed.is_none_or(|agreed| agreed == wanted.as_bytes()) {
+        true => Ok(socket),
+        false => Err(unreachable(sidegate_tls::Failure::alpn())),
+    }
 }
 
 /// Sends the request and looks at the head of the response.
-async fn ask<S>(stream: S, probe: &HttpProbe, host: &str) -> Result<(), Failure>
+async fn ask<S>(stream: S, probe: &HttpProbe, scheme: Scheme, host: &str) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Broken)?;
-    let request = Request::builder()
-        .method(probe.method.as_str())
-        .uri(&*probe.path)
-        .header("host", probe.authority.as_deref().unwrap_or(host))
-        .header("user-agent", format!("sidegate/{VERSION} health-check"))
-        .header("connection", "close")
-        .body(Empty::<Bytes>::new());
-    // What the configuration takes are visible characters; a path that is no
-    // URI all the same gets no answer, and the log says so.
-    let request = request.map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
-    let mut answered = pin!(requests.send_request(request));
-    let response = tokio::select! {
-        biased;
-        response = &mut answered => response,
-        // It may end with the last byte of the response.
-        _ = connection => answered.await,
+    let status = match probe.protocol {
+        ProbeProtocol::Http1 => http1::ask(stream, probe, host).await?,
+        ProbeProtocol::Http2 => http2::ask(stream, probe, scheme, host).await?,
     };
-    let response = response.map_err(Failure::Broken)?;
-    let status = response.status().as_u16();
     if probe.codes.iter().any(|range| range.contains(&status)) { Ok(()) } else { Err(Failure::Status(status)) }
+}
+
+fn user_agent() -> String {
+    format!("sidegate/{VERSION} health-check")
 }

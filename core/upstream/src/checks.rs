@@ -41,6 +41,8 @@ pub enum Probe {
 /// `http_check_config`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpProbe {
+    /// What it is sent in.
+    pub protocol: ProbeProtocol,
     /// Instead of the host's own port.
     pub port: Option<NonZeroU16>,
     /// Path and query.
@@ -51,6 +53,16 @@ pub struct HttpProbe {
     pub authority: Option<Arc<str>>,
     /// Statuses that are good.
     pub codes: Vec<RangeInclusive<u16>>,
+}
+
+/// What the request of a check is sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProbeProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2; in clear text by prior knowledge.
+    Http2,
 }
 
 /// Method of a check.
@@ -104,9 +116,10 @@ impl HealthCheckConfig {
 }
 
 impl HttpProbe {
-    /// GET `path`, and 200 expected.
+    /// GET `path` in HTTP/1.1, and 200 expected.
     pub fn new(path: impl Into<Arc<str>>) -> Self {
         HttpProbe {
+            protocol: ProbeProtocol::Http1,
             port: None,
             path: path.into(),
             method: ProbeMethod::Get,

@@ -42,7 +42,7 @@ mod tried;
 
 pub use balancer::Balancer;
 pub use breakers::{BreakerConfig, Breakers, Overflow, Permit, Resource};
-pub use checks::{HealthCheckConfig, HttpProbe, Probe, ProbeMethod};
+pub use checks::{HealthCheckConfig, HttpProbe, Probe, ProbeMethod, ProbeProtocol};
 pub use choice::Choice;
 pub use cluster::{Cluster, ClusterError, Member};
 pub use config::{ClusterConfig, HostConfig, HostDuty, HostWeight, HostWeightError};

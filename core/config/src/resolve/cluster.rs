@@ -140,7 +140,7 @@ fn cluster(
     let own = object.get("tls_context").and_then(|context| cluster_context(&context, tls.materials));
     let takes = object.get("cluster_manager_tls").and_then(|cursor| cursor.bool()).unwrap_or_default();
     config.tls = own.or_else(|| tls.manager.filter(|_| takes).cloned());
-    config.health_check = object.get("health_check").and_then(|c| health_check(&c));
+    config.health_check = object.get("health_check").and_then(|c| health_check(&c, config.upstream_protocol));
     config.outlier = object.get("outlier_detection").and_then(|c| outlier_detection(&c));
     config.slow_start = object.get("slow_start").and_then(|c| slow_start(&c));
     config.subsets = object.get("lb_subset_config").and_then(|c| subsets(&c));

@@ -4,15 +4,17 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use sidegate_upstream::{HealthCheckConfig, HttpProbe, OutlierConfig, Probe, ProbeMethod, SlowStart};
+use sidegate_api::Spoken;
+use sidegate_upstream::{HealthCheckConfig, HttpProbe, OutlierConfig, Probe, ProbeMethod, ProbeProtocol, SlowStart};
 
 use super::cluster::count;
 use crate::diagnostic::kind;
 use crate::reader::{Cursor, ObjectReader};
 use crate::schema;
 
-/// `None` without a service name: MOSN checks nothing then either.
-pub(super) fn health_check(cursor: &Cursor<'_>) -> Option<HealthCheckConfig> {
+/// Of a cluster whose hosts are spoken to in `upstream`. `None` without a
+/// service name: MOSN checks nothing then either.
+pub(super) fn health_check(cursor: &Cursor<'_>, upstream: Spoken) -> Option<HealthCheckConfig> {
     let mut object = cursor.object(&schema::HEALTH_CHECK)?;
     let service = object.get("service_name").and_then(|c| c.string()).unwrap_or_default();
     let mut config = HealthCheckConfig::new(service);
@@ -33,7 +35,7 @@ pub(super) fn health_check(cursor: &Cursor<'_>) -> Option<HealthCheckConfig> {
     let event_log = object.get("event_log_path").and_then(|c| c.string()).filter(|path| !path.is_empty());
     config.event_log = event_log.map(Into::into);
     let protocol = object.get("protocol");
-    let request = object.get("check_config").and_then(|c| check_config(&c, config.timeout));
+    let request = object.get("check_config").and_then(|c| check_config(&c, config.timeout, upstream));
     config.probe = probe(cursor, protocol.as_ref(), request, &mut config.timeout);
     object.finish();
     if service.is_empty() && cursor.is_empty_section() {
@@ -67,7 +69,8 @@ fn probe(
         ("" | "TCP" | "Tcp" | "tcp", None) => {}
         (_, _) => {
             protocol.unwrap_or(cursor).inert(
-                "it is checked, as in MOSN, that a connection can be made: requests are sent for the protocol \"Http1\" alone",
+                "it is checked, as in MOSN, that a connection can be made: requests are sent for the protocol \"Http1\" alone, \
+                 which go in HTTP/2 where `upstream_protocol` of the cluster or `codec_client_type` says so",
             );
         }
     }
@@ -75,12 +78,19 @@ fn probe(
 }
 
 /// The request, and the bound on it.
-fn check_config(cursor: &Cursor<'_>, timeout: Duration) -> Option<(HttpProbe, Duration)> {
+fn check_config(cursor: &Cursor<'_>, timeout: Duration, upstream: Spoken) -> Option<(HttpProbe, Duration)> {
     let mut object = cursor.object(&schema::CHECK_CONFIG)?;
     let request = object.get("http_check_config");
     object.finish();
     let mut object = request?.object(&schema::HTTP_CHECK)?;
     let mut probe = HttpProbe::new("/");
+    let of_cluster = match upstream {
+        Spoken::Http2 => ProbeProtocol::Http2,
+        // A check came in nothing.
+        Spoken::Http1 | Spoken::Auto => ProbeProtocol::Http1,
+    };
+    let codecs = [("", of_cluster), ("HTTP1", ProbeProtocol::Http1), ("HTTP2", ProbeProtocol::Http2)];
+    probe.protocol = object.get("codec_client_type").and_then(|c| c.choice(&codecs)).unwrap_or(of_cluster);
     probe.port =
         object.get("port").and_then(|c| c.integer()).and_then(|n| u16::try_from(n).ok()).and_then(NonZeroU16::new);
     let own_timeout = some_time(&mut object, "timeout").map_or(timeout, |own| own.min(timeout));

@@ -11,7 +11,8 @@ pub(crate) static HEALTH_CHECK: Object = Object::new(
             "protocol",
             Shape::Text,
             "a connection",
-            "`Http1` and a `check_config` send a request; anything else checks that a connection can be made.",
+            "`Http1` and a `check_config` send a request, in HTTP/2 where the cluster speaks it; anything else checks that a \
+             connection can be made.",
         ),
         key("timeout", Shape::Duration, "1s", "For one check; `\"0\"`: the default."),
         key("interval", Shape::Duration, "15s", "From one check of a host to the next; `\"0\"`: the default."),
@@ -46,8 +47,15 @@ pub(crate) static CHECK_CONFIG: Object = Object::new(
 
 pub(crate) static HTTP_CHECK: Object = Object::new(
     "http_check_config",
-    "`check_config.http_check_config`: one HTTP/1.1 request on a connection of its own.",
+    "`check_config.http_check_config`: one request on a connection of its own.",
     &[
+        own(
+            "codec_client_type",
+            Shape::Words(&["", "HTTP1", "HTTP2"]),
+            "by the cluster",
+            "What it is sent in, in Envoy's words: HTTP/1.1, or HTTP/2, by prior knowledge or ALPN. Without it HTTP/2 where \
+             `upstream_protocol` of the cluster is `Http2`, HTTP/1.1 elsewhere.",
+        ),
         key("port", Shape::Integer(0, u16::MAX as u64), "the host's", "Port to ask. 0: the default."),
         key("timeout", Shape::Duration, "the check's", "The shorter one of this and the check's `timeout` counts."),
         key("path", Shape::Text, "`/`", "Path and query."),

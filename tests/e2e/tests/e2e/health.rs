@@ -34,7 +34,7 @@ impl Moody {
 }
 
 /// Everything goes to a cluster of these hosts with more keys.
-fn config(hosts: &[SocketAddr], keys: Value) -> ConfigBuilder {
+pub(crate) fn config(hosts: &[SocketAddr], keys: Value) -> ConfigBuilder {
     let mut config = ConfigBuilder::to_routes(hosts[0], json!([])).virtual_host(
         "main",
         &["test"],
@@ -48,7 +48,7 @@ fn config(hosts: &[SocketAddr], keys: Value) -> ConfigBuilder {
 }
 
 /// Who answered each of `count` requests.
-fn answers(proxy: &Proxy, count: usize) -> Vec<String> {
+pub(crate) fn answers(proxy: &Proxy, count: usize) -> Vec<String> {
     (0..count).map(|_| String::from_utf8(proxy.get("/").body).unwrap()).collect()
 }
 
@@ -59,12 +59,12 @@ fn metric(proxy: &Proxy, name: &str) -> Option<f64> {
 }
 
 /// The hosts of cluster `many`, as the admin interface shows them.
-fn hosts(proxy: &Proxy) -> Vec<Value> {
+pub(crate) fn hosts(proxy: &Proxy) -> Vec<Value> {
     let dump: Value = serde_json::from_slice(&proxy.admin_get("/api/v1/config_dump?cluster=many").body).unwrap();
     dump["health"].as_array().unwrap_or_else(|| panic!("no health in {dump}")).clone()
 }
 
-fn http_check() -> Value {
+pub(crate) fn http_check() -> Value {
     json!({
         "service_name": "s",
         "protocol": "Http1",

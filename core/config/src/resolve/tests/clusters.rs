@@ -6,8 +6,8 @@ use std::time::Duration;
 use sidegate_api::LbMetadata;
 use sidegate_upstream::{
     BreakerConfig, ClusterConfig, ClusterKind, HealthCheckConfig, HttpProbe, LbOptions, LbPolicy, LookupFamily,
-    OutlierConfig, Probe, ProbeMethod, Resolver, ResolverServers, RetryBudget, RetryLimit, SlowStart, SubsetConfig,
-    SubsetFallback, Ttl,
+    OutlierConfig, Probe, ProbeMethod, ProbeProtocol, Resolver, ResolverServers, RetryBudget, RetryLimit, SlowStart,
+    SubsetConfig, SubsetFallback, Ttl,
 };
 
 use super::support::{BASE, lines, load};
@@ -50,6 +50,7 @@ fn health_checks() {
 ",
     );
     let probe = HttpProbe {
+        protocol: ProbeProtocol::Http1,
         port: NonZeroU16::new(8),
         path: "/health?x".into(),
         method: ProbeMethod::Head,
@@ -83,6 +84,32 @@ fn health_checks_by_default() {
     let (config, warnings) = cluster("    health_check: {timeout: 1s}\n");
     assert_eq!(config.health_check, None);
     assert_eq!(warnings, ["health_check: health checks are off here: `service_name` is empty"]);
+}
+
+#[test]
+fn checks_speak_what_the_cluster_speaks_or_what_they_are_told_to() {
+    use ProbeProtocol::{Http1, Http2};
+    for (upstream, codec, expected) in [
+        ("", "", Http1),
+        ("upstream_protocol: Auto", "", Http1),
+        ("upstream_protocol: Http1", "", Http1),
+        ("upstream_protocol: Http2", "", Http2),
+        ("upstream_protocol: Http2", "codec_client_type: ''", Http2),
+        ("upstream_protocol: Http2", "codec_client_type: HTTP1", Http1),
+        ("upstream_protocol: Http1", "codec_client_type: HTTP2", Http2),
+        ("", "codec_client_type: HTTP2", Http2),
+    ] {
+        let check = format!(
+            "    health_check: {{service_name: s, protocol: Http1, check_config: {{http_check_config: {{{codec}}}}}}}\n"
+        );
+        // Whichever comes first.
+        for keys in [format!("    {upstream}\n{check}"), format!("{check}    {upstream}\n")] {
+            let (config, warnings) = cluster(&keys);
+            let expected = HttpProbe { protocol: expected, ..HttpProbe::new("/") };
+            assert_eq!(config.health_check.unwrap().probe, Probe::Http(expected), "{keys}");
+            assert_eq!(warnings, [""; 0], "{keys}");
+        }
+    }
 }
 
 /// MOSN's own example writes `http1` and gets connects only.

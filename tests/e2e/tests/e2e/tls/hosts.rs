@@ -109,16 +109,25 @@ fn one_host_may_speak_clear_text() {
 
 #[test]
 fn checks_go_as_requests_do() {
-    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
-    let back = behind(&origin, ca.context("back.test"));
-    let check = json!({"service_name": "s", "protocol": "Http1", "interval": "100ms", "timeout": "10s",
-        "check_config": {"http_check_config": {"path": "/check"}}});
-    let config = front(back.address(), json!({"ca_cert": ca.pem, "server_name": "back.test"}));
-    let proxy = Proxy::start(&config.in_cluster("health_check", check));
-    until("checks", || (proxy.metric("healthcheck_success{service=\"s\"}")? >= 2.0).then_some(()));
-    assert_eq!(proxy.metric("healthcheck_failure{service=\"s\"}"), Some(0.0));
-    assert!(origin.seen().iter().all(|seen| seen.head.target() == "/check"));
-    assert_eq!(proxy.get("/").status(), 200);
+    for protocol in ["Http1", "Http2"] {
+        let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+        // It speaks nothing else.
+        let back = ConfigBuilder::to(origin.address())
+            .in_proxy("downstream_protocol", json!(protocol))
+            .in_cluster("upstream_protocol", json!("Http1"))
+            .in_chain("tls_context", ca.context("back.test"));
+        let back = Proxy::start(&back);
+        let check = json!({"service_name": "s", "protocol": "Http1", "interval": "100ms", "timeout": "10s",
+            "check_config": {"http_check_config": {"path": "/check"}}});
+        let config = front(back.address(), json!({"ca_cert": ca.pem, "server_name": "back.test"}))
+            .in_cluster("upstream_protocol", json!(protocol))
+            .in_cluster("health_check", check);
+        let proxy = Proxy::start(&config);
+        until("checks", || (proxy.metric("healthcheck_success{service=\"s\"}")? >= 2.0).then_some(()));
+        assert_eq!(proxy.metric("healthcheck_failure{service=\"s\"}"), Some(0.0), "{protocol}");
+        assert!(origin.seen().iter().all(|seen| seen.head.target() == "/check"));
+        assert_eq!(proxy.get("/").status(), 200, "{protocol}");
+    }
 }
 
 /// A host that answers with `reply`, and then goes as `end` says.
