@@ -8,7 +8,7 @@ use sidegate_stream::{Announced, End, Flow, Last, Left, Nobody};
 
 use crate::outcome::Stop;
 use crate::phases::respond;
-use crate::stream::{Answer, Collecting, Content, ResponseWay, Stream, Watch, held};
+use crate::stream::{Answer, Collecting, Content, ResponseWay, Stream, Watched, held};
 
 /// Bytes of a reply from which on it is counted as held.
 const COUNTED_REPLY: usize = 16 * 1024;
@@ -67,7 +67,7 @@ async fn send_out(s: &mut Stream<'_>) -> Result<(), Stop> {
     let listener = s.listener;
     let mut before = None;
     let result = poll_fn(|cx| {
-        let watch = Watch { chain: s.chain, hooks: &listener.hooks, collected: Collecting::No };
+        let watch = Watched { chain: s.chain, hooks: &listener.hooks, collected: Collecting::No };
         let mut way = ResponseWay { state: s.state, watch };
         if let Poll::Ready(sent) = s.response.flow.poll(cx, &mut Nobody, &mut s.client, &mut way) {
             return Poll::Ready(sent.map(|_| ()).map_err(|_| Stop::client_gone()));

@@ -20,7 +20,7 @@ use super::bounds::{self, Armed, Client, Coming};
 use super::{Attempt, parts, tunnel};
 use crate::mirror::fan;
 use crate::outcome::{Outcome, Sent, Stop};
-use crate::stream::{Collecting, RequestWay, ResponseWay, SPARE_BYTES, Stream, Watch, client, held};
+use crate::stream::{Collecting, RequestWay, ResponseWay, SPARE_BYTES, Stream, Watched, client, held};
 
 /// How far things are to be moved.
 pub(crate) enum Goal<'g> {
@@ -181,7 +181,7 @@ fn poll_request<R: Receiver>(
     const LAST: Left = Left::Drain(EndOfStream::End);
     let listener = s.listener;
     let drains = s.request.flow.left() == LAST;
-    let watch = Watch { chain: s.chain, hooks: &listener.hooks, collected };
+    let watch = Watched { chain: s.chain, hooks: &listener.hooks, collected };
     let mut way = RequestWay {
         state: s.state,
         replay: &mut s.request.replay,
@@ -213,7 +213,7 @@ fn poll_request<R: Receiver>(
 /// The response's way to the client.
 fn poll_response(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upstream) -> Poll<Result<Event, Outcome>> {
     let listener = s.listener;
-    let watch = Watch { chain: s.chain, hooks: &listener.hooks, collected: Collecting::No };
+    let watch = Watched { chain: s.chain, hooks: &listener.hooks, collected: Collecting::No };
     let mut way = ResponseWay { state: s.state, watch };
     let step = ready!(s.response.flow.poll(cx, upstream, &mut s.client, &mut way));
     Poll::Ready(match step {
@@ -236,7 +236,7 @@ fn poll_collected_response(
         return Poll::Ready(Err(Stop::client_gone().into()));
     }
     let listener = s.listener;
-    let watch = Watch { chain: s.chain, hooks: &listener.hooks, collected: Collecting::Yes };
+    let watch = Watched { chain: s.chain, hooks: &listener.hooks, collected: Collecting::Yes };
     let mut way = ResponseWay { state: s.state, watch };
     Poll::Ready(match ready!(s.response.flow.poll(cx, upstream, &mut Discard, &mut way)) {
         Ok(Step::Chunk(count)) => Ok(Event::Chunk(BodyDirection::Response, count)),

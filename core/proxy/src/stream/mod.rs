@@ -22,4 +22,4 @@ pub(crate) use pace::Pace;
 pub(crate) use retry::Retry;
 pub(crate) use shared::{Answer, Arrival, Fate, Stream};
 pub(crate) use timers::Timers;
-pub(crate) use way::{Collecting, RequestWay, ResponseWay, Watch};
+pub(crate) use way::{Collecting, RequestWay, ResponseWay, Watched};

@@ -10,7 +10,7 @@ use crate::view::HookTable;
 
 /// Who looks at the parts of a body.
 #[derive(Clone, Copy)]
-pub(crate) struct Watch<'s> {
+pub(crate) struct Watched<'s> {
     pub(crate) chain: &'s FilterChain,
     pub(crate) hooks: &'s HookTable,
     pub(crate) collected: Collecting,
@@ -24,7 +24,7 @@ pub(crate) enum Collecting {
     Yes,
 }
 
-impl Watch<'_> {
+impl Watched<'_> {
     #[inline]
     fn stops(self, direction: BodyDirection) -> bool {
         self.collected == Collecting::Yes || self.chain.sees_any(self.hooks, direction)
@@ -36,14 +36,14 @@ pub(crate) struct RequestWay<'s> {
     pub(crate) state: &'s mut StreamState,
     pub(crate) replay: &'s mut Replay,
     pub(crate) handed_over: &'s mut u64,
-    pub(crate) watch: Watch<'s>,
+    pub(crate) watch: Watched<'s>,
     pub(crate) log_needs: &'s LogNeeds,
 }
 
 /// From the upstream, or from us, to the client.
 pub(crate) struct ResponseWay<'s> {
     pub(crate) state: &'s mut StreamState,
-    pub(crate) watch: Watch<'s>,
+    pub(crate) watch: Watched<'s>,
 }
 
 impl Way for RequestWay<'_> {
