@@ -21,6 +21,9 @@ use super::tally::{Counts, FrameKind, Role, Tally};
 const GATHER: usize = 64 * 1024;
 /// Memory of an idle connection for that.
 const KEEP: usize = 1024;
+/// Streams that may begin before the crate has to pause reading: only then
+/// does it write the resets of those that it refuses, which are counted there.
+const STREAMS_AT_A_TIME: u64 = 128;
 
 /// A socket under the `h2` crate. The crate has one handle and whoever drives
 /// it another, both on one thread.
@@ -45,6 +48,8 @@ struct Inner {
     incoming: Frames,
     outgoing: Frames,
     tally: Tally,
+    /// Streams that had begun at the last pause.
+    paused_at: u64,
     refused: Option<FrameKind>,
 }
 
@@ -65,6 +70,7 @@ impl Guard {
             incoming: Frames::after(incoming),
             outgoing: Frames::after(outgoing),
             tally: Tally::new(role, limits),
+            paused_at: 0,
             refused: None,
         })))
     }
@@ -199,6 +205,12 @@ impl AsyncRead for Guard {
         let mut inner = self.inner();
         if inner.refused.is_some() {
             // Whoever drives the connection sees that and ends it.
+            return Poll::Pending;
+        }
+        let opened = inner.tally.counts().opened;
+        if opened - inner.paused_at >= STREAMS_AT_A_TIME {
+            inner.paused_at = opened;
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buffer.filled().len();

@@ -84,6 +84,8 @@ impl ServerConnection {
             .max_frame_size(settings.max_frame_size)
             .max_header_list_size(settings.max_header_list_bytes)
             .max_pending_accept_reset_streams(RESET_UNSEEN)
+            // A bound for the whole life of a connection; the guard has one in time.
+            .max_local_error_reset_streams(None)
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(settings.connection_window as usize);
         let greeting = Box::new(builder.handshake(guard.clone()));

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::Logging;
 use crate::escape::write_text;
@@ -26,7 +26,9 @@ impl LogSubscriber {
 
 impl Subscriber for LogSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.logging.level().filter()
+        let level = *metadata.level();
+        let level = if is_of_peers(metadata.target()) { level.max(Level::DEBUG) } else { level };
+        level <= self.logging.level().filter()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -63,6 +65,13 @@ impl Subscriber for LogSubscriber {
         line.push(b'\n');
         self.logging.sink().push(|buffer| buffer.extend_from_slice(&line));
     }
+}
+
+/// Whether events of `target` tell what a peer did, whatever level they claim:
+/// the `h2` crate warns of single frames, so a peer would write as many lines
+/// as it sends frames.
+fn is_of_peers(target: &str) -> bool {
+    target == "h2" || target.starts_with("h2::")
 }
 
 /// Texts of an event, each field preceded by a blank, message first.

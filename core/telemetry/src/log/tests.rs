@@ -52,6 +52,21 @@ fn the_level_changes_while_running() {
     assert_eq!(messages, ["error WARN", "warn WARN", "error DEBUG", "warn DEBUG", "debug DEBUG", "error FATAL"]);
 }
 
+/// A peer decides how many there are.
+#[test]
+fn warnings_of_single_frames_are_for_debugging() {
+    let dir = TestDir::new("log-frames");
+    let lines = lines(&dir, LogLevel::Info, |logging| {
+        for level in [LogLevel::Info, LogLevel::Debug] {
+            logging.set_level(level);
+            tracing::warn!(target: "h2::proto::ping_pong", "frame {level}");
+            tracing::warn!(target: "h2o", "other {level}");
+        }
+    });
+    let messages: Vec<&str> = lines.iter().map(|l| l.split_once(' ').unwrap().1).collect();
+    assert_eq!(messages, ["WARN h2o: other INFO", "WARN h2::proto::ping_pong: frame DEBUG", "WARN h2o: other DEBUG"]);
+}
+
 #[test]
 fn a_log_can_be_switched_off_and_reopened() {
     let dir = TestDir::new("log-switch");

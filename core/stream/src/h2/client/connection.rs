@@ -401,6 +401,8 @@ fn builder(settings: &Http2Settings) -> Builder {
         .initial_connection_window_size(settings.connection_window)
         .max_frame_size(settings.max_frame_size)
         .max_header_list_size(settings.max_header_list_bytes)
+        // A bound for the whole life of a connection; the guard has one in time.
+        .max_local_error_reset_streams(None)
         .max_send_buffer_size(SEND_BUFFER);
     builder
 }

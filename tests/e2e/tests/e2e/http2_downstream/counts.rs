@@ -1,8 +1,9 @@
 //! What metrics and logs say of HTTP/2.
 
-use sidegate_harness::{Call, Frames, H2Client, Origin, Proxy, flag, until};
+use serde_json::json;
+use sidegate_harness::{Call, Ending, Frame, Frames, H2Client, Origin, Proxy, Signal, flag, kind, until};
 
-use super::{Said, config, series};
+use super::{Said, config, series, with};
 
 #[test]
 fn requests_and_streams_are_counted() {
@@ -53,4 +54,39 @@ fn heads_that_the_crate_resets_are_counted() {
     ] {
         until(name, || (series(&proxy, name) == value).then_some(()));
     }
+}
+
+/// The crate warns of each of these frames.
+#[test]
+fn a_client_does_not_write_the_log() {
+    let origin = Origin::echo();
+    let mut proxy = Proxy::start(&config(&origin));
+    let mut frames = Frames::connect(proxy.address());
+    for number in 0..20_u64 {
+        frames.send(&Frame::new(kind::PING, flag::ACK, 0, number.to_be_bytes()));
+    }
+    frames.request(1, flag::END_STREAM, "GET", "/", &[]);
+    assert_eq!(frames.ending(1), Ending::Answered(200));
+    drop(frames);
+    proxy.signal(Signal::TERM);
+    assert!(proxy.wait_exit().success());
+    let log = proxy.logs();
+    assert!(log.contains("running") && !log.contains("PING"), "{log}");
+}
+
+/// What is wrong with some streams bounds the pace of a connection, not its
+/// life, which others share.
+#[test]
+fn a_connection_outlives_many_streams_that_were_refused() {
+    let origin = Origin::echo();
+    let options = json!({"frame_limits": {"provoked_resets": {"burst": 10_000}}});
+    let proxy = Proxy::start(&with(&origin, options));
+    let mut frames = Frames::connect(proxy.address());
+    for number in 0..1500 {
+        let stream = 2 * number + 1;
+        frames.request(stream, flag::END_STREAM, "GET", "/", &[("connection", "close")]);
+        assert!(matches!(frames.ending(stream), Ending::Reset(_)), "{number}");
+    }
+    frames.request(3001, flag::END_STREAM, "GET", "/", &[]);
+    assert_eq!(frames.ending(3001), Ending::Answered(200));
 }

@@ -178,6 +178,24 @@ fn a_host_that_floods_is_cut() {
     assert!(metric(&proxy, "upstream_http2_floods_total") >= 1.0);
 }
 
+/// Others share the connection.
+#[test]
+fn a_connection_outlives_many_responses_that_were_refused() {
+    let origin = H2Origin::scripted(|exchange| {
+        let wrong = exchange.seen.head.target() == "/wrong";
+        exchange.respond(200, if wrong { &[("content-length", "5")] } else { &[] }, true)
+    });
+    let options = json!({"frame_limits": {"provoked_resets": {"burst": 10_000}}});
+    let config = to(&origin).in_cluster("http2_protocol_options", options);
+    let proxy = start(&config.in_cluster("max_request_per_conn", json!(10_000)));
+    let mut client = proxy.connect();
+    for _ in 0..1500 {
+        assert_eq!(client.send("GET /wrong HTTP/1.1\r\nHost: a\r\n\r\n").response().status(), 502);
+    }
+    assert_eq!(client.send("GET /right HTTP/1.1\r\nHost: a\r\n\r\n").response().status(), 200);
+    assert_eq!(origin.connections(), 1);
+}
+
 #[test]
 fn a_client_that_leaves_cancels_its_request_alone() {
     let origin = H2Origin::scripted(|exchange| {
