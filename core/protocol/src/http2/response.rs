@@ -38,7 +38,7 @@ pub fn decode_response(
     head.headers.clear();
     head.state = HeadState::Open;
     if received.len() > limits.max_headers {
-        return Err(TOO_LARGE);
+        return Err(ResponseError { details: "too_many_headers" });
     }
     // RFC 9113 section 8.6.
     if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -155,7 +155,7 @@ mod tests {
             (&[("connection", "close")], "connection_field_in_http2"),
             (&[("upgrade", "websocket")], "connection_field_in_http2"),
             (&[("x", " padded")], "header_value_invalid"),
-            (&[("a", "1"), ("a", "2"), ("b", "3"), ("c", "4"), ("d", "5")], "headers_too_large"),
+            (&[("a", "1"), ("a", "2"), ("b", "3"), ("c", "4"), ("d", "5")], "too_many_headers"),
         ] {
             assert_eq!(decode(200, fields, Follows::Nothing, Method::Get).unwrap_err(), details, "{fields:?}");
         }
