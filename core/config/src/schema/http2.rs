@@ -172,7 +172,8 @@ pub(crate) static HTTP2_FRAME_LIMITS: Object = Object::new(
             "continuations",
             Shape::Integer(1, 1024),
             "32",
-            "`CONTINUATION` frames in a row. It takes four for a head of 64 KiB.",
+            "`CONTINUATION` frames in a row. It takes four for a head of 64 KiB. However large, no more than 6, or, if that \
+             is more, a quarter above what `max_header_list_size` fills of `max_frame_size`.",
         ),
     ],
 );
