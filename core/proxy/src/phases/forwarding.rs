@@ -20,15 +20,17 @@ thread_local! {
 /// the log see it.
 pub(crate) fn identify(stream: &mut StreamState, policy: Forwarding) -> Result<(), HeaderLimit> {
     let StreamState { request, info, .. } = stream;
-    let sent = request.headers.get(b"x-request-id").and_then(|id| std::str::from_utf8(id).ok());
+    let field = request.headers.get(b"x-request-id");
+    let sent = field.and_then(|id| std::str::from_utf8(id).ok());
     match (policy.request_id, sent) {
         (RequestIdPolicy::KeepOrMake | RequestIdPolicy::Pass, Some(id)) if !id.is_empty() => {
             info.request_id.push_str(id)
         }
         (RequestIdPolicy::Pass, _) => {}
         _ => {
+            let presence = if field.is_none() { Presence::Absent } else { Presence::Present };
             write_request_id(&mut info.request_id);
-            request.headers.set(b"x-request-id", info.request_id.as_bytes())?;
+            put(&mut request.headers, b"x-request-id", info.request_id.as_bytes(), presence)?;
         }
     }
     Ok(())
@@ -47,12 +49,16 @@ pub(crate) fn forward_client(
     match policy.forwarded_for {
         ForwardedFor::Append => {
             scratch.clear();
-            for value in request.headers.get_all(NAME).filter(|v| !v.is_empty()) {
-                scratch.extend_from_slice(value);
-                scratch.extend_from_slice(b", ");
+            let mut presence = Presence::Absent;
+            for value in request.headers.get_all(NAME) {
+                presence = Presence::Present;
+                if !value.is_empty() {
+                    scratch.extend_from_slice(value);
+                    scratch.extend_from_slice(b", ");
+                }
             }
             scratch.extend_from_slice(client.as_bytes());
-            request.headers.set(NAME, scratch)?;
+            put(&mut request.headers, NAME, scratch, presence)?;
         }
         ForwardedFor::Replace => {
             drop_claims(&mut request.headers);
@@ -65,6 +71,23 @@ pub(crate) fn forward_client(
         ForwardedFor::Pass => {}
     }
     Ok(())
+}
+
+/// Whether a field was found in a head.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Absent,
+    Present,
+}
+
+/// Puts a field that was looked for into a head: one that is not there need not
+/// be looked for again.
+#[inline]
+fn put(headers: &mut Headers, name: &[u8], value: &[u8], presence: Presence) -> Result<(), HeaderLimit> {
+    match presence {
+        Presence::Absent => headers.add(name, value),
+        Presence::Present => headers.set(name, value),
+    }
 }
 
 /// Removes what else a client that is not trusted may say of itself.
@@ -82,12 +105,27 @@ fn write_request_id(out: &mut String) {
         ids.set(Some((seed, count.wrapping_add(1))));
         (seed, count)
     });
-    for half in [mix(seed ^ mix(count)), mix(seed.wrapping_add(count))] {
-        for shift in (0..16).rev() {
-            let digit = (half >> (shift * 4)) & 15;
-            out.push(char::from(b"0123456789abcdef"[digit as usize]));
-        }
+    let mut digits = [0; 32];
+    let halves = [mix(seed ^ mix(count)), mix(seed.wrapping_add(count))];
+    let words = halves.iter().flat_map(|half| [(half >> 32) as u32, *half as u32]);
+    for (eight, word) in digits.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *eight = hexadecimal(word);
     }
+    // They are ASCII.
+    out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+}
+
+/// The digits of `word`, all eight at once: one per byte of a register.
+fn hexadecimal(word: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut nibbles = u64::from(word);
+    nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff;
+    nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff;
+    nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // Six more than nine leave the nibble.
+    let letters = ((nibbles + 6 * ONES) >> 4) & ONES;
+    let to_letter = u64::from(b'a' - b'0' - 10);
+    (nibbles + u64::from(b'0') * ONES + letters * to_letter).to_be_bytes()
 }
 
 /// The finalizer of SplitMix64.
@@ -124,6 +162,13 @@ pub(crate) fn apply_route(s: &mut Stream<'_>, member: &Member) -> Result<(), Sto
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for word in [0, 1, 9, 10, 15, 16, 0x0123_4567, 0x89ab_cdef, 0xa0b1_c2d3, u32::MAX] {
+            assert_eq!(std::str::from_utf8(&hexadecimal(word)).unwrap(), format!("{word:08x}"));
+        }
+    }
 
     #[test]
     fn request_ids_differ() {
