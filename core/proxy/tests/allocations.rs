@@ -311,10 +311,9 @@ fn a_keep_alive_request_allocates_nothing_on_its_worker() {
 
 /// What a stream of HTTP/2 allocates, by name. In the crate: two for the
 /// request's map of fields, and one for each value that is not in the
-/// compression's table, of which this request has two. Here: the stream's task,
-/// twice in builds without optimization, which box large futures; two for the
-/// response's map, the memory of its values and the count of who uses it; the
-/// piece of its body.
+/// compression's table, of which this request has two. Here: the stream's task
+/// and the future in it; two for the response's map, the memory of its values
+/// and the count of who uses it; the piece of its body.
 const PER_STREAM: u64 = 2 + 2 + 2 + 4 + 1;
 
 #[test]

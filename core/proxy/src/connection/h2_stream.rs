@@ -72,7 +72,8 @@ impl Connection {
             tasks.len() - 1
         });
         let open = Open { connection: self.clone(), place };
-        let task = tokio::task::spawn_local(carry(open, incoming));
+        // Some 4 KiB that would be moved five times until they lie in the task.
+        let task = tokio::task::spawn_local(Box::pin(carry(open, incoming)));
         tasks[place] = Some(task.abort_handle());
     }
 
