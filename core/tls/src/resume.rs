@@ -84,25 +84,26 @@ impl TicketSecrets {
     /// The secrets of `now`.
     fn at(&self, now: Instant) -> Arc<Secrets> {
         let secrets = self.0.get();
-        let Some(first) = secrets.list.first() else { return secrets };
-        if first.since.is_none_or(|since| now.saturating_duration_since(since) < ROTATION) {
+        let former = secrets.list.first();
+        if former.is_some_and(|first| first.since.is_none_or(|since| now.saturating_duration_since(since) < ROTATION)) {
             return secrets;
         }
         // Without random numbers, tickets go on with the old secret: new
         // handshakes fail then anyway.
         let Ok(next) = Secret::random(now) else { return secrets };
-        let next = Secrets { list: vec![next, first.clone()] };
+        let next = Secrets { list: std::iter::once(next).chain(former.cloned()).collect() };
         // Two threads may come here at once: the first one's secret counts.
         self.0.replace(&secrets, Arc::new(next));
         self.0.get()
     }
 }
 
-/// [`TicketSecrets::rotated`]; where the system has no random numbers, there are
-/// no tickets.
+/// [`TicketSecrets::rotated`], made when the first context wants tickets: the
+/// first random number costs a tenth of a second, for entropy. Where the system
+/// has none, there are no tickets.
 impl Default for TicketSecrets {
     fn default() -> Self {
-        TicketSecrets(Slot::new(Arc::new(Secrets { list: Secret::random(Instant::now()).into_iter().collect() })))
+        TicketSecrets(Slot::new(Arc::new(Secrets { list: Vec::new() })))
     }
 }
 
@@ -155,6 +156,8 @@ struct Key {
 
 impl ContextTickets {
     pub fn new(secrets: Arc<TicketSecrets>, context: [u8; 32]) -> ContextTickets {
+        // Now, and not in a worker's first handshake.
+        secrets.at(Instant::now());
         ContextTickets { secrets, context, derived: Slot::new(Arc::new(Derived { from: None, keys: Vec::new() })) }
     }
 
