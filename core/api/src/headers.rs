@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::lower::make_lower_case;
+
 /// Header fields in wire order. HTTP names are stored in lower case; values
 /// are bytes. Clearing keeps the allocations, so a keep-alive connection
 /// reuses one map for all its requests.
@@ -267,7 +269,7 @@ impl Headers {
     fn store(&mut self, name: &[u8], value: &[u8]) -> Entry {
         let at = self.arena.len();
         self.arena.extend_from_slice(name);
-        self.arena[at..].make_ascii_lowercase();
+        make_lower_case(&mut self.arena[at..]);
         self.arena.extend_from_slice(value);
         // `reserve` bounds the arena by MAX_BYTES, so offsets fit in 32 bits.
         Entry {

@@ -22,6 +22,7 @@ mod headers;
 mod http2;
 mod inherit;
 mod label;
+mod lower;
 mod metadata;
 mod metrics;
 mod mirror;
