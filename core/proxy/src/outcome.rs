@@ -2,7 +2,7 @@
 //!
 //! | an attempt's [`Outcome`] | told of the host | counted as | again? | the client gets |
 //! |---|---|---|---|---|
-//! | `Whole` | its status | whole | no | the response, or the tunnel's end |
+//! | none: its response is whole | its status | whole | no | the response, or the tunnel's end |
 //! | `Unreachable` | connect failure, unless it was for us | connect failed | another host | 502, 504, 503 |
 //! | `Stale` | nothing | by host | same host, fresh connection | – |
 //! | `NotProcessed` | nothing | by host | same host, then others, a few times | 502 |
@@ -23,11 +23,17 @@ use sidegate_net::Shortage;
 use sidegate_stream::{BodyError, BodyFault, ClientError, End, Upstream};
 use sidegate_upstream::HostReport;
 
-/// How an attempt ended.
+/// How an attempt ended: what is to come of its carrier, or why there is no
+/// whole response. Boxed, since it goes through many hands and most attempts
+/// end well.
+pub(crate) type Ended = Result<End, Failed>;
+
+/// Why an attempt has failed.
+pub(crate) type Failed = Box<Outcome>;
+
+/// How an attempt ended that brought no whole response.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The response went to its end.
-    Whole(End),
     /// There is no connection.
     Unreachable(Unreachable),
     /// A pooled connection was closed before the request reached anybody.
@@ -143,10 +149,8 @@ impl Outcome {
     }
 
     /// What statistics call it.
-    #[inline]
     pub(crate) fn counted(&self) -> Counted {
         match self {
-            Outcome::Whole(_) => Counted::Whole,
             Outcome::Stale | Outcome::NotProcessed | Outcome::NoResponse(..) | Outcome::Broken(_) => Counted::ByHost,
             Outcome::TimedOut(_) => Counted::TimedOut,
             Outcome::Unreachable(_) | Outcome::BadStatus | Outcome::Stopped(_) => Counted::GivenUp,
@@ -154,10 +158,9 @@ impl Outcome {
     }
 
     /// Whether there may be another attempt.
-    #[inline]
     pub(crate) fn again(&self) -> Again {
         match self {
-            Outcome::Whole(_) | Outcome::Broken(_) | Outcome::Stopped(_) => Again::No,
+            Outcome::Broken(_) | Outcome::Stopped(_) => Again::No,
             Outcome::Unreachable(reason) if reason.may_spare_others() => Again::Elsewhere,
             Outcome::Stale => Again::Fresh,
             Outcome::NotProcessed => Again::Unseen,
@@ -170,9 +173,9 @@ impl Outcome {
     }
 
     /// What the stream makes of it if there is no other attempt.
-    pub(crate) fn last(self) -> Result<End, Stop> {
-        Err(match self {
-            Outcome::Whole(end) => return Ok(end),
+    #[cold]
+    pub(crate) fn last(self) -> Stop {
+        match self {
             Outcome::Stopped(stop) => stop,
             Outcome::Unreachable(reason) => reason.stop(),
             Outcome::NoResponse(error, _) => Stop::no_response(error),
@@ -182,21 +185,21 @@ impl Outcome {
             Outcome::Stale => Stop::no_response(ClientError::ClosedBeforeResponse),
             // Another attempt was allowed: one follows.
             Outcome::BadStatus => Stop::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
-        })
+        }
     }
 }
 
-impl From<Stop> for Outcome {
+impl From<Stop> for Failed {
     #[cold]
     fn from(stop: Stop) -> Self {
-        Outcome::Stopped(stop)
+        Box::new(Outcome::Stopped(stop))
     }
 }
 
-impl From<Unreachable> for Outcome {
+impl From<Unreachable> for Failed {
     #[cold]
     fn from(reason: Unreachable) -> Self {
-        Outcome::Unreachable(reason)
+        Box::new(Outcome::Unreachable(reason))
     }
 }
 
@@ -374,7 +377,6 @@ mod tests {
         let gone = || ClientError::ClosedBeforeResponse;
 
         let rows = [
-            (Outcome::Whole(End::Reusable), None, Counted::Whole, Again::No),
             (
                 Outcome::Unreachable(Unreachable::Refused),
                 Some(HostReport::ConnectFailure),
@@ -404,6 +406,6 @@ mod tests {
     fn what_the_loops_hand_on_is_small() {
         let words = |bytes: usize| bytes.div_ceil(size_of::<usize>());
         assert!(words(size_of::<Stop>()) <= 4, "{}", size_of::<Stop>());
-        assert!(words(size_of::<Outcome>()) <= 5, "{}", size_of::<Outcome>());
+        assert!(words(size_of::<Ended>()) <= 2, "{}", size_of::<Ended>());
     }
 }

@@ -126,6 +126,23 @@ pub enum FlowFault {
     Receiver(io::Error),
 }
 
+/// Where the stage stands in a mark, above any count.
+const STAGE: u32 = 56;
+
+impl Left {
+    /// A number that is another one where less is left.
+    #[inline]
+    pub fn mark(self) -> u64 {
+        match self {
+            Left::Read => 0,
+            Left::Lend(left) => 1 << STAGE | left as u64,
+            Left::Drain(EndOfStream::More) => 2 << STAGE,
+            Left::Drain(EndOfStream::End) => 3 << STAGE,
+            Left::Flush => 4 << STAGE,
+        }
+    }
+}
+
 impl Default for Flow {
     fn default() -> Self {
         Flow { at: At::Sending(Left::Read) }
@@ -174,6 +191,18 @@ impl Flow {
         match self.at {
             At::Sending(left) | At::Refused(left) | At::Again { then: left, .. } => left,
             At::Done => Left::Flush,
+        }
+    }
+
+    /// A number that is another one where the body has come further, but for
+    /// what was drained of the buffer in the middle.
+    #[inline]
+    pub fn mark(&self) -> u64 {
+        match self.at {
+            At::Sending(left) => left.mark(),
+            At::Done => 5 << STAGE,
+            At::Again { sent, .. } => 6 << STAGE | sent as u64,
+            At::Refused(_) => 7 << STAGE,
         }
     }
 

@@ -14,7 +14,7 @@ pub(crate) fn pick(s: &Stream<'_>, to: &mut Forward<'_>, tried: &TriedHosts) -> 
         _ => None,
     };
     let all = LbMetadata::default();
-    let of_route = to.subset.as_ref().unwrap_or(&all);
+    let of_route = to.subset.unwrap_or(&all);
     let merged;
     let subset = match &s.state.metadata {
         None => of_route,

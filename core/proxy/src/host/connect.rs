@@ -1,10 +1,9 @@
 //! Fresh connections to hosts.
 
 use std::future::Future;
-use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, Protocol, ResetBy, ResponseFlags};
@@ -16,7 +15,7 @@ use sidegate_upstream::{Overflow, Permit, Resource};
 use super::asker::{pause, within};
 use super::dial::dial;
 use super::{Asker, ConnectionCount, share};
-use crate::outcome::{Outcome, Stop, Unreachable};
+use crate::outcome::{Failed, Stop, Unreachable};
 use crate::view::{ClusterView, Room, Waiting};
 
 /// Times that a connect is tried again after others were asked for what ran
@@ -53,40 +52,39 @@ fn exhausted(cluster: &ClusterView, position: usize, shortage: Shortage, error: 
     }
 }
 
-/// Whether a connection that waits in the pool will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    Any,
-    /// One from the pool brought nothing.
-    Fresh,
+/// A connection that waits in the pool, and that the host has not closed
+/// meanwhile. Streams of HTTP/2 have another way: they share what there is.
+#[inline]
+pub(crate) fn pooled(
+    cluster: &ClusterView,
+    position: usize,
+    spoken: Protocol,
+    cx: &mut Context<'_>,
+) -> Option<Upstream> {
+    match spoken {
+        Protocol::Http2 => None,
+        Protocol::Http10 | Protocol::Http11 => cluster.pools[position].take(cx).0.map(Upstream::H1),
+    }
 }
 
-/// A way to the host at `position` in the protocol that is spoken there.
+/// Another way to the host at `position`, in the protocol that is spoken there.
 pub(crate) async fn carrier<A: Asker>(
     asker: &mut A,
     cluster: &ClusterView,
     position: usize,
     spoken: Protocol,
-    freshness: Freshness,
-) -> Result<Upstream, Outcome> {
-    if spoken == Protocol::Http2 {
-        return share::carrier(asker, cluster, position).await;
+) -> Result<Upstream, Failed> {
+    match spoken {
+        Protocol::Http2 => share::carrier(asker, cluster, position).await,
+        Protocol::Http10 | Protocol::Http11 => connect(asker, cluster, position).await.map(Upstream::H1),
     }
-    let pooled = match freshness {
-        Freshness::Any => poll_fn(|cx| Poll::Ready(cluster.pools[position].take(cx))).await.0,
-        Freshness::Fresh => None,
-    };
-    Ok(Upstream::H1(match pooled {
-        Some(connection) => connection,
-        None => connect(asker, cluster, position).await?,
-    }))
 }
 
 /// A connection to the host at `position` that no other stream uses, or why
 /// there is none. Waiting for one where the cluster has all it may have, and
 /// connecting, may each take the cluster's `connect_timeout`. Also ends when
 /// nobody waits for it any more.
-async fn connect<A: Asker>(asker: &mut A, cluster: &ClusterView, position: usize) -> Result<Box<h1::Client>, Outcome> {
+async fn connect<A: Asker>(asker: &mut A, cluster: &ClusterView, position: usize) -> Result<Box<h1::Client>, Failed> {
     let _pending = cluster.cluster.breakers().pending().map_err(|over| overflow(cluster, over))?;
     let permit = match cluster.room(position, asker.peers()) {
         Ok(permit) => permit,
@@ -108,7 +106,7 @@ pub(super) async fn fresh<A: Asker>(
     position: usize,
     protocol: Protocol,
     permit: Permit,
-) -> Result<(Socket, ConnectionCount), Outcome> {
+) -> Result<(Socket, ConnectionCount), Failed> {
     let host = &cluster.cluster.members()[position].host;
     let patience = cluster.cluster.config().connect_timeout;
     let mut tries = 0;

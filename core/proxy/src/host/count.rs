@@ -9,7 +9,7 @@ use sidegate_stream::h2::{Noticed, Watcher};
 use sidegate_stream::{ClosedBy, OnClose};
 use sidegate_upstream::{Cluster, Host, HostReport, Permit};
 
-use crate::outcome::{Counted, Outcome};
+use crate::outcome::{Counted, Ended, Outcome};
 use crate::view::ClusterView;
 
 /// Counts one upstream connection for as long as it lives.
@@ -123,7 +123,15 @@ impl RequestCount {
 
     /// The attempt ended so.
     #[inline]
-    pub(crate) fn conclude(&mut self, outcome: &Outcome) {
+    pub(crate) fn conclude(&mut self, ended: &Ended) {
+        match ended {
+            Ok(_) => self.end = Counted::Whole,
+            Err(outcome) => self.conclude_failed(outcome),
+        }
+    }
+
+    #[cold]
+    fn conclude_failed(&mut self, outcome: &Outcome) {
         self.end = outcome.counted();
         if let Some(report) = outcome.told(self.status != 0) {
             self.report(report);

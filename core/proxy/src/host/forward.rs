@@ -12,21 +12,21 @@ use crate::stream::NewCookie;
 use crate::view::{ClusterView, Target};
 
 /// A request that its route sends to a cluster, which has room for it. Made of
-/// a match alone, and gone with the next one.
-pub(crate) struct Forward<'a> {
-    pub(crate) matched: Matched<'a>,
-    pub(crate) cluster: Rc<ClusterView>,
+/// a match alone, and gone with it.
+pub(crate) struct Forward<'m> {
+    pub(crate) matched: &'m Matched<'m>,
+    pub(crate) cluster: &'m Rc<ClusterView>,
     /// What the host must be; `None`: anything.
-    pub(crate) subset: Option<LbMetadata>,
+    pub(crate) subset: Option<&'m LbMetadata>,
     /// Made for a client without the cookie that its route hashes.
     pub(crate) cookie: Option<Box<NewCookie>>,
     _permit: Permit,
 }
 
-impl<'a> Forward<'a> {
-    pub(crate) fn new(matched: Matched<'a>, target: Target) -> Result<Self, Stop> {
+impl<'m> Forward<'m> {
+    pub(crate) fn new(matched: &'m Matched<'m>, target: &'m Target) -> Result<Self, Stop> {
         let Target { cluster, subset } = target;
-        let permit = cluster.cluster.breakers().request().map_err(|over| overflow(&cluster, over))?;
-        Ok(Forward { matched, cluster, subset, cookie: None, _permit: permit })
+        let permit = cluster.cluster.breakers().request().map_err(|over| overflow(cluster, over))?;
+        Ok(Forward { matched, cluster, subset: subset.as_ref(), cookie: None, _permit: permit })
     }
 }

@@ -12,7 +12,7 @@ use sidegate_upstream::{Overflow, Permit, Place, Resource};
 use super::asker::within;
 use super::connect::{self, overflow};
 use super::{Asker, ConnectionCount};
-use crate::outcome::{Outcome, Stop, Unreachable};
+use crate::outcome::{Failed, Outcome, Stop, Unreachable};
 use crate::view::ClusterView;
 
 /// What who may connect has come to.
@@ -50,7 +50,7 @@ pub(super) async fn carrier<A: Asker>(
     asker: &mut A,
     cluster: &ClusterView,
     position: usize,
-) -> Result<Upstream, Outcome> {
+) -> Result<Upstream, Failed> {
     let stream = match cluster.pools[position].shared().take() {
         Taken::Ready(stream) => stream,
         // Apart: it is rare, and would make all streams larger.
@@ -65,7 +65,7 @@ async fn wait_for_share<A: Asker>(
     cluster: &ClusterView,
     position: usize,
     mut taken: Taken,
-) -> Result<ClientStream, Outcome> {
+) -> Result<ClientStream, Failed> {
     let _pending = cluster.cluster.breakers().pending().map_err(|over| overflow(cluster, over))?;
     loop {
         taken = match taken {
@@ -76,7 +76,7 @@ async fn wait_for_share<A: Asker>(
     }
 }
 
-async fn stand_in_line<A: Asker>(asker: &mut A, cluster: &ClusterView, in_line: &InLine) -> Result<Taken, Outcome> {
+async fn stand_in_line<A: Asker>(asker: &mut A, cluster: &ClusterView, in_line: &InLine) -> Result<Taken, Failed> {
     let patience = cluster.cluster.config().connect_timeout;
     match within(asker, patience, |cx| in_line.poll(cx)).await? {
         Some(turn) => turn.map_err(|kind| Unreachable::from(kind).into()),
@@ -89,7 +89,7 @@ async fn connect_shared<A: Asker>(
     cluster: &ClusterView,
     position: usize,
     connecting: Connecting,
-) -> Result<ClientStream, Outcome> {
+) -> Result<ClientStream, Failed> {
     let permit = match cluster.shared_room(asker.peers()) {
         Ok(permit) => permit,
         Err(place) => match wait_for_shared_room(asker, cluster, place, &connecting).await? {
@@ -103,7 +103,7 @@ async fn connect_shared<A: Asker>(
             Ok(share(cluster, position, fresh, asker.deadlines(), id, connecting).await?)
         }
         Err(outcome) => {
-            if let Outcome::Unreachable(reason) = &outcome
+            if let Outcome::Unreachable(reason) = &*outcome
                 && let Some(kind) = reason.of_host()
             {
                 connecting.failed(kind);

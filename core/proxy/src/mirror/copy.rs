@@ -10,9 +10,8 @@ use sidegate_net::{BufferPool, Deadline, Deadlines, Peers};
 use sidegate_stream::{BodyFault, Discard, End, Flow, FlowFault, Left, Limits, Nobody, RequestStart, Upstream, Way};
 use sidegate_upstream::Permit;
 
-use crate::host::connect::{self, Freshness};
-use crate::host::{Asker, RequestCount};
-use crate::outcome::{Again, Bound, Outcome, Sent, Stop};
+use crate::host::{Asker, RequestCount, connect};
+use crate::outcome::{Again, Bound, Ended, Failed, Outcome, Sent, Stop};
 use crate::view::{ClusterTable, ClusterView, CopyInFlight};
 
 /// A request that is sent for its effect alone.
@@ -43,48 +42,52 @@ impl RequestCopy {
         let cluster = self.cluster.clone();
         let http2 = cluster.speaks_http2(None, self.request.start.version);
         let spoken = if http2 { Protocol::Http2 } else { Protocol::Http11 };
+        let position = self.position;
+        let pooled = poll_fn(|cx| Poll::Ready(connect::pooled(&cluster, position, spoken, cx))).await;
+        if let Some(upstream) = pooled
+            && !self.exchange(upstream).await.is_err_and(|outcome| is_to_repeat(&outcome))
+        {
+            return;
+        }
         // Once more if nobody has seen it.
-        for freshness in [Freshness::Any, Freshness::Fresh] {
-            let position = self.position;
-            let Ok(upstream) = connect::carrier(&mut self, &cluster, position, spoken, freshness).await else { return };
-            let outcome = self.exchange(upstream).await;
-            if !matches!(outcome.again(), Again::Fresh | Again::Unseen) {
+        for _ in 0..2 {
+            let Ok(upstream) = connect::carrier(&mut self, &cluster, position, spoken).await else { return };
+            if !self.exchange(upstream).await.is_err_and(|outcome| is_to_repeat(&outcome)) {
                 return;
             }
         }
     }
 
-    async fn exchange(&self, mut upstream: Upstream) -> Outcome {
+    async fn exchange(&self, mut upstream: Upstream) -> Ended {
         let mut count = RequestCount::new(self.cluster.clone(), self.position);
         let before = upstream.traffic();
         let CopiedRequest { head, start, .. } = &*self.request;
         upstream.start(head, start.body, start);
         self.deadline.set(Some(self.timeout));
-        let outcome = match self.relay(&mut upstream, &mut count).await {
-            Ok(end) => Outcome::Whole(end),
-            Err(outcome) => outcome,
-        };
+        let ended = self.relay(&mut upstream, &mut count).await;
         count.traffic(before, upstream.traffic());
-        count.conclude(&outcome);
-        match (&outcome, upstream) {
-            (Outcome::Whole(_), Upstream::H1(connection)) => {
+        count.conclude(&ended);
+        match (&ended, upstream) {
+            (Ok(_), Upstream::H1(connection)) => {
                 self.cluster.give_back(self.position, connection, Instant::now());
             }
-            (_, Upstream::H1(_)) => {}
-            (outcome, Upstream::H2(stream)) => {
-                if let Outcome::TimedOut(_) = outcome {
+            (Err(_), Upstream::H1(_)) => {}
+            (ended, Upstream::H2(stream)) => {
+                if let Err(outcome) = ended
+                    && let Outcome::TimedOut(_) = **outcome
+                {
                     stream.distrust();
                 }
                 drop(stream);
                 self.cluster.left();
             }
         }
-        outcome
+        ended
     }
 
     /// Sends the request and drops the response. Both flows and the bound, and
     /// no filter: a loop of its own would have nothing else to do.
-    async fn relay(&self, upstream: &mut Upstream, count: &mut RequestCount) -> Result<End, Outcome> {
+    async fn relay(&self, upstream: &mut Upstream, count: &mut RequestCount) -> Ended {
         let mut response = ResponseHead::default();
         let (mut sending, mut receiving) = (Flow::new(Left::Flush), Flow::default());
         // All of it was sent once: to the host that the client's request went to.
@@ -101,7 +104,7 @@ impl RequestCopy {
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(error)) => {
                         let method = &self.request.head.method;
-                        return Poll::Ready(Err(Outcome::no_response(error, upstream, method, Sent::Kept)));
+                        return Poll::Ready(Err(Outcome::no_response(error, upstream, method, Sent::Kept).into()));
                     }
                     Poll::Pending => return self.poll_waiting(cx),
                 }
@@ -110,12 +113,12 @@ impl RequestCopy {
                 }
             }
             match receiving.poll(cx, upstream, &mut Discard, &mut way.1) {
-                Poll::Ready(Err(FlowFault::Sender(fault))) => return Poll::Ready(Err(Outcome::Broken(fault))),
+                Poll::Ready(Err(FlowFault::Sender(fault))) => return Poll::Ready(Err(Outcome::Broken(fault).into())),
                 Poll::Pending if receiving.goes_on() => return self.poll_waiting(cx),
                 _ => {}
             }
             match refused.take() {
-                Some(error) => Poll::Ready(Err(Outcome::Broken(BodyFault::Io(error)))),
+                Some(error) => Poll::Ready(Err(Outcome::Broken(BodyFault::Io(error)).into())),
                 None if sending.is_done() => Poll::Ready(Ok(End::Reusable)),
                 None => self.poll_waiting(cx),
             }
@@ -123,8 +126,8 @@ impl RequestCopy {
         .await
     }
 
-    fn poll_waiting<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, Outcome>> {
-        self.deadline.poll(cx).map(|()| Err(Outcome::TimedOut(Bound::Request)))
+    fn poll_waiting<T>(&self, cx: &mut Context<'_>) -> Poll<Result<T, Failed>> {
+        self.deadline.poll(cx).map(|()| Err(Outcome::TimedOut(Bound::Request).into()))
     }
 }
 
@@ -203,4 +206,9 @@ impl Way for CopyWay<'_> {
     fn trailers(&mut self) -> &mut Headers {
         &mut self.trailers
     }
+}
+
+/// Whether a copy that came to this may be sent once more.
+fn is_to_repeat(outcome: &Outcome) -> bool {
+    matches!(outcome.again(), Again::Fresh | Again::Unseen)
 }

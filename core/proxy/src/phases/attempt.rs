@@ -7,33 +7,32 @@ use sidegate_stream::{Announced, At, End, Flow, Left};
 
 use crate::hooks::walk;
 use crate::host::Forward;
-use crate::outcome::{Again, Outcome, Stop};
+use crate::outcome::{Again, Ended, Outcome, Stop};
 use crate::phases::{respond, retry, upgrade};
 use crate::relay::{Attempt, Goal, Reached, relay};
 use crate::stream::{Content, Stream};
 
 /// Sends the request and brings the response to the client.
-pub(crate) async fn run(s: &mut Stream<'_>, to: &mut Forward<'_>, attempt: &mut Attempt) -> Outcome {
+pub(crate) async fn run(s: &mut Stream<'_>, to: &mut Forward<'_>, attempt: &mut Attempt) -> Ended {
     let before = attempt.upstream.traffic();
-    let outcome = match relay_to_end(s, to, attempt).await {
-        Ok(end) => Outcome::Whole(end),
-        Err(outcome) => outcome,
-    };
+    let ended = relay_to_end(s, to, attempt).await;
     attempt.count.traffic(before, attempt.upstream.traffic());
-    attempt.count.conclude(&outcome);
-    if let Outcome::TimedOut(_) = outcome {
+    attempt.count.conclude(&ended);
+    if let Err(outcome) = &ended
+        && let Outcome::TimedOut(_) = **outcome
+    {
         attempt.upstream.distrust();
     }
     s.timers.up.set(None);
     s.timers.down.set(None);
-    outcome
+    ended
 }
 
-async fn relay_to_end(s: &mut Stream<'_>, to: &mut Forward<'_>, attempt: &mut Attempt) -> Result<End, Outcome> {
+async fn relay_to_end(s: &mut Stream<'_>, to: &mut Forward<'_>, attempt: &mut Attempt) -> Ended {
     s.client.release();
     note_attempt(s, attempt);
     begin(s, attempt).await?;
-    let reached = relay(s, Goal::Head(attempt)).await?;
+    let reached = relay(s, &mut Goal::Head(attempt)).await?;
     note_response(s, attempt);
     let Reached::Head(start) = reached else {
         return upgrade::tunnel(s, attempt).await;
@@ -42,10 +41,10 @@ async fn relay_to_end(s: &mut Stream<'_>, to: &mut Forward<'_>, attempt: &mut At
         && retry::is_failure(s, s.state.response.status)
         && retry::may_try_again(s, &attempt.count.cluster.cluster, attempt) == Again::Allowed
     {
-        return Err(Outcome::BadStatus);
+        return Err(Outcome::BadStatus.into());
     }
     respond::respond(s, to, attempt, start).await?;
-    relay(s, Goal::Everything(attempt)).await?;
+    relay(s, &mut Goal::Everything(attempt)).await?;
     // What the client still sends is nobody's.
     Ok(if s.request.flow.is_done() { End::Reusable } else { End::Finish })
 }

@@ -1,16 +1,16 @@
 //! Hosts, one after the other, as long as that is safe.
 
-use std::rc::Rc;
-use std::time::Duration;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use sidegate_api::{BodyDirection, HeadState, Protocol, ReceiverPhase, ResetBy, ResponseFlags};
 use sidegate_stream::{End, Replay, Upgrade, Upstream};
 use sidegate_upstream::TriedHosts;
 
 use crate::hooks::Next;
-use crate::host::connect::{self, Freshness};
-use crate::host::{Forward, choose, pause};
-use crate::outcome::{Again, Outcome, Stop};
+use crate::host::{Forward, choose, connect, pause};
+use crate::outcome::{Again, Failed, Stop};
 use crate::phases::{attempt, forwarding, receive, retry};
 use crate::relay::Attempt;
 use crate::stream::{Stream, held};
@@ -33,6 +33,14 @@ const SPARE_HEAD_BYTES: usize = 16 * 1024;
 enum RouteApplied {
     No,
     Yes,
+}
+
+/// Whether a connection that waits in the pool will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Any,
+    /// One from the pool brought nothing.
+    Fresh,
 }
 
 /// Hosts that a stream need not ask again.
@@ -58,14 +66,14 @@ impl Hosts {
 /// Sends the request to a host and answers the client. `None`: a filter
 /// wants the route matched again.
 pub(crate) async fn ask(s: &mut Stream<'_>, to: &mut Forward<'_>, passes: u32) -> Result<Option<End>, Stop> {
-    let cluster = &to.cluster.clone();
+    let cluster = to.cluster;
     retry::begin(s);
     if speaks_http2(s, cluster) {
         prepare_http2(s)?;
     }
     let mut hosts = Hosts::default();
     let mut applied = RouteApplied::No;
-    let mut failure: Option<Outcome> = None;
+    let mut failure: Option<Failed> = None;
     let mut rechosen = 0;
     let edited_per_host = keep_head(s, cluster);
     loop {
@@ -75,7 +83,7 @@ pub(crate) async fn ask(s: &mut Stream<'_>, to: &mut Forward<'_>, passes: u32) -
         };
         let Some(position) = picked else {
             let none = || Stop::upstream(502, "no_host", ResponseFlags::NO_HEALTHY_UPSTREAM).into();
-            return failure.unwrap_or_else(none).last().map(Some);
+            return Err(failure.unwrap_or_else(none).last());
         };
         s.state.info.upstream_host = Some(cluster.cluster.members()[position].host.text().clone());
         let flow = match s.listener.hooks.is_busy(ReceiverPhase::AfterChooseHost) {
@@ -98,14 +106,17 @@ pub(crate) async fn ask(s: &mut Stream<'_>, to: &mut Forward<'_>, passes: u32) -
             receive::show_empty_request(s).await?;
         }
         s.state.info.attempts += 1;
-        let (outcome, again) = try_host(s, to, position, &mut applied).await;
+        let (outcome, again) = match try_host(s, to, position, &mut applied).await {
+            Ok(end) => return Ok(Some(end)),
+            Err(tried) => tried,
+        };
         match again {
-            Again::No => return outcome.last().map(Some),
+            Again::No => return Err(outcome.last()),
             Again::Elsewhere => {
                 hosts.leave_out(position);
                 hosts.unreachable += 1;
                 if hosts.unreachable >= MAX_HOSTS {
-                    return outcome.last().map(Some);
+                    return Err(outcome.last());
                 }
                 failure = Some(outcome);
             }
@@ -164,21 +175,45 @@ async fn try_host(
     to: &mut Forward<'_>,
     position: usize,
     applied: &mut RouteApplied,
-) -> (Outcome, Again) {
-    let cluster = &to.cluster.clone();
+) -> Result<End, (Failed, Again)> {
+    let cluster = to.cluster;
+    let spoken = if speaks_http2(s, cluster) { Protocol::Http2 } else { Protocol::Http11 };
     let mut freshness = Freshness::Any;
     loop {
-        let upstream = match carrier(s, cluster, position, freshness, applied).await {
-            Ok(upstream) => upstream,
-            Err(outcome) => {
-                let again = outcome.again();
-                return (outcome, again);
-            }
+        let pooled = match freshness {
+            Freshness::Any => poll_fn(|cx| Poll::Ready(connect::pooled(cluster, position, spoken, cx))).await,
+            Freshness::Fresh => None,
         };
+        let upstream = match pooled {
+            Some(upstream) => upstream,
+            None => match connect::carrier(s, cluster, position, spoken).await {
+                Ok(upstream) => upstream,
+                Err(outcome) => {
+                    let again = outcome.again();
+                    return Err((outcome, again));
+                }
+            },
+        };
+        if freshness == Freshness::Any
+            && let Err(stop) = prepare(s, cluster, position, applied)
+        {
+            return Err((stop.into(), Again::No));
+        }
         let mut attempt = Attempt::new(upstream, cluster.clone(), position);
         s.retry.sent();
-        let outcome = attempt::run(s, to, &mut attempt).await;
-        let sent = s.request.flow.is_done();
+        let outcome = match attempt::run(s, to, &mut attempt).await {
+            Ok(end) => {
+                let now = attempt.end();
+                s.ended = Some(now);
+                if s.request.flow.is_done() {
+                    keep(cluster, position, attempt.upstream, now);
+                } else {
+                    part(cluster, attempt.upstream);
+                }
+                return Ok(end);
+            }
+            Err(outcome) => outcome,
+        };
         let again = match outcome.again() {
             // Once more at a host that refuses, then rather at others.
             again @ (Again::Fresh | Again::Unseen) if s.retry.repeat() > 1 => again,
@@ -186,48 +221,42 @@ async fn try_host(
             Again::ByPolicy => retry::may_try_again(s, &cluster.cluster, &attempt),
             again => again,
         };
-        if !matches!(again, Again::No) {
+        let sent = s.request.flow.is_done();
+        if again != Again::No {
             retry::rewind(s);
         }
         if again == Again::Fresh {
+            part(cluster, attempt.upstream);
             freshness = Freshness::Fresh;
             continue;
         }
-        let now = attempt.end();
-        let whole = matches!(outcome, Outcome::Whole(_));
-        if whole {
-            s.ended = Some(now);
+        // What was cut, the host is to see at once.
+        if sent && again != Again::No {
+            let now = attempt.end();
+            keep(cluster, position, attempt.upstream, now);
+        } else {
+            part(cluster, attempt.upstream);
         }
-        match attempt.upstream {
-            // What was cut, the host is to see at once.
-            Upstream::H1(connection) if sent && (whole || again != Again::No) => {
-                cluster.give_back(position, connection, now);
-            }
-            Upstream::H1(_) => {}
-            Upstream::H2(stream) => {
-                drop(stream);
-                cluster.left();
-            }
-        }
-        return (outcome, again);
+        return Err((outcome, again));
     }
 }
 
-/// A way to the host at `position`; the request has the form that it is to have
-/// there.
-async fn carrier(
-    s: &mut Stream<'_>,
-    cluster: &Rc<ClusterView>,
-    position: usize,
-    freshness: Freshness,
-    applied: &mut RouteApplied,
-) -> Result<Upstream, Outcome> {
-    let spoken = if speaks_http2(s, cluster) { Protocol::Http2 } else { Protocol::Http11 };
-    let upstream = connect::carrier(s, cluster, position, spoken, freshness).await?;
-    if freshness == Freshness::Any {
-        prepare(s, cluster, position, applied)?;
+/// Keeps a carrier for others, if it may have another request.
+#[inline]
+fn keep(cluster: &ClusterView, position: usize, upstream: Upstream, now: Instant) {
+    match upstream {
+        Upstream::H1(connection) => cluster.give_back(position, connection, now),
+        upstream @ Upstream::H2(_) => part(cluster, upstream),
     }
-    Ok(upstream)
+}
+
+/// Ends a request's part in its carrier.
+fn part(cluster: &ClusterView, upstream: Upstream) {
+    let shared = matches!(upstream, Upstream::H2(_));
+    drop(upstream);
+    if shared {
+        cluster.left();
+    }
 }
 
 /// Whether hosts are spoken to in HTTP/2.

@@ -73,8 +73,8 @@ pub(crate) async fn collect(s: &mut Stream<'_>, place: usize) -> Result<(), Stop
     }
     client::ask_for_body(s).await?;
     s.request.flow = Flow::default();
-    match relay(s, Goal::RequestBody(place)).await {
+    match relay(s, &mut Goal::RequestBody(place)).await {
         Ok(_) => Ok(()),
-        Err(outcome) => outcome.last().map(|_| ()),
+        Err(outcome) => Err(outcome.last()),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn send(s: &mut Stream<'_>, reply: Box<LocalReply>) -> Result<E
         respond::edit_by_route(s)?;
         let length = Announced::Length(reply.body.len() as u64);
         if let Err(outcome) = respond::response_phase(s, None, length).await {
-            return outcome.last();
+            return Err(outcome.last());
         }
     }
     let announced = respond::announce(s, Announced::Length(0));

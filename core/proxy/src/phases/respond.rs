@@ -6,7 +6,7 @@ use sidegate_stream::{Announced, Flow, Left, ResponseStart};
 use crate::chain::Hook;
 use crate::hooks::{Step, walk};
 use crate::host::{Forward, choose};
-use crate::outcome::{Outcome, Stop};
+use crate::outcome::{Failed, Stop};
 use crate::relay::{Attempt, Goal, relay};
 use crate::stream::{Answer, Content, Stream};
 
@@ -17,7 +17,7 @@ pub(crate) async fn respond(
     to: &mut Forward<'_>,
     attempt: &mut Attempt,
     start: ResponseStart,
-) -> Result<(), Outcome> {
+) -> Result<(), Failed> {
     choose::give_cookie(s.state, to);
     edit_by_route(s)?;
     response_phase(s, Some(attempt), start.body).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn response_phase(
     s: &mut Stream<'_>,
     mut attempt: Option<&mut Attempt>,
     body: Announced,
-) -> Result<(), Outcome> {
+) -> Result<(), Failed> {
     let listener = s.listener;
     let hooks = &listener.hooks;
     s.answer.skip_filters();
@@ -67,7 +67,7 @@ pub(crate) async fn response_phase(
             let Some(place) = hooks.response_body.iter().position(|&i| i == index) else { continue };
             match attempt.as_deref_mut() {
                 Some(attempt) if !empty && !s.response.collected.is_collected() => {
-                    relay(s, Goal::ResponseBody(attempt, body, place)).await?;
+                    relay(s, &mut Goal::ResponseBody(attempt, body, place)).await?;
                 }
                 _ => s.collect_nothing(BodyDirection::Response),
             }

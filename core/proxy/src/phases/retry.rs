@@ -52,6 +52,7 @@ pub(crate) fn is_failure(s: &Stream<'_>, status: u16) -> bool {
 /// Whether another attempt may follow, which is then counted: the policy
 /// has one left, everything sent is still there, the client has seen
 /// nothing, there is time, and the cluster has room for a retry.
+#[cold]
 pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Attempt) -> Again {
     let lost = matches!(s.request.replay, Replay::Lost);
     let spent = s.retry.spent() + attempt.started().elapsed();
@@ -77,6 +78,7 @@ pub(crate) fn may_try_again(s: &mut Stream<'_>, cluster: &Cluster, attempt: &Att
 
 /// Makes the stream as it was before an attempt, but for the body, which
 /// goes on where it stands once what was sent is sent again.
+#[cold]
 pub(crate) fn rewind(s: &mut Stream<'_>) {
     if s.request.flow.left() != Left::Read || !s.request.replay.bytes().is_empty() {
         // The client does not wait for a go-ahead any more.

@@ -36,7 +36,7 @@ pub(crate) fn find<'a>(s: &mut Stream<'a>) -> Result<Routed<'a>, Stop> {
     }
 }
 
-impl<'a> Routed<'a> {
+impl Routed<'_> {
     /// Stops what the route answers by itself: redirects and direct responses.
     #[inline]
     pub(crate) fn answer(&self, s: &mut Stream<'_>) -> Result<(), Stop> {
@@ -48,9 +48,9 @@ impl<'a> Routed<'a> {
     }
 
     /// Where the request goes.
-    pub(crate) fn forward(self) -> Result<Forward<'a>, Stop> {
-        match self.target {
-            Some(target) => Forward::new(self.matched, target),
+    pub(crate) fn forward(&self) -> Result<Forward<'_>, Stop> {
+        match &self.target {
+            Some(target) => Forward::new(&self.matched, target),
             // The header or variable that names the cluster is not there, or
             // names none.
             None => Err(Stop::error(503, "no_cluster", ResponseFlags::NO_ROUTE, ResetBy::Nobody)),

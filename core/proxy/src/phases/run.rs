@@ -9,7 +9,6 @@ use sidegate_overload::Shortage;
 use sidegate_stream::{End, Last, Reason};
 
 use crate::hooks::{Next, walk};
-use crate::host::Forward;
 use crate::outcome::{Blame, Stop};
 use crate::phases::{broadcast, forwarding, hosts, max_forwards, receive, reply, route, upgrade};
 use crate::stream::{Fate, Stream, held, measured};
@@ -70,28 +69,21 @@ async fn forward(s: &mut Stream<'_>) -> Result<End, Stop> {
     }
     max_forwards::count(s)?;
     for _ in 0..MAX_PASSES {
-        let Some(mut to) = find_way(s).await? else { continue };
-        if let Some(end) = hosts::ask(s, &mut to, MAX_PASSES).await? {
+        let routed = route::find(s)?;
+        if listener.hooks.is_busy(ReceiverPhase::AfterRoute)
+            && receive::receive(s, ReceiverPhase::AfterRoute).await? == Next::Rematch
+        {
+            continue;
+        }
+        routed.answer(s)?;
+        if s.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
+            broadcast::broadcast(s).await?;
+        }
+        if let Some(end) = hosts::ask(s, &mut routed.forward()?, MAX_PASSES).await? {
             return Ok(end);
         }
     }
     Err(Stop::error(500, "too_many_passes", ResponseFlags::FILTER_FAULT, ResetBy::Nobody))
-}
-
-/// Finds where the request goes. `None`: a filter wants the route matched
-/// again.
-async fn find_way<'a>(s: &mut Stream<'a>) -> Result<Option<Forward<'a>>, Stop> {
-    let routed = route::find(s)?;
-    if s.listener.hooks.is_busy(ReceiverPhase::AfterRoute)
-        && receive::receive(s, ReceiverPhase::AfterRoute).await? == Next::Rematch
-    {
-        return Ok(None);
-    }
-    routed.answer(s)?;
-    if s.state.mirror.is_some_and(|fan| fan.hosts == MirrorHosts::All) {
-        broadcast::broadcast(s).await?;
-    }
-    routed.forward().map(Some)
 }
 
 /// Answers a stop, or cuts the connection where nothing can be said.

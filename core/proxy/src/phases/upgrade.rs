@@ -3,7 +3,7 @@
 use sidegate_api::{HeadState, ResponseFlags};
 use sidegate_stream::{End, Flow, Upgrade};
 
-use crate::outcome::{Outcome, Stop};
+use crate::outcome::{Ended, Stop};
 use crate::relay::{Attempt, Goal, relay, tunnel};
 use crate::stream::{Answer, Stream};
 
@@ -24,7 +24,7 @@ pub(crate) fn judge(s: &mut Stream<'_>) {
 /// Passes the upstream's `101` on and then whatever either side sends,
 /// until both have ended. Either may end its side before the other. A
 /// drain lets a tunnel live until the drain time is over.
-pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<End, Outcome> {
+pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Ended {
     let agreed = s.state.response.headers.get(b"upgrade").unwrap_or_default();
     let asked = s.state.request.headers.get(b"upgrade").unwrap_or_default();
     if !agreed.eq_ignore_ascii_case(asked) {
@@ -40,5 +40,5 @@ pub(crate) async fn tunnel(s: &mut Stream<'_>, attempt: &mut Attempt) -> Result<
     tunnel::let_filters_go(s);
     s.timers.down.set(s.listener.config.timeouts.tunnel_idle);
     (s.request.flow, s.response.flow) = (Flow::default(), Flow::default());
-    relay(s, Goal::Tunnel(attempt)).await.map(|_| End::Finish)
+    relay(s, &mut Goal::Tunnel(attempt)).await.map(|_| End::Finish)
 }

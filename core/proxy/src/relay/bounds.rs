@@ -20,10 +20,26 @@ pub(super) enum Coming {
     Body(Left),
 }
 
+impl Coming {
+    const INTERIM: u64 = u64::MAX;
+
+    /// A number that is another one where something else is awaited.
+    #[inline]
+    fn mark(self) -> u64 {
+        match self {
+            Coming::Nothing => u64::MAX - 2,
+            Coming::Head => u64::MAX - 1,
+            Coming::Interim => Coming::INTERIM,
+            Coming::Body(left) => left.mark(),
+        }
+    }
+}
+
 /// When deadlines were last set.
 #[derive(Debug, Default)]
 pub(super) struct Armed {
-    at: Option<(At, Coming, u64)>,
+    /// How far the request had come, and the response, and what had moved.
+    at: Option<[u64; 3]>,
     /// Which bound the upstream's deadline is.
     pub(super) bound: Bound,
 }
@@ -74,11 +90,11 @@ pub(super) fn of_client(response: Coming) -> Client {
 pub(super) fn arm(s: &mut Stream<'_>, response: Coming, armed: &mut Armed) {
     let moved = s.state.info.bytes_received + s.state.info.bytes_sent;
     let request = s.request.flow.at();
-    let now = Some((request, response, moved));
-    if armed.at == now {
+    let now = [s.request.flow.mark(), response.mark(), moved];
+    if armed.at == Some(now) {
         return;
     }
-    let before = std::mem::replace(&mut armed.at, now);
+    let before = armed.at.replace(now);
     let (patience, bound) = patience(s, response);
     armed.bound = bound;
     let awaited = awaited(request, response);
@@ -90,9 +106,8 @@ pub(super) fn arm(s: &mut Stream<'_>, response: Coming, armed: &mut Armed) {
     };
     s.timers.down.set(down);
     // Informational responses give the upstream no more time.
-    let interim_only = before.is_some_and(|(request_before, response_before, moved_before)| {
-        (request_before, moved_before) == (request, moved)
-            && matches!((response_before, response), (Coming::Interim, _) | (_, Coming::Interim))
+    let interim_only = before.is_some_and(|before| {
+        (before[0], before[2]) == (now[0], now[2]) && (before[1] == Coming::INTERIM || response == Coming::Interim)
     });
     if !interim_only {
         s.timers.up.set(patience.filter(|_| awaited.host));

@@ -19,7 +19,7 @@ use sidegate_stream::{Announced, Data, Discard, FlowFault, Left, Receiver, Respo
 use super::bounds::{self, Armed, Client, Coming};
 use super::{Attempt, parts, tunnel};
 use crate::mirror::fan;
-use crate::outcome::{Outcome, Sent, Stop};
+use crate::outcome::{Failed, Outcome, Sent, Stop};
 use crate::stream::{Collecting, RequestWay, ResponseWay, SPARE_BYTES, Stream, Watched, client, held};
 
 /// How far things are to be moved.
@@ -98,16 +98,16 @@ impl Goal<'_> {
 
 /// Moves both directions until `goal` is reached; filters have their say on the
 /// way.
-pub(crate) async fn relay(s: &mut Stream<'_>, mut goal: Goal<'_>) -> Result<Reached, Outcome> {
+pub(crate) async fn relay(s: &mut Stream<'_>, goal: &mut Goal<'_>) -> Result<Reached, Failed> {
     // Time that filters took is nobody else's: it begins anew after each.
     let mut armed = Armed::default();
     loop {
-        match poll_fn(|cx| poll(s, cx, &mut goal, &mut armed)).await? {
+        match poll_fn(|cx| poll(s, cx, goal, &mut armed)).await? {
             Event::Reached(reached) => return Ok(reached),
             Event::Tenure => tunnel::let_filters_go(s),
-            Event::Chunk(direction, count) => parts::chunk(s, &mut goal, direction, count).await?,
+            Event::Chunk(direction, count) => parts::chunk(s, goal, direction, count).await?,
             Event::End(direction) => {
-                parts::end(s, &goal, direction).await?;
+                parts::end(s, goal, direction).await?;
                 if goal.place(direction).is_some() {
                     return Ok(Reached::Body);
                 }
@@ -122,7 +122,7 @@ fn poll(
     cx: &mut Context<'_>,
     goal: &mut Goal<'_>,
     armed: &mut Armed,
-) -> Poll<Result<Event, Outcome>> {
+) -> Poll<Result<Event, Failed>> {
     let coming = match goal {
         Goal::Head(attempt) => {
             if s.request.flow.goes_on()
@@ -177,7 +177,7 @@ fn poll_request<R: Receiver>(
     cx: &mut Context<'_>,
     to: &mut R,
     collected: Collecting,
-) -> Poll<Result<Event, Outcome>> {
+) -> Poll<Result<Event, Failed>> {
     const LAST: Left = Left::Drain(EndOfStream::End);
     let listener = s.listener;
     let drains = s.request.flow.left() == LAST;
@@ -211,7 +211,7 @@ fn poll_request<R: Receiver>(
 }
 
 /// The response's way to the client.
-fn poll_response(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upstream) -> Poll<Result<Event, Outcome>> {
+fn poll_response(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upstream) -> Poll<Result<Event, Failed>> {
     let listener = s.listener;
     let watch = Watched { chain: s.chain, hooks: &listener.hooks, collected: Collecting::No };
     let mut way = ResponseWay { state: s.state, watch };
@@ -220,7 +220,7 @@ fn poll_response(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upstre
         Ok(Step::Sent) => Ok(Event::Reached(Reached::Everything)),
         Ok(Step::Chunk(count)) => Ok(Event::Chunk(BodyDirection::Response, count)),
         Ok(Step::End) => Ok(Event::End(BodyDirection::Response)),
-        Err(FlowFault::Sender(fault)) => Err(Outcome::Broken(fault)),
+        Err(FlowFault::Sender(fault)) => Err(Outcome::Broken(fault).into()),
         Err(FlowFault::Receiver(_)) => Err(Stop::client_gone().into()),
     })
 }
@@ -230,7 +230,7 @@ fn poll_collected_response(
     s: &mut Stream<'_>,
     cx: &mut Context<'_>,
     upstream: &mut Upstream,
-) -> Poll<Result<Event, Outcome>> {
+) -> Poll<Result<Event, Failed>> {
     // A `100 Continue` may still be on its way.
     if let Poll::Ready(Err(_)) = s.client.poll_flush(cx) {
         return Poll::Ready(Err(Stop::client_gone().into()));
@@ -241,7 +241,7 @@ fn poll_collected_response(
     Poll::Ready(match ready!(s.response.flow.poll(cx, upstream, &mut Discard, &mut way)) {
         Ok(Step::Chunk(count)) => Ok(Event::Chunk(BodyDirection::Response, count)),
         Ok(Step::End | Step::Sent) => Ok(Event::End(BodyDirection::Response)),
-        Err(FlowFault::Sender(fault)) => Err(Outcome::Broken(fault)),
+        Err(FlowFault::Sender(fault)) => Err(Outcome::Broken(fault).into()),
         Err(FlowFault::Receiver(_)) => Err(Stop::client_gone().into()),
     })
 }
@@ -254,7 +254,7 @@ fn poll_head(
     cx: &mut Context<'_>,
     upstream: &mut Upstream,
     coming: &mut Coming,
-) -> Poll<Result<Reached, Outcome>> {
+) -> Poll<Result<Reached, Failed>> {
     loop {
         if !s.client.is_flushed() {
             *coming = Coming::Interim;
@@ -271,7 +271,7 @@ fn poll_head(
                 s.state.response.status = 0;
                 s.state.response.headers.clear();
                 let sent = what_was_sent(s);
-                return Poll::Ready(Err(Outcome::no_response(error, upstream, &s.state.request.method, sent)));
+                return Poll::Ready(Err(Outcome::no_response(error, upstream, &s.state.request.method, sent).into()));
             }
         };
         match s.state.response.status {
@@ -296,7 +296,7 @@ fn poll_waiting(
     cx: &mut Context<'_>,
     coming: Coming,
     armed: &mut Armed,
-) -> Poll<Result<Event, Outcome>> {
+) -> Poll<Result<Event, Failed>> {
     bounds::arm(s, coming, armed);
     // A body that is read shows the client's end by itself.
     if !s.request.flow.is_reading()
@@ -313,7 +313,7 @@ fn poll_waiting(
     }
     // The upstream is not to blame while nobody listens to it.
     if !matches!(coming, Coming::Nothing | Coming::Interim) && s.timers.up.poll(cx).is_ready() {
-        return Poll::Ready(Err(Outcome::TimedOut(armed.bound)));
+        return Poll::Ready(Err(Outcome::TimedOut(armed.bound).into()));
     }
     Poll::Pending
 }

@@ -9,7 +9,7 @@ use sidegate_api::{Headers, ResetBy};
 use sidegate_stream::{BodyFault, FlowFault, Upstream, Way};
 
 use super::drive::{Event, Reached};
-use crate::outcome::{Outcome, Stop};
+use crate::outcome::{Failed, Outcome, Stop};
 use crate::stream::{Stream, complete};
 
 /// Filters that wait for the tunnel's end may not have to wait for ever. The
@@ -20,7 +20,7 @@ pub(crate) fn let_filters_go(s: &mut Stream<'_>) {
     s.timers.up.set(again);
 }
 
-pub(super) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upstream) -> Poll<Result<Event, Outcome>> {
+pub(super) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upstream) -> Poll<Result<Event, Failed>> {
     let moved = |s: &Stream<'_>| s.state.info.bytes_received + s.state.info.bytes_sent;
     let before = moved(s);
     if s.request.flow.goes_on() {
@@ -58,13 +58,13 @@ pub(super) fn poll(s: &mut Stream<'_>, cx: &mut Context<'_>, upstream: &mut Upst
 }
 
 #[cold]
-fn upstream_failed() -> Outcome {
-    Outcome::Broken(BodyFault::Io(ErrorKind::ConnectionReset.into()))
+fn upstream_failed() -> Failed {
+    Outcome::Broken(BodyFault::Io(ErrorKind::ConnectionReset.into())).into()
 }
 
 /// So is the host told.
 #[cold]
-fn client_failed(upstream: &mut Upstream) -> Outcome {
+fn client_failed(upstream: &mut Upstream) -> Failed {
     upstream.reset();
     Stop::client_gone().into()
 }
