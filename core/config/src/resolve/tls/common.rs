@@ -31,6 +31,7 @@ pub(super) struct Common<'a> {
     pub tickets: Option<Cursor<'a>>,
     pub fall_back: Option<Cursor<'a>>,
     pub identity: Option<Identity>,
+    identity_from: IdentityFrom,
     /// Roots as far as `ca_cert` and pins say.
     pub trust: Trust,
     pub has_ca: bool,
@@ -42,7 +43,7 @@ pub(super) fn common<'a>(object: &mut ObjectReader<'a>, materials: &Materials<'_
     let at = object.cursor().clone();
     let status = object.get("status");
     let on = status.as_ref().and_then(|cursor| cursor.bool()) == Some(true);
-    extensions(object, on);
+    let identity_from = extensions(object, on);
     let chain = source(object, "cert_chain", materials);
     let key = source(object, "private_key", materials);
     let ca = source(object, "ca_cert", materials);
@@ -96,6 +97,7 @@ pub(super) fn common<'a>(object: &mut ObjectReader<'a>, materials: &Materials<'_
         tickets: None,
         fall_back,
         identity,
+        identity_from,
         trust: Trust { roots, crl: crl_source, crl_leaf_only: leaf_only, names, pins },
         has_ca,
         protocol: Protocol {
@@ -109,9 +111,10 @@ pub(super) fn common<'a>(object: &mut ObjectReader<'a>, materials: &Materials<'_
 }
 
 impl<'a> Common<'a> {
-    /// Whether there is neither certificate nor key.
+    /// Whether there is neither certificate nor key, and nothing else that was
+    /// to bring them.
     pub fn has_no_identity(&self) -> bool {
-        self.chain.is_none() && self.key.is_none()
+        self.chain.is_none() && self.key.is_none() && self.identity_from == IdentityFrom::Here
     }
 
     /// Where a part of the context stands.
@@ -138,20 +141,31 @@ impl<'a> Common<'a> {
     }
 }
 
+/// Where certificate and key are to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IdentityFrom {
+    Here,
+    /// An extension or a service, which is refused by its own key.
+    Elsewhere,
+}
+
 /// Keys of things that are not here.
-fn extensions(object: &mut ObjectReader<'_>, on: bool) {
+fn extensions(object: &mut ObjectReader<'_>, on: bool) -> IdentityFrom {
     let refuse = |cursor: Option<Cursor<'_>>, message: &str| {
         if let Some(cursor) = cursor.filter(|cursor| on && !cursor.node().value.was_left_out()) {
             cursor.unsupported(message);
         }
     };
     let kind = object.text("type").map(|(cursor, _)| cursor);
+    let by_extension = kind.is_some();
     refuse(kind, "certificates do not come from extensions here; expected no `type`, and `cert_chain`");
     refuse(object.get("extend_verify"), "extensions do not verify here; expected no such key");
     let callbacks = object.text("callbacks").map(|(cursor, _)| cursor);
     refuse(callbacks, "there are no such extensions here; expected no such key");
     let sds = object.get("sds_source");
+    let by_service = sds.is_some();
     refuse(sds, "certificates do not come from a discovery service yet; expected no such key, and `cert_chain`");
+    if by_extension || by_service { IdentityFrom::Elsewhere } else { IdentityFrom::Here }
 }
 
 /// PEM, or a file.
