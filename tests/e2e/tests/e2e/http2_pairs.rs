@@ -41,7 +41,6 @@ pairs! {
     builtin_flow_control = builtin::flow_control {
         after_the_interval_requests_pass_again,
         arguments_and_headers_have_limits_of_their_own,
-        mosns_sample_passes_the_check_and_limits,
         one_request_per_interval_passes_and_the_others_are_told,
     }
     builtin_guards = builtin::guards { addresses_are_let_in_or_not, the_last_forwarded_address_counts }

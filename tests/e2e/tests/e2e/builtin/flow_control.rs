@@ -170,7 +170,7 @@ pub(crate) fn arguments_and_headers_have_limits_of_their_own() {
 }
 
 #[test]
-pub(crate) fn mosns_sample_passes_the_check_and_limits() {
+fn mosns_sample_passes_the_check_and_limits() {
     let path = repository().join("../shared/mosn-configs/all/examples/codes/flowcontrol-sample/server_config.json");
     let Ok(text) = std::fs::read_to_string(path) else {
         eprintln!("skipped: the collection of MOSN configurations is not beside this checkout");
