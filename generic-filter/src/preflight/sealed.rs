@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{self, FileType, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -96,9 +97,23 @@ fn sealed(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> 
     Ok(memory.into())
 }
 
+/// Times that sealing is tried, and the pause in between: the kernel refuses
+/// with EBUSY while it has one of the pages in hand itself, to move or to
+/// reclaim it.
+const SEAL_TRIES: u32 = 50;
+const SEAL_PAUSE: Duration = Duration::from_millis(10);
+
 fn seal(memory: &File) -> Result<(), Reason> {
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fs::fcntl_add_seals(memory, seals).map_err(copy_failed)
+    let mut sealed = fs::fcntl_add_seals(memory, seals);
+    for _ in 1..SEAL_TRIES {
+        if sealed != Err(Errno::BUSY) {
+            break;
+        }
+        std::thread::sleep(SEAL_PAUSE);
+        sealed = fs::fcntl_add_seals(memory, seals);
+    }
+    sealed.map_err(copy_failed)
 }
 
 fn copy(file: File, path: &Path, limit: u64) -> Result<OwnedFd, Reason> {
