@@ -20,6 +20,7 @@ mod downstream;
 mod flow;
 pub mod h1;
 pub mod h2;
+mod interim;
 mod message;
 mod pipe;
 mod pool;

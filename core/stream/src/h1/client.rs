@@ -6,19 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use sidegate_api::{HeaderCase, Headers, Method, PeerText, RequestHead, ResponseHead};
 use sidegate_net::{BufferPool, Socket, Traffic};
-use sidegate_protocol::http1::{
-    Decoded, Grammar, Limits, Persistence, ResponseDecoder, ResponseError, encode_request_head,
-};
+use sidegate_protocol::http1::{Decoded, Grammar, Limits, Persistence, ResponseDecoder, encode_request_head};
 
 use super::body::BodyIn;
 use super::out::BodyOut;
+use crate::interim::Interim;
 use crate::upstream::{ClientError, ClosedBy, OnClose};
 use crate::{Announced, BodyEvent, BodyFault, Pipe, RequestStart, ResponseStart};
-
-/// Informational responses to one request, far more than any server sends.
-const MAX_INTERIM: u32 = 32;
-/// Bytes of them together; a final head may be as long.
-const MAX_INTERIM_BYTES: usize = 64 * 1024;
 
 /// An upstream connection.
 #[derive(Debug)]
@@ -41,25 +35,6 @@ pub struct Client {
     local: Option<Arc<PeerText>>,
     /// Statistics hang here.
     guard: Option<Box<dyn OnClose>>,
-}
-
-/// Informational responses to the current request.
-#[derive(Debug, Default)]
-struct Interim {
-    count: u32,
-    bytes: usize,
-}
-
-impl Interim {
-    /// Each costs work at both ends, whether or not it travels on.
-    fn add(&mut self, bytes: usize) -> Result<(), ClientError> {
-        self.count += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.count > MAX_INTERIM || self.bytes > MAX_INTERIM_BYTES {
-            return Err(ResponseError { details: "too_many_interim_responses" }.into());
-        }
-        Ok(())
-    }
 }
 
 impl Client {
@@ -136,7 +111,7 @@ impl Client {
 
     /// Whether the host has shown that it has the current request.
     pub fn is_answered(&self) -> bool {
-        self.interim.count > 0 || !self.pipe.input.is_empty()
+        self.interim.any() || !self.pipe.input.is_empty()
     }
 
     /// Reads and decodes the next response head, informational or final. Of

@@ -14,22 +14,18 @@ use std::task::{Context, Poll, ready};
 
 use sidegate_api::{Headers, Method, PeerText, RequestHead, ResponseHead};
 use sidegate_net::Traffic;
-use sidegate_protocol::http1::{Limits, ResponseError};
+use sidegate_protocol::http1::Limits;
 use sidegate_protocol::http2::{Follows, decode_response};
 
 use self::fault::Fault;
 use self::incoming::{Body, Incoming};
 use self::outgoing::Outgoing;
+use crate::interim::Interim;
 use crate::{Announced, BodyEvent, BodyFault, ClientError, Data, RequestStart, ResponseStart};
 
 pub use connection::ClientConnection;
 pub(crate) use connection::Cut;
 pub use watcher::{Noticed, Watcher};
-
-/// Informational responses to one request, far more than any server sends.
-const MAX_INTERIM: u32 = 32;
-/// Bytes of them together.
-const MAX_INTERIM_BYTES: usize = 64 * 1024;
 
 /// A place on an upstream connection, for one request and its response.
 /// Dropped before both are whole it resets the stream with `CANCEL`.
@@ -41,7 +37,7 @@ pub struct ClientStream {
     place: Place,
     /// Requests that the connection had, this one included.
     requests: u32,
-    interim: (u32, usize),
+    interim: Interim,
     traffic: Traffic,
     /// Bytes that had come over the connection when the request began.
     heard: u64,
@@ -66,7 +62,7 @@ impl ClientStream {
             outgoing: Outgoing::default(),
             place: Place(connection),
             requests,
-            interim: (0, 0),
+            interim: Interim::default(),
             traffic: Traffic::default(),
             heard: 0,
         }
@@ -130,7 +126,7 @@ impl ClientStream {
 
     /// Whether the host has shown that it has the request.
     pub fn is_answered(&self) -> bool {
-        self.interim.0 > 0 || matches!(self.incoming, Incoming::Body(_) | Incoming::Done)
+        self.interim.any() || matches!(self.incoming, Incoming::Body(_) | Incoming::Done)
     }
 
     /// The next response head, informational or final. Of informational ones
@@ -162,11 +158,9 @@ impl ClientStream {
         self.traffic.read += bytes as u64;
         match body {
             None => {
-                self.interim.0 += 1;
-                self.interim.1 = self.interim.1.saturating_add(bytes);
-                if self.interim.0 > MAX_INTERIM || self.interim.1 > MAX_INTERIM_BYTES {
+                if let Err(error) = self.interim.add(bytes) {
                     self.reset(h2::Reason::ENHANCE_YOUR_CALM);
-                    return Poll::Ready(Err(ResponseError { details: "too_many_interim_responses" }.into()));
+                    return Poll::Ready(Err(error));
                 }
             }
             Some(_) if follows == Follows::Nothing => self.incoming = Incoming::Done,

@@ -72,7 +72,7 @@ impl Log {
 /// Waits for a condition that other tasks of this thread bring about.
 pub async fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
     }
 }
 

@@ -9,23 +9,15 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use super::{Checks, LoadedTrust, algorithms, unusable};
+use super::{LoadedTrust, Way, algorithms, unusable};
 use crate::context::ContextError;
 
 /// Asks clients for certificates, and says whether they are good.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
-    way: Way,
+    way: Way<Arc<dyn ClientCertVerifier>>,
     mandatory: bool,
     algorithms: WebPkiSupportedAlgorithms,
-}
-
-#[derive(Debug)]
-enum Way {
-    /// Any certificate will do, and says nothing.
-    Anybody,
-    Chain(Arc<dyn ClientCertVerifier>, Checks),
-    Pinned(Checks),
 }
 
 impl ClientVerifier {

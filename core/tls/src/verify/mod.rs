@@ -37,6 +37,17 @@ pub(crate) struct Checks {
     pins: Pins,
 }
 
+/// How a peer's certificate is looked at.
+#[derive(Debug)]
+enum Way<C> {
+    /// Any will do, and says nothing of who the peer is.
+    Anybody,
+    /// It has to lead to a root that `C` knows.
+    Chain(C, Checks),
+    /// It has to be one of those that are known.
+    Pinned(Checks),
+}
+
 /// Why a well signed certificate is not good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {

@@ -8,22 +8,14 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_sig
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::{Checks, LoadedTrust, algorithms, unusable};
+use super::{LoadedTrust, Way, algorithms, unusable};
 use crate::context::ContextError;
 
 /// Says whether a host's certificate is good.
 #[derive(Debug)]
 pub(crate) struct ServerVerifier {
-    way: Way,
+    way: Way<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
-}
-
-#[derive(Debug)]
-enum Way {
-    /// Any certificate will do.
-    Anybody,
-    Chain(Arc<WebPkiServerVerifier>, Checks),
-    Pinned(Checks),
 }
 
 impl ServerVerifier {
