@@ -61,9 +61,12 @@ fn in_usual_spelling(mut config: Value) -> Value {
     config
 }
 
-/// Whether a name is defined elsewhere, and what counts only where TLS is on.
+/// Whether a name is defined elsewhere or a file is there, and what counts only
+/// where TLS is on.
 fn is_beyond_a_schema(refusal: &str) -> bool {
-    refusal.contains("is not defined") || refusal.contains("certificates do not come from extensions")
+    const WORDS: [&str; 3] =
+        ["is not defined", "No such file or directory", "certificates do not come from extensions"];
+    WORDS.iter().any(|words| refusal.contains(words))
 }
 
 #[test]
