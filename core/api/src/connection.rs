@@ -34,14 +34,72 @@ impl ConnectionInfo {
 /// What is known of the TLS of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsInfo {
+    /// What both sides agreed on.
+    pub agreed: TlsAgreed,
+    /// What the client asked for; empty: for no name.
+    pub server_name: String,
+    /// Subject of the client's certificate, if it was found good.
+    pub peer_subject: Option<String>,
+}
+
+/// What both sides of a session of TLS agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsAgreed {
     /// `TLSv1.3`
     pub version: &'static str,
     /// As in the IANA registry.
     pub cipher: &'static str,
-    /// What the client asked for; empty: for no name.
-    pub server_name: String,
+    /// The key exchange, as in the IANA registry; empty where there was none,
+    /// as in a session of TLS 1.2 that was resumed.
+    pub group: &'static str,
+    /// `h2` or `http/1.1`; empty: none was agreed on.
+    pub alpn: &'static str,
     /// Whether a session was resumed.
     pub resumed: bool,
-    /// Subject of the client's certificate, if it was found good.
-    pub peer_subject: Option<String>,
+}
+
+/// One of the things that both sides agree on, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFact {
+    /// [`TlsAgreed::version`]
+    Version,
+    /// [`TlsAgreed::cipher`]
+    Cipher,
+    /// [`TlsAgreed::group`]
+    Group,
+    /// [`TlsAgreed::alpn`]
+    Alpn,
+    /// [`TlsAgreed::resumed`]
+    Resumed,
+}
+
+impl TlsFact {
+    /// Names of the connection with the client; with `upstream_` before them,
+    /// of the one with the host.
+    pub const NAMES: [(&'static str, TlsFact); 6] = [
+        ("tls_version", TlsFact::Version),
+        ("tls_cipher", TlsFact::Cipher),
+        ("tls_group", TlsFact::Group),
+        ("tls_alpn", TlsFact::Alpn),
+        ("tls_resumed", TlsFact::Resumed),
+        ("tls_session_reused", TlsFact::Resumed),
+    ];
+
+    /// The one called `name`.
+    pub fn named(name: &str) -> Option<TlsFact> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, fact)| *fact)
+    }
+
+    /// As a word, if there is one.
+    pub fn of(self, agreed: &TlsAgreed) -> Option<&'static str> {
+        let word = match self {
+            TlsFact::Version => agreed.version,
+            TlsFact::Cipher => agreed.cipher,
+            TlsFact::Group => agreed.group,
+            TlsFact::Alpn => agreed.alpn,
+            TlsFact::Resumed if agreed.resumed => "true",
+            TlsFact::Resumed => "false",
+        };
+        (!word.is_empty()).then_some(word)
+    }
 }

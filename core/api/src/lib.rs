@@ -49,7 +49,7 @@ pub use builder::{
     Quarantine, QuarantineAction, Registry, StreamFilterBuilder, look_up,
 };
 pub use config_error::FilterConfigError;
-pub use connection::{ConnectionInfo, TlsInfo};
+pub use connection::{ConnectionInfo, TlsAgreed, TlsFact, TlsInfo};
 pub use filter::{
     BodyInterest, Completion, EndOfStream, FaultKind, FilterFault, HookSet, Interests, ReceiverPhase, ResetBy,
     RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::Address;
+use sidegate_api::{Address, TlsAgreed};
 use sidegate_tls::{Failure, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -84,6 +84,24 @@ impl Socket {
     /// The TLS session, if there is one.
     pub fn session(&self) -> Option<&Session> {
         self.tls.as_deref().map(|tls| &tls.session)
+    }
+
+    /// What both sides of the TLS session agreed on; `None`: clear text, or the
+    /// handshake is not over.
+    pub fn tls_agreed(&self) -> Option<TlsAgreed> {
+        let agreed = self.session()?.agreed()?;
+        Some(TlsAgreed {
+            version: agreed.version,
+            cipher: agreed.cipher,
+            group: agreed.group,
+            // Nothing else is offered.
+            alpn: match agreed.alpn {
+                Some(b"h2") => "h2",
+                Some(b"http/1.1") => "http/1.1",
+                _ => "",
+            },
+            resumed: agreed.resumed,
+        })
     }
 
     /// Goes through the handshake of TLS; without TLS, there is none.

@@ -52,18 +52,16 @@ pub(super) async fn secure(
         refused(slot, &failure);
         return None;
     }
+    let agreed = socket.tls_agreed()?;
     let session = socket.session()?;
-    let agreed = session.agreed()?;
     let info = TlsInfo {
-        version: agreed.version,
-        cipher: agreed.cipher,
-        server_name: agreed.server_name.unwrap_or_default().to_owned(),
-        resumed: agreed.resumed,
+        agreed,
+        server_name: session.agreed()?.server_name.unwrap_or_default().to_owned(),
         peer_subject: session.peer().map(|peer| peer.subject().to_owned()),
     };
     let spoken = match agreed.alpn {
-        Some(b"h2") => Spoken::Http2,
-        Some(b"http/1.1") => Spoken::Http1,
+        "h2" => Spoken::Http2,
+        "http/1.1" => Spoken::Http1,
         _ => spoken,
     };
     Some(Secured { socket, spoken, info: Some(Box::new(info)) })
