@@ -1,6 +1,7 @@
 //! Pools of upstream connections.
 
 mod exclusive;
+mod handed;
 mod host;
 mod shared;
 

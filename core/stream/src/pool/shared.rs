@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::PoolLimits;
+use super::handed::Handed;
 use crate::h2::{ClientConnection, ClientStream, Cut};
 
 /// Connections in the order in which they were made.
@@ -21,22 +22,22 @@ pub struct SharedPool {
     limits: Cell<PoolLimits>,
     /// Those that take streams; others are only kept by the streams they have.
     connections: RefCell<Vec<Rc<ClientConnection>>>,
-    /// In the order in which they came.
+    /// In the order in which they came. Nobody is here while there is room: a
+    /// place that comes up is handed to the first at once. Woken and left to
+    /// take it, each would wait for its task's turn, and those who come
+    /// meanwhile would stand behind: a line that never ends.
     waiters: RefCell<VecDeque<Rc<Waiter>>>,
     /// Somebody makes a connection; others wait for it.
     connecting: Cell<bool>,
-    /// Who makes it, while that cannot begin.
-    connector: RefCell<Option<Waker>>,
+    /// Who makes it, while that cannot begin. Comes before all others.
+    connector: RefCell<Option<Rc<Handed<ClientStream>>>>,
     closed: Cell<bool>,
     /// Streams that the host took on one connection when it last said so.
     told: Cell<Option<u32>>,
 }
 
-#[derive(Debug, Default)]
-struct Waiter {
-    waker: RefCell<Option<Waker>>,
-    failed: Cell<Option<ErrorKind>>,
-}
+/// A place or the turn to connect, or why there is no way to the host.
+type Waiter = Handed<Result<Taken, ErrorKind>>;
 
 /// What a pool has for a request.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ pub enum Taken {
 #[derive(Debug)]
 pub struct Connecting {
     pool: Rc<SharedPool>,
+    spared: Rc<Handed<ClientStream>>,
 }
 
 /// A place behind those who wait already; given up on drop.
@@ -83,7 +85,7 @@ impl SharedPool {
                 return Taken::Ready(stream);
             }
             if !self.connecting.replace(true) {
-                return Taken::Connect(Connecting { pool: self.clone() });
+                return Taken::Connect(Connecting::new(self));
             }
         }
         let waiter = Rc::new(Waiter::default());
@@ -167,9 +169,9 @@ impl SharedPool {
     }
 
     /// A connection takes no more streams.
-    pub(crate) fn forget(&self, connection: &ClientConnection) {
+    pub(crate) fn forget(self: &Rc<Self>, connection: &ClientConnection) {
         self.connections.borrow_mut().retain(|known| !std::ptr::eq(&**known, connection));
-        self.wake_first();
+        self.serve();
     }
 
     /// The host takes so many streams on a connection.
@@ -178,44 +180,55 @@ impl SharedPool {
     }
 
     /// A connection has a place again.
-    pub(crate) fn has_room_again(&self) {
-        if let Some(waker) = self.connector.take() {
-            waker.wake();
-        }
-        self.wake_first();
-    }
-
-    fn wake_first(&self) {
-        if let Some(first) = self.waiters.borrow().front() {
-            first.wake();
+    #[inline]
+    pub(crate) fn has_room_again(self: &Rc<Self>) {
+        if !self.waiters.borrow().is_empty() || self.connector.borrow().is_some() {
+            self.serve();
         }
     }
 
-    fn is_first(&self, waiter: &Rc<Waiter>) -> bool {
-        self.waiters.borrow().front().is_some_and(|first| Rc::ptr_eq(first, waiter))
-    }
-
-    fn remove(&self, waiter: &Rc<Waiter>) {
-        self.waiters.borrow_mut().retain(|known| !Rc::ptr_eq(known, waiter));
-    }
-}
-
-impl Waiter {
-    fn wake(&self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+    /// Hands what there is to those who wait.
+    fn serve(self: &Rc<Self>) {
+        while self.connector.borrow().is_some() {
+            let Some(stream) = self.ready() else { return };
+            // Taking a place may have brought us here once more.
+            match self.connector.take() {
+                Some(connector) => connector.hand(stream),
+                None => drop(stream),
+            }
+        }
+        while !self.waiters.borrow().is_empty() {
+            let taken = match self.ready() {
+                Some(stream) => Taken::Ready(stream),
+                None if !self.connecting.replace(true) => Taken::Connect(Connecting::new(self)),
+                None => return,
+            };
+            let first = self.waiters.borrow_mut().pop_front();
+            match first {
+                Some(first) => first.hand(Ok(taken)),
+                None => drop(taken),
+            }
         }
     }
 }
 
 impl Connecting {
+    fn new(pool: &Rc<SharedPool>) -> Self {
+        Connecting { pool: pool.clone(), spared: Rc::default() }
+    }
+
     /// A place that has come up meanwhile: for who may not begin yet.
     pub fn poll_spared(&self, cx: &mut Context<'_>) -> Poll<ClientStream> {
-        if let Some(stream) = self.pool.ready() {
+        if let Poll::Ready(stream) = self.spared.poll(cx) {
             return Poll::Ready(stream);
         }
-        self.pool.connector.replace(Some(cx.waker().clone()));
-        Poll::Pending
+        match self.pool.ready() {
+            Some(stream) => Poll::Ready(stream),
+            None => {
+                self.pool.connector.replace(Some(self.spared.clone()));
+                Poll::Pending
+            }
+        }
     }
 
     /// The connection is there. A place on it for who made it, the others for
@@ -233,10 +246,8 @@ impl Connecting {
 
     /// There is no way to the host: nobody else needs to try.
     pub fn failed(self, why: ErrorKind) {
-        let waiters = self.pool.waiters.take();
-        for waiter in waiters {
-            waiter.failed.set(Some(why));
-            waiter.wake();
+        for waiter in self.pool.waiters.take() {
+            waiter.hand(Err(why));
         }
     }
 }
@@ -245,7 +256,7 @@ impl Drop for Connecting {
     fn drop(&mut self) {
         self.pool.connecting.set(false);
         self.pool.connector.take();
-        self.pool.wake_first();
+        self.pool.serve();
     }
 }
 
@@ -253,35 +264,15 @@ impl InLine {
     /// A place, or the turn to connect, when it is this one's; or why there is
     /// no way to the host.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Taken, ErrorKind>> {
-        if let Some(why) = self.waiter.failed.take() {
-            return Poll::Ready(Err(why));
-        }
-        if self.pool.is_first(&self.waiter) {
-            let taken = match self.pool.ready() {
-                Some(stream) => Some(Taken::Ready(stream)),
-                None if !self.pool.connecting.replace(true) => {
-                    Some(Taken::Connect(Connecting { pool: self.pool.clone() }))
-                }
-                None => None,
-            };
-            if let Some(taken) = taken {
-                self.pool.remove(&self.waiter);
-                // There may be room for the next one as well.
-                self.pool.wake_first();
-                return Poll::Ready(Ok(taken));
-            }
-        }
-        self.waiter.waker.replace(Some(cx.waker().clone()));
-        Poll::Pending
+        self.waiter.poll(cx)
     }
 }
 
 impl Drop for InLine {
     fn drop(&mut self) {
-        let was_first = self.pool.is_first(&self.waiter);
-        self.pool.remove(&self.waiter);
-        if was_first {
-            self.pool.wake_first();
+        // What it has not fetched goes to others, by itself.
+        if self.waiter.take().is_none() {
+            self.pool.waiters.borrow_mut().retain(|known| !Rc::ptr_eq(known, &self.waiter));
         }
     }
 }

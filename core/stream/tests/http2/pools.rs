@@ -119,6 +119,26 @@ fn who_waits_gets_a_place_that_comes_up_and_newcomers_stand_behind() {
 }
 
 #[test]
+fn a_line_is_served_before_newcomers_come() {
+    run(async {
+        let port = Port::new().await;
+        let pool = SharedPool::new(LIMITS);
+        let first = connect(&pool);
+        let line: Vec<_> = (0..50).map(|_| wait(&pool)).collect();
+        assert!(line.iter().all(is_pending));
+        let (connection, _host) = port.pair_with(&settings(100)).await;
+        let made = first.made(connection.clone()).unwrap();
+        // Nobody of the line has run since.
+        let newcomer = ready(&pool);
+        assert_eq!(connection.streams(), 52);
+        // Who leaves without a look at what it got gives it back.
+        drop(line);
+        assert_eq!(connection.streams(), 2);
+        drop((made, newcomer));
+    });
+}
+
+#[test]
 fn who_gives_up_connecting_leaves_it_to_the_next_and_who_fails_to_nobody() {
     run(async {
         let pool = SharedPool::new(LIMITS);

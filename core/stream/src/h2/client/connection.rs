@@ -369,7 +369,7 @@ impl ClientConnection {
         self.phase.set(self.phase.get().max(phase));
     }
 
-    fn tell_pool(&self, what: impl FnOnce(&SharedPool)) {
+    fn tell_pool(&self, what: impl FnOnce(&Rc<SharedPool>)) {
         // Whom it tells may drop this pool.
         let pool = self.pool.borrow().upgrade();
         if let Some(pool) = pool {
