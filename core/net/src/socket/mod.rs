@@ -81,6 +81,13 @@ impl Socket {
         self.tls = Some(Box::new(Tls::new(session)));
     }
 
+    /// Gives a session up that came to nothing. What is read from now on is
+    /// what the peer sends, as it sends it.
+    pub fn drop_tls(&mut self) {
+        self.tls = None;
+        self.ended.set(false);
+    }
+
     /// The TLS session, if there is one.
     pub fn session(&self) -> Option<&Session> {
         self.tls.as_deref().map(|tls| &tls.session)

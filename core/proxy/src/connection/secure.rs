@@ -4,10 +4,11 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use sidegate_api::{Spoken, TlsInfo};
-use sidegate_net::{ListenerState, Socket, WorkerContext};
+use sidegate_net::{Deadline, ListenerState, Socket, WorkerContext};
+use sidegate_stream::h1::Server;
 use sidegate_tls::{ClearText, Failure, ListenerTls, Reason, Session};
 
-use super::{Turn, silence_allowed};
+use super::{LINGER, LINGER_BYTES, SHORT_LINGER, Turn, silence_allowed};
 use crate::slots::ListenerSlot;
 
 /// The first byte of a handshake of TLS, with which no protocol of text begins.
@@ -50,6 +51,10 @@ pub(super) async fn secure(
     });
     if let Err(failure) = shaken.await {
         refused(slot, &failure);
+        if was_answered(&failure) {
+            socket.drop_tls();
+            linger(worker, &timer, Server::new(socket, worker.buffers.clone())).await;
+        }
         return None;
     }
     let agreed = socket.tls_agreed()?;
@@ -65,6 +70,25 @@ pub(super) async fn secure(
         _ => spoken,
     };
     Some(Secured { socket, spoken, info: Some(Box::new(info)) })
+}
+
+/// Whether the client was told what is wrong: an alert, or a word in clear
+/// text.
+fn was_answered(failure: &Failure) -> bool {
+    !matches!(failure.reason, Reason::Truncated | Reason::Connection | Reason::Timeout)
+}
+
+/// Closing with unread bytes would reset the connection and could take the
+/// answer with it: clients of TLS 1.3 send their request at once.
+#[cold]
+async fn linger(worker: &WorkerContext, timer: &Deadline, mut down: Server) {
+    timer.set(Some(if worker.ledger.is_tight() { SHORT_LINGER } else { LINGER }));
+    let mut left = LINGER_BYTES;
+    poll_fn(|cx| match down.poll_linger(cx, &mut left) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => timer.poll(cx),
+    })
+    .await;
 }
 
 /// Says why nothing came of a handshake. Clients that go away before they have

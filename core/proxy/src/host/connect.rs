@@ -1,7 +1,8 @@
 //! Fresh connections to hosts.
 
+use std::cell::Cell;
 use std::future::Future;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::pin::pin;
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use sidegate_tls::Failure;
 use sidegate_upstream::{Overflow, Permit, Resource};
 
 use super::asker::{pause, within};
-use super::dial::dial;
+use super::dial::{Progress, dial};
 use super::{Asker, ConnectionCount, share};
 use crate::outcome::{Failed, Stop, Unreachable};
 use crate::view::{ClusterView, Room, Waiting};
@@ -112,9 +113,10 @@ pub(super) async fn fresh<A: Asker>(
     let mut tries = 0;
     loop {
         let started = Instant::now();
-        let mut dialling = pin!(dial(cluster, position, protocol));
+        let progress = Cell::new(Progress::Connecting);
+        let mut dialling = pin!(dial(cluster, position, protocol, &progress));
         let socket = within(asker, patience, |cx| dialling.as_mut().poll(cx)).await?;
-        let error = match socket.unwrap_or_else(|| Err(ErrorKind::TimedOut.into())) {
+        let error = match socket.unwrap_or_else(|| Err(progress.get().timeout())) {
             Ok(socket) => return Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit))),
             Err(error) => error,
         };

@@ -1,5 +1,6 @@
 //! Sockets to hosts, up to where requests may go over them.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 
@@ -10,15 +11,42 @@ use sidegate_upstream::HostTls;
 
 use crate::view::ClusterView;
 
+/// How far a dial has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Progress {
+    Connecting,
+    /// The host has taken the connection, and is to speak TLS.
+    Shaking,
+}
+
+impl Progress {
+    /// The error of a dial that was given up.
+    #[cold]
+    pub(super) fn timeout(self) -> io::Error {
+        match self {
+            Progress::Connecting => io::ErrorKind::TimedOut.into(),
+            Progress::Shaking => Failure::timeout().into(),
+        }
+    }
+}
+
 /// A socket to the host at `position` over which `protocol` may be spoken. The
 /// caller bounds the time.
-pub(super) async fn dial(cluster: &ClusterView, position: usize, protocol: Protocol) -> io::Result<Socket> {
+pub(super) async fn dial(
+    cluster: &ClusterView,
+    position: usize,
+    protocol: Protocol,
+    progress: &Cell<Progress>,
+) -> io::Result<Socket> {
     let member = &cluster.cluster.members()[position];
     let socket = connect(member.host.address()).await?;
     match cluster.cluster.tls(member) {
         None => Ok(socket),
         // Boxed: connections in clear text are not to be as large.
-        Some(tls) => Box::pin(shake(socket, tls, protocol)).await,
+        Some(tls) => {
+            progress.set(Progress::Shaking);
+            Box::pin(shake(socket, tls, protocol)).await
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! plaintext in and out on the other.
 
 mod agreed;
+mod refusal;
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -23,6 +24,7 @@ use crate::hello::{Heard, Hello, looks_like_http, with_offer};
 use crate::peer::Peer;
 use crate::verify::ServerVerifier;
 pub use agreed::Agreed;
+use refusal::Refusal;
 
 /// After a handshake, bytes that may come without any plaintext in them. A
 /// record is at most 18 KiB, and tickets are few and small.
@@ -41,7 +43,7 @@ pub struct Session {
     without_plaintext: usize,
     /// Bytes that wait to be read.
     plaintext: usize,
-    /// What the client sent first, to tell it from HTTP.
+    /// What the peer sent first, to tell it from HTTP.
     first: First,
     /// The peer's side of the connection has ended.
     ended: bool,
@@ -54,8 +56,8 @@ enum Stage {
     Hello(Hello, Arc<ServerContexts>),
     Server(Box<ServerConnection>, Arc<ServerContext>),
     Client(Box<ClientConnection>, Option<Arc<ServerVerifier>>, ServerName<'static>),
-    /// The hello was bad: an alert goes out, and nothing comes in.
-    Refused(AcceptedAlert),
+    /// The hello was bad: the answer goes out, and nothing comes in.
+    Refused(Refusal),
     /// Between two others.
     Gone,
 }
@@ -145,7 +147,8 @@ impl Session {
         match &mut self.stage {
             Stage::Hello(hello, _) => hello.0.read_tls(&mut Watched { from, first: &mut self.first }),
             Stage::Server(connection, _) => connection.read_tls(from),
-            Stage::Client(connection, ..) => connection.read_tls(from),
+            Stage::Client(connection, ..) if self.first.is_whole() => connection.read_tls(from),
+            Stage::Client(connection, ..) => connection.read_tls(&mut Watched { from, first: &mut self.first }),
             Stage::Refused(_) | Stage::Gone => Ok(0),
         }
     }
@@ -164,7 +167,10 @@ impl Session {
             Stage::Client(connection, ..) => connection.process_new_packets(),
             Stage::Hello(..) | Stage::Refused(_) | Stage::Gone => return Ok(()),
         };
-        let state = state.map_err(|error| Failure::of(&error))?;
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => return Err(self.failure(&error)),
+        };
         let plaintext = state.plaintext_bytes_to_read();
         self.plaintext = plaintext;
         self.ended |= state.peer_has_closed();
@@ -205,9 +211,18 @@ impl Session {
     }
 
     fn refuse(&mut self, error: &rustls::Error, alert: AcceptedAlert) -> Failure {
-        self.stage = Stage::Refused(alert);
-        match looks_like_http(&self.first.bytes[..self.first.count]) {
+        let clear = looks_like_http(self.first.bytes());
+        self.stage = Stage::Refused(if clear { Refusal::clear_text() } else { Refusal::Alert(alert) });
+        match clear {
             true => Failure::new(Reason::ClearText, "the client speaks HTTP in clear text where TLS is spoken"),
+            false => Failure::of(error),
+        }
+    }
+
+    #[cold]
+    fn failure(&self, error: &rustls::Error) -> Failure {
+        match self.is_handshaking() && self.first.bytes() == b"HTTP" {
+            true => Failure::new(Reason::ClearText, "the host speaks HTTP in clear text where TLS is spoken"),
             false => Failure::of(error),
         }
     }
@@ -324,7 +339,7 @@ impl Session {
             Stage::Hello(..) | Stage::Gone => return Ok(0),
             Stage::Server(connection, _) => connection.write_tls(to)?,
             Stage::Client(connection, ..) => connection.write_tls(to)?,
-            Stage::Refused(alert) => alert.write(to)?,
+            Stage::Refused(refusal) => refusal.send(to)?,
         };
         if sent == 0 && matches!(self.stage, Stage::Refused(_)) {
             self.stage = Stage::Gone;
@@ -375,6 +390,16 @@ impl Session {
             _ => return None,
         };
         exported.ok()
+    }
+}
+
+impl First {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.count]
+    }
+
+    fn is_whole(&self) -> bool {
+        self.count == self.bytes.len()
     }
 }
 

@@ -58,7 +58,20 @@ fn plain_http_is_recognised() {
         let mut session = fixture.session();
         let failure = request.as_bytes().chunks(1).find_map(|byte| deliver(&mut session, byte).err());
         assert_eq!(failure.unwrap().reason, Reason::ClearText, "{request}");
+        let answer = String::from_utf8(outgoing(&mut session)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("use https\n"), "{answer}");
+        assert!(outgoing(&mut session).is_empty());
     }
+}
+
+#[test]
+fn a_host_that_speaks_plain_http_is_recognised() {
+    let fixture = Fixture::new();
+    let mut client =
+        Pair::new(&fixture.world.client(&trusting(&fixture.ca)).unwrap(), &fixture.server, "a.test").client;
+    outgoing(&mut client);
+    let failure = deliver(&mut client, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap_err();
+    assert_eq!((failure.reason, failure.detail.contains("the host speaks HTTP")), (Reason::ClearText, true));
 }
 
 #[test]

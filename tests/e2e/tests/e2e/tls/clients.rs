@@ -100,7 +100,7 @@ fn one_port_takes_tls_and_clear_text() {
         assert_eq!(origin.last().head.get("scheme"), Some("http"), "{flag}");
     }
     let proxy = Proxy::start(&config);
-    assert_eq!(clear(&proxy, "--http1.1").status, 0);
+    assert_eq!(clear(&proxy, "--http1.1").status, 400);
     assert_eq!(origin.count(), 3);
 }
 

@@ -1,12 +1,7 @@
 //! TLS towards hosts.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, until};
 
@@ -127,53 +122,5 @@ fn checks_go_as_requests_do() {
         assert_eq!(proxy.metric("healthcheck_failure{service=\"s\"}"), Some(0.0), "{protocol}");
         assert!(origin.seen().iter().all(|seen| seen.head.target() == "/check"));
         assert_eq!(proxy.get("/").status(), 200, "{protocol}");
-    }
-}
-
-/// A host that answers with `reply`, and then goes as `end` says.
-fn host(context: &Value, reply: &'static str, announced: bool) -> SocketAddr {
-    let pem = |key: &str| context[key].as_str().unwrap().as_bytes().to_vec();
-    let chain = vec![CertificateDer::from_pem_slice(&pem("cert_chain")).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(&pem("private_key")).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().take(4) {
-            let session = ServerConnection::new(config.clone()).unwrap();
-            let mut stream = StreamOwned::new(session, stream.unwrap());
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                if stream.read_exact(&mut byte).is_err() {
-                    break;
-                }
-                head.push(byte[0]);
-            }
-            let _ = stream.write_all(reply.as_bytes());
-            if announced {
-                stream.conn.send_close_notify();
-                let _ = stream.conn.complete_io(&mut stream.sock);
-            }
-            let _ = stream.sock.shutdown(std::net::Shutdown::Write);
-            let _ = stream.sock.read(&mut [0; 64]);
-        }
-    });
-    address
-}
-
-#[test]
-fn a_body_that_was_cut_does_not_look_whole() {
-    let ca = Ca::new("ca");
-    let reply = "HTTP/1.1 200 OK\r\n\r\nhalf of it";
-    for announced in [true, false] {
-        let host = host(&ca.context("back.test"), reply, announced);
-        let proxy = Proxy::start(&front(host, json!({"ca_cert": ca.pem, "server_name": "back.test"})));
-        let mut wire = proxy.connect();
-        wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        let answer = wire.try_response("GET");
-        assert_eq!(answer.is_ok(), announced, "{answer:?}");
     }
 }

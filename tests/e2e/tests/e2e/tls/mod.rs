@@ -1,8 +1,13 @@
 //! TLS on both sides of the real process.
 
+mod bad_certificates;
+mod bad_hosts;
 mod clients;
+mod cut;
 mod hosts;
 mod own_ca;
+mod raw;
+mod storms;
 mod trouble;
 
 use std::net::{SocketAddr, TcpStream};
@@ -23,23 +28,42 @@ struct Ca {
 
 impl Ca {
     fn new(name: &str) -> Ca {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().unwrap();
+        let (params, key) = Ca::params(name);
         let pem = params.self_signed(&key).unwrap().pem();
         Ca { pem, issuer: Issuer::new(params, key) }
     }
 
+    /// A CA below this one.
+    fn below(&self, name: &str) -> Ca {
+        let (params, key) = Ca::params(name);
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Ca { pem, issuer: Issuer::new(params, key) }
+    }
+
+    fn params(name: &str) -> (CertificateParams, KeyPair) {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        (params, KeyPair::generate().unwrap())
+    }
+
     /// A certificate for `name`, as keys of a context that is on.
     fn context(&self, name: &str) -> Value {
+        let (chain, key) = self.issue(name, |_| {});
+        json!({"status": true, "cert_chain": chain, "private_key": key})
+    }
+
+    /// A certificate for `name` and its key, in PEM, with what `change` makes of
+    /// it.
+    fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name = Default::default();
         params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        json!({"status": true, "cert_chain": certificate.pem(), "private_key": key.serialize_pem()})
+        (certificate.pem(), key.serialize_pem())
     }
 
     fn file(&self, dir: &TempDir) -> String {

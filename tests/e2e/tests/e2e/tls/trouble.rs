@@ -21,25 +21,57 @@ fn start(ca: &Ca, origin: &Origin, listener: &[(&str, Value)]) -> Proxy {
 fn what_is_no_tls_ends_the_connection_and_nothing_else() {
     let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
     let proxy = start(&ca, &origin, &[]);
-    for bytes in [
-        &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
-        b"\x00\x00\x00\x00\x00\x00",
-        b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00",
-        b"\x16\x03\x01\xff\xff\xff\xff",
-    ] {
+    for bytes in
+        [&b"\x00\x00\x00\x00\x00\x00"[..], b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00", b"\x16\x03\x01\xff\xff\xff\xff"]
+    {
         let mut wire = Wire::connect(proxy.address());
         wire.send(bytes);
         let answer = wire.read_until_close();
         // An alert at most: nothing in clear text.
         assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
     }
-    until("a word in the log", || proxy.logs().contains("clear_text").then_some(()));
+    until("a word in the log", || proxy.logs().contains("reason=\"protocol\"").then_some(()));
     assert_eq!(origin.count(), 0);
     let mut client = dial(&ca.client(&[]), proxy.address(), "a.test");
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     let mut status = [0; 12];
     client.read_exact(&mut status).unwrap();
     assert_eq!(&status, b"HTTP/1.1 200");
+}
+
+#[test]
+fn plain_http_is_told_to_use_tls() {
+    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+    let proxy = start(&ca, &origin, &[]);
+    let large = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n{}", "x".repeat(1_000_000));
+    for request in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET /secret HTTP/1.0\r\n\r\n", &large] {
+        let mut wire = Wire::connect(proxy.address());
+        wire.send(request);
+        let answer = wire.response();
+        assert_eq!(answer.status(), 400);
+        assert!(answer.text().contains("speaks TLS") && !answer.text().contains("secret"), "{}", answer.text());
+        wire.expect_close();
+    }
+    until("a word in the log", || proxy.logs().contains("reason=\"clear_text\"").then_some(()));
+    assert_eq!(origin.count(), 0);
+}
+
+#[test]
+fn half_a_hello_ends_with_its_connection() {
+    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+    let config = ConfigBuilder::to(origin.address()).in_chain("tls_context", ca.context("a.test"));
+    // Checks of load balancers look like this, so that it is no news.
+    let config = config.in_server("default_log_level", json!("DEBUG"));
+    let mut hello = Vec::new();
+    let mut client = rustls::ClientConnection::new(ca.client(&[]), "a.test".try_into().unwrap()).unwrap();
+    client.write_tls(&mut hello).unwrap();
+    for cut in [0, 1, 5, 6, hello.len() / 2, hello.len() - 1] {
+        let proxy = Proxy::start(&config);
+        let mut wire = Wire::connect(proxy.address());
+        wire.send(&hello[..cut]).shutdown_write();
+        wire.expect_close();
+        until("a word in the log", || proxy.logs().contains("reason=\"truncated\"").then_some(()));
+    }
 }
 
 #[test]
