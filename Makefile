@@ -7,6 +7,8 @@ DEMO_PORT ?= 2046
 CHECK ?=
 # Set to 1 to have the demo speak HTTP/2 with its client and its origin.
 HTTP2 ?=
+# Set to 1 to have the demo put a second Sidegate between, and mutual TLS between both.
+TLS ?=
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 RELEASE := $(TARGET)/release
@@ -24,7 +26,8 @@ help:
 	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
 	@echo "make demo       build, run Sidegate with the auth module on 127.0.0.1:$(DEMO_PORT), show requests,"
 	@echo "                replace the module while requests go through"
-	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests, HTTP2=1 for HTTP/2)"
+	@echo "                (DEMO_PORT=... for another port, CHECK=1 to end after the requests, HTTP2=1 for HTTP/2,"
+	@echo "                TLS=1 for two Sidegates with mutual TLS between them)"
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
 	@echo "make test-peers  foreign HTTP/2 clients, servers and conformance suites against the release build"
@@ -49,7 +52,7 @@ $(foreach example,$(C_EXAMPLES),$(eval $(call c_module,$(example))))
 
 demo: build
 	@$(RELEASE)/sidegate-demo --port $(DEMO_PORT) --bin $(RELEASE)/sidegate --module $(RELEASE)/libauth.so \
-		--next $(RELEASE)/libauth_c.so $(if $(CHECK),--check) $(if $(HTTP2),--http2)
+		--next $(RELEASE)/libauth_c.so $(if $(CHECK),--check) $(if $(HTTP2),--http2) $(if $(TLS),--tls)
 
 fmt:
 	$(CARGO) fmt --all -- --check

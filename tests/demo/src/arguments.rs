@@ -11,6 +11,8 @@ pub struct Arguments {
     pub mode: Mode,
     /// What client and origin speak.
     pub spoken: Spoken,
+    /// How many Sidegates, and what they speak among themselves.
+    pub chain: Chain,
     /// Where Sidegate listens.
     pub port: u16,
     /// The `sidegate` binary.
@@ -30,13 +32,23 @@ pub enum Mode {
     Check,
 }
 
-const USAGE: &str = "usage: sidegate-demo [--check] [--http2] [--port PORT] --bin PATH --module PATH --next PATH";
+/// What stands between client and origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chain {
+    /// One Sidegate.
+    One,
+    /// Two that speak mutual TLS with each other.
+    TwoWithTls,
+}
+
+const USAGE: &str =
+    "usage: sidegate-demo [--check] [--http2] [--tls] [--port PORT] --bin PATH --module PATH --next PATH";
 
 impl Arguments {
     /// Parses what follows the program's name.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut words = words.into_iter();
-        let (mut mode, mut spoken, mut port) = (Mode::Stay, Spoken::Http1, 2046);
+        let (mut mode, mut spoken, mut chain, mut port) = (Mode::Stay, Spoken::Http1, Chain::One, 2046);
         let (mut binary, mut module, mut next) = (None, None, None);
         while let Some(word) = words.next() {
             if word == "--check" {
@@ -45,6 +57,10 @@ impl Arguments {
             }
             if word == "--http2" {
                 spoken = Spoken::Http2;
+                continue;
+            }
+            if word == "--tls" {
+                chain = Chain::TwoWithTls;
                 continue;
             }
             let value = words.next().ok_or_else(|| format!("{word} wants a value\n{USAGE}"))?;
@@ -59,7 +75,9 @@ impl Arguments {
             }
         }
         match (binary, module, next) {
-            (Some(binary), Some(module), Some(next)) => Ok(Arguments { mode, spoken, port, binary, module, next }),
+            (Some(binary), Some(module), Some(next)) => {
+                Ok(Arguments { mode, spoken, chain, port, binary, module, next })
+            }
             _ => Err(USAGE.to_owned()),
         }
     }
@@ -77,9 +95,10 @@ mod tests {
     fn paths_are_needed_and_the_rest_has_defaults() {
         let got = parse("--bin b --module m --next n").unwrap();
         let (binary, module, next) = ("b".into(), "m".into(), "n".into());
-        assert_eq!(got, Arguments { mode: Mode::Stay, spoken: Spoken::Http1, port: 2046, binary, module, next });
-        let got = parse("--check --http2 --port 1 --bin b --module m --next n").unwrap();
-        assert_eq!((got.mode, got.spoken, got.port), (Mode::Check, Spoken::Http2, 1));
+        let (mode, spoken, chain) = (Mode::Stay, Spoken::Http1, Chain::One);
+        assert_eq!(got, Arguments { mode, spoken, chain, port: 2046, binary, module, next });
+        let got = parse("--check --http2 --tls --port 1 --bin b --module m --next n").unwrap();
+        assert_eq!((got.mode, got.spoken, got.chain, got.port), (Mode::Check, Spoken::Http2, Chain::TwoWithTls, 1));
         for line in ["", "--bin b", "--bin b --module", "--bin b --module m", "--bin b --module m --next n --what x"] {
             assert!(parse(line).is_err(), "{line}");
         }

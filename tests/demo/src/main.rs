@@ -6,6 +6,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 mod arguments;
+mod configuration;
+mod mutual_tls;
 mod requests;
 mod switch;
 
@@ -13,12 +15,14 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sidegate_harness::{Origin, Pair, Proxy, ProxyOptions, Signal, Spoken, TempDir};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::arguments::{Arguments, Mode};
+use crate::arguments::{Arguments, Chain, Mode};
+use crate::configuration::Sidegate;
+use crate::mutual_tls::Second;
 
 fn main() -> ExitCode {
     match Arguments::parse(std::env::args().skip(1)).and_then(|arguments| demo(&arguments)) {
@@ -54,8 +58,25 @@ fn demo(arguments: &Arguments) -> Result<Verdict, String> {
     // A copy, which the demo may replace.
     let module = dir.join("auth.so");
     std::fs::copy(&built, &module).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
-    let config = configuration(port, spoken, &module.to_string_lossy(), &origin.address().to_string());
-    let file = dir.write("config.json", format!("{config:#}\n"));
+    let second = match arguments.chain {
+        Chain::One => None,
+        Chain::TwoWithTls => Some(Second::start(&arguments.binary, spoken, &origin.address().to_string())?),
+    };
+    let settings = Sidegate {
+        address: format!("127.0.0.1:{port}"),
+        clients: spoken,
+        host: spoken,
+        origin: second.as_ref().map_or_else(|| origin.address().to_string(), Second::address),
+        filters: json!([{
+            "type": "loadso",
+            "so_config": {"so_path": module.to_string_lossy()},
+            "config": {"User": "admin"}
+        }]),
+        adds: json!([]),
+        tls_with_clients: None,
+        tls_with_host: second.as_ref().map(Second::tls),
+    };
+    let file = dir.write("config.json", format!("{:#}\n", settings.configuration()));
     let options = ProxyOptions { binary: Some(arguments.binary.clone()), ..ProxyOptions::default() };
     let mut proxy = Proxy::try_run(dir, &file, &options)?;
 
@@ -64,12 +85,14 @@ fn demo(arguments: &Arguments) -> Result<Verdict, String> {
         Spoken::Http2 => ("HTTP/2", ", which speaks HTTP/1.1 and HTTP/2"),
     };
     println!("An origin that speaks {speaks} listens on {}.", origin.address());
-    println!("Sidegate listens on 127.0.0.1:{port}{also}; its filter comes from");
+    let name = if second.is_some() { "Sidegate A" } else { "Sidegate" };
+    println!("{name} listens on 127.0.0.1:{port}{also}; its filter comes from");
     println!("  {}, a copy of\n  {}", module.display(), built.display());
     println!("with the configuration {}.\n", json!({"User": "admin"}));
+    let ask = || requests::run(&proxy, spoken, second.as_ref().map(|_| Second::identity()).as_deref());
+    let alone = || second.as_ref().map_or(Ok(true), |second| second.turns_others_away(&arguments.binary));
     // The same requests have the same answers after the switch.
-    let right =
-        requests::run(&proxy, spoken) && switch::run(&proxy, spoken, &module, &next)? && requests::run(&proxy, spoken);
+    let right = ask() && alone()? && switch::run(&proxy, spoken, &module, &next)? && ask();
     let verdict = if right { Verdict::AsExpected } else { Verdict::Otherwise };
 
     if let Mode::Stay = arguments.mode {
@@ -88,49 +111,4 @@ fn demo(arguments: &Arguments) -> Result<Verdict, String> {
 
 fn existing(module: &Path) -> Result<PathBuf, String> {
     module.canonicalize().map_err(|e| format!("no module {}: {e}; run `make build`", module.display()))
-}
-
-fn configuration(port: u16, spoken: Spoken, module: &str, origin: &str) -> Value {
-    let clients = match spoken {
-        Spoken::Http1 => "Http1",
-        Spoken::Http2 => "Auto",
-    };
-    json!({
-        "servers": [{
-            "default_log_path": "stdout",
-            "routers": [{
-                "router_config_name": "routes",
-                "virtual_hosts": [{
-                    "name": "all",
-                    "domains": ["*"],
-                    "routers": [{"match": {"prefix": "/"}, "route": {"cluster_name": "origin"}}]
-                }]
-            }],
-            "listeners": [{
-                "name": "main",
-                "address": format!("127.0.0.1:{port}"),
-                "filter_chains": [{
-                    "filters": [{
-                        "type": "proxy",
-                        "config": {"downstream_protocol": clients, "router_config_name": "routes"}
-                    }]
-                }],
-                "stream_filters": [{
-                    "type": "loadso",
-                    "so_config": {"so_path": module},
-                    "config": {"User": "admin"}
-                }]
-            }]
-        }],
-        "cluster_manager": {
-            "clusters": [{
-                "name": "origin",
-                "type": "SIMPLE",
-                "lb_type": "LB_ROUNDROBIN",
-                "upstream_protocol": spoken.word(),
-                "hosts": [{"address": origin}]
-            }]
-        },
-        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
-    })
 }

@@ -16,8 +16,8 @@ const REQUESTS: [Request; 3] = [
 ];
 
 /// Sends them all, prints what came back and answers whether all was as
-/// expected.
-pub fn run(proxy: &Proxy, spoken: Spoken) -> bool {
+/// expected. What comes from the origin is to hold `identity`.
+pub fn run(proxy: &Proxy, spoken: Spoken, identity: Option<&str>) -> bool {
     let mut right = true;
     for request in &REQUESTS {
         println!("$ {}", request.curl_line(proxy.address().port(), spoken));
@@ -28,10 +28,13 @@ pub fn run(proxy: &Proxy, spoken: Spoken) -> bool {
         match Client::connect(spoken, proxy.address()).try_call(&call) {
             Ok(got) => {
                 println!("{}\n{}", got.head.start, got.text().trim_end());
-                let as_expected = got.status() == request.status;
+                let known = identity.filter(|_| request.status == 200);
+                let is_known = known.is_none_or(|identity| got.text().contains(identity));
+                let as_expected = got.status() == request.status && is_known;
                 right &= as_expected;
                 match as_expected {
-                    true => println!("  as expected: {}\n", request.why),
+                    true => println!("  as expected: {}{}\n", request.why, also(known)),
+                    false if !is_known => println!("  WRONG: the origin did not hear who asked\n"),
                     false => println!("  WRONG: expected {}, because {}\n", request.status, request.why),
                 }
             }
@@ -42,6 +45,13 @@ pub fn run(proxy: &Proxy, spoken: Spoken) -> bool {
         }
     }
     right
+}
+
+fn also(identity: Option<&str>) -> &'static str {
+    match identity {
+        Some(_) => ", which heard from B whose certificate A has",
+        None => "",
+    }
 }
 
 /// The same requests for a reader to send.

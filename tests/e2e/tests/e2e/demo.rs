@@ -67,6 +67,31 @@ fn it_speaks_http2_with_both_sides_where_it_is_asked_to() {
 }
 
 #[test]
+fn two_sidegates_speak_mutual_tls_where_it_is_asked_for() {
+    if !built() {
+        return;
+    }
+    for (more, status) in [(&["TLS=1"][..], "HTTP/1.1"), (&["TLS=1", "HTTP2=1"], "HTTP/2")] {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let outcome = make_demo(port, more);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+        for wanted in [
+            "sidegate cert",
+            &format!("{status} 403"),
+            &format!("{status} 200"),
+            "CN=a.demo.test",
+            "HTTP/1.1 400",
+            "HTTP/1.1 502",
+            "certificate_missing",
+            "requests were answered with 200",
+        ] {
+            assert!(outcome.stdout.contains(wanted), "{wanted} is missing in:\n{}", outcome.output());
+        }
+        TcpListener::bind(("127.0.0.1", port)).expect("the demo's proxies ended with it");
+    }
+}
+
+#[test]
 fn a_taken_port_is_named_with_the_way_out() {
     if !built() {
         return;
