@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use sidegate_api::{MetricError, Metrics, Registry};
+use sidegate_api::{MetricError, Metrics, Registry, TlsMeters};
 use sidegate_config::{
     Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance, OpenListener, RouterShape,
 };
@@ -133,11 +133,14 @@ pub(crate) fn compose(
                 Arc::new(RouteSet { table: routes, route_configs, stats })
             }
         };
-        let spec = ListenerSpec {
-            config: kept.map_or(proxy, |kept| kept.spec.config.clone()),
-            stats: DownstreamStats::new(metrics, &net.name)?,
-            routes,
+        let mut stats = DownstreamStats::new(metrics, &net.name)?;
+        let tls_before = former.and_then(|(_, _, wanted)| wanted.spec.stats.tls.clone());
+        stats.tls = match (&listener.tls, tls_before) {
+            (None, _) => None,
+            (Some(_), Some(before)) => Some(before),
+            (Some(_), None) => Some(TlsMeters::of_listener(metrics, &net.name)?),
         };
+        let spec = ListenerSpec { config: kept.map_or(proxy, |kept| kept.spec.config.clone()), stats, routes };
         Ok(WantedListener { net: Arc::new(net), spec: Arc::new(spec) })
     });
     wanted.collect()

@@ -39,6 +39,7 @@ mod slashes;
 mod spoken;
 mod stream;
 mod sync;
+mod tls_meters;
 mod validate;
 mod variable;
 
@@ -64,8 +65,8 @@ pub use inherit::{InheritError, Inherited};
 pub use label::{RouteLabel, RouteNames};
 pub use metadata::LbMetadata;
 pub use metrics::{
-    CallTimes, Counter, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricBounds, MetricError, MetricFamily, MetricKind,
-    MetricSnapshot, Metrics, Observation, Series, SeriesValue, Together, UpDown,
+    CallTimes, Counter, CounterFamily, Gauge, Histogram, LATENCY_BUCKETS_MS, MetricBounds, MetricError, MetricFamily,
+    MetricKind, MetricSnapshot, Metrics, Observation, Series, SeriesValue, Together, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use reads::Reads;
@@ -79,6 +80,7 @@ pub use spoken::Spoken;
 pub use stream::{
     AnsweredBy, HeadState, Method, Protocol, RequestHead, ResponseHead, StreamInfo, StreamState, whole_micros,
 };
+pub use tls_meters::{ClientCertificate, Handshake, TlsMeters};
 pub use validate::{HeaderProblem, check_filter_header, check_trailer, is_header_value, is_hop_by_hop, is_token};
 pub use variable::{Variable, VariableValue, variable_name};
 

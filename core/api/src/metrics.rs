@@ -12,6 +12,7 @@
 //! nowhere to keep a handle says so ([`Metrics::lasting_counter`]).
 
 mod cells;
+mod family;
 mod group;
 mod registry;
 mod series;
@@ -24,6 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::family::CounterFamily;
 use self::group::Hold;
 pub use self::registry::MetricBounds;
 use self::registry::{Place, Store};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::variable::NamedVariables;
 use crate::{
     BodyBuffer, ConnectionInfo, Headers, LbMetadata, MirrorFan, PeerText, Reason, ResponseFlags, ResumeSlot,
-    RouteLabel, SetReply,
+    RouteLabel, SetReply, TlsAgreed,
 };
 
 /// Everything the proxy and its filters know of one stream. It lives on its
@@ -358,6 +358,9 @@ pub struct StreamInfo {
     pub upstream_protocol: Protocol,
     /// Our end of the connection to it; only where a log shows it.
     pub upstream_local: Option<Arc<PeerText>>,
+    /// What was agreed on in TLS with it, if that is spoken; only where a log
+    /// shows it.
+    pub upstream_tls: Option<TlsAgreed>,
     /// Path and query as the client sent them, normalized but before rewrites;
     /// empty unless a log shows them.
     pub original_target: String,
@@ -437,6 +440,7 @@ impl StreamInfo {
         self.upstream_connection = None;
         self.upstream_protocol = Protocol::Http11;
         self.upstream_local = None;
+        self.upstream_tls = None;
         self.original_target.clear();
         self.head_bytes = 0;
         self.bytes_received = 0;

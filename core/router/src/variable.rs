@@ -1,6 +1,6 @@
 //! Facts of a stream by the names that configurations give them.
 
-use sidegate_api::{Headers, StreamState, Variable, VariableValue, is_token};
+use sidegate_api::{Headers, StreamState, TlsFact, Variable, VariableValue, is_token};
 
 use crate::header_name::{HeaderName, HeaderNameError};
 
@@ -8,7 +8,7 @@ use crate::header_name::{HeaderName, HeaderNameError};
 /// [`VARIABLE_NAMES`], or `request_header_NAME`, `response_header_NAME`,
 /// `cookie_NAME`, `request_arg_NAME` (of the query, as it was sent),
 /// `filter_NAME` (a variable that a filter set), or `connection_id`,
-/// `upstream_connection_id`, `trace_id`. MOSN's names that begin with
+/// `upstream_connection_id`, `trace_id`, or one of [`TlsFact::NAMES`]. MOSN's names that begin with
 /// `Http1_` or `Http2_` mean the same without that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamVariable(Kind);
@@ -24,6 +24,7 @@ enum Kind {
     ConnectionId,
     UpstreamConnectionId,
     TraceId,
+    Tls(TlsFact),
 }
 
 /// A text names nothing of a stream.
@@ -89,7 +90,7 @@ impl StreamVariable {
             "connection_id" => Some(Kind::ConnectionId),
             "upstream_connection_id" => Some(Kind::UpstreamConnectionId),
             "trace_id" => Some(Kind::TraceId),
-            _ => None,
+            _ => TlsFact::named(name).map(Kind::Tls),
         };
         if let Some(kind) = own {
             return Ok(StreamVariable(kind));
@@ -142,6 +143,7 @@ impl StreamVariable {
             Kind::Argument(name) => argument(stream.request.query()?, name)?,
             Kind::Filter(name) => stream.named.get(name.as_bytes())?,
             Kind::TraceId => stream.trace_id()?,
+            Kind::Tls(fact) => fact.of(&stream.info.connection.as_ref()?.tls.as_ref()?.agreed)?.as_bytes(),
             Kind::ConnectionId => return Some(VariableValue::Integer(stream.info.connection.as_ref()?.id)),
             Kind::UpstreamConnectionId => return Some(VariableValue::Integer(stream.info.upstream_connection?)),
         };

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use sidegate_api::{Headers, Method, PeerText, Protocol, RequestHead, ResponseHead};
+use sidegate_api::{Headers, Method, PeerText, Protocol, RequestHead, ResponseHead, TlsAgreed};
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Limits, ResponseError};
 
@@ -200,6 +200,11 @@ impl Upstream {
     /// Our end of the connection.
     pub fn local_address(&mut self) -> Option<Arc<PeerText>> {
         each!(self, carrier => carrier.local_address())
+    }
+
+    /// What was agreed on in TLS, if that is spoken.
+    pub fn tls_agreed(&self) -> Option<TlsAgreed> {
+        each!(self, carrier => carrier.tls_agreed())
     }
 
     /// Bytes that went over the connection so far, or for this request where

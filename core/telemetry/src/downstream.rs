@@ -1,9 +1,11 @@
 //! Statistics of one listener's connections and requests, under MOSN's names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sidegate_api::{
-    Completion, Counter, Histogram, MetricError, Metrics, Observation, ResetBy, ResponseFlags, Together, UpDown,
+    Completion, Counter, Histogram, MetricError, Metrics, Observation, ResetBy, ResponseFlags, TlsMeters, Together,
+    UpDown,
 };
 
 use crate::{DownstreamHttp2Stats, RouteStats};
@@ -32,6 +34,8 @@ pub struct DownstreamStats {
     codes: [Counter; CODES.len() + 1],
     /// What only HTTP/2 has.
     pub http2: DownstreamHttp2Stats,
+    /// What only TLS has, where the listener speaks it.
+    pub tls: Option<Arc<TlsMeters>>,
 }
 
 /// Status codes that have a counter of their own, as in MOSN.
@@ -70,6 +74,7 @@ impl DownstreamStats {
             process_time_total: counter("process_time_total")?,
             codes: std::array::from_fn(|index| codes.get(index).unwrap_or(&other).clone()),
             http2: DownstreamHttp2Stats::define(series)?,
+            tls: None,
         })
     }
 

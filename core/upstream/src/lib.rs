@@ -38,6 +38,7 @@ mod report;
 mod retries;
 mod slow_start;
 mod subset;
+mod tls_metrics;
 mod tried;
 
 pub use balancer::Balancer;

@@ -13,6 +13,7 @@ use crate::metrics::UpstreamMetrics;
 use crate::panic::{HealthEpoch, PanicMetrics};
 use crate::retries::RetryMetrics;
 use crate::subset::SubsetMetrics;
+use crate::tls_metrics::LazyTlsMeters;
 
 /// Gives the same [`Host`] for the same cluster and address, as long as
 /// anybody holds it: so health and levels survive a change of configuration.
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     /// Connects given up for a reason of our own.
     pub(crate) exhausted: Counter,
     pub(crate) http2: LazyHttp2Metrics,
+    pub(crate) tls: LazyTlsMeters,
     /// Held while a host is ejected, so that two do not go as the last.
     pub(crate) ejecting: Mutex<()>,
     _known: KnownShared,
@@ -131,6 +133,7 @@ impl HostRegistry {
             retries: RetryMetrics::new(&self.metrics, cluster)?,
             exhausted: self.metrics.counter("upstream_connection_exhausted_total", &[("cluster", cluster)])?,
             http2: LazyHttp2Metrics::new(&self.metrics),
+            tls: LazyTlsMeters::new(&self.metrics),
             ejecting: Mutex::default(),
             _known: KnownShared { cluster: cluster.clone(), gone: self.gone.clone() },
         }))

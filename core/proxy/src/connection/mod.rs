@@ -85,7 +85,7 @@ pub(crate) async fn serve(worker: Rc<WorkerContext>, kits: Rc<Kits>, slot: Rc<Li
     let (socket, spoken, tls) = match tls {
         None => (socket, spoken, None),
         // Boxed: it is over before anything else begins.
-        Some(tls) => match Box::pin(secure::secure(&worker, &slot, &entrance, &tls, spoken, socket)).await {
+        Some(tls) => match Box::pin(secure::secure(&worker, &slot, &entrance, &tls, spoken, socket, &remote)).await {
             Some(Secured { socket, spoken, info }) => (socket, spoken, info),
             None => return,
         },

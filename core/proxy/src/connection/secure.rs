@@ -2,14 +2,16 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Instant;
 
-use sidegate_api::{Spoken, TlsInfo};
+use sidegate_api::{Address, ClientCertificate, Spoken, TlsInfo, TlsMeters};
 use sidegate_net::{Deadline, ListenerState, Socket, WorkerContext};
 use sidegate_stream::h1::Server;
 use sidegate_tls::{ClearText, Failure, ListenerTls, Reason, Session};
 
 use super::{LINGER, LINGER_BYTES, SHORT_LINGER, Turn, silence_allowed};
 use crate::slots::ListenerSlot;
+use crate::view::ListenerView;
 
 /// The first byte of a handshake of TLS, with which no protocol of text begins.
 const HANDSHAKE: u8 = 0x16;
@@ -31,6 +33,7 @@ pub(super) async fn secure(
     tls: &ListenerTls,
     spoken: Spoken,
     mut socket: Socket,
+    remote: &Address,
 ) -> Option<Secured> {
     let timer = worker.deadlines.register();
     if tls.clear_text == ClearText::Served {
@@ -43,6 +46,8 @@ pub(super) async fn secure(
             return Some(Secured { socket, spoken, info: None });
         }
     }
+    let meters = slot.with(|listener| listener.stats.tls.clone()).flatten();
+    let counted = meters.as_ref().map(TlsMeters::begin);
     socket.start_tls(Session::server(tls.contexts.clone(), &tls.limits));
     timer.set(Some(tls.limits.handshake_timeout));
     let shaken = poll_fn(|cx| match socket.poll_handshake(cx) {
@@ -50,7 +55,10 @@ pub(super) async fn secure(
         Poll::Pending => timer.poll(cx).map(|()| Err(Failure::timeout())),
     });
     if let Err(failure) = shaken.await {
-        refused(slot, &failure);
+        if let Some(counted) = counted {
+            counted.failed(failure.reason.label());
+        }
+        refused(slot, &failure, &socket, remote);
         if was_answered(&failure) {
             socket.drop_tls();
             linger(worker, &timer, Server::new(socket, worker.buffers.clone())).await;
@@ -59,6 +67,14 @@ pub(super) async fn secure(
     }
     let agreed = socket.tls_agreed()?;
     let session = socket.session()?;
+    let certificate = match (session.peer(), session.agreed()?.certificate) {
+        (Some(_), _) => ClientCertificate::Verified,
+        (None, true) => ClientCertificate::Unverified,
+        (None, false) => ClientCertificate::None,
+    };
+    if let Some(counted) = counted {
+        counted.finished_with(&agreed, certificate);
+    }
     let info = TlsInfo {
         agreed,
         server_name: session.agreed()?.server_name.unwrap_or_default().to_owned(),
@@ -94,12 +110,15 @@ async fn linger(worker: &WorkerContext, timer: &Deadline, mut down: Server) {
 /// Says why nothing came of a handshake. Clients that go away before they have
 /// said anything are checks of load balancers.
 #[cold]
-fn refused(slot: &ListenerSlot, failure: &Failure) {
-    let listener = slot.with(|listener| listener.config.listener.clone());
-    let listener = listener.as_deref().unwrap_or_default();
+fn refused(slot: &ListenerSlot, failure: &Failure, socket: &Socket, remote: &Address) {
+    let of_listener = |listener: &ListenerView| (listener.config.listener.clone(), listener.complaints.clone());
+    let Some((listener, complaints)) = slot.with(of_listener) else { return };
     let (reason, why) = (failure.reason.label(), failure);
-    match failure.reason {
-        Reason::Truncated | Reason::Connection => tracing::debug!(listener, reason, %why, "no TLS session"),
-        _ => tracing::info!(listener, reason, %why, "no TLS session"),
+    let is_silent = matches!(failure.reason, Reason::Truncated | Reason::Connection)
+        && !socket.session().is_some_and(Session::has_heard);
+    if is_silent {
+        tracing::debug!(listener = &*listener, peer = %remote, reason, %why, "no TLS session");
+    } else if let Some(unsaid) = complaints.admit(Instant::now()) {
+        tracing::info!(listener = &*listener, peer = %remote, reason, %why, unsaid, "no TLS session");
     }
 }

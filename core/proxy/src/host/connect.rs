@@ -126,7 +126,7 @@ pub(super) async fn fresh<A: Asker>(
             if let Some(report) = reason.told() {
                 cluster.cluster.report(position, report, started);
             }
-            tell(host.text().as_str(), &error);
+            tell(cluster, host.text().as_str(), &error);
             return Err(reason.into());
         };
         if !relieve(asker, shortage, host.address(), &mut tries).await? {
@@ -139,10 +139,14 @@ pub(super) async fn fresh<A: Asker>(
 /// Says why there is no connection. What a certificate lacks is for people to
 /// mend.
 #[cold]
-fn tell(host: &str, error: &io::Error) {
-    match Failure::within(error) {
-        Some(failure) => tracing::info!(host, reason = failure.reason.label(), why = %failure, "no TLS session"),
-        None => tracing::debug!(host, %error, "cannot connect"),
+fn tell(cluster: &ClusterView, host: &str, error: &io::Error) {
+    let name = &*cluster.name;
+    let Some(failure) = Failure::within(error) else {
+        return tracing::debug!(cluster = name, host, %error, "cannot connect");
+    };
+    if let Some(unsaid) = cluster.lasting.complaints.admit(Instant::now()) {
+        let reason = failure.reason.label();
+        tracing::info!(cluster = name, host, reason, why = %failure, unsaid, "no TLS session");
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 
-use sidegate_api::Protocol;
+use sidegate_api::{Protocol, TlsAgreed, TlsMeters};
 use sidegate_net::{Socket, connect};
 use sidegate_tls::Failure;
 use sidegate_upstream::HostTls;
@@ -45,19 +45,35 @@ pub(super) async fn dial(
         // Boxed: connections in clear text are not to be as large.
         Some(tls) => {
             progress.set(Progress::Shaking);
-            Box::pin(shake(socket, tls, protocol)).await
+            Box::pin(secure(socket, tls, protocol, cluster)).await
         }
     }
 }
 
-async fn shake(mut socket: Socket, tls: HostTls, protocol: Protocol) -> io::Result<Socket> {
+async fn secure(socket: Socket, tls: HostTls, protocol: Protocol, cluster: &ClusterView) -> io::Result<Socket> {
+    let counted = cluster.cluster.tls_meters().map(TlsMeters::begin);
+    let shaken = shake(socket, tls, protocol).await;
+    match (shaken, counted) {
+        (Ok((socket, agreed)), counted) => {
+            counted.into_iter().for_each(|counted| counted.finished(&agreed));
+            Ok(socket)
+        }
+        (Err(failure), counted) => {
+            counted.into_iter().for_each(|counted| counted.failed(failure.reason.label()));
+            Err(failure.into())
+        }
+    }
+}
+
+async fn shake(mut socket: Socket, tls: HostTls, protocol: Protocol) -> Result<(Socket, TlsAgreed), Failure> {
     let wanted = if protocol == Protocol::Http2 { "h2" } else { "http/1.1" };
     socket.start_tls(tls.session(&[wanted])?);
     poll_fn(|cx| socket.poll_handshake(cx)).await?;
-    let agreed = socket.session().and_then(|session| session.agreed()?.alpn);
+    let agreed = socket.tls_agreed().ok_or_else(Failure::alpn)?;
     // A host that speaks of none speaks what is asked for.
-    match agreed.is_none_or(|agreed| agreed == wanted.as_bytes()) {
-        true => Ok(socket),
-        false => Err(Failure::alpn().into()),
+    match agreed.alpn {
+        "" => Ok((socket, agreed)),
+        alpn if alpn == wanted => Ok((socket, agreed)),
+        _ => Err(Failure::alpn()),
     }
 }

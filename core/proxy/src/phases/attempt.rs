@@ -108,4 +108,7 @@ pub(crate) fn note_attempt(s: &mut Stream<'_>, attempt: &mut Attempt) {
     if s.listener.log_needs.upstream_local {
         s.state.info.upstream_local = attempt.upstream.local_address();
     }
+    if s.listener.log_needs.upstream_tls {
+        s.state.info.upstream_tls = attempt.upstream.tls_agreed();
+    }
 }

@@ -12,9 +12,9 @@ use sidegate_stream::{Grammar, HostPool, OnClose, PoolLimits, h1};
 use sidegate_tls::ContextId;
 use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Member, Seed};
 
-use super::Standing;
 use super::idle_pools::IdlePools;
 use super::room::Waiters;
+use super::{Complaints, Standing};
 
 /// A cluster as it is configured, with this worker's balancer and pools.
 /// Streams keep it from the match of their route on.
@@ -39,6 +39,8 @@ pub(crate) struct Lasting {
     /// When this worker last said that it cannot connect for a reason of its
     /// own.
     pub(crate) complained: Cell<Option<Instant>>,
+    /// About handshakes of TLS that failed.
+    pub(crate) complaints: Complaints,
 }
 
 /// The settings that a connection has for its life: a stream is only given one
@@ -167,7 +169,12 @@ impl Manner {
 impl ClusterSlot {
     /// For a cluster that is not there, or not yet.
     pub(super) fn vacant(idle: &Rc<IdlePools>) -> Rc<Self> {
-        let lasting = Lasting { idle: idle.clone(), waiters: Waiters::default(), complained: Cell::default() };
+        let lasting = Lasting {
+            idle: idle.clone(),
+            waiters: Waiters::default(),
+            complained: Cell::default(),
+            complaints: Complaints::default(),
+        };
         Rc::new(ClusterSlot { view: RefCell::default(), former: RefCell::default(), lasting: Rc::new(lasting) })
     }
 

@@ -6,7 +6,7 @@ use sidegate_api::HeaderCase;
 use sidegate_stream::{Limits, Spelling};
 use sidegate_telemetry::{DownstreamStats, LogNeeds};
 
-use super::{Copies, HookTable, RouteView, Settings};
+use super::{Complaints, Copies, HookTable, RouteView, Settings};
 use crate::ProxyConfig;
 
 /// Upstream response heads may be larger than what clients may send.
@@ -27,6 +27,8 @@ pub(crate) struct ListenerView {
     pub(crate) response_limits: Limits,
     /// Copies of requests in flight.
     pub(crate) copies: Copies,
+    /// About handshakes of TLS that failed.
+    pub(crate) complaints: Rc<Complaints>,
 }
 
 impl ListenerView {
@@ -54,6 +56,7 @@ impl ListenerView {
                 ..Limits::default()
             },
             copies: before.map(|before| before.copies.clone()).unwrap_or_default(),
+            complaints: before.map(|before| before.complaints.clone()).unwrap_or_default(),
             config: Settings::of(config),
         }
     }

@@ -2,6 +2,7 @@
 
 mod attached;
 mod cluster;
+mod complaints;
 mod copies;
 mod filters;
 mod hook_table;
@@ -14,6 +15,7 @@ mod table;
 
 pub(crate) use attached::{Attached, Told};
 pub(crate) use cluster::{ClusterSlot, ClusterView};
+pub(crate) use complaints::Complaints;
 pub(crate) use copies::{Copies, CopyInFlight};
 pub(crate) use filters::Filters;
 pub(crate) use hook_table::HookTable;

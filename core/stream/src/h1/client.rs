@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{HeaderCase, Headers, Method, PeerText, RequestHead, ResponseHead};
+use sidegate_api::{HeaderCase, Headers, Method, PeerText, RequestHead, ResponseHead, TlsAgreed};
 use sidegate_net::{BufferPool, Socket, Traffic};
 use sidegate_protocol::http1::{Decoded, Grammar, Limits, Persistence, ResponseDecoder, encode_request_head};
 
@@ -88,6 +88,11 @@ impl Client {
             self.local = self.pipe.socket.local_address().ok().map(|address| Arc::new(PeerText::new(address)));
         }
         self.local.clone()
+    }
+
+    /// What was agreed on in TLS, if that is spoken.
+    pub fn tls_agreed(&self) -> Option<TlsAgreed> {
+        self.pipe.socket.tls_agreed()
     }
 
     /// Bytes that went over the socket so far.

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{Headers, Method, PeerText, RequestHead, ResponseHead};
+use sidegate_api::{Headers, Method, PeerText, RequestHead, ResponseHead, TlsAgreed};
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::Limits;
 use sidegate_protocol::http2::{Follows, decode_response};
@@ -80,6 +80,11 @@ impl ClientStream {
     /// Our end of its connection.
     pub fn local_address(&self) -> Option<Arc<PeerText>> {
         self.connection().local_address()
+    }
+
+    /// What was agreed on in TLS, if that is spoken.
+    pub fn tls_agreed(&self) -> Option<TlsAgreed> {
+        self.connection().tls_agreed()
     }
 
     /// Requests that its connection had, this one included.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, Variable, VariableValue};
+use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, TlsFact, Variable, VariableValue};
 
 use super::needs::LogNeeds;
 use super::value::Value;
@@ -31,6 +31,10 @@ pub(super) enum Fact {
     UpstreamConnectionId,
     TraceId,
     UpstreamProtocol,
+    /// Of the client's connection.
+    Tls(TlsFact),
+    /// Of the connection to the host.
+    UpstreamTls(TlsFact),
     /// A variable that filters know too.
     Stream(Variable),
 }
@@ -38,7 +42,7 @@ pub(super) enum Fact {
 impl Fact {
     /// MOSN's names and our own. Where there are several for one thing, the
     /// first is the one to recommend.
-    pub(super) const NAMES: [(&str, Fact); 68] = [
+    pub(super) const NAMES: [(&str, Fact); 80] = [
         ("start_time", Fact::StartTime),
         ("duration", Fact::Duration),
         ("request_finished_duration", Fact::Duration),
@@ -100,6 +104,18 @@ impl Fact {
         ("downstream_remote_ip", Fact::Stream(Variable::DownstreamRemoteIp)),
         ("downstream_local_address", Fact::Stream(Variable::DownstreamLocalAddress)),
         ("requested_server_name", Fact::Stream(Variable::TlsServerName)),
+        ("tls_version", Fact::Tls(TlsFact::Version)),
+        ("tls_cipher", Fact::Tls(TlsFact::Cipher)),
+        ("tls_group", Fact::Tls(TlsFact::Group)),
+        ("tls_alpn", Fact::Tls(TlsFact::Alpn)),
+        ("tls_resumed", Fact::Tls(TlsFact::Resumed)),
+        ("tls_session_reused", Fact::Tls(TlsFact::Resumed)),
+        ("upstream_tls_version", Fact::UpstreamTls(TlsFact::Version)),
+        ("upstream_tls_cipher", Fact::UpstreamTls(TlsFact::Cipher)),
+        ("upstream_tls_group", Fact::UpstreamTls(TlsFact::Group)),
+        ("upstream_tls_alpn", Fact::UpstreamTls(TlsFact::Alpn)),
+        ("upstream_tls_resumed", Fact::UpstreamTls(TlsFact::Resumed)),
+        ("upstream_tls_session_reused", Fact::UpstreamTls(TlsFact::Resumed)),
         // MOSN registers these once more for the protocol; those of `Http2_` are the same.
         ("Http1_request_length", Fact::RequestLength),
         ("Http1_request_method", Fact::Stream(Variable::Method)),
@@ -123,6 +139,7 @@ impl Fact {
         LogNeeds {
             received: self == Fact::RequestReceived,
             upstream_local: self == Fact::UpstreamLocalAddress,
+            upstream_tls: matches!(self, Fact::UpstreamTls(_)),
             original_target: self == Fact::OriginalPath,
             ..LogNeeds::default()
         }
@@ -175,6 +192,13 @@ impl Fact {
                 Value::Name(info.upstream_protocol.as_str())
             }
             Fact::UpstreamProtocol => Value::Absent,
+            Fact::Tls(fact) => {
+                let tls = info.connection.as_ref().and_then(|connection| connection.tls.as_ref());
+                tls.and_then(|tls| fact.of(&tls.agreed)).map_or(Value::Absent, Value::Name)
+            }
+            Fact::UpstreamTls(fact) => {
+                info.upstream_tls.as_ref().and_then(|agreed| fact.of(agreed)).map_or(Value::Absent, Value::Name)
+            }
             Fact::UpstreamFailure if is_upstream_failure(completion.flags) && !info.details.is_empty() => {
                 Value::Name(info.details)
             }

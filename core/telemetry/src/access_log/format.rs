@@ -69,7 +69,10 @@ pub enum LogStyle {
 /// | `upstream_local_address` | our end of the connection to it |
 /// | `upstream_attempts` | hosts that were tried, each as often as it was |
 /// | `downstream_remote_address`, `downstream_remote_ip`, `downstream_local_address` | of the connection |
-/// | `requested_server_name` | of TLS; always absent |
+/// | `requested_server_name` | of TLS; absent in clear text |
+/// | `tls_version`, `tls_cipher`, `tls_group`, `tls_alpn` | what was agreed on in TLS with the client |
+/// | `tls_resumed` (`tls_session_reused`) | whether a session was resumed: `true` or `false` |
+/// | `upstream_tls_version` and so on | the same of TLS with the host |
 /// | `request_header_NAME`, `response_header_NAME` | first field of that name; `_` in NAME also matches `-` |
 /// | `request_arg_NAME` | first parameter of the query, not decoded |
 /// | `cookie_NAME` | cookie of the request |

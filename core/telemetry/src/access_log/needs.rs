@@ -9,6 +9,8 @@ pub struct LogNeeds {
     pub received: bool,
     /// Our end of the upstream connection: one system call per connection.
     pub upstream_local: bool,
+    /// What was agreed on in TLS with the host: a copy per attempt.
+    pub upstream_tls: bool,
     /// The host's configured name: a reference count per attempt.
     pub upstream_hostname: bool,
     /// Path and query before rewrites: a copy per stream.
@@ -22,6 +24,7 @@ impl LogNeeds {
         LogNeeds {
             received: self.received || other.received,
             upstream_local: self.upstream_local || other.upstream_local,
+            upstream_tls: self.upstream_tls || other.upstream_tls,
             upstream_hostname: self.upstream_hostname || other.upstream_hostname,
             original_target: self.original_target || other.original_target,
         }

@@ -21,6 +21,8 @@ pub struct Agreed<'a> {
     pub server_name: Option<&'a str>,
     /// Whether a session was resumed.
     pub resumed: bool,
+    /// Whether the peer has shown a certificate, be it good or not.
+    pub certificate: bool,
 }
 
 impl Session {
@@ -45,6 +47,7 @@ impl Session {
             alpn: common.alpn_protocol(),
             server_name,
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
+            certificate: common.peer_certificates().is_some_and(|chain| !chain.is_empty()),
         })
     }
 }

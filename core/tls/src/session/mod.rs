@@ -367,6 +367,11 @@ impl Session {
         };
     }
 
+    /// Whether a client has sent anything at all.
+    pub fn has_heard(&self) -> bool {
+        self.first.count > 0
+    }
+
     /// Who the peer is; `None` until the handshake is over, without a
     /// certificate, and where nobody verified it.
     pub fn peer(&self) -> Option<&Peer> {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Request;
-use sidegate_api::{PeerText, RequestHead};
+use sidegate_api::{PeerText, RequestHead, TlsAgreed};
 use sidegate_net::{Deadlines, PeerEnd, Socket, Traffic};
 
 use sidegate_protocol::http2::{EncodeError, LastAuthority, encode_request};
@@ -39,6 +39,7 @@ const SEND_BUFFER: usize = 64 * 1024;
 pub struct ClientConnection {
     id: Option<u64>,
     local: Option<Arc<PeerText>>,
+    tls: Option<TlsAgreed>,
     opened: Instant,
     max_age: Option<Duration>,
     /// Streams that we want on it at most.
@@ -93,6 +94,7 @@ impl ClientConnection {
         watcher: Option<Box<dyn Watcher>>,
     ) -> io::Result<Rc<Self>> {
         let local = socket.local_address().ok().map(|address| Arc::new(PeerText::new(address)));
+        let tls = socket.tls_agreed();
         let guard = Guard::new(socket, Bytes::new(), Role::Client, settings.frames);
         let handshake = builder(settings).handshake(guard.clone());
         let (sender, driven) = handshake.await.map_err(|error| match error.get_io() {
@@ -102,6 +104,7 @@ impl ClientConnection {
         let connection = Rc::new(ClientConnection {
             id,
             local,
+            tls,
             opened: Instant::now(),
             max_age: settings.max_age,
             our_limit: settings.max_concurrent_streams,
@@ -132,6 +135,11 @@ impl ClientConnection {
     /// Our end of it.
     pub fn local_address(&self) -> Option<Arc<PeerText>> {
         self.local.clone()
+    }
+
+    /// What was agreed on in TLS, if that is spoken.
+    pub fn tls_agreed(&self) -> Option<TlsAgreed> {
+        self.tls
     }
 
     /// Requests that it had.
