@@ -43,7 +43,13 @@ impl Pipe {
             let written = ready!(self.socket.poll_write(cx, &[IoSlice::new(self.waiting.as_slice())]))?;
             self.waiting.wrote(written);
         }
-        Poll::Ready(Ok(()))
+        self.socket.poll_flush(cx)
+    }
+
+    /// Whether nothing waits to be sent.
+    #[inline]
+    pub fn is_flushed(&self) -> bool {
+        self.waiting.is_empty() && self.socket.is_flushed()
     }
 
     /// Writes what waits, then some of `data`, then of `tail`, in one system

@@ -222,6 +222,10 @@ impl Failure {
         Failure::new(Reason::Alpn, "the host speaks another application protocol")
     }
 
+    pub(crate) fn clear_text(who: &str) -> Failure {
+        Failure::new(Reason::ClearText, format!("the {who} speaks HTTP in clear text where TLS is spoken"))
+    }
+
     pub(crate) fn truncated() -> Failure {
         Failure::new(Reason::Truncated, "the connection ended without close_notify")
     }

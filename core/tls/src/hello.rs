@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rustls::server::{Accepted, AcceptedAlert, Acceptor};
+use rustls::server::{Accepted, Acceptor};
 
 use crate::choose::Offer;
 
@@ -36,26 +36,36 @@ pub(crate) fn looks_like_http(bytes: &[u8]) -> bool {
 }
 
 /// A hello that is being read.
-pub(crate) struct Hello(pub Box<Acceptor>);
+#[derive(Default)]
+pub(crate) struct Hello(Box<Acceptor>);
 
 /// What came of it.
 pub(crate) enum Heard {
     More(Hello),
     Whole(Box<Accepted>),
-    Bad(rustls::Error, AcceptedAlert),
+    /// With the alert for the client.
+    Bad(rustls::Error, Vec<u8>),
 }
 
 impl Hello {
-    pub fn new() -> Hello {
-        Hello(Box::default())
-    }
-
-    pub fn hear(mut self) -> Heard {
-        match self.0.accept() {
-            Ok(None) => Heard::More(self),
-            Ok(Some(accepted)) => Heard::Whole(Box::new(accepted)),
-            Err((error, alert)) => Heard::Bad(error, alert),
+    /// Reads more `bytes` of it.
+    pub fn hear(mut self, mut bytes: &[u8]) -> Heard {
+        while !bytes.is_empty() {
+            if self.0.read_tls(&mut bytes).is_err() {
+                return Heard::Bad(rustls::Error::General("the hello is too large".into()), Vec::new());
+            }
+            match self.0.accept() {
+                Ok(None) => {}
+                Ok(Some(accepted)) => return Heard::Whole(Box::new(accepted)),
+                Err((error, mut alert)) => {
+                    let mut bytes = Vec::new();
+                    // It writes into memory.
+                    let _ = alert.write_all(&mut bytes);
+                    return Heard::Bad(error, bytes);
+                }
+            }
         }
+        Heard::More(self)
     }
 }
 

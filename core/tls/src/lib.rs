@@ -4,7 +4,7 @@
 //! ```text
 //!  settings + files ──▶ ServerContext ─┐
 //!                       ServerContexts ┴─▶ Session::server ─┐
-//!                       ClientContext ───▶ Session::client ─┴─▶ receive · read · write · send · close
+//!                       ClientContext ───▶ Session::client ─┴─▶ read · write · send · close
 //! ```
 //!
 //! A context is made once, away from the workers, and is read by any thread.
@@ -46,7 +46,7 @@ pub use peer::Peer;
 pub use pem::{CertificateInfo, certificates};
 pub use resume::{TicketSecrets, TicketSecretsError};
 pub use san::{SanKind, SanMatch, SanPattern};
-pub use session::{Agreed, Received, Session};
+pub use session::{Agreed, Received, Scratch, Session};
 pub use slot::Slot;
 pub use source::{Materials, Source, key_log_from_environment, system_roots};
 

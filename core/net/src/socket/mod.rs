@@ -139,7 +139,7 @@ impl Socket {
     /// turn out to be for the session alone.
     #[inline]
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.tls.as_ref().is_some_and(|tls| tls.session.has_plaintext()) {
+        if self.tls.as_ref().is_some_and(|tls| tls.session.has_news()) {
             return Poll::Ready(Ok(()));
         }
         self.raw.poll_readable(cx)
@@ -160,7 +160,7 @@ impl Socket {
                 let result = self.raw.poll_read(cx, &mut room);
                 result.map_ok(|()| room.filled().len())
             }
-            Some(tls) => tls.poll_read(&self.raw, cx, buffer.room(max)),
+            Some(tls) => tls.poll_read(&mut self.raw, cx, buffer.room(max)),
         };
         let count = match ready!(result) {
             Ok(count) => count,
@@ -184,8 +184,8 @@ impl Socket {
     }
 
     /// Writes some of `slices`; the count is never 0 for non-empty slices.
-    /// With TLS, what was pending is to be written again, in front of whatever
-    /// else.
+    /// With TLS, what was taken may wait to be sent: see
+    /// [`poll_flush`](Self::poll_flush).
     #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let count = match &mut self.tls {
@@ -197,6 +197,28 @@ impl Socket {
         }
         self.traffic.written += count as u64;
         Poll::Ready(Ok(count))
+    }
+
+    /// Sends what a session holds because the peer was too slow for it. In
+    /// clear text nothing waits in a socket.
+    #[inline]
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            None => Poll::Ready(Ok(())),
+            Some(tls) => tls.poll_flush(&mut self.raw, cx),
+        }
+    }
+
+    /// Whether nothing that was written waits in it.
+    #[inline]
+    pub fn is_flushed(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| !tls.session.wants_send())
+    }
+
+    /// Bytes of memory that it holds of what comes and goes.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.session.held())
     }
 
     /// Sends our end of stream.
@@ -221,7 +243,7 @@ impl Socket {
     /// something.
     pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(tls) = &mut self.tls {
-            let quiet = tls.is_quiet(&self.raw, cx);
+            let quiet = tls.is_quiet(&mut self.raw, cx);
             if !quiet && !tls.session.has_plaintext() {
                 self.ended.set(true);
             }
@@ -257,7 +279,7 @@ impl AsyncRead for Socket {
         let result = match &mut socket.tls {
             None => socket.raw.poll_read(cx, buffer),
             Some(tls) => {
-                let read = tls.poll_read(&socket.raw, cx, buffer.initialize_unfilled());
+                let read = tls.poll_read(&mut socket.raw, cx, buffer.initialize_unfilled());
                 read.map_ok(|count| buffer.advance(count))
             }
         };
@@ -291,9 +313,8 @@ impl AsyncWrite for Socket {
         true
     }
 
-    /// Nothing waits in a socket.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Socket::poll_flush(self.get_mut(), cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

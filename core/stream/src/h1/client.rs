@@ -227,7 +227,7 @@ impl Client {
     /// nothing left over.
     pub fn is_reusable(&self) -> bool {
         self.persistence == Persistence::KeepAlive
-            && self.pipe.waiting.is_empty()
+            && self.pipe.is_flushed()
             && self.pipe.input.is_empty()
             && self.body.is_done()
     }

@@ -289,12 +289,12 @@ impl Server {
     /// Whether nothing waits.
     #[inline]
     pub fn is_flushed(&self) -> bool {
-        self.pipe.waiting.is_empty()
+        self.pipe.is_flushed()
     }
 
     /// Bytes of memory for what waits.
     pub fn waiting_capacity(&self) -> usize {
-        self.pipe.waiting.capacity()
+        self.pipe.waiting.capacity() + self.pipe.socket.held()
     }
 
     /// Frees what memory an idle connection can do without.

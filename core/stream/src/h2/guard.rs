@@ -164,7 +164,16 @@ impl Inner {
         }
         self.waiting.clear();
         self.written = 0;
-        Poll::Ready(Ok(()))
+        match self.socket.poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                self.stuck = None;
+                Poll::Ready(flushed)
+            }
+            Poll::Pending => {
+                self.stuck.get_or_insert_with(Instant::now);
+                Poll::Pending
+            }
+        }
     }
 
     fn count_sent(&mut self, bytes: &[u8]) {

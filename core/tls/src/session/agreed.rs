@@ -32,9 +32,9 @@ impl Session {
             return None;
         }
         let (common, server_name): (&rustls::CommonState, _) = match &self.stage {
-            Stage::Server(connection, _) => (connection, connection.server_name()),
-            Stage::Client(connection, _, ServerName::DnsName(name)) => (connection, Some(name.as_ref())),
-            Stage::Client(connection, ..) => (connection, None),
+            Stage::Server(engine, _, name) => (engine.common(), name.as_deref()),
+            Stage::Client(engine, _, ServerName::DnsName(name)) => (engine.common(), Some(name.as_ref())),
+            Stage::Client(engine, ..) => (engine.common(), None),
             _ => return None,
         };
         Some(Agreed {

@@ -2,7 +2,9 @@
 //! plaintext in and out on the other.
 
 mod agreed;
+mod engine;
 mod refusal;
+mod scratch;
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -10,12 +12,14 @@ use std::mem;
 use std::sync::Arc;
 
 use rustls::HandshakeKind;
-use rustls::client::ClientConnection;
+use rustls::client::UnbufferedClientConnection;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::{ServerName, UnixTime};
+use rustls::server::UnbufferedServerConnection;
 use rustls::server::danger::ClientCertVerifier as _;
-use rustls::server::{AcceptedAlert, ServerConnection};
 
+use self::engine::{Engine, Sink, Task, Written};
+use self::refusal::CLEAR_TEXT;
 use crate::choose::ServerContexts;
 use crate::config::{Limits, PeerName};
 use crate::context::{ClientContext, ServerContext};
@@ -24,7 +28,7 @@ use crate::hello::{Heard, Hello, looks_like_http, with_offer};
 use crate::peer::Peer;
 use crate::verify::ServerVerifier;
 pub use agreed::Agreed;
-use refusal::Refusal;
+pub use scratch::Scratch;
 
 /// After a handshake, bytes that may come without any plaintext in them. A
 /// record is at most 18 KiB, and tickets are few and small.
@@ -32,40 +36,53 @@ const MAX_WITHOUT_PLAINTEXT: usize = 64 * 1024;
 
 /// A session; see the crate's drawing.
 ///
-/// Whoever holds the socket calls [`receive`](Session::receive) when there is
+/// Whoever holds the socket calls [`read`](Session::read) when there is
 /// something to read, and [`send`](Session::send) while
-/// [`wants_send`](Session::wants_send). It needs no memory but its keys while
-/// nothing goes on.
+/// [`wants_send`](Session::wants_send). It holds bytes only where something is
+/// not whole yet, and needs no memory but its keys while nothing goes on.
 pub struct Session {
     stage: Stage,
     /// Of the peer, while the handshake goes on.
     handshake_left: usize,
     without_plaintext: usize,
-    /// Bytes that wait to be read.
-    plaintext: usize,
-    /// What the peer sent first, to tell it from HTTP.
-    first: First,
-    /// The peer's side of the connection has ended.
-    ended: bool,
+    /// Bytes of the peer that are not whole, or for which there was no room.
+    incoming: Vec<u8>,
+    /// A record is among them that nobody has looked at.
+    crowded: bool,
+    /// Plaintext that waits to be read.
+    plain: Waiting,
+    /// Bytes that wait to be sent.
+    outgoing: Waiting,
+    end: PeerEnd,
     failed: Option<Failure>,
     peer: Option<Box<Peer>>,
 }
 
 enum Stage {
     /// A client whose hello is not whole.
-    Hello(Hello, Arc<ServerContexts>),
-    Server(Box<ServerConnection>, Arc<ServerContext>),
-    Client(Box<ClientConnection>, Option<Arc<ServerVerifier>>, ServerName<'static>),
-    /// The hello was bad: the answer goes out, and nothing comes in.
-    Refused(Refusal),
-    /// Between two others.
+    Hello(Option<Hello>, Arc<ServerContexts>),
+    /// The name is what the client asked for.
+    Server(Engine, Arc<ServerContext>, Option<Box<str>>),
+    Client(Engine, Option<Arc<ServerVerifier>>, ServerName<'static>),
+    /// Nothing comes of it.
     Gone,
 }
 
-#[derive(Default)]
-struct First {
-    bytes: [u8; 4],
-    count: usize,
+/// What is known of the end of the peer's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PeerEnd {
+    Open,
+    /// It has said that it sends no more.
+    Announced,
+    /// Its connection has ended without a word.
+    Cut,
+}
+
+/// Bytes that go one after the other.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    gone: usize,
 }
 
 /// What a read gives.
@@ -73,7 +90,8 @@ struct First {
 pub enum Received {
     /// This many bytes of plaintext; never 0.
     Data(usize),
-    /// None until more is received.
+    /// Something that was for the session alone, or plaintext for which there
+    /// is no room.
     Nothing,
     /// The peer has said that it sends no more.
     End,
@@ -82,7 +100,7 @@ pub enum Received {
 impl Session {
     /// With a client. The context is chosen once its hello is there.
     pub fn server(contexts: Arc<ServerContexts>, limits: &Limits) -> Session {
-        Session::new(Stage::Hello(Hello::new(), contexts), limits)
+        Session::new(Stage::Hello(None, contexts), limits)
     }
 
     /// With a host called `name`, whom `protocols` are offered unless the context
@@ -100,10 +118,13 @@ impl Session {
             true => protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect(),
             false => config.alpn_protocols.clone(),
         };
-        let connection = ClientConnection::new_with_alpn(config, name.clone(), alpn);
+        let connection = UnbufferedClientConnection::new_with_alpn(config, name.clone(), alpn);
         let connection = connection.map_err(|error| Failure::of(&error))?;
         let verifier = context.verifier().cloned();
-        Ok(Session::new(Stage::Client(Box::new(connection), verifier, name), limits))
+        let mut session = Session::new(Stage::Client(Engine::Client(Box::new(connection)), verifier, name), limits);
+        // The hello.
+        session.work(&mut [], Task::Receive)?;
+        Ok(session)
     }
 
     fn new(stage: Stage, limits: &Limits) -> Session {
@@ -111,120 +132,158 @@ impl Session {
             stage,
             handshake_left: limits.handshake_bytes,
             without_plaintext: 0,
-            plaintext: 0,
-            first: First::default(),
-            ended: false,
+            incoming: Vec::new(),
+            crowded: false,
+            plain: Waiting::default(),
+            outgoing: Waiting::default(),
+            end: PeerEnd::Open,
             failed: None,
             peer: None,
         }
     }
 
-    /// Takes bytes of the peer, as many as one read of `from` gives, and makes
-    /// of them what can be made. 0: the peer's side has ended. `WouldBlock`: as
-    /// `from` says, or plaintext must be read first. An error of TLS is one of
-    /// kind `InvalidData` around a [`Failure`]; what [`send`](Self::send) has
-    /// then is the alert for the peer.
-    pub fn receive(&mut self, from: &mut dyn Read) -> io::Result<usize> {
+    /// Plaintext of the peer into `room`. Takes bytes of the peer, as many as
+    /// one read of `from` gives, unless what it has is enough.
+    ///
+    /// `WouldBlock` is what `from` says. An error of TLS is one around a
+    /// [`Failure`]; what [`send`](Self::send) has then is the alert for the peer.
+    /// Only an end that the peer has announced is one; any other is
+    /// [`Reason::Truncated`].
+    pub fn read(&mut self, from: &mut dyn Read, scratch: &mut Scratch, room: &mut [u8]) -> io::Result<Received> {
+        let waiting = self.plain.waiting();
+        if !waiting.is_empty() {
+            let count = waiting.len().min(room.len());
+            room[..count].copy_from_slice(&waiting[..count]);
+            self.plain.consume(count);
+            return Ok(if count == 0 { Received::Nothing } else { Received::Data(count) });
+        }
         if let Some(failure) = &self.failed {
             return Err(failure.clone().into());
         }
-        if self.has_plaintext() {
-            return Err(io::ErrorKind::WouldBlock.into());
+        match self.end {
+            PeerEnd::Open => {}
+            PeerEnd::Announced => return Ok(Received::End),
+            PeerEnd::Cut => return Err(self.fail(Failure::truncated()).into()),
         }
-        let count = self.take(from)?;
-        if count == 0 {
-            self.ended = true;
-            return match self.is_handshaking() {
-                true => Err(self.fail(Failure::truncated()).into()),
-                false => Ok(0),
-            };
+        let kept = self.incoming.len();
+        let bytes = scratch.for_read(&self.incoming, room.len());
+        let mut count = 0;
+        if !self.crowded {
+            count = from.read(&mut bytes[kept..])?;
+            if count == 0 {
+                self.end = PeerEnd::Cut;
+                return Err(self.fail(Failure::truncated()).into());
+            }
         }
-        self.process(count).map_err(|failure| io::Error::from(self.fail(failure)))?;
-        Ok(count)
+        let received = self.process(&mut bytes[..kept + count], count, room);
+        received.map_err(|failure| io::Error::from(self.fail(failure)))
     }
 
-    fn take(&mut self, from: &mut dyn Read) -> io::Result<usize> {
-        match &mut self.stage {
-            Stage::Hello(hello, _) => hello.0.read_tls(&mut Watched { from, first: &mut self.first }),
-            Stage::Server(connection, _) => connection.read_tls(from),
-            Stage::Client(connection, ..) if self.first.is_whole() => connection.read_tls(from),
-            Stage::Client(connection, ..) => connection.read_tls(&mut Watched { from, first: &mut self.first }),
-            Stage::Refused(_) | Stage::Gone => Ok(0),
-        }
-    }
-
-    fn process(&mut self, count: usize) -> Result<(), Failure> {
-        if self.is_handshaking() {
-            let left = self.handshake_left.checked_sub(count);
+    /// Looks at `bytes`, of which the last `new` have just come.
+    fn process(&mut self, bytes: &mut [u8], new: usize, room: &mut [u8]) -> Result<Received, Failure> {
+        let was_handshaking = self.is_handshaking();
+        if was_handshaking {
+            let left = self.handshake_left.checked_sub(new);
             self.handshake_left = left.ok_or_else(|| Failure::new(Reason::TooLarge, "the handshake is too large"))?;
         }
-        if matches!(self.stage, Stage::Hello(..)) {
-            self.hear()?;
+        if matches!(self.stage, Stage::Hello(..)) && !self.hear(bytes, new)? {
+            self.incoming = bytes.to_vec();
+            return Ok(Received::Nothing);
         }
-        let was_handshaking = self.is_handshaking();
-        let state = match &mut self.stage {
-            Stage::Server(connection, _) => connection.process_new_packets(),
-            Stage::Client(connection, ..) => connection.process_new_packets(),
-            Stage::Hello(..) | Stage::Refused(_) | Stage::Gone => return Ok(()),
+        let mut sink = Sink { room, filled: 0, rest: &mut self.plain.bytes };
+        let processed = match &mut self.stage {
+            Stage::Server(engine, ..) | Stage::Client(engine, ..) => {
+                engine.process(bytes, &mut sink, &mut self.outgoing.bytes, Task::Receive)
+            }
+            Stage::Hello(..) | Stage::Gone => return Ok(Received::Nothing),
         };
-        let state = match state {
-            Ok(state) => state,
-            Err(error) => return Err(self.failure(&error)),
-        };
-        let plaintext = state.plaintext_bytes_to_read();
-        self.plaintext = plaintext;
-        self.ended |= state.peer_has_closed();
-        if self.is_handshaking() {
-            return Ok(());
+        let filled = sink.filled;
+        self.crowded = processed.crowded;
+        let result = processed.result.map_err(|error| match was_handshaking && bytes.starts_with(b"HTTP") {
+            true => Failure::clear_text("host"),
+            false => Failure::of(&error),
+        });
+        let left = &bytes[processed.used..];
+        match left.is_empty() {
+            true => self.incoming = Vec::new(),
+            false => {
+                self.incoming.clear();
+                self.incoming.extend_from_slice(left);
+            }
         }
-        if was_handshaking {
-            self.greet()?;
+        if processed.closed {
+            self.end = PeerEnd::Announced;
         }
-        self.without_plaintext = if plaintext == 0 { self.without_plaintext + count } else { 0 };
-        match self.without_plaintext > MAX_WITHOUT_PLAINTEXT {
-            true => Err(Failure::new(Reason::Flood, "the peer sends records without anything in them")),
-            false => Ok(()),
+        let delivered = filled + self.plain.waiting().len();
+        if let Err(failure) = result {
+            if filled == 0 {
+                return Err(failure);
+            }
+            // What came before it is read first.
+            self.fail(failure);
+            return Ok(Received::Data(filled));
+        }
+        if !self.is_handshaking() {
+            if was_handshaking {
+                self.greet()?;
+            }
+            self.without_plaintext = if delivered == 0 { self.without_plaintext + new } else { 0 };
+            if self.without_plaintext > MAX_WITHOUT_PLAINTEXT {
+                return Err(Failure::new(Reason::Flood, "the peer sends records without anything in them"));
+            }
+        }
+        match (filled, self.end) {
+            (0, PeerEnd::Announced) if delivered == 0 => Ok(Received::End),
+            (0, _) => Ok(Received::Nothing),
+            _ => Ok(Received::Data(filled)),
         }
     }
 
-    /// Chooses a context, once the hello is whole.
-    fn hear(&mut self) -> Result<(), Failure> {
-        let Stage::Hello(hello, contexts) = mem::replace(&mut self.stage, Stage::Gone) else { return Ok(()) };
-        let accepted = match hello.hear() {
+    /// Lets the session do a `task` between reads.
+    fn work(&mut self, room: &mut [u8], task: Task<'_, '_>) -> Result<(), Failure> {
+        let (Stage::Server(engine, ..) | Stage::Client(engine, ..)) = &mut self.stage else { return Ok(()) };
+        let mut bytes = mem::take(&mut self.incoming);
+        let mut sink = Sink { room, filled: 0, rest: &mut self.plain.bytes };
+        let processed = engine.process(&mut bytes, &mut sink, &mut self.outgoing.bytes, task);
+        self.crowded = processed.crowded;
+        if processed.used < bytes.len() {
+            bytes.drain(..processed.used);
+            self.incoming = bytes;
+        }
+        if processed.closed {
+            self.end = PeerEnd::Announced;
+        }
+        processed.result.map_err(|error| self.fail(Failure::of(&error)))
+    }
+
+    /// Chooses a context, once the hello is whole; whether it is.
+    fn hear(&mut self, bytes: &[u8], new: usize) -> Result<bool, Failure> {
+        let Stage::Hello(hello, contexts) = mem::replace(&mut self.stage, Stage::Gone) else { return Ok(true) };
+        let accepted = match hello.unwrap_or_default().hear(&bytes[bytes.len() - new..]) {
             Heard::More(hello) => {
-                self.stage = Stage::Hello(hello, contexts);
-                return Ok(());
+                self.stage = Stage::Hello(Some(hello), contexts);
+                return Ok(false);
             }
-            Heard::Bad(error, alert) => return Err(self.refuse(&error, alert)),
+            Heard::Bad(error, alert) => {
+                let clear = looks_like_http(&bytes[..bytes.len().min(4)]);
+                self.outgoing.bytes.extend_from_slice(if clear { CLEAR_TEXT } else { &alert });
+                return Err(match clear {
+                    true => Failure::clear_text("client"),
+                    false => Failure::of(&error),
+                });
+            }
             Heard::Whole(accepted) => accepted,
         };
-        let (context, mismatch) = with_offer(&accepted, |offer| {
+        let (context, mismatch, name) = with_offer(&accepted, |offer| {
             let context = contexts.choose(offer).clone();
             let mismatch = !offer.alpn.is_empty() && !context.speaks(offer.alpn.iter().copied());
-            (context, mismatch)
+            (context, mismatch, offer.server_name.map(Box::from))
         });
-        match accepted.into_connection(context.config(mismatch)) {
-            Ok(connection) => self.stage = Stage::Server(Box::new(connection), context),
-            Err((error, alert)) => return Err(self.refuse(&error, alert)),
-        }
-        Ok(())
-    }
-
-    fn refuse(&mut self, error: &rustls::Error, alert: AcceptedAlert) -> Failure {
-        let clear = looks_like_http(self.first.bytes());
-        self.stage = Stage::Refused(if clear { Refusal::clear_text() } else { Refusal::Alert(alert) });
-        match clear {
-            true => Failure::new(Reason::ClearText, "the client speaks HTTP in clear text where TLS is spoken"),
-            false => Failure::of(error),
-        }
-    }
-
-    #[cold]
-    fn failure(&self, error: &rustls::Error) -> Failure {
-        match self.is_handshaking() && self.first.bytes() == b"HTTP" {
-            true => Failure::new(Reason::ClearText, "the host speaks HTTP in clear text where TLS is spoken"),
-            false => Failure::of(error),
-        }
+        // It hears the same bytes once more.
+        let connection = UnbufferedServerConnection::new(context.config(mismatch));
+        let connection = connection.map_err(|error| Failure::of(&error))?;
+        self.stage = Stage::Server(Engine::Server(Box::new(connection)), context, name);
+        Ok(true)
     }
 
     /// Looks at the peer once the handshake is over. A session that was resumed
@@ -232,16 +291,18 @@ impl Session {
     fn greet(&mut self) -> Result<(), Failure> {
         let now = UnixTime::now();
         let (chain, resumed) = match &self.stage {
-            Stage::Server(connection, context) if context.verifies_clients() => {
-                (connection.peer_certificates(), connection.handshake_kind())
+            Stage::Server(engine, context, _) if context.verifies_clients() => {
+                (engine.common().peer_certificates(), engine.common().handshake_kind())
             }
-            Stage::Client(connection, Some(_), _) => (connection.peer_certificates(), connection.handshake_kind()),
+            Stage::Client(engine, Some(_), _) => {
+                (engine.common().peer_certificates(), engine.common().handshake_kind())
+            }
             _ => return Ok(()),
         };
         let Some((first, others)) = chain.and_then(|chain| chain.split_first()) else { return Ok(()) };
         if resumed == Some(HandshakeKind::Resumed) {
             let good = match &self.stage {
-                Stage::Server(_, context) => {
+                Stage::Server(_, context, _) => {
                     context.verifier().map(|verifier| verifier.verify_client_cert(first, others, now).map(drop))
                 }
                 Stage::Client(_, verifier, name) => verifier
@@ -267,109 +328,84 @@ impl Session {
     pub fn is_handshaking(&self) -> bool {
         match &self.stage {
             Stage::Hello(..) => true,
-            Stage::Server(connection, _) => connection.is_handshaking(),
-            Stage::Client(connection, ..) => connection.is_handshaking(),
-            Stage::Refused(_) | Stage::Gone => false,
+            Stage::Server(engine, ..) | Stage::Client(engine, ..) => engine.common().is_handshaking(),
+            Stage::Gone => false,
         }
     }
 
-    /// Whether a read would give plaintext, although no more is received.
+    /// Whether a read would tell something although no more comes from the
+    /// peer: plaintext, a record that nobody has looked at, an end.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.plain.is_empty() || self.end != PeerEnd::Open || self.failed.is_some() || self.crowded
+    }
+
+    /// Whether plaintext waits.
     #[inline]
     pub fn has_plaintext(&self) -> bool {
-        self.plaintext > 0
+        !self.plain.is_empty()
     }
 
-    /// Whether the peer's side of the connection has ended, announced or not.
-    pub fn is_ended(&self) -> bool {
-        self.ended
+    /// Bytes that it holds because the peer, or whoever reads, is slow.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.incoming.capacity() + self.plain.bytes.capacity() + self.outgoing.bytes.capacity()
     }
 
-    /// Plaintext of the peer. Only an end that the peer has announced is one;
-    /// any other is [`Reason::Truncated`].
-    pub fn read(&mut self, into: &mut [u8]) -> Result<Received, Failure> {
-        let read = match &mut self.stage {
-            Stage::Server(connection, _) => connection.reader().read(into),
-            Stage::Client(connection, ..) => connection.reader().read(into),
-            _ => Err(io::ErrorKind::WouldBlock.into()),
-        };
-        match read {
-            Ok(0) if into.is_empty() => Ok(Received::Nothing),
-            Ok(0) => Ok(Received::End),
-            Ok(count) => {
-                self.plaintext = self.plaintext.saturating_sub(count);
-                Ok(Received::Data(count))
+    /// Takes some plaintext for the peer, and sends what it becomes; what `to`
+    /// does not take waits for [`send`](Self::send). While something waits, or
+    /// the handshake goes on, nothing is taken.
+    pub fn write(&mut self, slices: &[IoSlice<'_>], to: &mut dyn Write, scratch: &mut Scratch) -> io::Result<usize> {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone().into());
+        }
+        if self.is_handshaking() || self.wants_send() {
+            return Ok(0);
+        }
+        let mut written = Written::default();
+        self.work(&mut [], Task::Write(slices, scratch, &mut written))?;
+        // Answers to the peer, if there were any, were made before.
+        self.send(to).or_else(not_now)?;
+        let made = &scratch.outgoing[..written.made];
+        let mut sent = 0;
+        while sent < made.len() && !self.wants_send() {
+            match to.write(&made[sent..]).or_else(not_now)? {
+                0 => break,
+                count => sent += count,
             }
-            Err(_) => match &self.failed {
-                Some(failure) => Err(failure.clone()),
-                None if self.ended => Err(self.fail(Failure::truncated())),
-                None => Ok(Received::Nothing),
-            },
         }
-    }
-
-    /// Takes plaintext for the peer, as much as there is room for before more
-    /// is sent: 0 while the handshake goes on, or until then.
-    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> usize {
-        if self.is_handshaking() || self.failed.is_some() {
-            return 0;
-        }
-        let written = match &mut self.stage {
-            Stage::Server(connection, _) => connection.writer().write_vectored(slices),
-            Stage::Client(connection, ..) => connection.writer().write_vectored(slices),
-            _ => return 0,
-        };
-        // It writes into memory.
-        written.unwrap_or_default()
+        self.outgoing.bytes.extend_from_slice(&made[sent..]);
+        Ok(written.taken)
     }
 
     /// Whether there are bytes for the peer.
     #[inline]
     pub fn wants_send(&self) -> bool {
-        match &self.stage {
-            Stage::Hello(..) | Stage::Gone => false,
-            Stage::Server(connection, _) => connection.wants_write(),
-            Stage::Client(connection, ..) => connection.wants_write(),
-            Stage::Refused(_) => true,
-        }
+        !self.outgoing.is_empty()
     }
 
     /// Sends bytes for the peer, as many as one write of `to` takes.
     pub fn send(&mut self, to: &mut dyn Write) -> io::Result<usize> {
-        let sent = match &mut self.stage {
-            Stage::Hello(..) | Stage::Gone => return Ok(0),
-            Stage::Server(connection, _) => connection.write_tls(to)?,
-            Stage::Client(connection, ..) => connection.write_tls(to)?,
-            Stage::Refused(refusal) => refusal.send(to)?,
-        };
-        if sent == 0 && matches!(self.stage, Stage::Refused(_)) {
-            self.stage = Stage::Gone;
+        let waiting = self.outgoing.waiting();
+        if waiting.is_empty() {
+            return Ok(0);
         }
+        let sent = to.write(waiting)?;
+        self.outgoing.consume(sent);
         Ok(sent)
     }
 
     /// Tells the peer that nothing more comes; to be sent.
     pub fn close(&mut self) {
-        match &mut self.stage {
-            Stage::Server(connection, _) => connection.send_close_notify(),
-            Stage::Client(connection, ..) => connection.send_close_notify(),
-            Stage::Hello(..) | Stage::Refused(_) | Stage::Gone => {}
+        if !self.is_handshaking() && self.failed.is_none() {
+            // What goes wrong here is told by the next read.
+            let _ = self.work(&mut [], Task::Close);
         }
-    }
-
-    /// Gives memory back that only traffic needs. What is left afterwards is
-    /// 4 KiB of rustls's and its keys.
-    pub fn rest(&mut self) {
-        // rustls shrinks its buffer before a read.
-        let _ = match &mut self.stage {
-            Stage::Server(connection, _) => connection.read_tls(&mut Silence),
-            Stage::Client(connection, ..) => connection.read_tls(&mut Silence),
-            _ => return,
-        };
     }
 
     /// Whether a client has sent anything at all.
     pub fn has_heard(&self) -> bool {
-        self.first.count > 0
+        !matches!(self.stage, Stage::Hello(None, _))
     }
 
     /// Who the peer is; `None` until the handshake is over, without a
@@ -381,56 +417,37 @@ impl Session {
     /// The context of a client; `None` before its hello.
     pub fn context(&self) -> Option<&Arc<ServerContext>> {
         match &self.stage {
-            Stage::Server(_, context) => Some(context),
+            Stage::Server(_, context, _) => Some(context),
             _ => None,
         }
     }
+}
 
-    /// Keys for protocols above, as RFC 5705 derives them. `None` before the
-    /// handshake is over.
-    pub fn export<const N: usize>(&self, label: &[u8], context: Option<&[u8]>) -> Option<[u8; N]> {
-        let exported = match &self.stage {
-            Stage::Server(connection, _) => connection.export_keying_material([0; N], label, context),
-            Stage::Client(connection, ..) => connection.export_keying_material([0; N], label, context),
-            _ => return None,
-        };
-        exported.ok()
+impl Waiting {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.gone == self.bytes.len()
+    }
+
+    #[inline]
+    fn waiting(&self) -> &[u8] {
+        &self.bytes[self.gone..]
+    }
+
+    /// Frees the memory with the last byte.
+    fn consume(&mut self, count: usize) {
+        self.gone = (self.gone + count).min(self.bytes.len());
+        if self.is_empty() {
+            *self = Waiting::default();
+        }
     }
 }
 
-impl First {
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.count]
-    }
-
-    fn is_whole(&self) -> bool {
-        self.count == self.bytes.len()
-    }
-}
-
-/// Notes the first bytes that come by.
-struct Watched<'a> {
-    from: &'a mut dyn Read,
-    first: &'a mut First,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        let room = &mut self.first.bytes[self.first.count..];
-        let new = count.min(room.len());
-        room[..new].copy_from_slice(&buffer[..new]);
-        self.first.count += new;
-        Ok(count)
-    }
-}
-
-/// Never has anything.
-struct Silence;
-
-impl Read for Silence {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+/// A write that would have to wait has taken nothing.
+fn not_now(error: io::Error) -> io::Result<usize> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Ok(0),
+        _ => Err(error),
     }
 }
 
@@ -440,7 +457,7 @@ impl fmt::Debug for Session {
             Stage::Hello(..) => "hello",
             Stage::Server(..) => "server",
             Stage::Client(..) => "client",
-            Stage::Refused(_) | Stage::Gone => "refused",
+            Stage::Gone => "gone",
         };
         f.debug_struct("Session").field("stage", &stage).field("failed", &self.failed).finish_non_exhaustive()
     }

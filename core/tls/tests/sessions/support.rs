@@ -11,8 +11,8 @@ use rcgen::{
 };
 use sidegate_tls::{
     ClientAuth, ClientContext, ClientSettings, ContextError, Failure, Identity, Limits, Materials, NameRule, PeerName,
-    Protocol, Received, Resumption, Roots, ServerAuth, ServerContext, ServerContexts, ServerSettings, Session, Source,
-    TicketKeys, TicketSecrets, Trust,
+    Protocol, Received, Resumption, Roots, Scratch, ServerAuth, ServerContext, ServerContexts, ServerSettings, Session,
+    Source, TicketKeys, TicketSecrets, Trust,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -253,7 +253,7 @@ pub fn outgoing(from: &mut Session) -> Vec<u8> {
 /// it at the end.
 pub fn deliver(to: &mut Session, mut bytes: &[u8]) -> Result<(), Failure> {
     while !bytes.is_empty() {
-        match to.receive(&mut bytes) {
+        match receive(to, &mut bytes) {
             Ok(_) => {}
             Err(error) => return Err(Failure::within(&error).unwrap_or_else(|| panic!("{error}")).clone()),
         }
@@ -261,32 +261,62 @@ pub fn deliver(to: &mut Session, mut bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Takes what `from` has; plaintext stays where it is.
+pub fn receive(to: &mut Session, from: &mut dyn io::Read) -> io::Result<Received> {
+    to.read(from, &mut Scratch::default(), &mut [])
+}
+
 /// Moves all that `from` has to `to`, which reads as it comes.
 pub fn transfer(from: &mut Session, to: &mut Session) -> Vec<u8> {
     let wire = outgoing(from);
     let (mut wire, mut plain) = (wire.as_slice(), Vec::new());
-    while !wire.is_empty() {
-        to.receive(&mut wire).unwrap();
-        loop {
-            match read(to) {
-                read if read.is_empty() => break,
-                read => plain.extend(read),
-            }
+    let (mut scratch, mut room) = (Scratch::default(), [0; 5000]);
+    while !wire.is_empty() || to.has_news() {
+        match to.read(&mut wire, &mut scratch, &mut room).unwrap() {
+            Received::Data(count) => plain.extend_from_slice(&room[..count]),
+            Received::Nothing => {}
+            Received::End => break,
         }
     }
     plain
 }
 
 pub fn write(to: &mut Session, bytes: &[u8]) {
-    assert_eq!(to.write(&[IoSlice::new(bytes)]), bytes.len());
+    assert_eq!(take(to, &[IoSlice::new(bytes)]), bytes.len());
+}
+
+/// Writes what a side takes; all of it waits then.
+pub fn take(to: &mut Session, slices: &[IoSlice<'_>]) -> usize {
+    to.write(slices, &mut Full, &mut Scratch::default()).unwrap()
+}
+
+/// A connection that has nothing, and takes nothing.
+pub struct Full;
+
+impl io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl io::Read for Full {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }
 
 /// Plaintext that is there.
 pub fn read(from: &mut Session) -> Vec<u8> {
     let mut room = [0; 64 * 1024];
-    match from.read(&mut room).unwrap() {
-        Received::Data(count) => room[..count].to_vec(),
-        Received::Nothing | Received::End => Vec::new(),
+    match from.read(&mut Full, &mut Scratch::default(), &mut room) {
+        Ok(Received::Data(count)) => room[..count].to_vec(),
+        Ok(Received::Nothing | Received::End) => Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Vec::new(),
+        Err(error) => panic!("{error}"),
     }
 }
 
