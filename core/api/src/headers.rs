@@ -45,6 +45,9 @@ impl Headers {
     const FILTERS_FIELDS: usize = Self::MAX_FIELDS - 256;
     const FILTERS_BYTES: usize = Self::MAX_BYTES - 128 * 1024;
 
+    /// Room for so many fields is no waste.
+    const SPARE_FIELDS: usize = 64;
+
     /// An empty map without allocations.
     pub const fn new() -> Self {
         Headers { arena: Vec::new(), entries: Vec::new(), spelling: Vec::new() }
@@ -75,16 +78,19 @@ impl Headers {
     }
 
     /// Gives back memory that a large message left behind.
+    #[inline]
     pub fn shrink(&mut self, max_bytes: usize) {
-        if self.arena.capacity() > max_bytes {
-            self.arena.shrink_to(max_bytes);
+        let bytes = self.arena.capacity().max(self.spelling.capacity());
+        if bytes > max_bytes || self.entries.capacity() > Self::SPARE_FIELDS {
+            self.shrink_large(max_bytes);
         }
-        if self.entries.capacity() > 64 {
-            self.entries.shrink_to(64);
-        }
-        if self.spelling.capacity() > max_bytes {
-            self.spelling.shrink_to(max_bytes);
-        }
+    }
+
+    #[cold]
+    fn shrink_large(&mut self, max_bytes: usize) {
+        self.arena.shrink_to(max_bytes);
+        self.entries.shrink_to(Self::SPARE_FIELDS);
+        self.spelling.shrink_to(max_bytes);
     }
 
     /// Remembers how a received field's name was written. The map itself has
@@ -268,6 +274,7 @@ impl Headers {
 
     fn store(&mut self, name: &[u8], value: &[u8]) -> Entry {
         let at = self.arena.len();
+        self.arena.reserve(name.len() + value.len());
         self.arena.extend_from_slice(name);
         make_lower_case(&mut self.arena[at..]);
         self.arena.extend_from_slice(value);

@@ -5,15 +5,35 @@
 /// are.
 #[inline]
 pub(crate) fn make_lower_case(bytes: &mut [u8]) {
-    let (eights, rest) = bytes.as_chunks_mut::<8>();
-    for eight in eights {
+    // The last step takes some bytes once more where they do not come out
+    // even: what is in lower case stays so.
+    if let Some(last) = bytes.len().checked_sub(8) {
+        let mut at = 0;
+        while at < last {
+            lower_eight(&mut bytes[at..]);
+            at += 8;
+        }
+        lower_eight(&mut bytes[last..]);
+    } else if let Some(last) = bytes.len().checked_sub(4) {
+        lower_four(bytes);
+        lower_four(&mut bytes[last..]);
+    } else {
+        bytes.make_ascii_lowercase();
+    }
+}
+
+#[inline]
+fn lower_eight(bytes: &mut [u8]) {
+    if let Some(eight) = bytes.first_chunk_mut::<8>() {
         *eight = lower(u64::from_ne_bytes(*eight)).to_ne_bytes();
     }
-    let (fours, rest) = rest.as_chunks_mut::<4>();
-    for four in fours {
+}
+
+#[inline]
+fn lower_four(bytes: &mut [u8]) {
+    if let Some(four) = bytes.first_chunk_mut::<4>() {
         *four = (lower(u32::from_ne_bytes(*four).into()) as u32).to_ne_bytes();
     }
-    rest.make_ascii_lowercase();
 }
 
 /// Sets the bit that lower case has in each byte from `A` to `Z`.

@@ -72,14 +72,23 @@ pub(crate) struct RequestCount {
     started: Instant,
     /// Read once for all that is measured at the end.
     ended: Option<Instant>,
+    /// What went over the connection.
+    traffic: Traffic,
     status: u16,
     end: Counted,
 }
 
 impl RequestCount {
     pub(crate) fn new(cluster: Rc<ClusterView>, position: usize) -> Self {
-        let count =
-            RequestCount { cluster, position, started: Instant::now(), ended: None, status: 0, end: Counted::GivenUp };
+        let count = RequestCount {
+            cluster,
+            position,
+            started: Instant::now(),
+            ended: None,
+            traffic: Traffic::default(),
+            status: 0,
+            end: Counted::GivenUp,
+        };
         count.host().count(|m| {
             m.request_total.inc();
             m.request_active.inc();
@@ -106,12 +115,9 @@ impl RequestCount {
         *self.ended.insert(Instant::now())
     }
 
-    /// Counts what went over the connection since it stood at `before`.
-    pub(crate) fn traffic(&self, before: Traffic, now: Traffic) {
-        self.host().count(|m| {
-            m.connection_bytes_read_total.add(now.read - before.read);
-            m.connection_bytes_write.add(now.written - before.written);
-        });
+    /// Notes what went over the connection since it stood at `before`.
+    pub(crate) fn traffic(&mut self, before: Traffic, now: Traffic) {
+        self.traffic = Traffic { read: now.read - before.read, written: now.written - before.written };
     }
 
     /// The head of a response came.
@@ -152,10 +158,13 @@ impl Drop for RequestCount {
         let failed = !answered || self.status >= 500;
         // Not `as_nanos`, which counts in 128 bits: this runs for each request.
         let nanos = elapsed.as_secs().saturating_mul(1_000_000_000).saturating_add(elapsed.subsec_nanos().into());
+        let millis = nanos as f64 / 1e6;
         self.host().count(|m| {
+            m.connection_bytes_read_total.add(self.traffic.read);
+            m.connection_bytes_write.add(self.traffic.written);
             m.request_active.dec();
             if answered {
-                m.request_duration_time.observe(elapsed.as_secs_f64() * 1000.0);
+                m.request_duration_time.observe(millis);
                 m.request_duration_time_total.add(nanos);
             }
             if failed {

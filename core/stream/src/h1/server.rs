@@ -98,7 +98,6 @@ impl Server {
                 return Poll::Ready(Ok(()));
             }
             self.pipe.input.release();
-            ready!(self.pipe.socket.poll_readable(cx))?;
             let read = ready!(self.pipe.socket.poll_read(cx, &mut self.pipe.input, max_head_bytes))?;
             if read == 0 {
                 return Poll::Ready(Err(ServerError::Closed));
