@@ -10,22 +10,19 @@ use std::net::Ipv6Addr;
 /// and some leave out; the one behind the last dot is the DNS root. A port must
 /// be 1 to 65535.
 pub(crate) fn check(authority: &str) -> Result<(), &'static str> {
-    let (host, port) = match authority.strip_prefix('[') {
+    let port = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or("host_invalid")?;
             address.parse::<Ipv6Addr>().map_err(|_| "host_invalid")?;
-            (None, port)
+            port
         }
-        None => match authority.find(':') {
-            Some(colon) => (Some(&authority[..colon]), &authority[colon..]),
-            None => (Some(authority), ""),
+        None => match name_len(authority.as_bytes()) {
+            0 if authority.is_empty() => return Err("host_empty"),
+            0 => return Err("host_invalid"),
+            // What ends a name is ASCII, or else no name and no port.
+            length => authority.get(length..).ok_or("host_invalid")?,
         },
     };
-    if let Some(host) = host
-        && (host.is_empty() || !is_name(host.as_bytes()))
-    {
-        return Err(if authority.is_empty() { "host_empty" } else { "host_invalid" });
-    }
     match port.strip_prefix(':') {
         Some(port) => check_port(port),
         None if port.is_empty() => Ok(()),
@@ -41,15 +38,31 @@ fn check_port(port: &str) -> Result<(), &'static str> {
     }
 }
 
-fn is_host_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~')
-}
+/// What names consist of. A table, as this runs for each byte of each request's
+/// authority.
+const IN_NAMES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_' | b'~' | b'.');
+        byte += 1;
+    }
+    table
+};
 
-fn is_name(host: &[u8]) -> bool {
-    host.iter().enumerate().all(|(at, &byte)| match byte {
-        b'.' => host.get(at + 1) != Some(&b'.'),
-        byte => is_host_byte(byte),
-    })
+/// How much of `text` is a name; 0 if it has an empty label.
+fn name_len(text: &[u8]) -> usize {
+    let mut before = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        if !IN_NAMES[usize::from(byte)] {
+            return at;
+        }
+        if byte == b'.' && before == b'.' {
+            return 0;
+        }
+        before = byte;
+    }
+    text.len()
 }
 
 #[cfg(test)]
