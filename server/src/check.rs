@@ -25,7 +25,7 @@ pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
         };
     }
     let mode = if args.no_load { LoadMode::NoLoad } else { LoadMode::Load };
-    match start.load(&args.config, None, mode) {
+    match start.load(&args.config, None, mode, None) {
         Ok(loaded) => {
             let patience = loaded.config.graceful_timeout;
             accepted(args, loaded.file.path(), &loaded.config, &loaded.modules);
@@ -174,7 +174,8 @@ fn look_at(file: &ConfigFile, working_dir: &Path) -> Result<Config, ComposeError
     let modules = GenericFilter::new(policy(&file.module_allowances())).map_err(ComposeError::ModuleControl)?;
     let mut registry = built_in_filters();
     registry.modules(Arc::new(modules));
-    let env = LoadEnv { metrics: Metrics::new(workers), workers, working_dir: working_dir.to_path_buf() };
+    let env =
+        LoadEnv { metrics: Metrics::new(workers), workers, working_dir: working_dir.to_path_buf(), key_log: None };
     file.resolve(&registry, &env, LoadMode::NoLoad, None).map_err(ComposeError::Config)
 }
 

@@ -120,6 +120,19 @@ pub(crate) struct RunArgs {
     /// and of files that are mounted alone (Kubernetes' subPath), are not seen.
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Read certificates again only with the configuration.
+    ///
+    /// Otherwise files of TLS are followed, with --watch and without:
+    /// certificates, keys, CAs, lists, OCSP responses and keys of tickets. What
+    /// has changed and fits together is used for new connections.
+    #[arg(long)]
+    pub(crate) keep_certificates: bool,
+    /// Write the keys of TLS sessions to the file that SSLKEYLOGFILE names.
+    ///
+    /// Whoever reads that file can read the traffic. It is for tests, and for
+    /// tools such as Wireshark. Without this option the variable does nothing.
+    #[arg(long)]
+    pub(crate) tls_key_log: bool,
     /// Write process id and bound addresses to FILE, as JSON, once everything
     /// is listening.
     ///

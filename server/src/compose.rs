@@ -17,6 +17,7 @@ use sidegate_net::ListenerId;
 use sidegate_proxy::{FilterEntry, ListenerSpec, RouteSet, Update};
 use sidegate_router::{RouteId, RouteTable};
 use sidegate_telemetry::{DownstreamStats, LogError, LogSinks, RouteBudget, RouteStats};
+use sidegate_tls::KeyLog;
 use sidegate_upstream::{Cluster, ClusterConfig, ClusterError, HostRegistry};
 
 use crate::against::AgainstError;
@@ -64,6 +65,7 @@ pub(crate) fn load(
     path: &Path,
     workers: Option<NonZeroUsize>,
     mode: LoadMode,
+    key_log: Option<Arc<dyn KeyLog>>,
     keep: &OnceLock<Arc<GenericFilter>>,
 ) -> Result<Loaded, ComposeError> {
     let since = SystemTime::now();
@@ -76,7 +78,7 @@ pub(crate) fn load(
     let mut registry = built_in_filters();
     registry.modules(modules.clone());
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
-    let env = LoadEnv { metrics: metrics.clone(), workers, working_dir };
+    let env = LoadEnv { metrics: metrics.clone(), workers, working_dir, key_log };
     let config = file.resolve(&registry, &env, mode, None).map_err(ComposeError::Config)?;
     Ok(Loaded { file, since, env, config, workers, metrics, modules })
 }

@@ -5,6 +5,7 @@
 mod admin_source;
 mod against;
 mod cert;
+mod certificates;
 mod check;
 mod cli;
 mod compose;
@@ -14,6 +15,7 @@ mod errands;
 mod fronts;
 mod hangs;
 mod inspect;
+mod key_log;
 mod live_edit;
 mod plans;
 mod ready;

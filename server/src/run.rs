@@ -11,7 +11,8 @@ use sidegate_api::Address;
 use sidegate_config::{Config, LoadMode};
 use sidegate_manager::sockets::{Socket, SocketKind};
 use sidegate_manager::{
-    Board, Ended, FileWatch, ManagerHandle, Origin, RunningListener, Update, WantedListener, socket_of,
+    Board, CertificateFiles, Ended, FileWatch, ManagerHandle, Origin, RunningListener, Update, WantedListener,
+    socket_of,
 };
 use sidegate_net::{AcceptHandle, BoundListener, ListenerId, ListenerIds, RunPhase, Workers, bind, start_accepting};
 use sidegate_overload::{Machine, Manager, Overload};
@@ -22,6 +23,7 @@ use sidegate_upstream::HostRegistry;
 use sidegate_watch::{HELD_UP, end_now};
 
 use crate::admin_source::Process;
+use crate::certificates::Contexts;
 use crate::check::report;
 use crate::cli::RunArgs;
 use crate::compose::{self, Loaded, compose, first_update};
@@ -31,10 +33,10 @@ use crate::errands::ModuleErrands;
 use crate::fronts::ProcessFronts;
 use crate::plans::Plans;
 use crate::signals::{Order, Signals};
-use crate::source::{Document, FileSource, Made, Settings};
+use crate::source::{Document, FileSource, FollowedCertificates, Made, Settings};
 use crate::start::{Start, end_before_serving};
 use crate::systemd::Notifier;
-use crate::{complain, ready};
+use crate::{complain, key_log, ready};
 
 /// How long a start waits for the names of hosts. Who cannot be resolved by
 /// then is resolved while the process serves.
@@ -54,7 +56,14 @@ enum End {
 }
 
 pub(crate) fn run(args: &RunArgs, start: &mut Start) -> ExitCode {
-    let loaded = match start.load(&args.config, args.workers, LoadMode::Load) {
+    let key_log = match key_log::open(args.tls_key_log) {
+        Ok(key_log) => key_log,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let loaded = match start.load(&args.config, args.workers, LoadMode::Load, key_log) {
         Ok(loaded) => loaded,
         Err(error) => {
             report(&error);
@@ -96,6 +105,7 @@ fn serve(
 ) -> Result<End, Failure> {
     let Loaded { file, since, env, mut config, workers: count, metrics, modules } = loaded;
     let Start { runtime: control, signals, watchdog, hangs, .. } = start;
+    key_log::tell(env.key_log.as_ref());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -167,7 +177,14 @@ fn serve(
     let successions = Vec::new();
     let made = Made { file: Arc::new(file), config: Arc::new(config), successions, listeners: composed, since };
     plans.set_running(Some(made.config.clone()));
-    let (document, watched) = (Document::new(made.file.clone(), since), made.watched());
+    let (followed, certificates) = match args.keep_certificates {
+        true => (FollowedCertificates::WithTheRest, None),
+        false => {
+            let maker = Contexts(made.config.filters_cache.contexts().clone());
+            (FollowedCertificates::Apart, Some(CertificateFiles { maker: Arc::new(maker) }))
+        }
+    };
+    let (document, watched) = (Document::new(made.file.clone(), since), made.watched(followed));
     let source = FileSource {
         path: args.config.clone(),
         workers: args.workers,
@@ -176,6 +193,7 @@ fn serve(
         sinks: sinks.clone(),
         plans: plans.clone(),
         watch: watch.clone(),
+        certificates: followed,
         running: made,
         next: None,
     };
@@ -192,6 +210,7 @@ fn serve(
         listeners,
         front_sockets: front_sockets.clone(),
         clusters,
+        certificates,
         document,
         board: board.clone(),
     };

@@ -33,10 +33,21 @@ pub(crate) struct FileSource {
     pub(crate) plans: Plans,
     /// Told which files to follow, once it is there.
     pub(crate) watch: Arc<OnceLock<FileWatch>>,
+    /// Who follows files of TLS.
+    pub(crate) certificates: FollowedCertificates,
     /// What runs.
     pub(crate) running: Made,
     /// What is made and not taken yet.
     pub(crate) next: Option<Made>,
+}
+
+/// Who follows files of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FollowedCertificates {
+    /// The manager, whatever else is followed.
+    Apart,
+    /// They are files like others.
+    WithTheRest,
 }
 
 /// A configuration and what it came to.
@@ -96,10 +107,16 @@ impl Document {
 }
 
 impl Made {
-    /// Everything that makes another configuration once it changes.
-    pub(crate) fn watched(&self) -> Vec<PathBuf> {
+    /// Everything that makes another configuration once it changes. Files of
+    /// TLS that the manager follows make none.
+    pub(crate) fn watched(&self, certificates: FollowedCertificates) -> Vec<PathBuf> {
         let config = &self.config;
-        let all: BTreeSet<&PathBuf> = config.watched.iter().chain(&config.watched_directories).collect();
+        let aside = match certificates {
+            FollowedCertificates::Apart => config.tls_files(),
+            FollowedCertificates::WithTheRest => BTreeSet::new(),
+        };
+        let all = config.watched.iter().chain(&config.watched_directories).filter(|path| !aside.contains(*path));
+        let all: BTreeSet<&PathBuf> = all.collect();
         all.into_iter().cloned().collect()
     }
 }
@@ -183,7 +200,7 @@ impl Source for FileSource {
             Ok(config) => config,
             Err(errors) => {
                 // What is wrong may be mended in a file that is not read yet.
-                let mut paths = self.running.watched();
+                let mut paths = self.running.watched(FollowedCertificates::WithTheRest);
                 paths.extend(file.files().iter().cloned());
                 self.follow(paths, *since);
                 return Err(refused(&errors));
@@ -243,7 +260,7 @@ impl Source for FileSource {
 
     fn taken(&mut self) {
         let Some(next) = self.next.take() else { return };
-        self.follow(next.watched(), next.since);
+        self.follow(next.watched(self.certificates), next.since);
         self.plans.set_running(Some(next.config.clone()));
         // The factories of the configuration before go.
         self.running = Made { successions: Vec::new(), ..next };

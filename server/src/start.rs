@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sidegate_config::LoadMode;
 use sidegate_generic_filter::GenericFilter;
+use sidegate_tls::KeyLog;
 use sidegate_watch::{HELD_UP, OnThread, Role, Watchdog, Watched, end_now, end_within};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -86,13 +87,14 @@ impl Start {
         path: &Path,
         workers: Option<std::num::NonZeroUsize>,
         mode: LoadMode,
+        key_log: Option<Arc<dyn KeyLog>>,
     ) -> Result<Loaded, ComposeError> {
         let modules = self.modules.clone();
         let (done, loaded) = oneshot::channel();
         let path = Arc::<Path>::from(path);
         let loader = thread::Builder::new().name("loader".into());
         let spawned = loader.spawn(move || {
-            let _ = done.send(load(&path, workers, mode, &modules));
+            let _ = done.send(load(&path, workers, mode, key_log, &modules));
         });
         spawned.map_err(ComposeError::Loader)?;
         let signals = &mut self.signals;

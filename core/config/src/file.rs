@@ -2,10 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use sidegate_api::{BuildEnv, Metrics, Reads, Registry};
 use sidegate_files::{ReadError, read_bounded};
+use sidegate_tls::KeyLog;
 
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
@@ -29,6 +31,8 @@ pub struct LoadEnv {
     pub workers: usize,
     /// Where relative paths are looked up after the file's own folder.
     pub working_dir: PathBuf,
+    /// Whom the keys of TLS sessions are told; `None`: nobody.
+    pub key_log: Option<Arc<dyn KeyLog>>,
 }
 
 /// A configuration file that was read but not understood yet: it can say how
@@ -181,7 +185,7 @@ impl ConfigFile {
         mode: LoadMode,
         before: Option<&FilterCache>,
     ) -> Result<Config, ConfigErrors> {
-        let cache = FilterCache::following(before, env.workers);
+        let cache = FilterCache::following(before, env.workers, env.key_log.clone());
         let build_env = BuildEnv {
             metrics: env.metrics.clone(),
             workers: env.workers,

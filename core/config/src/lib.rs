@@ -40,8 +40,8 @@ pub use diff::{ConfigDiff, diff, needs_restart};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
-    AccessLogConfig, AdminConfig, Config, KnownModule, Listener, LoadMode, MetricsConfig, MetricsSink, ModuleAllowance,
-    OpenListener, RouteShape, RouterShape, VirtualHostShape,
+    AccessLogConfig, AdminConfig, Config, ContextMaker, KnownModule, Listener, LoadMode, MetricsConfig, MetricsSink,
+    ModuleAllowance, OpenListener, RouteShape, RouterShape, VirtualHostShape,
 };
 pub use reuse::{FilterCache, FilterIdentity, FilterPlace, Succession};
 pub use schema::{json_schema, reference};

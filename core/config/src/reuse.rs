@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use sidegate_api::{Counter, FilterSpec, Fingerprint, RegexBudget, StreamFilterFactory};
 use sidegate_telemetry::FilterReplies;
-use sidegate_tls::TicketSecrets;
+use sidegate_tls::KeyLog;
 
-use crate::resolve::ReadParts;
+use crate::resolve::{ContextMaker, ReadParts};
 
 /// A place in a chain that has the same name in the next configuration,
 /// wherever its entry stands there.
@@ -51,9 +51,8 @@ pub struct FilterCache {
     kept: HashMap<FilterPlace, Kept>,
     /// Clusters and routes as they were read.
     parts: ReadParts,
-    /// What session tickets are encrypted with, for as long as the process
-    /// lives.
-    tickets: Arc<TicketSecrets>,
+    /// What contexts of TLS are made with, for as long as the process lives.
+    contexts: ContextMaker,
 }
 
 /// What belongs to one place.
@@ -80,15 +79,20 @@ pub struct Succession {
 
 impl FilterCache {
     /// For a configuration of this many workers that follows `before`.
-    pub(crate) fn following(before: Option<&FilterCache>, workers: usize) -> FilterCache {
+    pub(crate) fn following(
+        before: Option<&FilterCache>,
+        workers: usize,
+        key_log: Option<Arc<dyn KeyLog>>,
+    ) -> FilterCache {
         let regexes = before.map(|before| before.regexes.clone()).unwrap_or_default();
         regexes.refill();
-        let tickets = before.map(|before| before.tickets.clone()).unwrap_or_default();
-        FilterCache { workers, regexes, kept: HashMap::new(), parts: ReadParts::default(), tickets }
+        let contexts = before.map(|before| before.contexts.clone()).unwrap_or_default().telling(key_log);
+        FilterCache { workers, regexes, kept: HashMap::new(), parts: ReadParts::default(), contexts }
     }
 
-    pub(crate) fn tickets(&self) -> &Arc<TicketSecrets> {
-        &self.tickets
+    /// What contexts of TLS are made with.
+    pub fn contexts(&self) -> &ContextMaker {
+        &self.contexts
     }
 
     pub(crate) fn read_parts(&self) -> &ReadParts {

@@ -52,6 +52,8 @@ pub struct Ended {
 #[derive(Debug)]
 pub(crate) enum Order {
     Change(Update, Origin, oneshot::Sender<Answer>),
+    /// Files of TLS have changed.
+    Certificates,
     /// Nothing but hosts changes from now on.
     Drain,
     End(oneshot::Sender<Ended>),

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod board;
+mod certificates;
 mod change;
 mod clusters;
 mod drain;
@@ -34,6 +35,7 @@ mod steps;
 mod update;
 
 pub use board::{Board, ShownListener};
+pub use certificates::{CertificateFiles, MakeContexts};
 pub use files::FileWatch;
 pub use handle::{Answer, Applied, Ended, ManagerHandle};
 pub use history::{History, KEPT, Reason, Version};

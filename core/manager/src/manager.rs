@@ -12,6 +12,7 @@ use sidegate_upkeep::{Change as HostChange, Upkeep};
 use sidegate_upstream::{Cluster, ClusterConfig, HostRegistry};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::certificates::{CertificateFiles, Certificates, News};
 use crate::change::{Aim, Change, Tools};
 use crate::clusters::Clusters;
 use crate::drain::Drains;
@@ -25,6 +26,7 @@ use crate::steps::carry_out;
 use crate::{Board, Changing, Fronts, Origin, Refused, Source, Update, Why};
 
 mod edits;
+mod renewal;
 
 use edits::Checking;
 
@@ -55,6 +57,8 @@ pub struct Start<S: Source, F> {
     pub front_sockets: Vec<Socket>,
     /// The clusters, in configured order.
     pub clusters: Vec<Arc<Cluster>>,
+    /// How files of TLS are followed; `None`: they are not.
+    pub certificates: Option<CertificateFiles>,
     /// What was read.
     pub document: S::Document,
     /// What everybody may look at.
@@ -74,12 +78,21 @@ pub enum StartError {
 
 impl<S: Source, F: Fronts<Settings = S::Settings>> Start<S, F> {
     /// Begins to manage, on a thread of its own.
-    pub fn manage(self) -> Result<ManagerHandle, StartError> {
+    pub fn manage(mut self) -> Result<ManagerHandle, StartError> {
         let meters = Meters::new(&self.metrics)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (orders, inbox) = mpsc::unbounded_channel();
         // Shown before anybody can look.
-        let manager = Manager::new(self, meters);
+        // The thread that follows files does not keep the manager.
+        let door = orders.downgrade();
+        let changed = move || {
+            if let Some(orders) = door.upgrade() {
+                // An error means that the manager is gone.
+                let _ = orders.send(Order::Certificates);
+            }
+        };
+        let certificates = Certificates::new(self.certificates.take(), changed, &self.metrics)?;
+        let manager = Manager::new(self, meters, certificates);
         std::thread::Builder::new().name("manager".into()).spawn(move || runtime.block_on(manager.run(inbox)))?;
         Ok(ManagerHandle { orders })
     }
@@ -95,11 +108,12 @@ struct Manager<S: Source, F> {
     meters: Meters,
     queue: Queue<S>,
     checking: Checking,
+    certificates: Certificates,
     is_draining: bool,
 }
 
 impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
-    fn new(start: Start<S, F>, mut meters: Meters) -> Self {
+    fn new(start: Start<S, F>, mut meters: Meters, certificates: Certificates) -> Self {
         let upkeep = Upkeep::new(start.metrics, start.sinks);
         let history = History::begin(start.source.digest(&start.document), start.document);
         let running = Running {
@@ -108,7 +122,7 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
             clusters: Clusters::new(start.clusters),
         };
         meters.runs(history.running());
-        let manager = Manager {
+        let mut manager = Manager {
             tools: Tools {
                 workers: Arc::new(start.workers),
                 worker_count: start.worker_count,
@@ -126,9 +140,11 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
             meters,
             queue: Queue::default(),
             checking: Checking::default(),
+            certificates,
             is_draining: false,
         };
         manager.show();
+        manager.certificates.look_at(&manager.running);
         manager
     }
 
@@ -140,12 +156,17 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Change(update, origin, answer)) => self.ordered(update, origin, answer),
+                    Some(Order::Certificates) => self.certificates.read(&self.running),
                     Some(Order::Drain) => self.is_draining = true,
                     Some(Order::End(ended)) => break Some(ended),
                     None => break None,
                 },
                 change = self.tools.upkeep.changed() => self.change_hosts(change),
                 (loading, loaded) = self.queue.loaded() => self.came(loading, loaded).await,
+                news = self.certificates.next() => match news {
+                    News::Remade(remade) => self.take_certificates(remade),
+                    News::Day => self.certificates.complain(&self.running),
+                },
                 checked = self.checking.next() => self.checked(checked),
             }
             self.drains.reap();
@@ -292,6 +313,8 @@ impl<S: Source, F: Fronts<Settings = S::Settings>> Manager<S, F> {
         };
         let version = version.clone();
         self.show();
+        self.certificates.look_at(&self.running);
+        self.certificates.complain(&self.running);
         self.meters.runs(&version);
         self.meters.edited(self.running.clusters.edited().len());
         self.tools.hosts.sweep();

@@ -1,13 +1,14 @@
 //! What a context is to be: typed settings, without what files hold.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::{Groups, Suites, Versions};
 use crate::choose::ServerContexts;
 use crate::san::SanMatch;
+use crate::slot::Slot;
 use crate::source::Source;
 
 /// TLS towards clients: one of the contexts of a listener.
@@ -44,6 +45,49 @@ pub struct ClientSettings {
     pub protocol: Protocol,
     /// Whether sessions are resumed.
     pub resumption: Resumption,
+}
+
+impl ServerSettings {
+    /// The files that a context of these settings is made of.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let trust = match &self.clients {
+            ClientAuth::Verified(trust) | ClientAuth::Required(trust) => Some(trust),
+            ClientAuth::None | ClientAuth::Unverified => None,
+        };
+        let tickets = match &self.tickets {
+            TicketKeys::Shared(sources) => sources.as_slice(),
+            TicketKeys::Rotated => &[],
+        };
+        let trust = trust.into_iter().flat_map(Trust::files);
+        self.identity.files().chain(trust).chain(tickets.iter().filter_map(Source::path))
+    }
+}
+
+impl ClientSettings {
+    /// The files that a context of these settings is made of.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let trust = match &self.verify {
+            ServerAuth::Verified(trust) => Some(trust),
+            ServerAuth::Nothing => None,
+        };
+        self.identity.iter().flat_map(Identity::files).chain(trust.into_iter().flat_map(Trust::files))
+    }
+}
+
+impl Identity {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        self.chain.path().into_iter().chain(self.key.path()).chain(self.ocsp.as_deref())
+    }
+}
+
+impl Trust {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let roots = match &self.roots {
+            Roots::Given(source) => source.path(),
+            Roots::System | Roots::Pinned => None,
+        };
+        roots.into_iter().chain(self.crl.as_ref().and_then(Source::path))
+    }
 }
 
 /// A certificate, its chain and its key.
@@ -193,8 +237,8 @@ pub enum TicketKeys {
 /// TLS of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerTls {
-    /// For its clients.
-    pub contexts: Arc<ServerContexts>,
+    /// For its clients. Others take their place when files change.
+    pub contexts: Arc<Slot<ServerContexts>>,
     /// What becomes of clients that do not speak TLS.
     pub clear_text: ClearText,
     /// Of each handshake.

@@ -11,6 +11,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::Identity;
 use crate::context::{ContextError, Part, Validity};
 use crate::digest::Digest;
+use crate::holdings::HeldIdentity;
 use crate::peer;
 use crate::pem;
 use crate::san::SanKind;
@@ -25,6 +26,7 @@ pub(crate) struct LoadedIdentity {
     pub validity: Validity,
     /// What is odd, but works with most peers.
     pub warnings: Vec<(Part, String)>,
+    pub held: HeldIdentity,
 }
 
 impl LoadedIdentity {
@@ -61,10 +63,18 @@ impl LoadedIdentity {
         let (_, leaf) = X509Certificate::from_der(&chain[0])
             .map_err(|error| ContextError::of(Part::Chain, source, error.to_string()))?;
         let validity = Validity::of(&leaf);
-        warnings.extend(validity.warning(SystemTime::now()).map(|words| (Part::Chain, words)));
+        if validity.is_early(SystemTime::now()) {
+            warnings.push((Part::Chain, "the certificate is not valid yet".to_owned()));
+        }
         let names = dns_names(&leaf);
+        let held = HeldIdentity {
+            chain_from: identity.chain.clone(),
+            key_from: identity.key.clone(),
+            chain: chain.iter().filter_map(|certificate| pem::info(certificate)).collect(),
+            stapled: ocsp.is_some(),
+        };
         let certified = Arc::new(CertifiedKey { cert: chain, key, ocsp });
-        Ok(LoadedIdentity { certified, names, validity, warnings })
+        Ok(LoadedIdentity { certified, names, validity, warnings, held })
     }
 }
 

@@ -1,13 +1,14 @@
 //! Certificates, keys and lists out of PEM.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::pki_types::pem::{self, PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use crate::digest::{hex, sha256};
+use crate::holdings::{RevocationInfo, key_kind, time};
 use crate::peer::name_text;
 
 /// What is worth showing of a certificate.
@@ -27,6 +28,8 @@ pub struct CertificateInfo {
     pub not_after: SystemTime,
     /// SHA-256 of the DER, hexadecimal.
     pub sha256: String,
+    /// Kind and size of its key: `ECDSA P-256`.
+    pub key: String,
 }
 
 /// What is wrong with a text that should be PEM; completes "… is not usable: ".
@@ -96,6 +99,11 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateInfo>, String> {
     Ok(chain.iter().filter_map(|certificate| info(certificate)).collect())
 }
 
+/// What is worth showing of a list.
+pub(crate) fn list_info(der: &[u8]) -> Option<RevocationInfo> {
+    Some(RevocationInfo::of(&CertificateRevocationList::from_der(der).ok()?.1))
+}
+
 pub(crate) fn info(der: &[u8]) -> Option<CertificateInfo> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let validity = certificate.validity();
@@ -104,18 +112,11 @@ pub(crate) fn info(der: &[u8]) -> Option<CertificateInfo> {
         issuer: name_text(certificate.issuer()),
         serial: hex(certificate.raw_serial()),
         names: crate::peer::names(&certificate).into_iter().map(|(_, name)| name).collect(),
-        not_before: time(validity.not_before.timestamp()),
-        not_after: time(validity.not_after.timestamp()),
+        not_before: time(validity.not_before),
+        not_after: time(validity.not_after),
         sha256: hex(&sha256(der)),
+        key: key_kind(certificate.public_key()),
     })
-}
-
-/// Seconds since 1970, which may lie before it.
-fn time(seconds: i64) -> SystemTime {
-    match u64::try_from(seconds) {
-        Ok(after) => SystemTime::UNIX_EPOCH + Duration::from_secs(after),
-        Err(_) => SystemTime::UNIX_EPOCH,
-    }
 }
 
 fn is_pem(bytes: &[u8]) -> bool {

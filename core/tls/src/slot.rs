@@ -10,6 +10,15 @@ use arc_swap::ArcSwap;
 #[derive(Debug)]
 pub struct Slot<T>(ArcSwap<T>);
 
+/// By the values of now.
+impl<T: PartialEq> PartialEq for Slot<T> {
+    fn eq(&self, other: &Self) -> bool {
+        *self.0.load() == *other.0.load()
+    }
+}
+
+impl<T: Eq> Eq for Slot<T> {}
+
 impl<T> Slot<T> {
     /// With its first value.
     pub fn new(value: Arc<T>) -> Self {

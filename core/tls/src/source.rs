@@ -25,6 +25,14 @@ impl Source {
         }
     }
 
+    /// For people and tools: the path, or `inline`.
+    pub fn shown(&self) -> String {
+        match self {
+            Source::Inline(_) => "inline".to_owned(),
+            Source::File(path) => path.display().to_string(),
+        }
+    }
+
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match self {

@@ -42,6 +42,7 @@ mod tls;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub(crate) use module_policy::allowances;
 pub(crate) use mosn_filters::GONE as FILTERS_GONE;
 pub use router_shape::{RouteShape, RouterShape, VirtualHostShape};
 pub(crate) use server::processor;
+pub use tls::ContextMaker;
 
 use crate::diagnostic::{ConfigErrors, Diagnostic, Finding, Report};
 use crate::document::Node;
@@ -144,6 +146,20 @@ pub(crate) struct Places {
 impl Config {
     /// MOSN's default for `graceful_timeout`.
     pub const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Files that contexts of TLS were made of.
+    pub fn tls_files(&self) -> BTreeSet<PathBuf> {
+        let mut files = BTreeSet::new();
+        for tls in self.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+            let contexts = tls.contexts.get();
+            let of_listener = contexts.contexts().iter().flat_map(|context| context.settings().files());
+            files.extend(of_listener.map(PathBuf::from));
+        }
+        for context in self.clusters.iter().filter_map(|cluster| cluster.tls.as_ref()) {
+            files.extend(context.settings().files().map(PathBuf::from));
+        }
+        files
+    }
 }
 
 /// One listener and what its streams use.
@@ -279,7 +295,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         check_directory(directory, registry);
     }
     let compat = top.get("compat").and_then(|cursor| compat::compat(&cursor)).unwrap_or_default();
-    let materials = tls::Materials::new(env, chains.cache.tickets().clone());
+    let materials = tls::Materials::new(env, chains.cache.contexts().clone());
     let mut clusters = match top.get("cluster_manager") {
         Some(manager) => cluster::clusters(&manager, &mut names, &known, &materials),
         None => Vec::new(),

@@ -48,7 +48,7 @@ pub(super) async fn secure(
     }
     let meters = slot.with(|listener| listener.stats.tls.clone()).flatten();
     let counted = meters.as_ref().map(TlsMeters::begin);
-    socket.start_tls(Session::server(tls.contexts.clone(), &tls.limits));
+    socket.start_tls(Session::server(tls.contexts.get(), &tls.limits));
     timer.set(Some(tls.limits.handshake_timeout));
     let shaken = poll_fn(|cx| match socket.poll_handshake(cx) {
         Poll::Ready(shaken) => Poll::Ready(shaken),

@@ -113,6 +113,9 @@ fn health_check(key: &str) -> Option<&'static str> {
 
 fn own(key: &str) -> Option<&'static str> {
     Some(match key {
+        "tls_reload_total" => "TLS contexts read again because their files changed, by what came of it.",
+        "tls_stale_contexts" => "TLS contexts whose files are no good; those before serve on.",
+        "tls_expiry_timestamp_seconds" => "When the first certificate, CA or list of a listener or cluster expires.",
         "build_info" => "Always 1; the label tells the version.",
         "config_number" => "Number of the configuration that runs; it counts those that were taken.",
         "config_info" => "1 for the configuration that runs; the label is the SHA-256 of what was read.",

@@ -1,13 +1,15 @@
 //! TLS towards hosts of a cluster.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::{ClientConfig, Resumption as Sessions};
 use rustls::sign::SingleCertAndKey;
 
-use super::{ContextError, Part, Validity};
+use super::{ContextError, Part, Validity, expiry_warnings};
 use crate::config::{ClientSettings, NameRule, PeerName, Resumption, ServerAuth};
 use crate::digest::{ContextId, Digest};
+use crate::holdings::Holdings;
 use crate::identity::LoadedIdentity;
 use crate::source::Materials;
 use crate::verify::{LoadedTrust, ServerVerifier};
@@ -25,11 +27,15 @@ pub struct ClientContext {
     fixed: Option<PeerName>,
     validity: Option<Validity>,
     warnings: Vec<(Part, String)>,
+    settings: ClientSettings,
+    holdings: Holdings,
+    made: SystemTime,
 }
 
 impl ClientContext {
     /// Puts settings and files together. Reads files: not for a worker.
     pub fn new(settings: &ClientSettings, materials: &Materials<'_>) -> Result<ClientContext, ContextError> {
+        let made = SystemTime::now();
         settings.protocol.check().map_err(ContextError::protocol)?;
         let fixed = match &settings.server_name {
             NameRule::Fixed(name) => Some(PeerName::parse(name).ok_or_else(|| ContextError {
@@ -43,10 +49,13 @@ impl ClientContext {
         id.add(settings);
         let identity = settings.identity.as_ref();
         let identity = identity.map(|own| LoadedIdentity::load(own, &provider, materials, &mut id)).transpose()?;
+        let mut holdings = Holdings { identity: identity.as_ref().map(|own| own.held.clone()), trust: None };
         let verifier = Arc::new(match &settings.verify {
             ServerAuth::Nothing => ServerVerifier::anybody(&provider),
             ServerAuth::Verified(trust) => {
-                ServerVerifier::new(LoadedTrust::load(trust, materials, &mut id)?, &provider)?
+                let trust = LoadedTrust::load(trust, materials, &mut id)?;
+                holdings.trust = Some(trust.held.clone());
+                ServerVerifier::new(trust, &provider)?
             }
         });
         let builder = ClientConfig::builder_with_provider(provider)
@@ -66,6 +75,7 @@ impl ClientContext {
             Resumption::On => Sessions::in_memory_sessions(SESSIONS),
             Resumption::Off => Sessions::disabled(),
         };
+        let own_warnings = identity.as_ref().map(|own| own.warnings.clone()).unwrap_or_default();
         Ok(ClientContext {
             id: id.id(),
             config: Arc::new(config),
@@ -74,7 +84,10 @@ impl ClientContext {
             name: settings.server_name.clone(),
             fixed,
             validity: identity.as_ref().map(|own| own.validity),
-            warnings: identity.map(|own| own.warnings).unwrap_or_default(),
+            warnings: own_warnings.into_iter().chain(expiry_warnings(&holdings)).collect(),
+            settings: settings.clone(),
+            holdings,
+            made,
         })
     }
 
@@ -86,6 +99,21 @@ impl ClientContext {
     /// When our certificate is good, if we have one.
     pub fn validity(&self) -> Option<Validity> {
         self.validity
+    }
+
+    /// What it was made of, without what files hold.
+    pub fn settings(&self) -> &ClientSettings {
+        &self.settings
+    }
+
+    /// What it has of certificates and lists.
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// When making it, and so reading its files, began.
+    pub fn made(&self) -> SystemTime {
+        self.made
     }
 
     /// What is odd about it, but works.

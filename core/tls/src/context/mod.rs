@@ -13,6 +13,7 @@ use x509_parser::prelude::X509Certificate;
 pub use client::ClientContext;
 pub use server::ServerContext;
 
+use crate::holdings::{Expiring, Holdings, time};
 use crate::source::Source;
 
 /// The part of a context that something is wrong with.
@@ -84,22 +85,25 @@ impl Validity {
     pub const WARN_AHEAD: Duration = Duration::from_secs(14 * 24 * 3600);
 
     pub(crate) fn of(certificate: &X509Certificate<'_>) -> Validity {
-        let time = |seconds: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         let validity = certificate.validity();
-        Validity { not_before: time(validity.not_before.timestamp()), not_after: time(validity.not_after.timestamp()) }
+        Validity { not_before: time(validity.not_before), not_after: time(validity.not_after) }
     }
 
-    /// What is worth a warning at `now`.
-    pub fn warning(&self, now: SystemTime) -> Option<String> {
-        if now < self.not_before {
-            return Some("the certificate is not valid yet".to_owned());
-        }
-        match self.not_after.duration_since(now) {
-            Err(_) => Some("the certificate has expired".to_owned()),
-            Ok(left) if left < Validity::WARN_AHEAD => {
-                Some(format!("the certificate expires in {} days", left.as_secs() / (24 * 3600)))
-            }
-            Ok(_) => None,
-        }
+    /// Whether it begins only after `now`.
+    pub fn is_early(&self, now: SystemTime) -> bool {
+        now < self.not_before
     }
+}
+
+/// What is odd about what a context holds: what has ended, and what is about
+/// to.
+fn expiry_warnings(holdings: &Holdings) -> impl Iterator<Item = (Part, String)> {
+    holdings.warnings(SystemTime::now()).map(|(expiry, words)| {
+        let part = match expiry.what {
+            Expiring::Certificate => Part::Chain,
+            Expiring::Ca => Part::Ca,
+            Expiring::Crl => Part::Crl,
+        };
+        (part, words)
+    })
 }

@@ -1,13 +1,15 @@
 //! TLS towards clients.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::server::{NoServerSessionStorage, ServerConfig};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use super::{ContextError, Part, Validity};
+use super::{ContextError, Part, Validity, expiry_warnings};
 use crate::config::{ClientAuth, Resumption, ServerSettings, TicketKeys};
 use crate::digest::{ContextId, Digest};
+use crate::holdings::{HeldTrust, Holdings};
 use crate::identity::LoadedIdentity;
 use crate::names::is_servable;
 use crate::resume::{ContextTickets, TicketSecrets, TicketSecretsError};
@@ -28,17 +30,22 @@ pub struct ServerContext {
     verifier: Option<Arc<ClientVerifier>>,
     validity: Validity,
     warnings: Vec<(Part, String)>,
+    settings: ServerSettings,
+    holdings: Holdings,
+    made: SystemTime,
 }
 
 impl ServerContext {
     /// Puts settings and files together. Reads files: not for a worker.
     pub fn new(settings: &ServerSettings, materials: &Materials<'_>) -> Result<ServerContext, ContextError> {
+        let made = SystemTime::now();
         settings.protocol.check().map_err(ContextError::protocol)?;
         let provider = settings.protocol.provider();
         // What a session may be resumed for: who we are, and who may come.
         let mut resume = Digest::new("sidegate server session");
         let identity = LoadedIdentity::load(&settings.identity, &provider, materials, &mut resume)?;
-        let verifier = verifier(&settings.clients, &provider, materials, &mut resume)?;
+        let (verifier, trust) = verifier(&settings.clients, &provider, materials, &mut resume)?;
+        let holdings = Holdings { identity: Some(identity.held), trust };
         let resume = resume.finish();
         let mut id = Digest::new("sidegate server context");
         id.add(&resume);
@@ -91,7 +98,10 @@ impl ServerContext {
             certified: identity.certified,
             verifier,
             validity: identity.validity,
-            warnings: identity.warnings,
+            warnings: identity.warnings.into_iter().chain(expiry_warnings(&holdings)).collect(),
+            settings: settings.clone(),
+            holdings,
+            made,
         })
     }
 
@@ -103,6 +113,21 @@ impl ServerContext {
     /// When its certificate is good.
     pub fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// What it was made of, without what files hold.
+    pub fn settings(&self) -> &ServerSettings {
+        &self.settings
+    }
+
+    /// What it has of certificates and lists.
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// When making it, and so reading its files, began.
+    pub fn made(&self) -> SystemTime {
+        self.made
     }
 
     /// What is odd about it, but works.
@@ -155,19 +180,17 @@ fn verifier(
     provider: &Arc<rustls::crypto::CryptoProvider>,
     materials: &Materials<'_>,
     digest: &mut Digest,
-) -> Result<Option<Arc<ClientVerifier>>, ContextError> {
+) -> Result<(Option<Arc<ClientVerifier>>, Option<HeldTrust>), ContextError> {
     digest.add(&std::mem::discriminant(clients));
-    let verifier = match clients {
-        ClientAuth::None => return Ok(None),
-        ClientAuth::Unverified => ClientVerifier::anybody(provider),
-        ClientAuth::Verified(trust) => {
-            ClientVerifier::new(LoadedTrust::load(trust, materials, digest)?, false, provider)?
-        }
-        ClientAuth::Required(trust) => {
-            ClientVerifier::new(LoadedTrust::load(trust, materials, digest)?, true, provider)?
-        }
+    let (trust, required) = match clients {
+        ClientAuth::None => return Ok((None, None)),
+        ClientAuth::Unverified => return Ok((Some(Arc::new(ClientVerifier::anybody(provider))), None)),
+        ClientAuth::Verified(trust) => (trust, false),
+        ClientAuth::Required(trust) => (trust, true),
     };
-    Ok(Some(Arc::new(verifier)))
+    let trust = LoadedTrust::load(trust, materials, digest)?;
+    let held = trust.held.clone();
+    Ok((Some(Arc::new(ClientVerifier::new(trust, required, provider)?)), Some(held)))
 }
 
 fn secrets(

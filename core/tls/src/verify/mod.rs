@@ -14,6 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::{Pins, Roots, Trust};
 use crate::context::{ContextError, Part};
 use crate::digest::{Digest, sha256};
+use crate::holdings::{HeldRoots, HeldTrust};
 use crate::pem;
 use crate::san::{self, SanMatch};
 use crate::source::Materials;
@@ -28,6 +29,7 @@ pub(crate) struct LoadedTrust {
     pub revocations: Vec<CertificateRevocationListDer<'static>>,
     pub leaf_only: bool,
     pub checks: Checks,
+    pub held: HeldTrust,
 }
 
 /// What a certificate must be beside well signed.
@@ -61,11 +63,14 @@ pub(crate) enum Rejection {
 
 impl LoadedTrust {
     pub fn load(trust: &Trust, materials: &Materials<'_>, digest: &mut Digest) -> Result<LoadedTrust, ContextError> {
+        let mut held = HeldTrust { roots: HeldRoots::Pinned, lists: None };
         let roots = match &trust.roots {
             Roots::Pinned => None,
             Roots::Given(source) => {
                 let bytes = materials.load(source).map_err(|error| ContextError::read(Part::Ca, source, &error))?;
                 let certificates = pem::chain(&bytes).map_err(|problem| ContextError::of(Part::Ca, source, problem))?;
+                let shown = certificates.iter().filter_map(|certificate| pem::info(certificate)).collect();
+                held.roots = HeldRoots::Given(source.clone(), shown);
                 let mut store = RootCertStore::empty();
                 for certificate in certificates {
                     digest.add(certificate.as_ref());
@@ -84,6 +89,7 @@ impl LoadedTrust {
                     // chain, and the others do.
                     let _ = store.add(certificate.into());
                 }
+                held.roots = HeldRoots::System(store.len());
                 Some(Arc::new(store))
             }
         };
@@ -92,12 +98,14 @@ impl LoadedTrust {
             let bytes = materials.load(source).map_err(|error| ContextError::read(Part::Crl, source, &error))?;
             revocations = pem::revocations(&bytes).map_err(|problem| ContextError::of(Part::Crl, source, problem))?;
             revocations.iter().for_each(|list| digest.add(list.as_ref()));
+            let shown = revocations.iter().filter_map(|list| pem::list_info(list)).collect();
+            held.lists = Some((source.clone(), shown));
         }
         let checks = Checks { names: trust.names.clone(), pins: trust.pins.clone() };
         digest.add(&trust.names);
         digest.add(&trust.pins);
         digest.add(&trust.crl_leaf_only);
-        Ok(LoadedTrust { roots, revocations, leaf_only: trust.crl_leaf_only, checks })
+        Ok(LoadedTrust { roots, revocations, leaf_only: trust.crl_leaf_only, checks, held })
     }
 }
 

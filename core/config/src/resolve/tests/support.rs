@@ -151,11 +151,11 @@ pub fn registry() -> (Registry, Arc<FakeBuilder>) {
 }
 
 pub fn env() -> LoadEnv {
-    LoadEnv { metrics: Metrics::new(1), workers: 1, working_dir: PathBuf::from("/work-dir") }
+    LoadEnv { metrics: Metrics::new(1), workers: 1, working_dir: PathBuf::from("/work-dir"), key_log: None }
 }
 
 pub fn build_env() -> BuildEnv {
-    let LoadEnv { metrics, workers, working_dir } = env();
+    let LoadEnv { metrics, workers, working_dir, .. } = env();
     BuildEnv {
         metrics,
         workers,

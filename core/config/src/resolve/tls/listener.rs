@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sidegate_api::Spoken;
 use sidegate_tls::{
-    ClearText, ClientAuth, Identity, Limits, ListenerTls, Part, ServerContext, ServerContexts, ServerSettings, Source,
-    TicketKeys,
+    ClearText, ClientAuth, Identity, Limits, ListenerTls, Part, ServerContext, ServerContexts, ServerSettings, Slot,
+    Source, TicketKeys,
 };
 
 use super::common::{Common, common};
@@ -42,7 +42,9 @@ pub(in crate::resolve) fn listener_tls(
     }
     match ServerContexts::new(made) {
         _ if off => Tls::Off,
-        Some(contexts) => Tls::On(ListenerTls { contexts: Arc::new(contexts), clear_text, limits }),
+        Some(contexts) => {
+            Tls::On(ListenerTls { contexts: Arc::new(Slot::new(Arc::new(contexts))), clear_text, limits })
+        }
         None => Tls::Failed,
     }
 }

@@ -8,15 +8,24 @@ use std::sync::Arc;
 
 use sidegate_api::BuildEnv;
 use sidegate_files::read_regular;
-use sidegate_tls::{ClientContext, ClientSettings, ContextError, ServerContext, ServerSettings, TicketSecrets};
+use sidegate_tls::{ClientContext, ClientSettings, ContextError, KeyLog, ServerContext, ServerSettings, TicketSecrets};
 
 /// A large list of revoked certificates has some MiB.
 const MAX_FILE: u64 = 32 << 20;
 
+/// Makes contexts of settings and of what their files hold just now, with the
+/// secrets that go on from one configuration to the next. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct ContextMaker {
+    tickets: Arc<TicketSecrets>,
+    /// Whom the keys of sessions are told.
+    key_log: Option<Arc<dyn KeyLog>>,
+}
+
 /// Makes contexts; equal ones of a configuration are made once.
 pub(crate) struct Materials<'e> {
     env: &'e BuildEnv,
-    tickets: Arc<TicketSecrets>,
+    maker: ContextMaker,
 }
 
 /// A file that belongs to TLS, by its path.
@@ -27,9 +36,40 @@ struct TlsFile(PathBuf);
 #[derive(PartialEq, Eq, Hash)]
 struct SystemRoots;
 
+impl ContextMaker {
+    /// The same secrets; `key_log` is told the keys of sessions.
+    pub(crate) fn telling(&self, key_log: Option<Arc<dyn KeyLog>>) -> ContextMaker {
+        ContextMaker { tickets: self.tickets.clone(), key_log }
+    }
+
+    /// For clients. Reads files.
+    pub fn server(&self, settings: &ServerSettings) -> Result<ServerContext, ContextError> {
+        self.with(&read_file, &sidegate_tls::system_roots, |materials| ServerContext::new(settings, materials))
+    }
+
+    /// For hosts. Reads files.
+    pub fn client(&self, settings: &ClientSettings) -> Result<ClientContext, ContextError> {
+        self.with(&read_file, &sidegate_tls::system_roots, |materials| ClientContext::new(settings, materials))
+    }
+
+    fn with<T>(
+        &self,
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        system_roots: &dyn Fn() -> io::Result<Vec<Vec<u8>>>,
+        make: impl FnOnce(&sidegate_tls::Materials<'_>) -> T,
+    ) -> T {
+        let (tickets, key_log) = (self.tickets.clone(), self.key_log.clone());
+        make(&sidegate_tls::Materials { read, system_roots, tickets, key_log })
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    read_regular(path, MAX_FILE).map_err(|error| io::Error::other(error.to_string()))
+}
+
 impl<'e> Materials<'e> {
-    pub fn new(env: &'e BuildEnv, tickets: Arc<TicketSecrets>) -> Materials<'e> {
-        Materials { env, tickets }
+    pub fn new(env: &'e BuildEnv, maker: ContextMaker) -> Materials<'e> {
+        Materials { env, maker }
     }
 
     pub fn env(&self) -> &'e BuildEnv {
@@ -52,17 +92,12 @@ impl<'e> Materials<'e> {
     }
 
     fn with<T>(&self, make: impl FnOnce(&sidegate_tls::Materials<'_>) -> T) -> T {
-        make(&sidegate_tls::Materials {
-            read: &|path| self.read(path),
-            system_roots: &|| self.system_roots(),
-            tickets: self.tickets.clone(),
-            key_log: None,
-        })
+        self.maker.with(&|path| self.read(path), &|| self.system_roots(), make)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.env.reads.watch(path);
-        let read = || read_regular(path, MAX_FILE).map_err(|error| error.to_string());
+        let read = || read_file(path).map_err(|error| error.to_string());
         let bytes = self.env.reads.once(TlsFile(path.to_path_buf()), read);
         (*bytes).clone().map_err(io::Error::other)
     }

@@ -10,4 +10,5 @@ mod tests;
 
 pub(super) use cluster::cluster_context;
 pub(super) use listener::{Tls, listener_tls};
+pub use materials::ContextMaker;
 pub(crate) use materials::Materials;

@@ -1,15 +1,14 @@
 //! What contexts become, and what is said of those that are not good.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use sidegate_api::Spoken;
 use sidegate_tls::{
     ClientAuth, ClientSettings, NameRule, Resumption, Roots, SanKind, SanPattern, ServerAuth, ServerSettings, Source,
-    TicketKeys, TicketSecrets,
+    TicketKeys,
 };
 
-use super::{Materials, Tls, cluster, listener, listener_tls};
+use super::{ContextMaker, Materials, Tls, cluster, listener, listener_tls};
 use crate::diagnostic::Report;
 use crate::document::{Format, parse};
 use crate::reader::Cursor;
@@ -26,7 +25,7 @@ fn read<T>(shape: &'static Shape, text: &str, read: impl FnOnce(Cursor<'_>, &Mat
     let node = parse(text, Format::Yaml).unwrap();
     let report = Report::new("c");
     let env = build_env();
-    let materials = Materials::new(&env, Arc::new(TicketSecrets::default()));
+    let materials = Materials::new(&env, ContextMaker::default());
     let value = read(Cursor::root(&node, &report, shape), &materials);
     let lines = |list: Vec<crate::Diagnostic>| {
         list.iter().map(|line| format!("{}: {}", line.path, line.message)).collect::<Vec<_>>()
@@ -262,7 +261,7 @@ fn files_are_looked_at() {
         read(&LISTENER, &text, |cursor, materials| {
             let limits = sidegate_tls::Limits::default();
             match listener_tls(&[cursor], Default::default(), limits, Spoken::Http1, materials) {
-                Tls::On(tls) => Some(tls.contexts.contexts()[0].names().map(str::to_owned).collect::<Vec<_>>()),
+                Tls::On(tls) => Some(tls.contexts.get().contexts()[0].names().map(str::to_owned).collect::<Vec<_>>()),
                 Tls::Off | Tls::Failed => None,
             }
         })

@@ -7,6 +7,7 @@ mod cut;
 mod hosts;
 mod own_ca;
 mod raw;
+mod renewal;
 mod seen;
 mod storms;
 mod trouble;
