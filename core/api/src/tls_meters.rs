@@ -11,7 +11,8 @@ pub struct TlsMeters {
     handshakes: CounterFamily<4>,
     failures: CounterFamily<1>,
     active: UpDown,
-    /// Of listeners alone.
+    /// Of listeners alone, as what follows.
+    waiting: Option<UpDown>,
     connections: Option<CounterFamily<1>>,
 }
 
@@ -42,6 +43,7 @@ impl TlsMeters {
             handshakes: handshakes(metrics, "downstream_tls_handshakes_total", owner),
             failures: failures(metrics, "downstream_tls_handshake_failures_total", owner),
             active: metrics.up_down("downstream_tls_handshakes_active", &[owner])?,
+            waiting: Some(metrics.up_down("downstream_tls_handshakes_waiting", &[owner])?),
             connections: Some(CounterFamily::new(
                 metrics,
                 "downstream_tls_connections_total",
@@ -58,6 +60,7 @@ impl TlsMeters {
             handshakes: handshakes(metrics, "upstream_tls_handshakes_total", owner),
             failures: failures(metrics, "upstream_tls_handshake_failures_total", owner),
             active: metrics.up_down("upstream_tls_handshakes_active", &[owner])?,
+            waiting: None,
             connections: None,
         }))
     }
@@ -97,6 +100,25 @@ impl Handshake {
     pub fn failed(mut self, reason: &'static str) {
         self.is_over = true;
         self.meters.failures.inc([reason]);
+    }
+}
+
+/// A handshake that waits for a place; counted as one until it is dropped.
+#[derive(Debug)]
+pub struct Waiting<'a>(&'a UpDown);
+
+impl Handshake {
+    /// It has no place yet.
+    pub fn waits(&self) -> Option<Waiting<'_>> {
+        let waiting = self.meters.waiting.as_ref()?;
+        waiting.inc();
+        Some(Waiting(waiting))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

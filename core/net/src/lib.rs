@@ -14,6 +14,7 @@ mod bind;
 mod buffer;
 mod config;
 mod deadline;
+mod line;
 mod listeners;
 mod shortage;
 mod socket;
@@ -24,6 +25,7 @@ pub use bind::{BindError, BoundListener, bind, overlap};
 pub use buffer::{BufferPool, ReadBuffer};
 pub use config::{AcceptMode, ListenerConfig, PortSharing};
 pub use deadline::{Deadline, Deadlines};
+pub use line::{Line, Place, Turns};
 pub use shortage::Shortage;
 // The lowest layer that tells listeners apart; everybody else finds it here.
 pub use sidegate_overload::{ListenerId, ListenerIds};

@@ -255,19 +255,34 @@ pub enum ClearText {
     Served,
 }
 
-/// Bounds on what a peer may make us hold and do.
+/// Bounds on what a peer may make us hold and do. The first is kept by the
+/// session, the others by whoever has the sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the peer's handshake.
     pub handshake_bytes: usize,
-    /// Time for it; kept by whoever has the socket.
+    /// Time for it.
     pub handshake_timeout: Duration,
+    /// Handshakes with clients that have begun, on each worker.
+    pub handshakes: usize,
+    /// Others that wait for one of them to end.
+    pub waiting: usize,
+    /// Steps of handshakes in one turn of a worker's loop.
+    pub steps: usize,
 }
 
 impl Default for Limits {
-    /// A chain with several RSA certificates is some 10 KiB.
+    /// A chain with several RSA certificates is some 10 KiB; a handshake under
+    /// way holds about as much. A step is a signature at most, and takes from a
+    /// tenth of a millisecond to one.
     fn default() -> Self {
-        Limits { handshake_bytes: 64 * 1024, handshake_timeout: Duration::from_secs(10) }
+        Limits {
+            handshake_bytes: 64 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            handshakes: 1024,
+            waiting: 4096,
+            steps: 2,
+        }
     }
 }
 

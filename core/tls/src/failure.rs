@@ -24,6 +24,8 @@ pub enum Reason {
     Truncated,
     /// The handshake took too long.
     Timeout,
+    /// Too many others had begun, and this one did not go on.
+    Crowded,
     /// The handshake was too large.
     TooLarge,
     /// The peer sent things that lead nowhere, again and again.
@@ -67,9 +69,10 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::Truncated,
         Reason::Timeout,
+        Reason::Crowded,
         Reason::TooLarge,
         Reason::Flood,
         Reason::ClearText,
@@ -96,6 +99,7 @@ impl Reason {
         match self {
             Reason::Truncated => "truncated",
             Reason::Timeout => "timeout",
+            Reason::Crowded => "crowded",
             Reason::TooLarge => "too_large",
             Reason::Flood => "flood",
             Reason::ClearText => "clear_text",
@@ -207,6 +211,11 @@ impl Failure {
         Failure::new(Reason::Timeout, "the handshake took too long")
     }
 
+    /// A handshake for which there was no place.
+    pub fn crowded() -> Failure {
+        Failure::new(Reason::Crowded, "too many handshakes at once")
+    }
+
     /// A connection that failed under a handshake.
     pub fn connection(error: &io::Error) -> Failure {
         Failure::new(Reason::Connection, error.to_string())
@@ -224,6 +233,10 @@ impl Failure {
 
     pub(crate) fn clear_text(who: &str) -> Failure {
         Failure::new(Reason::ClearText, format!("the {who} speaks HTTP in clear text where TLS is spoken"))
+    }
+
+    pub(crate) fn too_large() -> Failure {
+        Failure::new(Reason::TooLarge, "the handshake is too large")
     }
 
     pub(crate) fn truncated() -> Failure {

@@ -158,6 +158,20 @@ fn tls(
     if let Some(timeout) = timeout.as_ref().and_then(|cursor| cursor.duration()) {
         limits.handshake_timeout = timeout;
     }
+    let bounds = [
+        ("tls_handshake_max_bytes", &mut limits.handshake_bytes),
+        ("tls_handshakes", &mut limits.handshakes),
+        ("tls_handshakes_waiting", &mut limits.waiting),
+        ("tls_handshake_steps", &mut limits.steps),
+    ];
+    let mut bounded = Vec::new();
+    for (key, limit) in bounds {
+        let Some(cursor) = object.get(key) else { continue };
+        if let Some(size) = cursor.size() {
+            *limit = size;
+        }
+        bounded.push(cursor);
+    }
     let inspector = object.get("inspector").filter(|cursor| cursor.bool() == Some(true));
     let clear_text = match &inspector {
         Some(_) => ClearText::Served,
@@ -168,7 +182,7 @@ fn tls(
         Tls::On(tls) => Some(tls),
         Tls::Failed => None,
         Tls::Off => {
-            for cursor in timeout.iter().chain(&inspector) {
+            for cursor in timeout.iter().chain(&bounded).chain(&inspector) {
                 cursor.inert("does nothing without a `tls_context` that counts");
             }
             None

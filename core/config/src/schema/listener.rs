@@ -57,6 +57,33 @@ static KEYS: &[Key] = &[
         "10s",
         "A client that is not done with its TLS handshake by then is turned away.",
     ),
+    own(
+        "tls_handshake_max_bytes",
+        Shape::Integer(1024, 1 << 20),
+        "65536",
+        "A client that sends more than this before its TLS handshake is over is turned away.",
+    ),
+    own(
+        "tls_handshakes",
+        Shape::Integer(1, 1 << 20),
+        "1024",
+        "Handshakes of TLS at a time, on each worker, once something has come of them. Others wait for their turn in \
+         the order in which they came, within their own time; meanwhile one that does not go on for a second is \
+         turned away.",
+    ),
+    own(
+        "tls_handshakes_waiting",
+        Shape::Integer(0, 1 << 20),
+        "4096",
+        "Handshakes that wait so on each worker; one more is turned away at once.",
+    ),
+    own(
+        "tls_handshake_steps",
+        Shape::Integer(1, 1024),
+        "2",
+        "Steps of handshakes that a worker takes before it looks again at connections that are open: few keep these \
+         fast while many clients connect.",
+    ),
     key("bind_port", Shape::Only(true), "`true`", "Redirected connections are not there yet."),
     required(
         "filter_chains",

@@ -120,6 +120,15 @@ impl Socket {
         })
     }
 
+    /// Ready when the handshake can go on: nothing of ours waits for the peer,
+    /// and something came from it.
+    pub fn poll_handshake_wakes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.poll_flush(cx)) {
+            Ok(()) => self.poll_readable(cx).map(drop),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
     /// The first byte that the peer has sent, which is left there; `None`: it
     /// ended its side without one.
     pub fn poll_first_byte(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<u8>>> {

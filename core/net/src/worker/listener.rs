@@ -8,7 +8,7 @@ use slab::Slab;
 use tokio::task::AbortHandle;
 
 use crate::listeners::SharedListener;
-use crate::{ListenerId, RunPhase};
+use crate::{Line, ListenerId, RunPhase, Turns};
 
 /// A listener, as its connections on one worker see it.
 #[derive(Debug)]
@@ -21,12 +21,23 @@ pub struct ListenerState {
     phase: Cell<RunPhase>,
     /// One place per connection, with its task once that runs.
     connections: RefCell<Slab<Option<AbortHandle>>>,
+    /// Places for handshakes that have begun.
+    pub handshakes: Rc<Line>,
+    /// Steps of them in one turn of the worker.
+    pub handshake_steps: Turns,
 }
 
 impl ListenerState {
     fn new(id: ListenerId, own: RunPhase, process: RunPhase) -> Rc<Self> {
         let (own, phase) = (Cell::new(own), Cell::new(own.max(process)));
-        Rc::new(ListenerState { id, own, phase, connections: RefCell::default() })
+        Rc::new(ListenerState {
+            id,
+            own,
+            phase,
+            connections: RefCell::default(),
+            handshakes: Rc::default(),
+            handshake_steps: Turns::default(),
+        })
     }
 
     /// Its number.

@@ -1,13 +1,14 @@
 //! The beginning of connections that speak TLS.
 
-use std::future::poll_fn;
-use std::task::Poll;
-use std::time::Instant;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use sidegate_api::{Address, ClientCertificate, Spoken, TlsInfo, TlsMeters};
+use sidegate_api::{Address, ClientCertificate, Handshake, Spoken, TlsInfo, TlsMeters};
 use sidegate_net::{Deadline, ListenerState, Socket, WorkerContext};
 use sidegate_stream::h1::Server;
-use sidegate_tls::{ClearText, Failure, ListenerTls, Reason, Session};
+use sidegate_tls::{ClearText, Failure, Limits, ListenerTls, Reason, Session};
 
 use super::{LINGER, LINGER_BYTES, SHORT_LINGER, Turn, silence_allowed};
 use crate::slots::ListenerSlot;
@@ -15,6 +16,9 @@ use crate::view::ListenerView;
 
 /// The first byte of a handshake of TLS, with which no protocol of text begins.
 const HANDSHAKE: u8 = 0x16;
+/// While others wait for a place, a client that has one must go on this fast:
+/// longer than the longest way there and back.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection that may bring requests.
 pub(super) struct Secured {
@@ -49,12 +53,8 @@ pub(super) async fn secure(
     let meters = slot.with(|listener| listener.stats.tls.clone()).flatten();
     let counted = meters.as_ref().map(TlsMeters::begin);
     socket.start_tls(Session::server(tls.contexts.get(), &tls.limits));
-    timer.set(Some(tls.limits.handshake_timeout));
-    let shaken = poll_fn(|cx| match socket.poll_handshake(cx) {
-        Poll::Ready(shaken) => Poll::Ready(shaken),
-        Poll::Pending => timer.poll(cx).map(|()| Err(Failure::timeout())),
-    });
-    if let Err(failure) = shaken.await {
+    let shaken = shake(entrance, &tls.limits, &timer, &mut socket, counted.as_ref()).await;
+    if let Err(failure) = shaken {
         if let Some(counted) = counted {
             counted.failed(failure.reason.label());
         }
@@ -88,10 +88,65 @@ pub(super) async fn secure(
     Some(Secured { socket, spoken, info: Some(Box::new(info)) })
 }
 
+/// Goes through a handshake, step by step, once there is a place for it. Who
+/// has sent nothing holds none, and little memory.
+async fn shake(
+    entrance: &ListenerState,
+    limits: &Limits,
+    timer: &Deadline,
+    socket: &mut Socket,
+    counted: Option<&Handshake>,
+) -> Result<(), Failure> {
+    let end = Instant::now() + limits.handshake_timeout;
+    timer.set(Some(limits.handshake_timeout));
+    in_time(timer, |cx| socket.poll_handshake_wakes(cx)).await.ok_or_else(Failure::timeout)?;
+    let mut place = entrance.handshakes.ask(limits.handshakes);
+    if !place.is_there() {
+        if entrance.handshakes.waiting() > limits.waiting {
+            return Err(Failure::crowded());
+        }
+        let waits = counted.map(Handshake::waits);
+        in_time(timer, |cx| place.poll(cx)).await.ok_or_else(Failure::timeout)?;
+        drop(waits);
+    }
+    loop {
+        {
+            let mut turn = pin!(entrance.handshake_steps.step(limits.steps));
+            in_time(timer, |cx| turn.as_mut().poll(cx)).await.ok_or_else(Failure::timeout)?;
+        }
+        if let Poll::Ready(shaken) = poll_fn(|cx| Poll::Ready(socket.poll_handshake(cx))).await {
+            return shaken;
+        }
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            timer.set(Some(left.min(PATIENCE)));
+            if in_time(timer, |cx| socket.poll_handshake_wakes(cx)).await.is_some() {
+                break;
+            }
+            if left <= PATIENCE {
+                return Err(Failure::timeout());
+            }
+            if entrance.handshakes.waiting() > 0 {
+                return Err(Failure::crowded());
+            }
+        }
+        timer.set(Some(end.saturating_duration_since(Instant::now())));
+    }
+}
+
+/// `None`: the time is over.
+async fn in_time<T>(timer: &Deadline, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    poll_fn(|cx| match poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => timer.poll(cx).map(|()| None),
+    })
+    .await
+}
+
 /// Whether the client was told what is wrong: an alert, or a word in clear
 /// text.
 fn was_answered(failure: &Failure) -> bool {
-    !matches!(failure.reason, Reason::Truncated | Reason::Connection | Reason::Timeout)
+    !matches!(failure.reason, Reason::Truncated | Reason::Connection | Reason::Timeout | Reason::Crowded)
 }
 
 /// Closing with unread bytes would reset the connection and could take the

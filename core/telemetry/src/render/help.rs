@@ -45,6 +45,7 @@ fn downstream(key: &str) -> Option<&'static str> {
         "tls_handshakes_total" => "Handshakes of TLS with clients that came to their end.",
         "tls_handshake_failures_total" => "Handshakes of TLS with clients of which nothing came.",
         "tls_handshakes_active" => "Handshakes of TLS with clients in progress.",
+        "tls_handshakes_waiting" => "Those of them that wait because too many others have begun.",
         "tls_connections_total" => "TLS connections, by what is known of the client's certificate.",
         _ if is_code(key) => "Responses with the status in the name.",
         _ => return None,

@@ -81,6 +81,9 @@ impl ServerContext {
             Resumption::On => {
                 let secrets = secrets(&settings.tickets, materials, &mut id)?;
                 config.ticketer = Arc::new(ContextTickets::new(secrets, resume));
+                // Each costs keys and an encryption, and a resumed session gives
+                // another one.
+                config.send_tls13_tickets = 1;
             }
             Resumption::Off => config.send_tls13_tickets = 0,
         }

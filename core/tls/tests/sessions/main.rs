@@ -6,6 +6,7 @@
 mod agreement;
 mod certificates;
 mod choice;
+mod floods;
 mod hostile;
 mod identities;
 mod resumption;

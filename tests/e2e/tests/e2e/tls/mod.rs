@@ -3,6 +3,7 @@
 mod bad_certificates;
 mod bad_hosts;
 mod clients;
+mod crowd;
 mod cut;
 mod hosts;
 mod own_ca;
