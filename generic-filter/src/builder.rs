@@ -17,7 +17,7 @@ use crate::generation::Generation;
 use crate::loaded::{LoadEnv, LoadedModule};
 use crate::oversight::Oversight;
 use crate::policy::Policy;
-use crate::preflight::{Preflight, SealedModule};
+use crate::preflight::{Preflight, SealedModule, signature_file};
 use crate::refusal::{Reason, Refusal};
 use crate::registry::Registry;
 use crate::unload::Unloader;
@@ -143,10 +143,15 @@ impl GenericFilter {
     /// what was checked is what is loaded.
     pub(crate) fn open(&self, module: &ModuleSpec, env: &BuildEnv) -> Opened {
         let file = env.resolve(&module.so_path);
+        let policy = self.policy();
         if module.watch {
             env.reads.watch(&file);
+            if !policy.signatures.trusted.is_empty() {
+                // Whichever of the two is written first is wrong without the other.
+                env.reads.watch(&signature_file(&file));
+            }
         }
-        let read = || Preflight::open(&file, module.sha256, &self.policy()).map(Arc::new);
+        let read = || Preflight::open(&file, module.sha256, &policy).map(Arc::new);
         let opened = env.reads.once((file.clone(), module.sha256), read);
         if let Ok(sealed) = &*opened {
             let mut lasting = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -173,7 +178,9 @@ impl GenericFilter {
             let (expected, found) = (crate::text::hex(&pinned), crate::text::hex(digest));
             return Err(Refusal::new(&file, Reason::HashMismatch { expected, found }));
         }
-        self.registry.bytes_of(&module.name, digest).map_err(|reason| Refusal::new(&file, reason))
+        let former = self.registry.bytes_of(&module.name, digest);
+        let admitted = former.and_then(|former| former.admit(&self.policy()).map(|()| former));
+        admitted.map_err(|reason| Refusal::new(&file, reason))
     }
 
     /// The loaded module with these bytes and this name.

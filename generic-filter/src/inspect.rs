@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::policy::Policy;
-use crate::preflight::{self, Facts, RecordFacts};
+use crate::preflight::{self, Facts, RecordFacts, Signer};
 use crate::refusal::Refusal;
 use crate::text;
 
@@ -20,6 +20,8 @@ pub struct Inspection {
     pub size: u64,
     /// Digest of its bytes; empty if it could not be read.
     pub sha256: String,
+    /// Who has signed it, where that was checked.
+    pub signer: Option<Signer>,
     /// The module's record, if it has a readable one.
     pub module: Option<RecordFacts>,
     /// Libraries it needs.
@@ -83,6 +85,7 @@ pub fn inspect_with(path: &Path, policy: &Policy) -> Inspection {
         file: path.display().to_string(),
         size: facts.size,
         sha256: facts.sha256.map(|digest| text::hex(&digest)).unwrap_or_default(),
+        signer: facts.signer,
         module: facts.record,
         needed: facts.needed,
         versions: facts.versions,
@@ -114,6 +117,9 @@ impl fmt::Display for Inspection {
         if !self.sha256.is_empty() {
             writeln!(f, "size            {} bytes", self.size)?;
             writeln!(f, "sha256          {}", self.sha256)?;
+        }
+        if let Some(signer) = &self.signer {
+            writeln!(f, "signed by       {} ({})", signer.key, signer.comment)?;
         }
         if let Some(module) = &self.module {
             writeln!(f, "module          {} {}", or_dash(&module.name), module.version)?;

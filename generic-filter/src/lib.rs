@@ -54,8 +54,8 @@ mod workers;
 
 pub use builder::{GenericFilter, Lasting};
 pub use inspect::{Inspection, RefusedBecause, Verdict, inspect, inspect_with};
-pub use policy::{Policy, Rule};
-pub use preflight::{Facts, Preflight, RecordFacts, SealedModule};
+pub use policy::{Policy, Rule, Signatures, Unsigned};
+pub use preflight::{Facts, Preflight, RecordFacts, SealedModule, Signer};
 pub use refusal::{Reason, Refusal};
 pub use wish::{What, Wish};
 pub use workers::{Errand, WorkerErrands};

@@ -1,5 +1,9 @@
 //! What an operator permits modules.
 
+use std::path::PathBuf;
+
+use sidegate_trust::{KeyId, PublicKey};
+
 use crate::refusal::Reason;
 
 /// Whether something that is refused by default is permitted.
@@ -35,6 +39,35 @@ pub struct Policy {
     pub text_relocations: Rule,
     /// Modules without a pinned digest in folders that everybody may write to.
     pub writable_directory: Rule,
+    /// Libraries that are permitted by name.
+    pub needed: Vec<String>,
+    /// Whose signatures count, and for what.
+    pub signatures: Signatures,
+    /// Digests of files that are refused.
+    pub revoked_files: Vec<[u8; 32]>,
+    /// Folders that modules may come from; `None`: from anywhere.
+    pub only_from: Option<Vec<PathBuf>>,
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Signatures {
+    /// Modules without one.
+    pub unsigned: Unsigned,
+    /// These keys are believed.
+    pub trusted: Vec<PublicKey>,
+    /// These are not any more.
+    pub revoked: Vec<KeyId>,
+}
+
+/// What becomes of modules without a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unsigned {
+    /// They are loaded like others.
+    #[default]
+    Loaded,
+    /// They are refused.
+    Refused,
 }
 
 impl Default for Policy {
@@ -49,6 +82,10 @@ impl Default for Policy {
             overlapping_segments: Rule::Refuse,
             text_relocations: Rule::Refuse,
             writable_directory: Rule::Refuse,
+            needed: Vec::new(),
+            signatures: Signatures::default(),
+            revoked_files: Vec::new(),
+            only_from: None,
         }
     }
 }

@@ -54,6 +54,19 @@ pub enum Reason {
     #[error("expected the pinned sha256 {expected}, found {found}")]
     HashMismatch { expected: String, found: String },
 
+    #[error("expected a file in {}, found it in {found}", List(folders))]
+    OutsideDirectories { folders: Vec<String>, found: String },
+    #[error("its sha256 {sha256} is revoked")]
+    RevokedFile { sha256: String },
+    #[error("expected a signature in {file}, found no such file")]
+    SignatureMissing { file: String },
+    #[error("expected a signature in {file}, but {problem}")]
+    SignatureInvalid { file: String, problem: String },
+    #[error("expected a signature in {file} by one of the trusted keys {}, found one by {found}", List(trusted))]
+    SignerUntrusted { file: String, trusted: Vec<String>, found: String },
+    #[error("it is signed by the key {key}, which is revoked")]
+    SignerRevoked { key: String },
+
     #[error("expected an ELF shared library, found {found}")]
     NotElf { found: String },
     #[error("expected a 64-bit little-endian ELF file, found {found}")]
@@ -174,6 +187,12 @@ impl Reason {
             Reason::TooLarge { .. } => "too_large",
             Reason::CopyFailed { .. } => "copy_failed",
             Reason::HashMismatch { .. } => "hash_mismatch",
+            Reason::OutsideDirectories { .. } => "outside_directories",
+            Reason::RevokedFile { .. } => "revoked_file",
+            Reason::SignatureMissing { .. } => "signature_missing",
+            Reason::SignatureInvalid { .. } => "signature_invalid",
+            Reason::SignerUntrusted { .. } => "signer_untrusted",
+            Reason::SignerRevoked { .. } => "signer_revoked",
             Reason::NotElf { .. } => "not_elf",
             Reason::WrongClass { .. } => "wrong_class",
             Reason::WrongMachine { .. } => "wrong_machine",

@@ -13,8 +13,9 @@ use sidegate_generic_filter::{GenericFilter, Lasting, Verdict, inspect_with};
 
 use crate::against::{AdminAddress, ask};
 use crate::cli::{CheckArgs, Format};
-use crate::compose::{ComposeError, built_in_filters, policy};
+use crate::compose::{ComposeError, built_in_filters};
 use crate::start::Start;
+use crate::trust::policy;
 use crate::{complain, print};
 
 pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
@@ -112,7 +113,7 @@ impl Unfit {
 /// Looks at modules in directories that no filter comes from: no start depends
 /// on them, so nothing is wrong yet.
 fn unfit_modules(config: &Config) -> Vec<Unfit> {
-    let policy = policy(&config.module_allowances);
+    let policy = policy(&config.module_policy);
     let filters = config.listeners.iter().flat_map(|listener| &listener.chain);
     let used: HashSet<&str> = filters.filter_map(|filter| Some(filter.spec.module.as_ref()?.name.as_str())).collect();
     let unused = config.known_modules.iter().filter(|module| !used.contains(module.name.as_str()));
@@ -171,7 +172,7 @@ fn check_against(args: &CheckArgs, address: &AdminAddress) -> Result<ExitCode, C
 /// As the other side will, but with this side's files.
 fn look_at(file: &ConfigFile, working_dir: &Path) -> Result<Config, ComposeError> {
     let workers = file.workers().map_or(1, NonZeroUsize::get);
-    let modules = GenericFilter::new(policy(&file.module_allowances())).map_err(ComposeError::ModuleControl)?;
+    let modules = GenericFilter::new(policy(&file.module_policy(working_dir))).map_err(ComposeError::ModuleControl)?;
     let mut registry = built_in_filters();
     registry.modules(Arc::new(modules));
     let env =

@@ -53,6 +53,25 @@ pub(crate) enum Command {
   sidegate check -c config.yaml --against 127.0.0.1:34901
   sidegate check -c config.yaml --against unix:/run/sidegate/admin.sock")]
     Check(CheckArgs),
+    /// Make a pair of keys to sign modules with.
+    ///
+    /// In the format of minisign. FILE.pub is what `modules.trusted_keys` of a
+    /// configuration names; FILE.key signs, and is asked a password for unless
+    /// one is in a file or there is to be none. Neither is written over.
+    #[command(after_long_help = "Examples:
+  sidegate keygen release
+  sidegate keygen release --password-file /run/secrets/password
+  sidegate keygen ci --no-password")]
+    Keygen(KeygenArgs),
+    /// Sign modules.
+    ///
+    /// Writes FILE.minisig beside each file, in the format of minisign, which
+    /// can make it as well. What a module is signed for is part of what is
+    /// signed: by default its name and the time, or that of SOURCE_DATE_EPOCH.
+    #[command(after_long_help = "Examples:
+  sidegate sign --key release.key target/release/libauth.so
+  sidegate sign --key ci.key --comment 'auth 1.2 for production' out/*.so")]
+    Sign(SignArgs),
     /// Show what a module's file says, without running any code of it.
     ///
     /// Its record, the libraries and symbols it wants, its digest (for
@@ -177,6 +196,40 @@ pub(crate) struct InspectArgs {
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// What the files are called: FILE.key and FILE.pub.
+    #[arg(value_name = "FILE")]
+    pub(crate) name: PathBuf,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// What is signed.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The key that signs.
+    #[arg(short, long, value_name = "FILE.key")]
+    pub(crate) key: PathBuf,
+    /// What is said of each file, and signed with it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordArgs {
+    /// The password of the key is the first line of this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The key has no password.
+    #[arg(long)]
+    pub(crate) no_password: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,10 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use sidegate_api::{MetricError, Metrics, Registry, TlsMeters};
-use sidegate_config::{
-    Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, ModuleAllowance, OpenListener, RouterShape,
-};
-use sidegate_generic_filter::{GenericFilter, Policy, Rule};
+use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadMode, OpenListener, RouterShape};
+use sidegate_generic_filter::GenericFilter;
 use sidegate_manager::WantedListener;
 use sidegate_net::ListenerId;
 use sidegate_proxy::{FilterEntry, ListenerSpec, RouteSet, Update};
@@ -21,6 +19,7 @@ use sidegate_tls::KeyLog;
 use sidegate_upstream::{Cluster, ClusterConfig, ClusterError, HostRegistry};
 
 use crate::against::AgainstError;
+use crate::trust::policy;
 
 /// A configuration cannot be turned into something that runs.
 #[derive(Debug, thiserror::Error)]
@@ -72,12 +71,13 @@ pub(crate) fn load(
     let file = ConfigFile::read(path).map_err(ComposeError::Config)?;
     let workers = workers.or_else(|| file.workers()).map_or_else(cores, NonZeroUsize::get);
     let metrics = Metrics::new(workers);
-    let modules = Arc::new(GenericFilter::new(policy(&file.module_allowances())).map_err(ComposeError::ModuleControl)?);
+    let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
+    let policy = policy(&file.module_policy(&working_dir));
+    let modules = Arc::new(GenericFilter::new(policy).map_err(ComposeError::ModuleControl)?);
     // Filled once per start.
     let _ = keep.set(modules.clone());
     let mut registry = built_in_filters();
     registry.modules(modules.clone());
-    let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
     let env = LoadEnv { metrics: metrics.clone(), workers, working_dir, key_log };
     let config = file.resolve(&registry, &env, mode, None).map_err(ComposeError::Config)?;
     Ok(Loaded { file, since, env, config, workers, metrics, modules })
@@ -198,25 +198,6 @@ pub(crate) fn first_update(clusters: &[Arc<Cluster>], listeners: &[(ListenerId, 
 /// Clusters with what is known of their hosts.
 pub(crate) fn clusters(configs: Vec<ClusterConfig>, hosts: &HostRegistry) -> Result<Vec<Arc<Cluster>>, ClusterError> {
     configs.into_iter().map(|config| Cluster::new(config, hosts).map(Arc::new)).collect()
-}
-
-/// What modules are permitted.
-pub(crate) fn policy(allowances: &[ModuleAllowance]) -> Policy {
-    let mut policy = Policy::default();
-    for allowance in allowances {
-        let rule = match allowance {
-            ModuleAllowance::ExecutableStack => &mut policy.executable_stack,
-            ModuleAllowance::ForeignLibraries => &mut policy.foreign_libraries,
-            ModuleAllowance::OverlappingSegments => &mut policy.overlapping_segments,
-            ModuleAllowance::PanicAbort => &mut policy.panic_abort,
-            ModuleAllowance::RunPath => &mut policy.run_path,
-            ModuleAllowance::TextRelocations => &mut policy.text_relocations,
-            ModuleAllowance::WritableCode => &mut policy.writable_code,
-            ModuleAllowance::WritableDirectory => &mut policy.writable_directory,
-        };
-        *rule = Rule::Permit;
-    }
-    policy
 }
 
 /// Virtual host and route by the route's number, as access logs name them.

@@ -9,7 +9,8 @@ use sidegate_generic_filter::{Inspection, inspect_with};
 
 use crate::check::report;
 use crate::cli::{Format, InspectArgs};
-use crate::compose::{ComposeError, policy};
+use crate::compose::ComposeError;
+use crate::trust::policy;
 use crate::{complain, print};
 
 pub(crate) fn inspect(args: &InspectArgs) -> ExitCode {
@@ -53,5 +54,5 @@ fn of_config(config: &Path, module: &Path) -> Result<Result<Inspection, String>,
             )));
         }
     };
-    Ok(Ok(inspect_with(&path, &policy(&file.module_allowances()))))
+    Ok(Ok(inspect_with(&path, &policy(&file.module_policy(&working_dir)))))
 }

@@ -22,10 +22,12 @@ mod ready;
 mod run;
 mod running_config;
 mod schema;
+mod sign;
 mod signals;
 mod source;
 mod start;
 mod systemd;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         cli::Command::Inspect(args) => inspect::inspect(&args),
         cli::Command::Schema(args) => schema::schema(&args),
         cli::Command::Cert(args) => cert::cert(&args),
+        cli::Command::Keygen(args) => sign::keygen(&args),
+        cli::Command::Sign(args) => sign::sign(&args),
     }
 }
 

@@ -10,8 +10,9 @@ use sidegate_generic_filter::GenericFilter;
 use sidegate_manager::{Refused, Why};
 use tokio::sync::oneshot;
 
-use crate::compose::{built_in_filters, policy};
+use crate::compose::built_in_filters;
 use crate::source::{refused, wanted_workers};
+use crate::trust;
 
 /// Compares configurations with the one that runs. Cheap to clone.
 #[derive(Clone)]
@@ -65,9 +66,13 @@ impl Shared {
             None => ConfigFile::read(&self.path).map_err(|errors| refused(&errors))?,
             Some(_) => self.sent(document)?,
         };
+        let wanted = file.module_policy(&self.env.working_dir);
+        if let Some(why) = trust::refusal(&running.module_policy, &wanted) {
+            return Err(Refused::because(Why::NeedsRestart, why));
+        }
         let mut registry = built_in_filters();
         // As the configuration permits, which is not what runs.
-        let modules = GenericFilter::new(policy(&file.module_allowances()));
+        let modules = GenericFilter::new(trust::policy(&wanted));
         let modules = modules.map_err(|error| Refused::because(Why::Environment, error.to_string()))?;
         registry.modules(Arc::new(modules));
         let env = LoadEnv { workers: wanted_workers(self.workers, &file, self.env.workers), ..self.env.clone() };

@@ -16,9 +16,10 @@ use sidegate_manager::{FileWatch, Finding, ModuleWish, Origin, Refused, Source, 
 use sidegate_overload::OverloadConfig;
 use sidegate_telemetry::{LogConfig, LogRotation, LogSinks, LogTarget};
 
-use crate::compose::{ComposeError, Composed, built_in_filters, compose, policy};
+use crate::compose::{ComposeError, Composed, built_in_filters, compose};
 use crate::fronts::front_sockets;
 use crate::plans::Plans;
+use crate::trust;
 
 /// A file, and what is in use of it.
 pub(crate) struct FileSource {
@@ -185,6 +186,11 @@ impl Source for FileSource {
         self.next = None;
         let Document { file, since } = document;
         self.check_workers(file)?;
+        let trusted = file.module_policy(&self.env.working_dir);
+        // Before the code of any module runs.
+        if let Some(why) = trust::refusal(&self.running.config.module_policy, &trusted) {
+            return Err(Refused::because(Why::NeedsRestart, why));
+        }
         let mut registry = built_in_filters();
         match wish {
             None => registry.modules(self.modules.clone()),
@@ -194,7 +200,7 @@ impl Source for FileSource {
             }
             Some(wish) => registry.modules(self.modules.wishing(wished(wish))),
         };
-        self.modules.set_policy(policy(&file.module_allowances()));
+        self.modules.set_policy(trust::policy(&trusted));
         let before = &self.running.config.filters_cache;
         let mut config = match file.resolve(&registry, &self.env, LoadMode::Load, Some(before)) {
             Ok(config) => config,
@@ -275,7 +281,7 @@ impl Source for FileSource {
 
     fn given_up(&mut self) {
         self.next = None;
-        self.modules.set_policy(policy(&self.running.config.module_allowances));
+        self.modules.set_policy(trust::policy(&self.running.config.module_policy));
     }
 }
 

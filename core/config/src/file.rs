@@ -12,8 +12,10 @@ use sidegate_tls::KeyLog;
 use crate::diagnostic::{ConfigErrors, Finding, Report, kind};
 use crate::document::{self, Format, MAX_BYTES, Node, Position};
 use crate::include::{Included, include};
-use crate::reader::Cursor;
-use crate::resolve::{Chains, Config, KnownModule, LoadMode, ModuleAllowance, allowances, known_modules, resolve};
+use crate::reader::{Cursor, ObjectReader};
+use crate::resolve::{
+    Chains, Config, KnownModule, LoadMode, ModulePolicy, known_modules, module_directories, policy, resolve,
+};
 use crate::reuse::FilterCache;
 use crate::schema;
 use crate::source::{Disk, Recorder, Sent, Source};
@@ -147,12 +149,18 @@ impl ConfigFile {
         crate::resolve::processor(&server.object(&schema::SERVER)?.get("processor")?)
     }
 
-    /// `modules.allow`; mistakes in it are left for [`resolve`](Self::resolve).
-    pub fn module_allowances(&self) -> Vec<ModuleAllowance> {
+    /// What `modules` says of trust; mistakes in it are left for
+    /// [`resolve`](Self::resolve).
+    pub fn module_policy(&self, working_dir: &Path) -> ModulePolicy {
         let report = Report::new("");
         let top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP);
         let modules = top.and_then(|mut top| top.get("modules")?.object(&schema::MODULES));
-        modules.map(|mut object| allowances(&mut object)).unwrap_or_default()
+        let search_dirs = self.search_dirs(working_dir);
+        let read = |mut object: ObjectReader<'_>| {
+            let directories = module_directories(&mut object, &search_dirs);
+            policy(&mut object, &search_dirs, &directories)
+        };
+        modules.map(read).unwrap_or_default()
     }
 
     /// Modules in `modules.directories`, whatever else is wrong with the file.

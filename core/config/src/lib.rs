@@ -41,7 +41,7 @@ pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
     AccessLogConfig, AdminConfig, Config, ContextMaker, KnownModule, Listener, LoadMode, MetricsConfig, MetricsSink,
-    ModuleAllowance, OpenListener, RouteShape, RouterShape, VirtualHostShape,
+    ModuleAllowance, ModulePolicy, OpenListener, RouteShape, RouterShape, SignatureRule, VirtualHostShape,
 };
 pub use reuse::{FilterCache, FilterIdentity, FilterPlace, Succession};
 pub use schema::{json_schema, reference};

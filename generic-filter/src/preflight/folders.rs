@@ -1,7 +1,8 @@
 //! The folders on the way to a module's file: who may write to one may put
 //! another file in the module's place.
 
-use std::path::Path;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, StatVfsMountFlags};
 use sidegate_files::find_on_way;
@@ -16,6 +17,19 @@ const WORLD_WRITABLE: u32 = 0o002;
 /// file's owner is checked) or mounted read-only.
 pub(super) fn writable_by_all(path: &Path) -> Option<Reason> {
     find_on_way(path, |folder, _| check(folder))
+}
+
+/// Whether an open file lies below one of `folders`, wherever the path led that
+/// it was opened by.
+pub(super) fn check_within(file: BorrowedFd<'_>, folders: &[PathBuf]) -> Result<(), Reason> {
+    let unreadable = |error: std::io::Error| Reason::Unreadable { error: error.to_string() };
+    let found = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(unreadable)?;
+    let real = folders.iter().filter_map(|folder| folder.canonicalize().ok());
+    if real.into_iter().any(|folder| found.starts_with(folder)) {
+        return Ok(());
+    }
+    let folders = folders.iter().map(|folder| folder.display().to_string()).collect();
+    Err(Reason::OutsideDirectories { folders, found: found.display().to_string() })
 }
 
 /// Whether a folder belongs to neither root nor the user of this process.

@@ -5,6 +5,7 @@ mod host_symbols;
 mod process_calls;
 mod record;
 mod sealed;
+mod signed;
 mod unloading;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,6 +15,8 @@ use std::sync::atomic::AtomicBool;
 use sidegate_abi::{SYMBOL_CREATE, SYMBOL_LAYOUT, SYMBOL_RECORD, SYMBOL_THREAD_DETACH};
 
 pub use record::RecordFacts;
+pub use signed::Signer;
+pub(crate) use signed::signature_file;
 
 use crate::elf::{self, Binding, Elf, Kind, Relocations, Symbol, SymbolTable};
 use crate::policy::{Policy, Rule};
@@ -39,6 +42,11 @@ pub struct SealedModule {
 }
 
 impl SealedModule {
+    /// Whether it may still be loaded: it was read under another policy.
+    pub(crate) fn admit(&self, policy: &Policy) -> Result<(), Reason> {
+        signed::admit(&self.file, &self.sha256, self.facts.signer.as_ref(), policy)
+    }
+
     /// The same in a sealed copy of its own.
     pub(crate) fn copy(&self) -> Result<Self, Reason> {
         Ok(SealedModule {
@@ -58,6 +66,8 @@ pub struct Facts {
     pub size: u64,
     /// Digest of the bytes.
     pub sha256: Option<[u8; 32]>,
+    /// Who has signed it, where that was checked.
+    pub signer: Option<Signer>,
     /// Its record.
     pub record: Option<RecordFacts>,
     /// `DT_NEEDED` and its relatives.
@@ -129,6 +139,10 @@ pub(crate) fn run(
         let reason = Reason::HashMismatch { expected: text::hex(&pinned), found: text::hex(&copy.sha256) };
         return Err(vec![reason]);
     }
+    // Nor are those of somebody else.
+    let signer = signed::check(path, copy.bytes(), &policy.signatures);
+    facts.signer = signer.map_err(|reason| vec![reason])?;
+    signed::admit(path, &copy.sha256, facts.signer.as_ref(), policy).map_err(|reason| vec![reason])?;
     let mut problems = Vec::new();
     // Who writes to a folder can put another file in its place, but not one
     // with the pinned digest.
@@ -178,8 +192,9 @@ pub(crate) fn check_bytes(
     problems.extend(elf.hazards().into_iter().filter(|hazard| !policy.permits(hazard)));
     let foreign: Vec<String> = facts.needed.iter().filter(|n| !host_symbols::is_system(n)).cloned().collect();
     let judged = foreign.is_empty();
-    if !judged && policy.foreign_libraries == Rule::Refuse {
-        problems.push(Reason::ForeignNeeded { names: foreign });
+    let refused: Vec<String> = foreign.into_iter().filter(|name| !policy.needed.contains(name)).collect();
+    if !refused.is_empty() && policy.foreign_libraries == Rule::Refuse {
+        problems.push(Reason::ForeignNeeded { names: refused });
     }
     if !facts.run_paths.is_empty() && policy.run_path == Rule::Refuse {
         problems.push(Reason::RunPath { paths: facts.run_paths.clone() });

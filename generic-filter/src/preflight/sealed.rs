@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sha2::{Digest, Sha256};
 
+use super::folders;
 use crate::policy::Policy;
 use crate::refusal::Reason;
 
@@ -34,6 +35,9 @@ impl SealedCopy {
             other => Reason::Unreadable { error: other.to_string() },
         })?;
         check_file(file.as_fd(), policy)?;
+        if let Some(folders) = &policy.only_from {
+            folders::check_within(file.as_fd(), folders)?;
+        }
         let descriptor = copy(File::from(file), path, policy.max_bytes)?;
         let bytes = Mapping::of(descriptor.as_fd()).map_err(copy_failed)?;
         let sha256 = Sha256::digest(&*bytes).into();

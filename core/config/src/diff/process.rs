@@ -23,8 +23,8 @@ pub enum ProcessPart {
     StatsMatcher,
     /// `overload`
     Overload,
-    /// `modules.allow`
-    ModuleAllowances,
+    /// What `modules` says of trust.
+    ModulePolicy,
 }
 
 pub(super) fn parts(running: &Config, wanted: &Config) -> Vec<ProcessPart> {
@@ -41,7 +41,7 @@ pub(super) fn parts(running: &Config, wanted: &Config) -> Vec<ProcessPart> {
         (running.metrics.sinks != wanted.metrics.sinks, ProcessPart::MetricsSinks),
         (running.metrics.matcher != wanted.metrics.matcher, ProcessPart::StatsMatcher),
         (running.overload != wanted.overload, ProcessPart::Overload),
-        (running.module_allowances != wanted.module_allowances, ProcessPart::ModuleAllowances),
+        (running.module_policy != wanted.module_policy, ProcessPart::ModulePolicy),
     ];
     differing.into_iter().filter_map(|(differs, part)| differs.then_some(part)).collect()
 }

@@ -316,7 +316,7 @@ impl ProcessPart {
             ProcessPart::MetricsSinks => "metrics.sinks",
             ProcessPart::StatsMatcher => "metrics.stats_matcher",
             ProcessPart::Overload => "overload",
-            ProcessPart::ModuleAllowances => "modules.allow",
+            ProcessPart::ModulePolicy => "modules",
         }
     }
 }

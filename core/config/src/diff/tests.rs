@@ -105,7 +105,7 @@ fn each_change_is_told_of_what_it_changes() {
     shows("default_log_level: INFO", "default_log_level: DEBUG", "~ log");
     shows("port_value: 34901}", "port_value: 34902}", "~ admin.address");
     shows("admin:\n", "admin:\n  token: x\n  live_edit: true\n", "~ admin.access");
-    shows("admin:\n", "overload: {streams: 5}\nmodules: {allow: [run_path]}\nadmin:\n", "~ overload\n~ modules.allow");
+    shows("admin:\n", "overload: {streams: 5}\nmodules: {allow: [run_path]}\nadmin:\n", "~ overload\n~ modules");
 }
 
 #[test]

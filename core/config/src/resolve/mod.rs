@@ -63,9 +63,9 @@ pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
 pub use metrics::{MetricsConfig, MetricsSink};
 pub use module_directory::KnownModule;
-pub(crate) use module_directory::known_modules;
-pub use module_policy::ModuleAllowance;
-pub(crate) use module_policy::allowances;
+pub(crate) use module_directory::{known_modules, module_directories};
+pub(crate) use module_policy::policy;
+pub use module_policy::{ModuleAllowance, ModulePolicy, SignatureRule};
 pub(crate) use mosn_filters::GONE as FILTERS_GONE;
 pub use router_shape::{RouteShape, RouterShape, VirtualHostShape};
 pub(crate) use server::processor;
@@ -132,7 +132,7 @@ pub struct Config {
     /// them.
     pub known_modules: Vec<KnownModule>,
     /// `modules.allow`, for who checks modules.
-    pub module_allowances: Vec<ModuleAllowance>,
+    pub module_policy: ModulePolicy,
     /// Where things are said that are found out later to be wrong.
     pub(crate) places: Places,
 }
@@ -289,7 +289,9 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
-    let (module_allowances, directories) = module_section(&mut top, env);
+    let (module_policy, directories) = module_section(&mut top, env);
+    // What was meant by a mistake may have been not to run some module's code.
+    let trusts = !report.has_errors();
     for directory in &directories {
         modules.add_directory(directory);
         check_directory(directory, registry);
@@ -312,7 +314,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let server = server?;
     let good = check_references(&server, registry, env);
     if report.has_errors() {
-        if chains.mode == LoadMode::Load {
+        if chains.mode == LoadMode::Load && trusts {
             let unnamed = Arc::from("");
             for (read, good) in server.listeners.iter().zip(good) {
                 let name = read.net.as_ref().map_or(&unnamed, |net| &net.name);
@@ -357,21 +359,22 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         watched: Vec::new(),
         watched_directories: directories.into_iter().map(|directory| directory.path).collect(),
         known_modules: modules.into_known(),
-        module_allowances,
+        module_policy,
         places: Places { workers: workers_at },
     })
 }
 
 /// The section `modules`.
-fn module_section<'a>(top: &mut ObjectReader<'a>, env: &BuildEnv) -> (Vec<ModuleAllowance>, Vec<ModuleDirectory<'a>>) {
+fn module_section<'a>(top: &mut ObjectReader<'a>, env: &BuildEnv) -> (ModulePolicy, Vec<ModuleDirectory<'a>>) {
     let Some(mut object) = top.get("modules").and_then(|cursor| cursor.object(&schema::MODULES)) else {
-        return (Vec::new(), Vec::new());
+        return (ModulePolicy::default(), Vec::new());
     };
-    // Their values were needed earlier, by who checks modules.
-    let allowed = allowances(&mut object);
+    // The policy was needed earlier, by who checks modules.
     let directories = directories(&mut object, &env.search_dirs);
+    let paths: Vec<_> = directories.iter().map(|directory| directory.path.clone()).collect();
+    let policy = policy(&mut object, &env.search_dirs, &paths);
     object.finish();
-    (allowed, directories)
+    (policy, directories)
 }
 
 /// Reports what is wrong with a directory that modules are to come from.

@@ -36,6 +36,11 @@ pub(crate) fn known_modules(object: &mut ObjectReader<'_>, search_dirs: &[PathBu
     directories(object, search_dirs).into_iter().flat_map(|directory| directory.modules).collect()
 }
 
+/// The directories themselves.
+pub(crate) fn module_directories(object: &mut ObjectReader<'_>, search_dirs: &[PathBuf]) -> Vec<PathBuf> {
+    directories(object, search_dirs).into_iter().map(|directory| directory.path).collect()
+}
+
 fn directory<'a>(at: Cursor<'a>, search_dirs: &[PathBuf]) -> Option<ModuleDirectory<'a>> {
     let path = look_up(search_dirs, Path::new(at.name()?));
     let files = match list(&path) {

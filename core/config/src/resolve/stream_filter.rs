@@ -157,7 +157,7 @@ fn path(cursor: &Cursor<'_>) -> Option<PathBuf> {
     Some(Path::new(text).to_path_buf())
 }
 
-fn sha256(cursor: &Cursor<'_>) -> Option<[u8; 32]> {
+pub(super) fn sha256(cursor: &Cursor<'_>) -> Option<[u8; 32]> {
     let text = cursor.string()?;
     let mut digest = [0; 32];
     let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();

@@ -36,5 +36,40 @@ pub(crate) static MODULES: Object = Object::new(
          `writable_directory`: without `sha256`, a folder on the way to the file that everybody may write to, and that \
          is neither sticky nor mounted read-only.",
         ),
+        own(
+            "trusted_keys",
+            Shape::Array(&Shape::Name),
+            "none",
+            "Public keys of minisign whose signatures are believed: the line that begins with `RW`, or the name of a key's \
+         file. With any of them, a file `NAME.so.minisig` beside a module is checked before any code of the module runs; \
+         a wrong one is refused.",
+        ),
+        own("require_signature", Shape::Bool, "`false`", "Refuse modules without a signature by a trusted key."),
+        own(
+            "revoked_keys",
+            Shape::Array(&Shape::Name),
+            "none",
+            "Keys that are not believed any more, by their numbers (16 hexadecimal digits), as keys or as files.",
+        ),
+        own(
+            "revoked_sha256",
+            Shape::Array(&Shape::Pattern("^[0-9A-Fa-f]{64}$")),
+            "none",
+            "Digests of files that are refused, signed or not.",
+        ),
+        own(
+            "allow_needed",
+            Shape::Array(&Shape::Name),
+            "none",
+            "Libraries beyond those of the system that modules may need, such as `libz.so.1`. `foreign_libraries` allows \
+         all.",
+        ),
+        own("max_size", Shape::Integer(1, 1 << 32), "268435456", "Bytes that a module's file may have."),
+        own(
+            "only_directories",
+            Shape::Bool,
+            "`false`",
+            "Refuse modules whose files, links followed, are in none of `directories`.",
+        ),
     ],
 );

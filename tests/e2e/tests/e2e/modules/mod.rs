@@ -18,6 +18,7 @@ pub(crate) mod phases;
 mod refusals;
 mod resumes;
 pub(crate) mod settings;
+mod trust;
 mod unloading;
 pub(crate) mod waiting;
 mod walk;
