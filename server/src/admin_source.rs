@@ -18,6 +18,7 @@ use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, Stat
 use sidegate_upstream::{HostDuty, Member, Reason};
 use sidegate_watch::{Role, threads};
 
+use crate::certs::certs;
 use crate::fronts::Patience;
 use crate::hangs::whereabouts;
 use crate::live_edit::hosts_edit;
@@ -181,6 +182,10 @@ impl AdminSource for Process {
 
     fn modules(&self) -> Vec<ModuleStatus> {
         self.modules.modules()
+    }
+
+    fn certs(&self) -> Value {
+        certs(&self.board)
     }
 
     fn config_status(&self) -> Value {

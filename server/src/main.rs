@@ -6,6 +6,7 @@ mod admin_source;
 mod against;
 mod cert;
 mod certificates;
+mod certs;
 mod check;
 mod cli;
 mod compose;

@@ -188,7 +188,7 @@ const fn edits(path: &'static str, edit: Edit, about: &'static str, handle: fn(&
 }
 
 /// Everything there is.
-pub(crate) static ENDPOINTS: [Endpoint; 29] = [
+pub(crate) static ENDPOINTS: [Endpoint; 30] = [
     reads("/", "this list", handlers::index),
     probes("/ready", "200 while taking traffic, else 503", handlers::ready),
     probes("/live", "200 while a worker serves, 503 if all of them hang", handlers::live),
@@ -232,6 +232,7 @@ pub(crate) static ENDPOINTS: [Endpoint; 29] = [
         hosts::set,
     ),
     edits("/api/v1/clusters/NAME/hosts/ADDRESS", Edit::Remove, "removes a host until the next reload", hosts::remove),
+    reads("/api/v1/certs", "certificates, CAs and CRLs in use; ?listener=, ?cluster=", handlers::certs),
     reads("/api/v1/modules", "loaded modules", handlers::modules),
     reads("/api/v1/stats", "metrics as JSON; ?key= part of type.label.value.key", handlers::stats),
     reads(

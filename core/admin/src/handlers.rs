@@ -102,6 +102,16 @@ pub(crate) fn hosts(call: &Call<'_>) -> Reply {
     Reply::json(&json!({ "clusters": clusters.collect::<serde_json::Map<_, _>>() }))
 }
 
+pub(crate) fn certs(call: &Call<'_>) -> Reply {
+    let mut shown = call.source.certs();
+    for owner in ["listener", "cluster"] {
+        if let (Some(name), Some(certs)) = (call.query.get(owner), shown["certs"].as_array_mut()) {
+            certs.retain(|entry| entry[owner] == *name);
+        }
+    }
+    Reply::json(&shown)
+}
+
 /// What Istio's agent asks MOSN and Envoy for.
 pub(crate) fn server_info(call: &Call<'_>) -> Reply {
     let state = match call.source.run_state() {

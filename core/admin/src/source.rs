@@ -39,6 +39,10 @@ pub trait AdminSource: Send + Sync {
     /// The modules that are loaded.
     fn modules(&self) -> Vec<ModuleStatus>;
 
+    /// Certificates, CAs and lists of revoked certificates in use: `certs`, an
+    /// array whose entries have `listener` or `cluster`.
+    fn certs(&self) -> Value;
+
     /// The configuration that runs, by number, digest and time, and those
     /// before it.
     fn config_status(&self) -> Value;

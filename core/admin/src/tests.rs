@@ -146,6 +146,10 @@ fn json_endpoints_answer_json() {
             }),
         ),
         ("/api/v1/stats?key=nothing", json!({})),
+        ("/api/v1/certs", json!({"certs": [{"listener": "in", "context": 0}, {"cluster": "a"}, {"cluster": "b"}]})),
+        ("/api/v1/certs?cluster=b", json!({"certs": [{"cluster": "b"}]})),
+        ("/api/v1/certs?listener=in", json!({"certs": [{"listener": "in", "context": 0}]})),
+        ("/api/v1/certs?listener=out", json!({"certs": []})),
         (
             "/api/v1/modules",
             json!({"modules": [{

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sidegate_net::ListenerId;
+use sidegate_tls::ListenerTls;
 use sidegate_upstream::Cluster;
 
 use crate::clusters::Clusters;
@@ -32,6 +33,8 @@ pub struct ShownListener {
     pub id: ListenerId,
     /// `None` once it does not listen.
     pub bound: Option<String>,
+    /// `None`: it speaks clear text.
+    pub tls: Option<ListenerTls>,
 }
 
 impl Board {

@@ -44,6 +44,7 @@ impl Running {
             name: listener.socket.name.clone(),
             id: listener.id,
             bound: listener.socket.bound.as_ref().map(ToString::to_string),
+            tls: listener.spec.config.tls.clone(),
         };
         self.listeners.iter().map(show).collect()
     }

@@ -164,8 +164,8 @@ impl Expiry<'_> {
     pub fn warning(&self, now: SystemTime) -> Option<String> {
         let Expiry { what, name, until, .. } = self;
         match until.duration_since(now) {
-            Err(_) => Some(format!("{what} of {name:?} has expired")),
-            Ok(left) if left < Validity::WARN_AHEAD => Some(format!("{what} of {name:?} expires in {}", days(left))),
+            Err(_) => Some(format!("{what} of {name} has expired")),
+            Ok(left) if left < Validity::WARN_AHEAD => Some(format!("{what} of {name} expires in {}", days(left))),
             Ok(_) => None,
         }
     }
@@ -254,10 +254,10 @@ mod tests {
         for (until, expected) in [
             (now + 15 * day, None),
             (now + 14 * day, None),
-            (now + 13 * day, Some("the certificate of \"CN=a\" expires in 13 days")),
-            (now + day, Some("the certificate of \"CN=a\" expires in a day")),
-            (now + day / 2, Some("the certificate of \"CN=a\" expires in less than a day")),
-            (now - day, Some("the certificate of \"CN=a\" has expired")),
+            (now + 13 * day, Some("the certificate of CN=a expires in 13 days")),
+            (now + day, Some("the certificate of CN=a expires in a day")),
+            (now + day / 2, Some("the certificate of CN=a expires in less than a day")),
+            (now - day, Some("the certificate of CN=a has expired")),
         ] {
             let held = held(until);
             let said: Vec<String> = held.warnings(now).map(|(_, words)| words).collect();

@@ -125,6 +125,10 @@ impl AdminSource for Fake {
         self.hangs.lock().unwrap().clone()
     }
 
+    fn certs(&self) -> Value {
+        json!({ "certs": [{ "listener": "in", "context": 0 }, { "cluster": "a" }, { "cluster": "b" }] })
+    }
+
     fn modules(&self) -> Vec<ModuleStatus> {
         vec![ModuleStatus {
             name: "auth".to_owned(),

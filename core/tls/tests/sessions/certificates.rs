@@ -130,9 +130,9 @@ fn an_empty_chain_is_refused() {
 fn an_old_certificate_serves_with_a_warning() {
     let ca = Ca::new("ca");
     for (valid, word) in [
-        ((-9, -1), "the certificate has expired"),
-        ((1, 9), "the certificate is not valid yet"),
-        ((-9, 13), "the certificate expires in 12 days"),
+        ((-9, -1), "the certificate of CN=a.test,O=Example\\, Inc. has expired"),
+        ((1, 99), "the certificate is not valid yet"),
+        ((-9, 13), "the certificate of CN=a.test,O=Example\\, Inc. expires in 12 days"),
     ] {
         let issued = ca.issue(Request { valid, ..Request::default() });
         let context = World::default().server(&serving(&issued)).unwrap();

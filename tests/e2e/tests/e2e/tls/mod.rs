@@ -10,6 +10,7 @@ mod own_ca;
 mod raw;
 mod renewal;
 mod seen;
+mod shown;
 mod storms;
 mod trouble;
 
