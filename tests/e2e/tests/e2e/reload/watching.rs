@@ -30,7 +30,7 @@ fn a_file_that_is_renamed_over_is_taken() {
 
 #[test]
 fn what_is_written_in_place_is_taken_when_it_is_closed() {
-    let proxy = Proxy::start_with(&saying("0"), &watching());
+    let mut proxy = Proxy::start_with(&saying("0"), &watching());
     let text = saying("1").build(proxy.dir().path()).to_string();
     let mut file = File::create(proxy.config_file()).unwrap();
     let (first, second) = text.as_bytes().split_at(text.len() / 2);
@@ -40,6 +40,8 @@ fn what_is_written_in_place_is_taken_when_it_is_closed() {
     file.write_all(second).unwrap();
     drop(file);
     await_said(&proxy, "1");
+    // Workers serve it before it is known by its number.
+    proxy.await_number(2);
     assert_eq!(proxy.number(), 2, "half a file was never taken");
     assert_eq!(proxy.metric("sidegate_config_reload_total{result=\"rejected\"}"), Some(0.0));
 }
