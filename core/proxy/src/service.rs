@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_net::{Accepted, RunPhase, Service, WorkerContext};
 
-use crate::connection::Kits;
+use crate::connection::StreamRunners;
 use crate::slots::Slots;
 use crate::{Update, connection};
 
@@ -20,7 +20,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct ProxyService {
     pub(crate) worker: Rc<WorkerContext>,
     pub(crate) slots: Slots,
-    pub(crate) kits: Rc<Kits>,
+    pub(crate) runners: Rc<StreamRunners>,
 }
 
 impl ProxyService {
@@ -29,8 +29,8 @@ impl ProxyService {
         clusters.idle.sweep(Instant::now());
         clusters.tidy();
         match self.worker.ledger.is_tight() {
-            true => self.kits.clear(),
-            false => self.kits.sweep(),
+            true => self.runners.clear(),
+            false => self.runners.sweep(),
         }
     }
 
@@ -50,7 +50,7 @@ impl Service for ProxyService {
     fn start(worker: Rc<WorkerContext>, first: Arc<Update>) -> Rc<Self> {
         let slots = Slots::new(worker.index);
         slots.apply(&first);
-        let service = Rc::new(ProxyService { worker, slots, kits: Rc::default() });
+        let service = Rc::new(ProxyService { worker, slots, runners: Rc::default() });
         let (weak, peers) = (Rc::downgrade(&service), service.worker.peers.clone());
         tokio::task::spawn_local(async move {
             loop {
@@ -75,11 +75,11 @@ impl Service for ProxyService {
     }
 
     fn serve(self: &Rc<Self>, connection: Accepted) -> impl Future<Output = ()> + 'static {
-        let (worker, kits) = (self.worker.clone(), self.kits.clone());
+        let (worker, runners) = (self.worker.clone(), self.runners.clone());
         let slot = self.slots.listener(connection.listener.id());
         async move {
             if let Some(slot) = slot {
-                connection::serve(worker, kits, slot, connection).await;
+                connection::serve(worker, runners, slot, connection).await;
             }
         }
     }

@@ -31,7 +31,7 @@ pub use downstream::Downstream;
 pub use flow::{At, Discard, Flow, FlowFault, Left, Nobody, Receiver, Sender, Step, Way};
 pub use message::{Announced, BodyEvent, BodyFault, Data, End, Last, Reason, RequestStart, ResponseStart, Watch};
 pub use pipe::{Pipe, Waiting};
-pub use pool::{Connecting, HostPool, InLine, PoolLimits, SharedPool, Taken};
+pub use pool::{Connecting, Handed, HostPool, InLine, PoolLimits, SharedPool, Taken};
 pub use replay::{REPLAY_BYTES, Replay};
 pub use upstream::{ClientError, ClosedBy, OnClose, Upstream};
 

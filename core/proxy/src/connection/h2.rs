@@ -13,9 +13,8 @@ use sidegate_stream::Reason;
 use sidegate_stream::h2::{ConnectionFault, Counts, ServerConnection};
 
 use super::h2_stream::Connection;
-use super::kits::Kits;
 use super::watch::{Pulse, Watchdog};
-use super::{Here, LAST_CALL, LINGER, LINGER_BYTES, SHORT_LINGER, Turn, silence_allowed};
+use super::{Here, LAST_CALL, LINGER, LINGER_BYTES, SHORT_LINGER, StreamRunners, Turn, silence_allowed};
 use crate::slots::ListenerSlot;
 use crate::view::ListenerView;
 
@@ -37,14 +36,14 @@ enum Ended {
 /// Serves `socket`, from which `early` bytes were read before, to its end.
 pub(super) async fn serve(
     worker: Rc<WorkerContext>,
-    kits: Rc<Kits>,
+    runners: Rc<StreamRunners>,
     slot: Rc<ListenerSlot>,
     here: Here,
     socket: Socket,
     early: Vec<u8>,
 ) {
     let Some(settings) = slot.with(|listener| listener.config.http2) else { return };
-    let shared = Connection::new(worker.clone(), kits, slot, here);
+    let shared = Connection::new(worker.clone(), runners, slot, here);
     let mut cut = Cut { shared: shared.clone(), armed: true };
     let mut driver = Driver::new(shared, socket, early, &settings);
     let ended = poll_fn(|cx| driver.poll(cx)).await;

@@ -1,4 +1,4 @@
-//! One request of an HTTP/2 connection, in a task of its own.
+//! One request of an HTTP/2 connection, in a task of its own while it runs.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -10,36 +10,40 @@ use sidegate_api::Protocol;
 use sidegate_net::WorkerContext;
 use sidegate_stream::h2::Incoming;
 use sidegate_stream::{Downstream, End};
-use tokio::task::AbortHandle;
 
-use super::Here;
-use super::kits::Kits;
 use super::refusal::Refusal;
+use super::runners::{Runner, Work};
+use super::{Here, StreamRunners};
 use crate::phases::run;
 use crate::slots::{Current, ListenerSlot};
-use crate::stream::{Arrival, Stream};
+use crate::stream::{Arrival, Kit, Stream};
 
 /// What the tasks of one connection share.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) worker: Rc<WorkerContext>,
-    kits: Rc<Kits>,
+    runners: Rc<StreamRunners>,
     pub(super) slot: Rc<ListenerSlot>,
     pub(super) here: Here,
     /// Streams in progress.
     open: Cell<usize>,
     /// Of the connection's task.
     waker: RefCell<Option<Waker>>,
-    /// Tasks of streams, by their places.
-    tasks: RefCell<Vec<Option<AbortHandle>>>,
+    /// Runners of streams, by their places.
+    tasks: RefCell<Vec<Option<Rc<Runner<OneStream>>>>>,
     free: RefCell<Vec<usize>>,
 }
 
 impl Connection {
-    pub(super) fn new(worker: Rc<WorkerContext>, kits: Rc<Kits>, slot: Rc<ListenerSlot>, here: Here) -> Rc<Self> {
+    pub(super) fn new(
+        worker: Rc<WorkerContext>,
+        runners: Rc<StreamRunners>,
+        slot: Rc<ListenerSlot>,
+        here: Here,
+    ) -> Rc<Self> {
         Rc::new(Connection {
             worker,
-            kits,
+            runners,
             slot,
             here,
             open: Cell::new(0),
@@ -72,15 +76,13 @@ impl Connection {
             tasks.len() - 1
         });
         let open = Open { connection: self.clone(), place };
-        // Some 4 KiB that would be moved five times until they lie in the task.
-        let task = tokio::task::spawn_local(Box::pin(carry(open, incoming)));
-        tasks[place] = Some(task.abort_handle());
+        tasks[place] = Some(self.runners.run(&self.worker, OneStream { open, incoming }));
     }
 
     /// Ends all streams at once: the drain time is up.
     pub(super) fn abort_streams(&self) {
         let tasks = self.tasks.take();
-        tasks.iter().flatten().for_each(AbortHandle::abort);
+        tasks.iter().flatten().for_each(|runner| runner.abort());
     }
 
     fn ended(&self, place: usize) {
@@ -110,14 +112,24 @@ impl Drop for Open {
     }
 }
 
-async fn carry(open: Open, incoming: Incoming) {
-    let Connection { worker, kits, slot, here, .. } = &*open.connection;
+/// A request whose head nobody has looked at.
+pub(crate) struct OneStream {
+    open: Open,
+    incoming: Incoming,
+}
+
+impl Work for OneStream {
+    async fn run(self, kit: &mut Kit) {
+        carry(self.open, self.incoming, kit).await;
+    }
+}
+
+async fn carry(open: Open, incoming: Incoming, kit: &mut Kit) {
+    let Connection { worker, slot, here, .. } = &*open.connection;
     let Some(Current { listener, routes, filters }) = slot.current() else {
         incoming.refuse();
         return;
     };
-    let mut drawn = kits.draw(worker);
-    let kit = drawn.kit(worker);
     kit.state.info.connection = Some(here.info.clone());
     kit.state.info.start = Some(Instant::now());
     kit.state.request.scheme = here.info.scheme();

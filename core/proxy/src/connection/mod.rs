@@ -4,8 +4,8 @@
 mod h1;
 mod h2;
 mod h2_stream;
-mod kits;
 mod refusal;
+mod runners;
 mod secure;
 mod watch;
 
@@ -17,7 +17,7 @@ use sidegate_net::{Accepted, ConnectionGuard, ListenerState, RunPhase, Traffic, 
 use sidegate_stream::h1::Server;
 use sidegate_telemetry::DownstreamStats;
 
-pub(crate) use kits::Kits;
+pub(crate) type StreamRunners = runners::Runners<h2_stream::OneStream>;
 
 use self::secure::Secured;
 use crate::slots::ListenerSlot;
@@ -73,7 +73,12 @@ struct Here {
 }
 
 /// Serves `accepted`, which came in by the listener in `slot`, to its end.
-pub(crate) async fn serve(worker: Rc<WorkerContext>, kits: Rc<Kits>, slot: Rc<ListenerSlot>, accepted: Accepted) {
+pub(crate) async fn serve(
+    worker: Rc<WorkerContext>,
+    runners: Rc<StreamRunners>,
+    slot: Rc<ListenerSlot>,
+    accepted: Accepted,
+) {
     let Accepted { socket, listener: entrance, remote, local, guard } = accepted;
     let names = |listener: &ListenerView| {
         let config = &listener.config;
@@ -97,14 +102,14 @@ pub(crate) async fn serve(worker: Rc<WorkerContext>, kits: Rc<Kits>, slot: Rc<Li
     };
     // Boxed: connections of HTTP/1 are not to be as large.
     if spoken == Spoken::Http2 {
-        return Box::pin(h2::serve(worker, kits, slot, here(Protocol::Http2), socket, Vec::new())).await;
+        return Box::pin(h2::serve(worker, runners, slot, here(Protocol::Http2), socket, Vec::new())).await;
     }
     let mut down = Server::new(socket, worker.buffers.clone());
     if spoken == Spoken::Auto {
         match h1::greeting(&worker, &slot, &entrance, &mut down).await {
             Some(Protocol::Http2) => {
                 let (socket, early) = down.into_parts();
-                return Box::pin(h2::serve(worker, kits, slot, here(Protocol::Http2), socket, early)).await;
+                return Box::pin(h2::serve(worker, runners, slot, here(Protocol::Http2), socket, early)).await;
             }
             Some(_) => {}
             None => return,

@@ -36,6 +36,15 @@ impl Kit {
         }
     }
 
+    /// As new, for a stream of whatever connection; memory stays, up to a bound.
+    pub(crate) fn clean(&mut self) {
+        self.state.reset();
+        self.state.info.connection = None;
+        for timer in [&self.timers.down, &self.timers.up, &self.timers.filter, &self.timers.leave] {
+            timer.set(None);
+        }
+    }
+
     /// Frees what memory can be done without while no stream uses it. What is
     /// known of the connection stays.
     pub(crate) fn slim(&mut self) {

@@ -5,14 +5,14 @@ use std::task::{Context, Poll, Waker};
 
 /// Room for one thing, and the task that waits for it.
 #[derive(Debug)]
-pub(super) struct Handed<T> {
+pub struct Handed<T> {
     thing: RefCell<Option<T>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl<T> Handed<T> {
     /// Wakes who waits for it.
-    pub(super) fn hand(&self, thing: T) {
+    pub fn hand(&self, thing: T) {
         self.thing.replace(Some(thing));
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -20,7 +20,7 @@ impl<T> Handed<T> {
     }
 
     /// Ready when it is there.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<T> {
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<T> {
         match self.take() {
             Some(thing) => Poll::Ready(thing),
             None => {
@@ -31,7 +31,7 @@ impl<T> Handed<T> {
     }
 
     /// What is there and was not fetched.
-    pub(super) fn take(&self) -> Option<T> {
+    pub fn take(&self) -> Option<T> {
         self.thing.take()
     }
 }

@@ -8,6 +8,7 @@ mod shared;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub use handed::Handed;
 pub use host::HostPool;
 pub use shared::{Connecting, InLine, SharedPool, Taken};
 
