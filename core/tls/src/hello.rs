@@ -35,6 +35,12 @@ pub(crate) fn looks_like_http(bytes: &[u8]) -> bool {
     !bytes.is_empty() && methods.iter().any(|method| bytes.starts_with(method) || method.starts_with(bytes))
 }
 
+/// Whether the first bytes of a client are the hello of one that speaks nothing
+/// newer than TLS 1.1. Those who speak 1.3 call themselves 1.2 here.
+pub(crate) fn is_too_old(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x16, 3, _, _, _, 1, _, _, _, 3, version, ..] if *version < 3)
+}
+
 /// A hello that is being read.
 #[derive(Default)]
 pub(crate) struct Hello(Box<Acceptor>);

@@ -1,6 +1,5 @@
 //! Fresh connections to hosts.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -113,10 +112,10 @@ pub(super) async fn fresh<A: Asker>(
     let mut tries = 0;
     loop {
         let started = Instant::now();
-        let progress = Cell::new(Progress::Connecting);
+        let progress = Progress::default();
         let mut dialling = pin!(dial(cluster, position, protocol, &progress));
         let socket = within(asker, patience, |cx| dialling.as_mut().poll(cx)).await?;
-        let error = match socket.unwrap_or_else(|| Err(progress.get().timeout())) {
+        let error = match socket.unwrap_or_else(|| Err(progress.timeout())) {
             Ok(socket) => return Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit))),
             Err(error) => error,
         };

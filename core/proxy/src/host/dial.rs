@@ -4,29 +4,36 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 
-use sidegate_api::{Protocol, TlsAgreed, TlsMeters};
+use sidegate_api::{Handshake, Protocol, TlsAgreed, TlsMeters};
 use sidegate_net::{Socket, connect};
 use sidegate_tls::Failure;
 use sidegate_upstream::HostTls;
 
 use crate::view::ClusterView;
 
-/// How far a dial has come.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Progress {
-    Connecting,
+/// How far a dial has come, for whoever gives it up.
+#[derive(Default)]
+pub(super) struct Progress {
     /// The host has taken the connection, and is to speak TLS.
-    Shaking,
+    shaking: Cell<bool>,
+    counted: Cell<Option<Handshake>>,
 }
 
 impl Progress {
-    /// The error of a dial that was given up.
+    /// The error of a dial that takes too long.
     #[cold]
-    pub(super) fn timeout(self) -> io::Error {
-        match self {
-            Progress::Connecting => io::ErrorKind::TimedOut.into(),
-            Progress::Shaking => Failure::timeout().into(),
+    pub(super) fn timeout(&self) -> io::Error {
+        if !self.shaking.get() {
+            return io::ErrorKind::TimedOut.into();
         }
+        self.failed(Failure::timeout())
+    }
+
+    fn failed(&self, failure: Failure) -> io::Error {
+        if let Some(counted) = self.counted.take() {
+            counted.failed(failure.reason.label());
+        }
+        failure.into()
     }
 }
 
@@ -36,7 +43,7 @@ pub(super) async fn dial(
     cluster: &ClusterView,
     position: usize,
     protocol: Protocol,
-    progress: &Cell<Progress>,
+    progress: &Progress,
 ) -> io::Result<Socket> {
     let member = &cluster.cluster.members()[position];
     let socket = connect(member.host.address()).await?;
@@ -44,24 +51,20 @@ pub(super) async fn dial(
         None => Ok(socket),
         // Boxed: connections in clear text are not to be as large.
         Some(tls) => {
-            progress.set(Progress::Shaking);
-            Box::pin(secure(socket, tls, protocol, cluster)).await
+            progress.shaking.set(true);
+            progress.counted.set(cluster.cluster.tls_meters().map(TlsMeters::begin));
+            Box::pin(secure(socket, tls, protocol, progress)).await
         }
     }
 }
 
-async fn secure(socket: Socket, tls: HostTls, protocol: Protocol, cluster: &ClusterView) -> io::Result<Socket> {
-    let counted = cluster.cluster.tls_meters().map(TlsMeters::begin);
-    let shaken = shake(socket, tls, protocol).await;
-    match (shaken, counted) {
-        (Ok((socket, agreed)), counted) => {
-            counted.into_iter().for_each(|counted| counted.finished(&agreed));
+async fn secure(socket: Socket, tls: HostTls, protocol: Protocol, progress: &Progress) -> io::Result<Socket> {
+    match shake(socket, tls, protocol).await {
+        Ok((socket, agreed)) => {
+            progress.counted.take().into_iter().for_each(|counted| counted.finished(&agreed));
             Ok(socket)
         }
-        (Err(failure), counted) => {
-            counted.into_iter().for_each(|counted| counted.failed(failure.reason.label()));
-            Err(failure.into())
-        }
+        Err(failure) => Err(progress.failed(failure)),
     }
 }
 

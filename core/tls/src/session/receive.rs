@@ -10,15 +10,18 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::server::danger::ClientCertVerifier as _;
 
 use super::engine::{Engine, Sink, Task};
-use super::refusal::CLEAR_TEXT;
+use super::refusal::{CLEAR_TEXT, PROTOCOL_VERSION};
 use super::{PeerEnd, Received, Scratch, Session, Stage};
 use crate::failure::{Failure, Reason};
-use crate::hello::{Heard, looks_like_http, with_offer};
+use crate::hello::{Heard, is_too_old, looks_like_http, with_offer};
 use crate::peer::Peer;
 
 /// After a handshake, bytes that may come without any plaintext in them. A
 /// record is at most 18 KiB, and tickets are few and small.
 const MAX_WITHOUT_PLAINTEXT: usize = 64 * 1024;
+/// Of a client's bytes, enough to tell what it is that is no good: up to the
+/// version in a hello.
+const FIRST: usize = 11;
 
 impl Session {
     /// Plaintext of the peer into `room`. Takes bytes of the peer, as many as
@@ -149,13 +152,17 @@ impl Session {
                 return Ok(false);
             }
             Heard::Bad(error, alert) => {
-                let first: Vec<u8> = self.incoming.iter().chain(new).take(4).copied().collect();
-                let clear = looks_like_http(&first);
-                self.outgoing.bytes.extend_from_slice(if clear { CLEAR_TEXT } else { &alert });
-                return Err(match clear {
-                    true => Failure::clear_text("client"),
-                    false => Failure::of(&error),
-                });
+                let first: Vec<u8> = self.incoming.iter().chain(new).take(FIRST).copied().collect();
+                let (answer, failure): (&[u8], _) = if looks_like_http(&first[..first.len().min(4)]) {
+                    (CLEAR_TEXT, Failure::clear_text("client"))
+                } else if is_too_old(&first) {
+                    // rustls misses what came with 1.2 first, and says so.
+                    (PROTOCOL_VERSION, Failure::new(Reason::Version, "the client speaks TLS 1.1 or older"))
+                } else {
+                    (&alert, Failure::of(&error))
+                };
+                self.outgoing.bytes.extend_from_slice(answer);
+                return Err(failure);
             }
             Heard::Whole(accepted) => accepted,
         };

@@ -1,4 +1,7 @@
-//! What a client hears that speaks HTTP where TLS is spoken.
+//! What a client hears with whom nothing can be agreed on.
+
+/// A fatal alert, `protocol_version`, in the version of whoever knows no other.
+pub(super) const PROTOCOL_VERSION: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
 
 /// As nginx, Go and others say it: a person who forgot the `s` of `https`
 /// sees what is wrong. Nothing of the request is in it.

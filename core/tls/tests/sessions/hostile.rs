@@ -65,6 +65,23 @@ fn plain_http_is_recognised() {
 }
 
 #[test]
+fn clients_of_other_times_are_told_what_it_is() {
+    let fixture = Fixture::new();
+    for version in [0, 1, 2] {
+        // One cipher, no compression, no extensions: as they did it.
+        let mut body = vec![3, version];
+        body.extend_from_slice(&[7; 32]);
+        body.extend_from_slice(&[0, 0, 2, 0xc0, 0x09, 1, 0]);
+        let hello = [&[0x16, 3, 1, 0, 45, 1, 0, 0, 41][..], &body].concat();
+        let mut session = fixture.session();
+        let failure = deliver(&mut session, &hello).unwrap_err();
+        assert_eq!(failure.reason, Reason::Version, "{failure}");
+        // protocol_version.
+        assert_eq!(outgoing(&mut session)[5..], [2, 70]);
+    }
+}
+
+#[test]
 fn a_host_that_speaks_plain_http_is_recognised() {
     let fixture = Fixture::new();
     let mut client =

@@ -6,10 +6,10 @@ use std::path::Path;
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use rustls::{AlertDescription, Error};
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, TempDir, sidegate, until};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, TempDir, sidegate};
 
 use super::raw::{self, Goes, Shown};
-use super::{Ca, dial, with};
+use super::{Ca, With, dial, failed, with};
 
 /// The CA that is trusted, and everything that can be shown.
 struct World {
@@ -96,12 +96,12 @@ fn clients_that_prove_nothing_are_told_why() {
             let proxy = Proxy::start(&config);
             let error = try_client(&proxy, &world.ca, Some(shown), version).expect_err(what);
             assert_eq!(alert_of(&error), Some(alert), "{what}, {version:?}: {error}");
-            until(reason, || proxy.logs().contains(&format!("reason=\"{reason}\"")).then_some(()));
+            failed(&proxy, With::Clients, reason);
         }
         let proxy = Proxy::start(&config);
         let error = try_client(&proxy, &world.ca, None, version).unwrap_err();
         assert_eq!(alert_of(&error), Some(AlertDescription::CertificateRequired), "{version:?}: {error}");
-        until("certificate_missing", || proxy.logs().contains("reason=\"certificate_missing\"").then_some(()));
+        failed(&proxy, With::Clients, "certificate_missing");
         assert_eq!(origin.count(), 0);
     }
     let proxy = Proxy::start(&config);
@@ -121,7 +121,7 @@ fn a_server_s_certificate_is_none_of_a_client() {
         try_client(&proxy, &world.ca, Some(Shown::new(&chain, &key)), &rustls::version::TLS13)
     };
     made_for(ExtendedKeyUsagePurpose::ServerAuth).unwrap_err();
-    until("a word in the log", || proxy.logs().contains("reason=\"bad_certificate\"").then_some(()));
+    failed(&proxy, With::Clients, "bad_certificate");
     made_for(ExtendedKeyUsagePurpose::ClientAuth).unwrap();
     assert_eq!(origin.count(), 1);
 }
@@ -147,7 +147,7 @@ fn hosts_that_prove_nothing_get_no_request_and_are_told_why() {
         assert_eq!(proxy.get("/").status(), 502, "{what}");
         let error = told.recv_timeout(sidegate_harness::PATIENCE).unwrap().expect_err(what);
         assert_eq!(alert_of(&error), Some(alert), "{what}: {error}");
-        until(reason, || proxy.logs().contains(&format!("reason=\"{reason}\"")).then_some(()));
+        failed(&proxy, With::Hosts, reason);
     }
     for shown in world.good("back.test") {
         let (host, _) = raw::host(raw::server(shown), 1, reply, Goes::WithCloseNotify);

@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, PATIENCE, Proxy, until};
+use sidegate_harness::{ConfigBuilder, PATIENCE, Proxy};
 
-use super::Ca;
+use super::{Ca, With, failed};
 
 /// What a host does once it has read some of the hello.
 #[derive(Debug, Clone)]
@@ -81,9 +81,6 @@ fn hosts_that_speak_something_else_are_bad_gateways() {
         let proxy = Proxy::start(&config);
         let status = proxy.get("/").status();
         assert!(matches!(status, 502 | 504), "{then:?}: {status}");
-        until(&format!("{reason:?} of {then:?}"), || {
-            let logs = proxy.logs();
-            logs.lines().any(|line| line.contains("no TLS session") && line.contains(reason)).then_some(())
-        });
+        failed(&proxy, With::Hosts, reason);
     }
 }

@@ -22,7 +22,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
-use sidegate_harness::{Origin, PATIENCE, Reply, TempDir};
+use sidegate_harness::{Origin, PATIENCE, Proxy, Reply, TempDir, until};
 
 /// A CA made for a test.
 struct Ca {
@@ -89,6 +89,26 @@ impl Ca {
 /// Answers with the bodies of requests.
 fn bodies() -> Origin {
     Origin::http(|seen| Reply::ok(seen.body.clone()))
+}
+
+/// With whom a handshake was.
+#[derive(Debug, Clone, Copy)]
+enum With {
+    Clients,
+    Hosts,
+}
+
+/// Waits until a handshake that failed is in the log and is counted.
+#[track_caller]
+fn failed(proxy: &Proxy, with: With, reason: &str) {
+    let told = format!("reason=\"{reason}\"");
+    let line = |line: &str| line.contains("no TLS session") && line.contains(&told);
+    until(&format!("{reason} in the log"), || proxy.logs().lines().any(line).then_some(()));
+    let counter = match with {
+        With::Clients => format!("downstream_tls_handshake_failures_total{{listener=\"main\",{told}}}"),
+        With::Hosts => format!("upstream_tls_handshake_failures_total{{cluster=\"origin\",{told}}}"),
+    };
+    until(&counter, || (proxy.metric(&counter)? >= 1.0).then_some(()));
 }
 
 /// `context` with more keys.

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 
 use rustls::ClientConnection;
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, Wire, until};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, Wire};
 
 use super::raw::client;
-use super::{Ca, dial};
+use super::{Ca, With, dial, failed};
 
 struct Fixture {
     ca: Ca,
@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     fn told(&self, reason: &str) {
-        until(reason, || self.proxy.logs().contains(&format!("reason=\"{reason}\"")).then_some(()));
+        failed(&self.proxy, With::Clients, reason);
     }
 
     /// It still serves.

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, Wire, sidegate, until};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, Wire, sidegate};
 
-use super::{Ca, dial, with};
+use super::{Ca, With, dial, failed, with};
 
 fn start(ca: &Ca, origin: &Origin, listener: &[(&str, Value)]) -> Proxy {
     let mut config = ConfigBuilder::to(origin.address()).in_chain("tls_context", ca.context("a.test"));
@@ -30,7 +30,7 @@ fn what_is_no_tls_ends_the_connection_and_nothing_else() {
         // An alert at most: nothing in clear text.
         assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
     }
-    until("a word in the log", || proxy.logs().contains("reason=\"protocol\"").then_some(()));
+    failed(&proxy, With::Clients, "protocol");
     assert_eq!(origin.count(), 0);
     let mut client = dial(&ca.client(&[]), proxy.address(), "a.test");
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -52,7 +52,7 @@ fn plain_http_is_told_to_use_tls() {
         assert!(answer.text().contains("speaks TLS") && !answer.text().contains("secret"), "{}", answer.text());
         wire.expect_close();
     }
-    until("a word in the log", || proxy.logs().contains("reason=\"clear_text\"").then_some(()));
+    failed(&proxy, With::Clients, "clear_text");
     assert_eq!(origin.count(), 0);
 }
 
@@ -70,7 +70,7 @@ fn half_a_hello_ends_with_its_connection() {
         let mut wire = Wire::connect(proxy.address());
         wire.send(&hello[..cut]).shutdown_write();
         wire.expect_close();
-        until("a word in the log", || proxy.logs().contains("reason=\"truncated\"").then_some(()));
+        failed(&proxy, With::Clients, "truncated");
     }
 }
 
@@ -83,7 +83,7 @@ fn half_a_handshake_is_waited_for_only_so_long() {
         wire.send(bytes);
         wire.expect_close();
     }
-    until("a word in the log", || proxy.logs().contains("timeout").then_some(()));
+    failed(&proxy, With::Clients, "timeout");
 }
 
 #[test]
