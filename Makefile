@@ -30,7 +30,7 @@ help:
 	@echo "                TLS=1 for two Sidegates with mutual TLS between them)"
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
-	@echo "make test-peers  foreign HTTP/2 clients, servers and conformance suites against the release build"
+	@echo "make test-peers  foreign clients, servers and judges of HTTP/2 and TLS against the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
 	@echo "make doc        rustdoc of all crates"
 	@echo "make book       the book in docs/, as HTML (needs mdbook)"
@@ -104,6 +104,9 @@ bench:
 bench-h2:
 	python3 bench/h2.py $(BENCH)
 
+bench-tls:
+	python3 bench/tls.py $(BENCH)
+
 bench-gate:
 	python3 bench/gate.py $(or $(GATE),--check)
-.PHONY: bench bench-h2 bench-gate
+.PHONY: bench bench-h2 bench-tls bench-gate

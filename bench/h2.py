@@ -2,20 +2,19 @@
 """HTTP/2 beside nginx, HAProxy, Envoy and a bare relay on the h2 crate; see bench/README.md."""
 
 import argparse
-import json
 import os
-import signal
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 sys.dont_write_bytecode = True
 
 from sidebench import h2, tools  # noqa: E402
-from sidebench.process import BenchError, busy, ours  # noqa: E402
+from sidebench.process import BenchError  # noqa: E402
+from sidebench.rounds import (Meter, aims_table, end_on_sigterm, failing, heading, in_turn, new_rows, publish,  # noqa: E402
+                              ratio, say)
 
 # CPU of Sidegate as a part of somebody's, at most.
 CPU_AIMS = {("relay", "h1"): 1.15, ("relay", "h2"): 1.15, ("nginx", "h1"): 0.6}
@@ -39,7 +38,7 @@ def main():
     loads = [load for load in h2.LOADS if not options.only or load.name in options.only.split(",")]
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("h2: terminated"))
+    end_on_sigterm("h2")
     report = {"started": time.strftime("%Y-%m-%d %H:%M %z"), "versions": found.versions(), "seconds": options.seconds,
               "runs": options.runs, "loads": [], "idle": {}, "streams": {}}
     with tempfile.TemporaryDirectory(prefix="sidegate-h2-") as name:
@@ -57,12 +56,7 @@ def main():
                 report["streams"] = measure_streams(peers, found, work, origins, options)
         finally:
             origins.stop()
-    text = markdown(report)
-    print(text)
-    if options.out:
-        Path(options.out).write_text(text)
-    if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+    publish(markdown(report), report, options)
     failed = [row for block in report["loads"] for row in block["rows"].values() if row["failure"] or row["errors"]]
     return 1 if failed else 0
 
@@ -72,7 +66,7 @@ def measure(load, upstream, peers, found, work, origins, cores, options):
     say(f"h2 to {upstream}, {load.title}")
     body = work / "body"
     body.write_bytes(b"x" * load.upload)
-    rows = {peer: {"runs": [], "failure": "", "errors": 0} for peer in peers if h2.takes_part(peer, upstream)}
+    rows = new_rows(peer for peer in peers if h2.takes_part(peer, upstream))
     up = {}
     try:
         for peer, row in rows.items():
@@ -80,45 +74,24 @@ def measure(load, upstream, peers, found, work, origins, cores, options):
                 folder = work / f"{load.name}-{upstream}-{peer}"
                 up[peer] = h2.Running(peer, upstream, found, folder, cores[0], origins.ports[upstream])
                 h2.h2load(found, cores[-1], up[peer].port, load, seconds=1, body=body)
-        for number in range(options.runs):
-            order = list(rows) if number % 2 == 0 else list(reversed(rows))
-            for peer in order:
-                row = rows[peer]
-                if row["failure"]:
-                    continue
-                with failing(peer, row):
-                    row["runs"].append(one_run(load, up[peer], found, origins, cores, options.seconds, body, row))
-                    last = row["runs"][-1]
-                    say(f"  run {number + 1} {peer}: {last['rps']:,.0f} requests/s, {last['cpu_us']:.2f} µs")
+        in_turn(rows, options.runs, lambda peer, row: one_run(load, up[peer], found, origins, cores, options.seconds,
+                                                              body, row))
     finally:
         for running in up.values():
             running.process.stop()
     return {"load": load.name, "title": load.title, "upstream": upstream, "rows": rows}
 
 
-@contextmanager
-def failing(peer, row):
-    """One peer's failure is its result and not the end."""
-    try:
-        yield
-    except (BenchError, OSError) as error:
-        row["failure"] = str(error)
-        say(f"  {peer} FAILED: {error}")
-
-
 def one_run(load, running, found, origins, cores, seconds, body, row):
-    process, used = running.process, {cores[0], cores[-1]}
-    before, side, all_busy, began = process.cpu(), origins.cpu() + ours(), busy(used), time.monotonic()
+    meter = Meter(running.process, cores, origins.cpu)
     counted = h2.h2load(found, cores[-1], running.port, load, seconds=seconds, body=body)
-    spent, took = process.cpu() - before, (time.monotonic() - began) * 1e6
+    spent, core, others = meter.read()
     if not counted.requests:
         raise BenchError("no request was answered")
-    if not process.alive():
-        raise BenchError(f"it ended: {process.tail()}")
     row["errors"] += counted.errors
-    others = busy(used) - all_busy - spent.total - (origins.cpu() + ours() - side)
-    return {"rps": counted.rps, "cpu_us": spent.total / counted.requests, "user_us": spent.user / counted.requests,
-            "core": spent.total / took, "others": max(0.0, others) / took / len(used), "rss": process.rss()}
+    run = {"rps": counted.rps, "cpu_us": spent.total / counted.requests, "user_us": spent.user / counted.requests,
+           "core": core, "others": others, "rss": running.process.rss()}
+    return run, f"{run['rps']:,.0f} requests/s, {run['cpu_us']:.2f} µs"
 
 
 def measure_idle(peers, found, work, origins, cores, options):
@@ -161,8 +134,7 @@ def measure_streams(peers, found, work, origins, options):
 
 
 def markdown(report):
-    lines = [f"{report['started']}; medians of {report['runs']} × {report['seconds']} s. " +
-             ", ".join(f"{name} {text}" for name, text in report["versions"].items()), ""]
+    lines = [heading(report), ""]
     aims = []
     for block in report["loads"]:
         lines += [f"**h2 to {block['upstream']}, {block['title']}**", "",
@@ -193,7 +165,7 @@ def markdown(report):
     if report["idle"]:
         lines += ["**An idle connection, a request each before**", "", "| | KiB |", "|---|---:|"]
         lines += [f"| {peer} | {kib:.1f} |" for peer, kib in report["idle"].items()] + [""]
-        if {"relay", "sidegate"} <= report["idle"].keys():
+        if report["idle"].get("relay") and "sidegate" in report["idle"]:
             aims.append(("resident memory of an idle connection beside relay",
                          report["idle"]["sidegate"] / report["idle"]["relay"], "≤", MEMORY_AIM))
     if report["streams"]:
@@ -204,22 +176,7 @@ def markdown(report):
             lines.append(f"| {name.replace(' ', ', h2 to ')} | {stream['instructions']:,.0f} | "
                          f"{stream['allocations']:.2f} | " + ", ".join(f"{count:.2f} `{by}`" for by, count in by) + " |")
         lines.append("")
-    if aims:
-        lines += ["| aim | measured | | |", "|---|---:|---|---|"]
-        for what, measured, sign, aim in aims:
-            good = measured <= aim if sign == "≤" else measured >= aim
-            lines.append(f"| {what} | {measured:.2f} | {sign} {aim} | {'met' if good else 'MISSED'} |")
-    return "\n".join(lines) + "\n"
-
-
-def ratio(mine, theirs, key):
-    """Ratios are formed run by run, then the median is taken."""
-    pairs = [(a[key], b[key]) for a, b in zip(mine, theirs) if b[key]]
-    return median(a / b for a, b in pairs) if pairs else None
-
-
-def say(line):
-    print(line, file=sys.stderr, flush=True)
+    return "\n".join(lines + aims_table(aims)) + "\n"
 
 
 def arguments():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .idle import raise_limit
 from .load import run
-from .peers import write
+from .peers import SUFFIX, command_line, write
 from .process import BenchError, Process, connects, free_ports
 from .template import fill
 
@@ -25,7 +25,6 @@ WORDS = {
     "sidegate": {"h1": "Http1", "h2": "Http2"},
     "nginx": {"h1": ""},
 }
-SUFFIX = {"nginx": "conf", "haproxy": "cfg", "envoy": "yaml", "sidegate": "yaml"}
 
 
 @dataclass(frozen=True)
@@ -113,12 +112,7 @@ class Running:
         values = {"DIR": directory, "PORT": self.port, "ORIGIN_PORT": origin_port, "UPSTREAM": WORDS[peer][upstream]}
         name = f"h2-{peer}.{SUFFIX[peer]}"
         config = write(directory / name, fill(name, values))
-        command = {
-            "nginx": [binary, "-p", directory, "-e", directory / "nginx-start.log", "-c", config],
-            "haproxy": [binary, "-db", "-f", config],
-            "envoy": [binary, "-c", config, "--concurrency", 1, "--disable-hot-restart", "-l", "error"],
-            "sidegate": [binary, "run", "-c", config, "--workers", 1, "--ready-file", directory / "ready.json"],
-        }[peer]
+        command = command_line(peer, binary, config, directory)
         self.process = Process(peer, [*wrapper, *command], core, directory)
         self.up(lambda: self.process.wait_until(lambda: connects(self.port), "listening", 120))
 

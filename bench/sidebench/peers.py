@@ -133,7 +133,7 @@ def nginx(contestant, binary, directory, values):
     values["METRICS"] = fill("nginx-metrics.conf", values) if log else ""
     values["SERVERS"] = route_text.nginx(contestant.routes, values["PORT"], filter_text(contestant, values))
     config = write(directory / "nginx.conf", fill("nginx.conf", values))
-    return [binary, "-p", directory, "-e", directory / "nginx-start.log", "-c", config]
+    return command_line("nginx", binary, config, directory)
 
 
 def haproxy(contestant, binary, directory, values):
@@ -145,7 +145,8 @@ def haproxy(contestant, binary, directory, values):
     map_file = directory / "routes.map"
     values["ROUTES"], values["DEFAULT_BACKEND"], map_text = route_text.haproxy(contestant.routes, map_file)
     write(map_file, map_text)
-    return [binary, "-db", "-f", write(directory / "haproxy.cfg", fill("haproxy.cfg", values))]
+    config = write(directory / "haproxy.cfg", fill("haproxy.cfg", values))
+    return command_line("haproxy", binary, config, directory)
 
 
 def envoy(contestant, binary, directory, values):
@@ -153,7 +154,7 @@ def envoy(contestant, binary, directory, values):
     values["FILTERS"] = filter_text(contestant, values)
     values["VIRTUAL_HOSTS"] = route_text.envoy(contestant.routes)
     config = write(directory / "envoy.yaml", fill("envoy.yaml", values))
-    return [binary, "-c", config, "--concurrency", 1, "--disable-hot-restart", "-l", "error"]
+    return command_line("envoy", binary, config, directory)
 
 
 def sidegate(contestant, binary, directory, values):
@@ -161,7 +162,17 @@ def sidegate(contestant, binary, directory, values):
     values["FILTERS"] = or_empty(filter_text(contestant, values))
     values["VIRTUAL_HOSTS"] = route_text.sidegate(contestant.routes)
     config = write(directory / "sidegate.yaml", fill("sidegate.yaml", values))
-    return [binary, "run", "-c", config, "--workers", 1, "--ready-file", directory / "ready.json"]
+    return command_line("sidegate", binary, config, directory)
+
+
+def command_line(peer, binary, config, directory):
+    """Starts a peer with one worker in the foreground."""
+    return {
+        "nginx": [binary, "-p", directory, "-e", directory / "nginx-start.log", "-c", config],
+        "haproxy": [binary, "-db", "-f", config],
+        "envoy": [binary, "-c", config, "--concurrency", 1, "--disable-hot-restart", "-l", "error"],
+        "sidegate": [binary, "run", "-c", config, "--workers", 1, "--ready-file", directory / "ready.json"],
+    }[peer]
 
 
 COMMANDS = {"nginx": nginx, "haproxy": haproxy, "envoy": envoy, "sidegate": sidegate}

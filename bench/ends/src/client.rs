@@ -1,14 +1,15 @@
 //! One client's connection.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Instant;
 
 use crate::response::{Progress, ResponseReader};
+use crate::tls::{Link, Tls};
 
 /// A connection to the proxy, with at most one request on it.
 pub(crate) struct Client {
-    pub(crate) socket: TcpStream,
+    pub(crate) link: Link,
     reader: ResponseReader,
     /// Since when its request counts; `None`: it has none.
     since: Option<Instant>,
@@ -27,12 +28,13 @@ pub(crate) enum Turn {
 }
 
 impl Client {
-    pub(crate) fn connect(port: u16) -> io::Result<Client> {
+    pub(crate) fn connect(port: u16, tls: Option<&Tls>) -> io::Result<Client> {
         // On the loopback a connection is made at once or not at all.
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(Client { socket, reader: ResponseReader::default(), since: None, sending: None })
+        let link = Link::new(socket, tls.map(Tls::session).transpose()?);
+        Ok(Client { link, reader: ResponseReader::default(), since: None, sending: None })
     }
 
     /// Whether it has a request.
@@ -48,12 +50,12 @@ impl Client {
     }
 
     /// Does what became possible.
-    pub(crate) fn turn(&mut self, requests: &[Vec<u8>], buffer: &mut [u8]) -> Turn {
+    pub(crate) fn turn(&mut self, requests: &[Vec<u8>], buffer: &mut [u8], records: &mut [u8]) -> Turn {
         if let Turn::Broken = self.send(requests) {
             return Turn::Broken;
         }
         loop {
-            let count = match self.socket.read(buffer) {
+            let count = match self.link.read(buffer, records) {
                 Ok(0) => return Turn::Broken,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Turn::Waiting,
@@ -66,7 +68,7 @@ impl Client {
                     self.since = None;
                     return Turn::Replied { status, since };
                 }
-                Ok(Progress::More) if count < buffer.len() => return Turn::Waiting,
+                Ok(Progress::More) if count < buffer.len() && !self.link.is_secured() => return Turn::Waiting,
                 Ok(Progress::More) => {}
                 Err(_) => return Turn::Broken,
             }
@@ -77,7 +79,7 @@ impl Client {
         let Some((which, mut sent)) = self.sending else { return Turn::Waiting };
         let bytes = &requests[which];
         while sent < bytes.len() {
-            match self.socket.write(&bytes[sent..]) {
+            match self.link.write(&bytes[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.sending = Some((which, sent));

@@ -13,9 +13,13 @@ use crate::origin::{Life, OriginConnection, Replies};
 use crate::plan::Plan;
 use crate::poller::{Poller, Wait, Waker, Woken};
 use crate::report::{Latencies, Report};
+use crate::stalled::Crowd;
+use crate::tls::Tls;
 
 /// Larger than a 10 KiB reply with its head, so that it is one read.
 const BUFFER: usize = 64 * 1024;
+/// With a record that came in part before, no more than a buffer.
+const RECORDS: usize = 32 * 1024;
 const BACKLOG: i32 = 4096;
 /// Connections that break in a row before a run is given up.
 const MAX_BROKEN: u64 = 1000;
@@ -37,12 +41,16 @@ pub(crate) struct Ends {
     origin: Vec<Option<OriginConnection>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
+    /// What clients of TLS have read and not decrypted.
+    records: Vec<u8>,
     ready: Vec<u64>,
 }
 
 /// The clients of a run.
 struct Run<'p> {
     plan: &'p Plan,
+    tls: Option<Tls>,
+    crowd: Crowd,
     requests: Vec<Vec<u8>>,
     next_request: usize,
     clients: Vec<Client>,
@@ -57,6 +65,8 @@ struct Run<'p> {
     queued: u64,
     busy: Duration,
     in_flight: usize,
+    full: u64,
+    resumed: u64,
 }
 
 impl Ends {
@@ -67,7 +77,16 @@ impl Ends {
         let poller = Poller::new()?;
         poller.add(&listener, LISTENER)?;
         let (origin, free) = (Vec::new(), Vec::new());
-        Ok(Ends { poller, listener, replies: Replies::new(), origin, free, buffer: vec![0; BUFFER], ready: Vec::new() })
+        Ok(Ends {
+            poller,
+            listener,
+            replies: Replies::new(),
+            origin,
+            free,
+            buffer: vec![0; BUFFER],
+            records: vec![0; RECORDS],
+            ready: Vec::new(),
+        })
     }
 
     pub(crate) fn origin_port(&self) -> io::Result<u16> {
@@ -86,10 +105,14 @@ impl Ends {
 
     /// Makes the requests of `plan`.
     pub(crate) fn run(&mut self, plan: &Plan) -> io::Result<Report> {
+        let tls = plan.tls.as_ref().map(Tls::new).transpose()?;
+        let crowd = Crowd::gather(plan, tls.as_ref())?;
         let start = Instant::now();
         let counts_from = start + Duration::from_secs_f64(plan.settle_seconds);
         let mut run = Run {
             plan,
+            tls,
+            crowd,
             requests: plan.requests(),
             next_request: 0,
             clients: Vec::with_capacity(plan.connections),
@@ -102,10 +125,12 @@ impl Ends {
             queued: 0,
             busy: Duration::ZERO,
             in_flight: 0,
+            full: 0,
+            resumed: 0,
         };
         for place in 0..plan.connections {
-            let client = Client::connect(plan.port)?;
-            self.poller.add(&client.socket, CLIENT | place as u64)?;
+            let client = Client::connect(plan.port, run.tls.as_ref())?;
+            self.poller.add(&client.link.socket, CLIENT | place as u64)?;
             run.clients.push(client);
         }
         match plan.rate {
@@ -122,6 +147,9 @@ impl Ends {
             p999_us: run.latencies.quantile(0.999),
             queued: run.queued,
             busy: run.busy.as_secs_f64() / plan.seconds,
+            full: run.full,
+            resumed: run.resumed,
+            stalled: run.crowd.len(),
         })
     }
 
@@ -149,6 +177,7 @@ impl Ends {
                 while let Some(due) = arrivals.due(now) {
                     run.arrive(due);
                 }
+                run.crowd.arrive((now.saturating_duration_since(run.counts_from)).as_secs_f64() / run.plan.seconds)?;
             } else if run.in_flight == 0 || now > run.counts_to + PATIENCE {
                 run.errors += run.in_flight as u64;
                 return Ok(());
@@ -167,7 +196,7 @@ impl Ends {
                 ORIGIN => self.origin_turn(place),
                 CLIENT => {
                     if let Some(run) = run.as_deref_mut() {
-                        run.turn(place, &self.poller, &mut self.buffer)?;
+                        run.turn(place, &self.poller, &mut self.buffer, &mut self.records)?;
                     }
                 }
                 _ => self.accept()?,
@@ -224,10 +253,10 @@ impl Run<'_> {
         }
     }
 
-    fn turn(&mut self, place: usize, poller: &Poller, buffer: &mut [u8]) -> io::Result<()> {
+    fn turn(&mut self, place: usize, poller: &Poller, buffer: &mut [u8], records: &mut [u8]) -> io::Result<()> {
         let Some(client) = self.clients.get_mut(place) else { return Ok(()) };
         let busy = client.is_busy();
-        match client.turn(&self.requests, buffer) {
+        match client.turn(&self.requests, buffer, records) {
             Turn::Waiting => return Ok(()),
             Turn::Replied { status, since } => {
                 self.in_flight -= 1;
@@ -237,6 +266,11 @@ impl Run<'_> {
                     self.errors += u64::from(!(200..300).contains(&status));
                 }
                 if self.plan.close {
+                    match self.clients[place].link.resumed() {
+                        Some(true) => self.resumed += 1,
+                        Some(false) => self.full += 1,
+                        None => {}
+                    }
                     self.reconnect(place, poller)?;
                 }
             }
@@ -262,8 +296,8 @@ impl Run<'_> {
     }
 
     fn reconnect(&mut self, place: usize, poller: &Poller) -> io::Result<()> {
-        let client = Client::connect(self.plan.port)?;
-        poller.add(&client.socket, CLIENT | place as u64)?;
+        let client = Client::connect(self.plan.port, self.tls.as_ref())?;
+        poller.add(&client.link.socket, CLIENT | place as u64)?;
         self.clients[place] = client;
         Ok(())
     }

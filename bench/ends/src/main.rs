@@ -25,6 +25,8 @@ mod plan;
 mod poller;
 mod report;
 mod response;
+mod stalled;
+mod tls;
 
 use std::io::{BufRead, Write, stdin, stdout};
 use std::sync::mpsc;

@@ -35,6 +35,45 @@ pub(crate) struct Plan {
     /// order that jumps about.
     #[serde(default)]
     pub(crate) routes: Option<(usize, usize)>,
+    /// HTTPS.
+    #[serde(default)]
+    pub(crate) tls: Option<TlsPlan>,
+    /// Of HTTPS: other clients, who begin handshakes and do not go on.
+    #[serde(default)]
+    pub(crate) stalled: Stalled,
+}
+
+/// How clients speak TLS: 1.3, with AES-128-GCM. Whom they speak with is not
+/// verified, which would be their work and not the proxy's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsPlan {
+    /// The name that is asked for.
+    pub(crate) name: String,
+    pub(crate) group: Group,
+    /// New connections go on with a session of an earlier one, where there is
+    /// one; the first that a client makes cannot.
+    #[serde(default)]
+    pub(crate) resume: bool,
+}
+
+/// Ways to agree on a key; the one that is offered.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) enum Group {
+    X25519,
+    X25519MLKEM768,
+}
+
+/// Clients that hold their connections to the end of the run.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stalled {
+    /// They have sent half a hello before anything counts.
+    #[serde(default)]
+    pub(crate) standing: usize,
+    /// They send a whole hello, one after another over the time that counts.
+    #[serde(default)]
+    pub(crate) arriving: usize,
 }
 
 fn root() -> String {

@@ -20,6 +20,11 @@ pub(crate) struct Report {
     /// Open loop: part of the time in which there was something to do here; 0
     /// in the closed loop.
     pub(crate) busy: f64,
+    /// Handshakes of TLS of those who make a connection for each request.
+    pub(crate) full: u64,
+    pub(crate) resumed: u64,
+    /// Handshakes that were begun and not gone on with.
+    pub(crate) stalled: usize,
 }
 
 /// Latencies in steps of 100 ns.
