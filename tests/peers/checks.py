@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Callable
 
 import needs
+import tls_clients
+import tls_judges
+import tls_servers
+from calls import call, lines, strip
 from subjects import Nghttpd, Server
-
-PATIENCE = 300
 
 
 @dataclass(frozen=True)
@@ -25,28 +27,9 @@ class Check:
     run: Callable
     # Small enough for every run of CI.
     quick: bool = False
-
-
-def call(arguments, seconds=PATIENCE, **options):
-    """Output of a program that may fail."""
-    try:
-        return subprocess.run([str(part) for part in arguments], capture_output=True, text=True, timeout=seconds,
-                              check=False, errors="replace", **options)
-    except subprocess.TimeoutExpired as error:
-        return subprocess.CompletedProcess(arguments, 124, str(error.stdout or ""), f"no end within {seconds} s")
-
-
-def lines(done):
-    """Results of a program that prints `ok` or `FAILED`, a tab, what, a tab, why."""
-    found = []
-    for line in done.stdout.splitlines():
-        word, _, rest = line.partition("\t")
-        if word in ("ok", "FAILED"):
-            what, _, why = rest.partition("\t")
-            found.append((what, "" if word == "ok" else why or "it did not say why"))
-    if not found:
-        found.append(("its results", f"exit status {done.returncode}: {(done.stdout + done.stderr)[-300:]!r}"))
-    return found
+    # TLS is spoken `before` Sidegate, `behind` it, or on both sides with a host that is `behind`; then `run` gets the
+    # proxy and not a port, and a host behind gets certificates.
+    tls: str = ""
 
 
 def ends(directory):
@@ -160,11 +143,6 @@ def nghttp_from_nghttpd(binary, port):
             ("trailers of the host", "" if trailers == 2 else f"{trailers} of 2")]
 
 
-def strip(text):
-    """Without colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
 def h2load(binary, port):
     found = []
     with tempfile.TemporaryDirectory() as name:
@@ -223,4 +201,29 @@ CHECKS = (
     Check("grpcio to grpc-go", "h2", go_grpc, needs.python, python_grpc_client),
     Check("grpc-go to grpcio", "h2", python_grpc, needs.go, go_grpc_client),
     Check("grpc-go to grpc-go", "h2", go_grpc, needs.go, go_grpc_client),
+    Check("TLS: openssl s_client", "h1", ends, program("openssl"), tls_clients.openssl, quick=True, tls="before"),
+    Check("TLS: curl", "h1", ends, program("curl"), tls_clients.curl, quick=True, tls="before"),
+    Check("TLS: nghttp", "h1", ends, program("nghttp"), tls_clients.nghttp, quick=True, tls="before"),
+    Check("TLS: h2load", "h1", ends, program("h2load"), tls_clients.h2load, quick=True, tls="before"),
+    Check("TLS: gnutls-cli", "h1", ends, program("gnutls-cli"), tls_clients.gnutls, quick=True, tls="before"),
+    Check("TLS: Python's ssl", "h1", ends, program("python3"), tls_clients.python_ssl, quick=True, tls="before"),
+    Check("TLS: Go crypto/tls", "h1", ends, needs.go, tls_clients.go, tls="before"),
+    Check("TLS: Java javax.net.ssl", "h1", ends, program("java"), tls_clients.java, tls="before"),
+    Check("TLS: tlslite-ng, malformed", "h1", ends, needs.python, tls_clients.tlslite, tls="before"),
+    Check("TLS: to openssl s_server, 1.3", "h1", tls_servers.s_server("-tls1_3"), program("openssl"),
+          tls_servers.from_openssl("TLSv1.3"), quick=True, tls="behind"),
+    Check("TLS: to openssl s_server, 1.2", "h1", tls_servers.s_server("-tls1_2"), program("openssl"),
+          tls_servers.from_openssl("TLSv1.2"), quick=True, tls="behind"),
+    Check("TLS: to gnutls-serv", "h1", tls_servers.gnutls_serv, program("gnutls-serv"), tls_servers.from_gnutls,
+          quick=True, tls="behind"),
+    Check("TLS: to nghttpd, HTTP/2", "h2", tls_servers.nghttpd, program("nghttpd"), tls_servers.from_nghttpd, quick=True,
+          tls="behind"),
+    Check("TLS: to Python's ssl", "h1", tls_servers.python_ssl, program("python3"), tls_servers.from_program, quick=True,
+          tls="behind"),
+    Check("TLS: to Go crypto/tls", "h1", tls_servers.go, needs.go, tls_servers.from_program, tls="behind"),
+    Check("TLS: to Go crypto/tls, HTTP/2", "h2", tls_servers.go, needs.go, tls_servers.from_program_h2, tls="behind"),
+    Check("TLS: to Java javax.net.ssl", "h1", tls_servers.java, program("java"), tls_servers.from_program, tls="behind"),
+    Check("TLS: grpcio to grpcio", "h2", tls_servers.python_grpc, needs.python, tls_clients.grpc, tls="behind"),
+    Check("TLS: sslscan beside nginx", "h1", ends, tls_judges.both("sslscan"), tls_judges.sslscan, tls="before"),
+    Check("TLS: testssl.sh beside nginx", "h1", ends, tls_judges.both("testssl"), tls_judges.testssl, tls="before"),
 )

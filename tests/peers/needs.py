@@ -9,9 +9,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
-PYTHON = ["grpcio==1.85.3"]
+PYTHON = ["grpcio==1.85.3", "tlslite-ng==0.8.2"]
 DEBIAN = {"curl": "curl", "nghttp": "nghttp2-client", "h2load": "nghttp2-client", "nghttpd": "nghttp2-server",
-          "java": "default-jdk-headless"}
+          "java": "default-jdk-headless", "openssl": "openssl", "gnutls-cli": "gnutls-bin", "gnutls-serv": "gnutls-bin",
+          "sslscan": "sslscan", "testssl": "testssl.sh", "nginx": "nginx-light"}
 
 
 class Missing(Exception):
@@ -80,12 +81,12 @@ def go():
 
 
 def python():
-    """A Python that has grpcio."""
+    """A Python that has grpcio and tlslite-ng."""
     interpreter = folder() / "venv/bin/python"
     mark = folder() / "venv/installed"
     if not mark.exists() or mark.read_text() != " ".join(PYTHON):
         built("a virtual environment", [sys.executable, "-m", "venv", folder() / "venv"])
-        built("grpcio", [interpreter, "-m", "pip", "install", "--quiet", *PYTHON])
+        built("what Python's peers take", [interpreter, "-m", "pip", "install", "--quiet", *PYTHON])
         mark.write_text(" ".join(PYTHON))
     return interpreter
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Foreign HTTP/2 peers before and behind the real process; see README.md."""
+"""Foreign peers of HTTP/2 and TLS before and behind the real process; see README.md."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 import needs  # noqa: E402
+import tls_subject  # noqa: E402
 from checks import CHECKS  # noqa: E402
 from subjects import BenchError, Subject, takes_part  # noqa: E402
 
@@ -60,6 +61,8 @@ def main():
 
 def one(check, subject, directory):
     """Results of a check with a proxy of its own."""
+    if check.tls:
+        return tls_subject.one(check, subject, directory)
     if not takes_part(subject, check.upstream):
         raise needs.Missing(f"{subject} speaks no HTTP/2 to hosts")
     program = check.ready()

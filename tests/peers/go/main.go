@@ -1,5 +1,6 @@
-// Go's peers: `peers http-server | http-client URL | grpc-server | grpc-client HOST:PORT`. Servers print their port and
-// serve until their input ends; clients print a line for each check: `ok` or `FAILED`, a tab, what, a tab, why.
+// Go's peers: `peers http-server | http-client URL | grpc-server | grpc-client HOST:PORT | tls-server CERTS |
+// tls-client OPEN,MUTUAL,OLD CERTS`. Servers print their port and serve until their input ends; clients print a line for
+// each check: `ok` or `FAILED`, a tab, what, a tab, why.
 package main
 
 import (
@@ -21,8 +22,13 @@ func main() {
 		serve(serveGRPC)
 	case "grpc-client":
 		judge(grpcChecks(arguments[2]))
+	case "tls-server":
+		serve(serveTLS(arguments[2]))
+	case "tls-client":
+		judge(tlsChecks(arguments[2], arguments[3]))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: peers http-server | http-client URL | grpc-server | grpc-client HOST:PORT")
+		fmt.Fprintln(os.Stderr, "usage: peers http-server | http-client URL | grpc-server | grpc-client HOST:PORT | "+
+			"tls-server CERTS | tls-client OPEN,MUTUAL,OLD CERTS")
 		os.Exit(2)
 	}
 }

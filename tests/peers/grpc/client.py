@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All kinds of calls with grpcio: `client.py HOST:PORT`. A line each: `ok` or `FAILED`, a tab, what, a tab, why."""
+"""All kinds of calls with grpcio: `client.py HOST:PORT [CERTS NAME]`, with mutual TLS if there are certificates. A line each: `ok` or `FAILED`, a tab, what, a tab, why."""
 
 import queue
 import sys
@@ -11,9 +11,17 @@ import grpc
 PATIENCE = 20
 
 
-def main(address):
+def dial(address, certs=None, name=None):
+    if not certs:
+        return grpc.insecure_channel(address)
+    ca, key, chain = (open(f"{certs}/{file}", "rb").read() for file in ("ca.pem", "client.key", "client.pem"))
+    credentials = grpc.ssl_channel_credentials(ca, key, chain)
+    return grpc.secure_channel(address, credentials, (("grpc.ssl_target_name_override", name),))
+
+
+def main(address, *tls):
     failed = 0
-    with grpc.insecure_channel(address) as channel:
+    with dial(address, *tls) as channel:
         for name, check in CHECKS.items():
             try:
                 check(channel)
@@ -130,4 +138,4 @@ CHECKS = {
     "500 calls, 50 at once": parallel,
 }
 
-sys.exit(main(sys.argv[1]))
+sys.exit(main(*sys.argv[1:]))

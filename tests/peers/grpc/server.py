@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A gRPC server with grpcio: the service `peers.Echo` over raw bytes. Prints its port and serves until its input ends."""
+"""A gRPC server with grpcio: the service `peers.Echo` over raw bytes; with mutual TLS if certificates are named. Prints its port and serves until its input ends."""
 
 import sys
 import threading
@@ -67,13 +67,20 @@ METHODS = {
 }
 
 
-def main():
+def bind(server, certs=None):
+    if not certs:
+        return server.add_insecure_port("127.0.0.1:0")
+    ca, key, chain = (open(f"{certs}/{file}", "rb").read() for file in ("ca.pem", "server.key", "server.pem"))
+    return server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials(((key, chain),), ca, True))
+
+
+def main(*tls):
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("peers.Echo", METHODS),))
-    print('{"port":%d}' % server.add_insecure_port("127.0.0.1:0"), flush=True)
+    print('{"port":%d}' % bind(server, *tls), flush=True)
     server.start()
     sys.stdin.read()
     server.stop(0)
 
 
-main()
+main(*sys.argv[1:])
