@@ -113,7 +113,12 @@ impl Ledger {
     pub fn hold(&self, held: u64, more: u64) -> Result<(), Shortage> {
         let small = held.saturating_add(more) <= SMALL_BYTES;
         let reach = if small { Reach::Whole } else { Reach::AllButReserve };
-        if (!small && self.overload.refuses_holds()) || !self.bytes.take(more, reach) {
+        // Growth that needs no more of the quota is of what was freed before.
+        let grows = !small && !self.bytes.has(more);
+        if (!small && self.overload.refuses_holds())
+            || (grows && !self.overload.has_memory())
+            || !self.bytes.take(more, reach)
+        {
             return Err(Shortage::BufferedBytes);
         }
         self.note_peak();
@@ -238,7 +243,7 @@ mod tests {
     use super::*;
     use crate::limits::InForce;
     use crate::meters::Meters;
-    use crate::{Bound, Machine, OverloadConfig};
+    use crate::{Bound, Machine, OverloadConfig, Thresholds};
 
     fn overload(config: OverloadConfig) -> Overload {
         Overload::with(InForce::new(&config, &Machine::default()), 1, Meters::none())
@@ -258,6 +263,21 @@ mod tests {
         assert_eq!(ledger.hold(SMALL_BYTES, 1), Err(Shortage::BufferedBytes));
         ledger.release(15 << 20);
         assert!(ledger.fell_from_peak() && !ledger.fell_from_peak());
+    }
+
+    #[test]
+    fn who_takes_much_looks_at_memory_without_waiting_for_the_manager() {
+        // A process of any size is beyond it, and no manager runs here.
+        let short = |actions| {
+            let memory = Bound::Absolute(1);
+            ledger(OverloadConfig { memory, actions: Thresholds::new(actions), ..OverloadConfig::unlimited() })
+        };
+        let ledger = short([80, 85, 90, 95, 98]);
+        assert_eq!(ledger.hold(0, SMALL_BYTES), Ok(()));
+        assert_eq!(ledger.hold(SMALL_BYTES, 1), Ok(()), "from what it has taken already");
+        assert_eq!(ledger.hold(0, 1 << 20), Err(Shortage::BufferedBytes));
+        let off = short([80, 85, 0, 95, 98]);
+        assert_eq!(off.hold(0, 1 << 20), Ok(()));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod meters;
 mod orders;
 mod pressure;
 mod quota;
+mod resident;
 mod shared;
 
 pub use action::{Action, Thresholds};

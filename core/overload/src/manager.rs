@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -39,8 +38,6 @@ impl Manager {
         let stop = Arc::<AtomicBool>::default();
         let mut watch = Watch {
             governor: Governor::new(overload.shared().in_force()),
-            // Open from the start: later there may be no descriptor for it.
-            statm: File::open("/proc/self/statm")?,
             overload: overload.clone(),
             descriptors: 0,
             closed: None,
@@ -73,7 +70,6 @@ impl Drop for Manager {
 
 struct Watch {
     governor: Governor,
-    statm: File,
     overload: Overload,
     /// As last counted.
     descriptors: u64,
@@ -106,21 +102,13 @@ impl Watch {
         }
         let shared = self.overload.shared();
         Readings([
-            self.resident_bytes().unwrap_or(0),
+            shared.resident.bytes().unwrap_or(0),
             shared.bytes.taken(),
             shared.connections.load(Ordering::Relaxed),
             self.descriptors,
             shared.streams.taken(),
             shared.pending.taken(),
         ])
-    }
-
-    fn resident_bytes(&self) -> Option<u64> {
-        let mut text = [0; 128];
-        let count = self.statm.read_at(&mut text, 0).ok()?;
-        let text = std::str::from_utf8(text.get(..count)?).ok()?;
-        let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        pages.checked_mul(rustix::param::page_size() as u64)
     }
 
     fn tell(&self, change: Change) {

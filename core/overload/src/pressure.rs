@@ -162,6 +162,13 @@ fn begin(thresholds: &Thresholds, action: Action, resource: Resource) -> Option<
     }
 }
 
+/// How much of `resource` is used when `action` begins for want of it.
+pub(crate) fn threshold(in_force: &InForce, action: Action, resource: Resource) -> Option<u64> {
+    let begin = begin(&in_force.actions, action, resource)?;
+    let whole = reach(&in_force.limits, resource)?;
+    u64::try_from(u128::from(whole) * u128::from(begin) / 100).ok()
+}
+
 /// What of `resource` is there for all: the last of the buffered bytes are for
 /// streams that hold little.
 fn reach(limits: &ResolvedLimits, resource: Resource) -> Option<u64> {

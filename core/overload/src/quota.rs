@@ -113,6 +113,11 @@ impl Share {
         self.used.get()
     }
 
+    /// Whether there are `count` more in hand, so that nothing is taken.
+    pub(crate) fn has(&self, count: u64) -> bool {
+        self.used.get().saturating_add(count) <= self.granted.get()
+    }
+
     /// Uses one more, if there is one.
     #[inline]
     pub(crate) fn take_one(&self) -> bool {

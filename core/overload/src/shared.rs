@@ -10,7 +10,9 @@ use crate::gate::Clients;
 use crate::limits::InForce;
 use crate::meters::Meters;
 use crate::orders::{Order, Orders};
+use crate::pressure::{self, Resource};
 use crate::quota::Quota;
+use crate::resident::Resident;
 use crate::{Action, ConnectionLimits, Gate, Ledger, Machine, OverloadConfig, Thresholds};
 
 /// Bytes that a worker takes from the quota of held bytes at once.
@@ -40,6 +42,9 @@ pub(crate) struct Shared {
     pub(crate) orders: Box<[Orders]>,
     /// Whether idle connections may be closed at all.
     pub(crate) closes_idle: AtomicBool,
+    pub(crate) resident: Resident,
+    /// Resident bytes below which streams may begin to hold much.
+    holds_below: Limit,
     pub(crate) meters: Meters,
     /// The manager's thread, once it is there.
     pub(crate) looks: OnceLock<Thread>,
@@ -63,6 +68,10 @@ impl Limit {
 
     fn set(&self, limit: Option<u64>) {
         self.0.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn is_off(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == u64::MAX
     }
 
     /// Whether there may be one more than `count`.
@@ -143,6 +152,8 @@ impl Overload {
             clients: Clients::default(),
             orders: (0..workers).map(|_| Orders::default()).collect(),
             closes_idle: AtomicBool::new(closes_idle(&in_force.actions)),
+            resident: Resident::open(),
+            holds_below: Limit::new(pressure::threshold(&in_force, Action::ResetStreams, Resource::Memory)),
             connection_limits: LiveLimits::new(&limits.connections),
             meters,
             looks: OnceLock::new(),
@@ -177,13 +188,19 @@ impl Overload {
         shared.pending.set_limit(limits.pending_filters);
         shared.connection_limits.set(&limits.connections);
         shared.closes_idle.store(closes_idle(&next.actions), Ordering::Relaxed);
+        shared.holds_below.set(pressure::threshold(&next, Action::ResetStreams, Resource::Memory));
         shared.meters.limits(limits);
         drop(in_force);
         for orders in &shared.orders {
             orders.give(Order::Settle);
         }
         // Pressure is another one.
-        if let Some(thread) = shared.looks.get() {
+        self.look_now();
+    }
+
+    /// The manager looks how things stand without waiting for its time.
+    fn look_now(&self) {
+        if let Some(thread) = self.shared().looks.get() {
             thread.unpark();
         }
     }
@@ -198,9 +215,22 @@ impl Overload {
         self.0.running.has(Action::RefuseStreams)
     }
 
-    /// Whether no stream may begin to hold many bytes, for want of memory.
+    /// Whether no stream may begin to hold many bytes, for want of memory, as of
+    /// the manager's last look.
     pub(crate) fn refuses_holds(&self) -> bool {
         self.0.running.has(Action::ResetStreams)
+    }
+
+    /// The same as of now, for whoever takes much: on a machine that is busy the
+    /// manager may look too late. Costs a system call.
+    #[cold]
+    pub(crate) fn has_memory(&self) -> bool {
+        let shared = self.shared();
+        let fits = shared.holds_below.is_off() || shared.holds_below.is_above(shared.resident.bytes().unwrap_or(0));
+        if !fits {
+            self.look_now();
+        }
+        fits
     }
 
     /// Whether nothing is accepted, for want of memory.
