@@ -243,11 +243,15 @@ impl Proxy {
         format!("{}{}", read("stdout.log"), read("stderr.log"))
     }
 
-    /// Resident memory in bytes.
+    /// Memory in bytes that it has resident for itself. Pages of its code are
+    /// not in it: they come when they are first run, some megabytes of them.
     pub fn resident_bytes(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a kernel since 4.5");
+            line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+        };
+        of("RssAnon:") + of("RssShmem:")
     }
 
     fn await_ready(&mut self, ready: &Path) -> Result<(), String> {

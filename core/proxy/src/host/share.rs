@@ -51,6 +51,7 @@ pub(super) async fn carrier<A: Asker>(
     cluster: &ClusterView,
     position: usize,
 ) -> Result<Upstream, Failed> {
+    cluster.take_turns(position);
     let stream = match cluster.pools[position].shared().take() {
         Taken::Ready(stream) => stream,
         // Apart: it is rare, and would make all streams larger.

@@ -41,6 +41,9 @@ pub(crate) struct Lasting {
     pub(crate) complained: Cell<Option<Instant>>,
     /// About handshakes of TLS that failed.
     pub(crate) complaints: Complaints,
+    /// Since when this worker has seen others wait for a connection without a
+    /// break.
+    pub(super) contended: Cell<Option<Instant>>,
 }
 
 /// The settings that a connection has for its life: a stream is only given one
@@ -174,6 +177,7 @@ impl ClusterSlot {
             waiters: Waiters::default(),
             complained: Cell::default(),
             complaints: Complaints::default(),
+            contended: Cell::default(),
         };
         Rc::new(ClusterSlot { view: RefCell::default(), former: RefCell::default(), lasting: Rc::new(lasting) })
     }

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sidegate_net::Peers;
 use sidegate_stream::{HostPool, h1};
@@ -19,6 +19,15 @@ use super::ClusterView;
 /// Times that a worker serves itself in a row while others wait, too. Giving a
 /// connection up costs a handshake elsewhere.
 const OWN_TURNS: u32 = 8;
+
+/// When, of how long others have waited, a shared connection takes no streams
+/// so that it may run out of them: soon for short ones, later for long ones.
+/// One that has a stream without end never does, so it goes on in between.
+const GIVING_WAY: [(Duration, Duration); 2] =
+    [(Duration::from_millis(50), Duration::from_millis(100)), (Duration::from_millis(400), Duration::from_millis(800))];
+
+/// After so long it is all the same again.
+const GIVING_WAY_ROUND: Duration = Duration::from_millis(1600);
 
 /// Streams of this worker that wait for a connection of one cluster.
 #[derive(Debug, Default)]
@@ -74,6 +83,34 @@ impl ClusterView {
     #[inline]
     pub(crate) fn left(&self) {
         if self.cluster.breakers().waiting() > 0 {
+            self.make_room();
+        }
+    }
+
+    /// A stream is about to share a connection to the host at `position`. Where
+    /// others wait for one of their own, it is their turn now and then.
+    #[inline]
+    pub(crate) fn take_turns(&self, position: usize) {
+        if self.cluster.breakers().waiting() > 0 {
+            self.consider_others(position);
+        } else if self.lasting.contended.get().is_some() {
+            self.lasting.contended.set(None);
+        }
+    }
+
+    #[cold]
+    fn consider_others(&self, position: usize) {
+        let now = Instant::now();
+        let since = self.lasting.contended.get().unwrap_or(now);
+        self.lasting.contended.set(Some(since));
+        let pool = self.pools[position].shared();
+        // Who stands in the cluster's queue for this pool itself.
+        let own = u32::from(pool.is_connecting());
+        if self.cluster.breakers().waiting() <= own {
+            return;
+        }
+        if let Some(time) = giving_way(now.duration_since(since)) {
+            pool.give_way(time);
             self.make_room();
         }
     }
@@ -139,6 +176,13 @@ impl ClusterView {
     }
 }
 
+/// For how long a shared connection takes no streams from now on, where others
+/// have waited for `waited`.
+fn giving_way(waited: Duration) -> Option<Duration> {
+    let into = Duration::from_nanos((waited.as_nanos() % GIVING_WAY_ROUND.as_nanos()) as u64);
+    GIVING_WAY.into_iter().find(|(from, to)| (*from..*to).contains(&into)).map(|(_, to)| to - into)
+}
+
 impl Waiting<'_> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
         if let Some(mut connection) = self.waiter.given.take() {
@@ -163,6 +207,23 @@ impl Drop for Waiting<'_> {
         self.cluster.lasting.waiters.list.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
         if let Some(connection) = self.waiter.given.take() {
             self.cluster.give_back(self.position, connection, Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_have_their_turns_again_and_again_and_not_all_the_time() {
+        let at = |millis| giving_way(Duration::from_millis(millis)).map(|time| time.as_millis());
+        for round in [0, 1600, 160_000] {
+            for (millis, left) in
+                [(0, None), (49, None), (50, Some(50)), (99, Some(1)), (100, None), (400, Some(400)), (800, None)]
+            {
+                assert_eq!(at(round + millis), left, "{round} {millis}");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use sidegate_api::{BodyInterest, ReceiverPhase};
 
-use crate::kit::{Origin, PATIENCE, Rig, Script, Setup};
+use crate::kit::{Log, Origin, PATIENCE, Rig, Script, Setup};
 
 const BODIES: [BodyInterest; 4] =
     [BodyInterest::None, BodyInterest::Observe, BodyInterest::Stream, BodyInterest::Whole];
@@ -34,12 +34,21 @@ fn filters(body: BodyInterest) -> Vec<Script> {
 fn client_leaves_within_its_request() {
     for body in BODIES {
         let (origin, _) = origin("");
-        let rig = Rig::new(&[origin.address], filters(body));
+        let log = Log::default();
+        let created = log.clone();
+        let begins = Script::new("c").without_complete().create(move || {
+            created.push("the stream begins");
+            Ok(())
+        });
+        let scripts = filters(body).into_iter().chain([begins]).collect();
+        let rig = Setup::logged(&log, &[origin.address], scripts).start();
         let mut client = rig.connect();
         client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhello");
+        // A reset takes back what the proxy has not read.
+        rig.log.wait_for("the stream begins", 1);
         rig.log.wait_for("b BeforeRoute", usize::from(body != BodyInterest::Whole));
         client.reset();
-        rig.log.wait_for("drop", 2);
+        rig.log.wait_for("drop", 3);
         let completed = rig.log.with("complete");
         assert_eq!(completed.len(), 2, "{completed:?}");
         assert!(completed.iter().all(|line| line.contains(" DC Downstream 5/")), "{body:?} {completed:?}");

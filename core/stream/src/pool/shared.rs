@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PoolLimits;
 use super::handed::Handed;
@@ -32,6 +32,8 @@ pub struct SharedPool {
     /// Who makes it, while that cannot begin. Comes before all others.
     connector: RefCell<Option<Rc<Handed<ClientStream>>>>,
     closed: Cell<bool>,
+    /// Nobody gets a place just now.
+    gives_way: Cell<bool>,
     /// Streams that the host took on one connection when it last said so.
     told: Cell<Option<u32>>,
 }
@@ -74,6 +76,7 @@ impl SharedPool {
             connecting: Cell::new(false),
             connector: RefCell::default(),
             closed: Cell::new(false),
+            gives_way: Cell::new(false),
             told: Cell::new(None),
         })
     }
@@ -94,6 +97,9 @@ impl SharedPool {
     }
 
     fn ready(&self) -> Option<ClientStream> {
+        if self.gives_way.get() {
+            return None;
+        }
         let max_requests = self.limits.get().max_requests;
         loop {
             // Taking the last place of one changes the list.
@@ -124,6 +130,27 @@ impl SharedPool {
         self.connections.borrow().iter().filter_map(|connection| connection.idle_since()).min()
     }
 
+    /// Whether somebody makes a connection, or waits until it may begin.
+    pub fn is_connecting(&self) -> bool {
+        self.connecting.get()
+    }
+
+    /// Gives nobody a place for `time`, so that connections may run out of
+    /// streams and make room for others. Who comes waits.
+    pub fn give_way(self: &Rc<Self>, time: Duration) {
+        if self.gives_way.replace(true) {
+            return;
+        }
+        let pool = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(time).await;
+            if let Some(pool) = pool.upgrade() {
+                pool.gives_way.set(false);
+                pool.has_room_again();
+            }
+        });
+    }
+
     /// Closes an idle connection; whether there was one.
     pub fn drop_one(&self) -> bool {
         self.cut_one(Cut::Closing)
@@ -136,8 +163,9 @@ impl SharedPool {
     }
 
     fn cut_one(&self, how: Cut) -> bool {
-        // Who waits here needs none of its own.
-        if self.connecting.get() || !self.waiters.borrow().is_empty() {
+        // Who waits here needs none of its own, unless it is another's turn.
+        let awaited = self.connecting.get() || !self.waiters.borrow().is_empty();
+        if awaited && !self.gives_way.get() {
             return false;
         }
         let mut connections = self.connections.borrow_mut();
@@ -235,6 +263,8 @@ impl Connecting {
     /// who waits; none if it is lost already.
     pub fn made(self, connection: Rc<ClientConnection>) -> Option<ClientStream> {
         connection.joins(&self.pool, self.pool.told.get());
+        // It was this one's turn.
+        self.pool.gives_way.set(false);
         self.pool.connections.borrow_mut().push(connection.clone());
         let stream = connection.stream(self.pool.limits.get().max_requests);
         if self.pool.closed.get() {

@@ -197,8 +197,11 @@ fn a_tunnel_lets_go_of_a_module_that_is_taken_out_as_well() {
             assert!(generations.iter().all(|generation| generation["state"] != "current"), "{modules:#}");
             generations.is_empty().then_some(())
         });
-        assert_eq!(proxy.metric("sidegate_module_generations{module=\"libprobe\",state=\"current\"}"), Some(0.0));
-        assert_eq!(proxy.logs().matches("end of /chat:").count(), round);
+        until("its gauge", || {
+            let current = "sidegate_module_generations{module=\"libprobe\",state=\"current\"}";
+            (proxy.metric(current) == Some(0.0)).then_some(())
+        });
+        until("its line", || (proxy.logs().matches("end of /chat:").count() == round).then_some(()));
         socket.send(Message::text("without it")).unwrap();
         assert_eq!(socket.read().unwrap(), Message::text("without it"));
         // A rollback brings it back.

@@ -1,9 +1,11 @@
 //! Circuit breakers and time limits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sidegate_harness::{BlackHole, ConfigBuilder, Gate, H2Origin, H2OriginSettings, Reply, code};
+use sidegate_harness::{BlackHole, ConfigBuilder, Gate, H2Origin, H2OriginSettings, Proxy, ProxyOptions, Reply, code};
 
 use super::{metric, start, to};
 use crate::support::refusing_address;
@@ -35,6 +37,61 @@ fn streams_wait_for_a_place_where_the_cluster_may_have_no_more_connections() {
         assert_eq!(client.response().status(), 200);
     }
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn hosts_take_turns_where_there_is_one_connection_for_all() {
+    let origins = [(); 2].map(|()| H2Origin::http(|_| Reply::ok("done")));
+    let hosts: Vec<_> = origins.iter().map(|origin| json!({"address": origin.address().to_string()})).collect();
+    let config = bounded(&origins[0], json!({"max_connections": 1})).in_cluster("hosts", json!(hosts));
+    let proxy = start(&config);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    assert_eq!(proxy.get("/").status(), 200);
+                }
+            });
+        }
+    });
+    assert!(origins.iter().all(|origin| origin.count() == 20));
+    assert!(metric(&proxy, "upstream_connection_active") <= 1.0);
+}
+
+/// A worker whose shared connection is never without a stream.
+#[test]
+fn workers_take_turns_where_there_is_one_connection_for_all() {
+    let busy = Arc::new(AtomicUsize::new(0));
+    let at_origin = busy.clone();
+    // Each stream ends when another has begun, or after a while alone.
+    let origin = H2Origin::scripted(move |exchange| {
+        let number = at_origin.fetch_add(1, Ordering::SeqCst) + 1;
+        let alone = Instant::now() + Duration::from_millis(100);
+        while at_origin.load(Ordering::SeqCst) == number && Instant::now() < alone {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        exchange.reply(&Reply::ok("done"))
+    });
+    let config = bounded(&origin, json!({"max_connections": 1})).in_cluster("connect_timeout", json!("8s"));
+    let proxy = Proxy::start_with(&config, &ProxyOptions { workers: Some(2), ..ProxyOptions::default() });
+    // The first and the third come to the same worker.
+    let mut clients = [(); 3].map(|()| proxy.connect());
+    let [first, other, third] = &mut clients;
+    let served = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for client in [first, third] {
+            scope.spawn(|| {
+                while !served.load(Ordering::SeqCst) {
+                    assert_eq!(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response().status(), 200);
+                }
+            });
+        }
+        origin.wait("both to have begun", |origin| origin.count() > 2);
+        let status = other.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response().status();
+        served.store(true, Ordering::SeqCst);
+        assert_eq!(status, 200);
+    });
+    assert!(metric(&proxy, "upstream_connection_active") <= 1.0);
 }
 
 #[test]
