@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use sidegate_api::{Protocol, ResponseFlags, StreamState};
+use sidegate_api::{ResponseFlags, StreamState};
 use sidegate_net::{Deadline, ListenerState, RunPhase, WorkerContext};
 use sidegate_overload::{IdleTask, IdleVisit};
 use sidegate_stream::{Downstream, End, RequestStart, h1};
@@ -17,8 +17,18 @@ use crate::slots::{Current, ListenerSlot};
 use crate::stream::{Arrival, Kit, Stream, Timers};
 use crate::view::{ListenerView, RouteView};
 
+/// How the client has begun.
+pub(super) enum Greeting {
+    /// With the preface of HTTP/2.
+    Http2,
+    /// In another way, and then.
+    Http1(Instant),
+    /// With a part of that preface, and no more came.
+    Unfinished(Ended),
+}
+
 /// Why a head that was begun came to nothing.
-enum Ended {
+pub(super) enum Ended {
     /// It was refused: answered and logged.
     Refused(h1::ServerError),
     /// It was not completed in time.
@@ -26,7 +36,14 @@ enum Ended {
 }
 
 /// Serves `down`, which came in by the listener in `slot`, to its end.
-pub(super) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, here: Here, mut down: h1::Server) {
+/// `greeting`: what was seen of it already.
+pub(super) async fn serve(
+    worker: Rc<WorkerContext>,
+    slot: Rc<ListenerSlot>,
+    here: Here,
+    mut down: h1::Server,
+    mut greeting: Option<Greeting>,
+) {
     let Here { entrance, info, counted, guard } = here;
     let mut kit = Kit::new(&worker);
     let scheme = info.scheme();
@@ -59,7 +76,8 @@ pub(super) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, her
         turn = Turn::Later;
         let Some(Current { listener, routes, filters }) = slot.current() else { break };
         kit.state.info.start = Some(Instant::now());
-        let start = match read_head(&listener, &routes, &mut down, &mut kit.state, &kit.timers).await {
+        let read = read_head(&listener, &routes, &mut down, &mut kit.state, &kit.timers, greeting.take());
+        let start = match read.await {
             Ok(start) => start,
             Err(ended) => {
                 refuse(&worker, &listener, &mut down, &mut kit.state, &kit.timers, ended).await;
@@ -102,14 +120,14 @@ pub(super) async fn serve(worker: Rc<WorkerContext>, slot: Rc<ListenerSlot>, her
     drop(guard);
 }
 
-/// Waits for a client to begin, and says which protocol it has begun; `None`
-/// if it does not.
+/// Waits for a client to begin, and says how it has begun; `None` if it does
+/// not.
 pub(super) async fn greeting(
     worker: &WorkerContext,
     slot: &ListenerSlot,
     entrance: &ListenerState,
     down: &mut h1::Server,
-) -> Option<Protocol> {
+) -> Option<Greeting> {
     let wait = |listener: &ListenerView| {
         let head = (listener.config.limits.max_header_bytes, listener.config.timeouts.request_header);
         (head, silence_allowed(listener, entrance, Turn::First))
@@ -125,12 +143,13 @@ pub(super) async fn greeting(
             Silence::GoesOn => down.slim(),
         }
     }
+    let begun = Instant::now();
     timer.set(head_timeout);
     let greeting = poll_fn(|cx| match down.poll_greeting(cx) {
-        // Whatever it is, HTTP/1 has an answer.
-        Poll::Pending => timer.poll(cx).map(|()| Protocol::Http11),
-        Poll::Ready(Ok(true)) => Poll::Ready(Protocol::Http2),
-        Poll::Ready(Ok(false) | Err(_)) => Poll::Ready(Protocol::Http11),
+        Poll::Pending => timer.poll(cx).map(|()| Greeting::Unfinished(Ended::TimedOut)),
+        Poll::Ready(Ok(true)) => Poll::Ready(Greeting::Http2),
+        Poll::Ready(Ok(false)) => Poll::Ready(Greeting::Http1(begun)),
+        Poll::Ready(Err(error)) => Poll::Ready(Greeting::Unfinished(Ended::Refused(error))),
     });
     Some(greeting.await)
 }
@@ -178,16 +197,23 @@ async fn next_begins(
     .await
 }
 
-/// Reads the head that has begun.
+/// Reads the head that has begun, in the time that its greeting has left.
 async fn read_head(
     listener: &ListenerView,
     routes: &RouteView,
     down: &mut h1::Server,
     state: &mut StreamState,
     timers: &Timers,
+    greeting: Option<Greeting>,
 ) -> Result<RequestStart, Ended> {
     let (limits, case) = (&listener.request_limits(routes), listener.config.header_case);
-    timers.down.set(listener.config.timeouts.request_header);
+    let mut timeout = listener.config.timeouts.request_header;
+    match greeting {
+        None | Some(Greeting::Http2) => {}
+        Some(Greeting::Http1(begun)) => timeout = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed())),
+        Some(Greeting::Unfinished(ended)) => return Err(ended),
+    }
+    timers.down.set(timeout);
     let head = poll_fn(|cx| {
         if let Poll::Ready(head) = down.poll_head(cx, limits, case, &mut state.request) {
             return Poll::Ready(head.map_err(Ended::Refused));

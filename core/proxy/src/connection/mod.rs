@@ -19,6 +19,7 @@ use sidegate_telemetry::DownstreamStats;
 
 pub(crate) type StreamRunners = runners::Runners<h2_stream::OneStream>;
 
+use self::h1::Greeting;
 use self::secure::Secured;
 use crate::slots::ListenerSlot;
 use crate::view::ListenerView;
@@ -105,17 +106,18 @@ pub(crate) async fn serve(
         return Box::pin(h2::serve(worker, runners, slot, here(Protocol::Http2), socket, Vec::new())).await;
     }
     let mut down = Server::new(socket, worker.buffers.clone());
+    let mut greeting = None;
     if spoken == Spoken::Auto {
-        match h1::greeting(&worker, &slot, &entrance, &mut down).await {
-            Some(Protocol::Http2) => {
+        greeting = match h1::greeting(&worker, &slot, &entrance, &mut down).await {
+            Some(Greeting::Http2) => {
                 let (socket, early) = down.into_parts();
                 return Box::pin(h2::serve(worker, runners, slot, here(Protocol::Http2), socket, early)).await;
             }
-            Some(_) => {}
+            Some(greeting) => Some(greeting),
             None => return,
         }
     }
-    h1::serve(worker, slot, here(Protocol::Http11), down).await;
+    h1::serve(worker, slot, here(Protocol::Http11), down, greeting).await;
 }
 
 /// How long a connection may wait for a request to begin.

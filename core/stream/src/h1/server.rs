@@ -108,7 +108,7 @@ impl Server {
     /// Whether the client speaks HTTP/2 and knew beforehand that we do: what it
     /// sends begins with that protocol's preface. Holds no buffer while it waits
     /// for the first byte.
-    pub fn poll_greeting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub fn poll_greeting(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, ServerError>> {
         loop {
             let filled = self.pipe.input.filled();
             let length = filled.len().min(PREFACE.len());
@@ -120,7 +120,7 @@ impl Server {
             }
             self.pipe.input.release();
             if ready!(self.pipe.socket.poll_read(cx, &mut self.pipe.input, 0))? == 0 {
-                return Poll::Ready(Ok(false));
+                return Poll::Ready(Err(ServerError::ClosedInHead));
             }
         }
     }

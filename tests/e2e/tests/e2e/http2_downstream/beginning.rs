@@ -1,6 +1,6 @@
 //! Which protocol a client speaks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sidegate_harness::{Call, Ending, Frames, H2Client, Origin, Proxy, flag};
@@ -62,14 +62,38 @@ fn a_method_that_begins_like_the_preface() {
 fn a_preface_that_does_not_come_to_its_end() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&config(&origin).timeout("request_header", "300ms"));
-    let mut wire = proxy.connect();
-    wire.send(&PREFACE[..10]);
-    assert_eq!(wire.response().status(), 408);
-    wire.expect_close();
+    // However far it came, and none of it is a request of HTTP/1.
+    for length in [1, 10, 18, 23] {
+        let mut wire = proxy.connect();
+        wire.send(&PREFACE[..length]);
+        let got = wire.response();
+        assert_eq!((got.status(), got.text().as_str()), (408, "request_header_timeout\n"), "{length}");
+        wire.expect_close();
+        let mut wire = proxy.connect();
+        wire.send(&PREFACE[..length]).shutdown_write();
+        assert!(wire.read_until_close().is_empty(), "{length}");
+    }
+    proxy.access_line("closed", |line| line.details == "closed_in_request_head");
     let mut silent = Frames::over(proxy.connect());
     silent.wire().send(PREFACE);
     let _ = silent.next_of(|_| false);
     assert_eq!(origin.count(), 0);
+}
+
+/// One timeout for finding out which protocol it is and for the head.
+#[test]
+fn a_head_that_begins_like_the_preface_has_no_more_time_than_others() {
+    let timeout = Duration::from_secs(2);
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&config(&origin).timeout("request_header", "2s"));
+    let mut wire = proxy.connect();
+    wire.send("P");
+    let begun = Instant::now();
+    wire.expect_silence(timeout * 3 / 4);
+    wire.send("UT /slow HTTP/1.1\r\n");
+    assert_eq!(wire.response().status(), 408);
+    let taken = begun.elapsed();
+    assert!(taken < timeout * 7 / 4, "{taken:?}: a timeout of its own for the head");
 }
 
 #[test]
