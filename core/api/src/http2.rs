@@ -22,9 +22,6 @@ pub struct Http2Settings {
     /// Bytes of a head or trailer section as RFC 9113 section 6.5.2 counts
     /// them: names, values and 32 bytes for each field.
     pub max_header_list_bytes: u32,
-    /// Fields of a head or trailer section of a client. All crumbs of a cookie count as
-    /// one: compression makes clients send one field for each.
-    pub max_headers: usize,
     /// Whether a silent peer is asked if it is still there.
     pub keepalive: Option<KeepAlive>,
     /// Age at which the connection takes no more requests and ends when its
@@ -72,10 +69,13 @@ pub struct FrameLimits {
     /// before it and one behind it. Informational ones are kept until somebody
     /// takes them, who may have to wait for a client.
     pub headers: FrameLimit,
-    /// `CONTINUATION` frames in a row. A header list of the default size fits
-    /// into four frames of the default size.
+    /// `CONTINUATION` frames in a row; see [`Self::continuations_for`].
     pub continuations: u32,
 }
+
+/// A header list of the default size fits into four frames of the default size;
+/// peers that send smaller ones may.
+const LEAST_CONTINUATIONS: u32 = 32;
 
 /// A bound in frames per time that lets bursts pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,7 +102,6 @@ impl Http2Settings {
             connection_window: 1024 * 1024,
             max_frame_size: 16_384,
             max_header_list_bytes: 64 * 1024,
-            max_headers: 100,
             keepalive: None,
             max_age: None,
             age_grace: Duration::from_secs(10),
@@ -139,8 +138,17 @@ impl FrameLimits {
             window_updates: limit(2000, 1000),
             empty_data: limit(100, 10),
             headers: limit(1000, 100),
-            continuations: 32,
+            continuations: LEAST_CONTINUATIONS,
         }
+    }
+
+    /// `CONTINUATION` frames in a row that a header list of so many bytes may
+    /// take in frames of so many: a quarter more than it fills, and no less than
+    /// small pieces need.
+    pub const fn continuations_for(header_list_bytes: u32, frame_size: u32) -> u32 {
+        let whole = header_list_bytes.div_ceil(frame_size);
+        let some_more = whole + whole.div_ceil(4);
+        if some_more > LEAST_CONTINUATIONS { some_more } else { LEAST_CONTINUATIONS }
     }
 }
 

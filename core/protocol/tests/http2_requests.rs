@@ -177,6 +177,10 @@ fn what_may_be_read_in_two_ways_is_refused() {
     ] {
         assert_eq!(with(pairs).unwrap_err(), refusal, "{pairs:?}");
     }
+    for scheme in ["HTTP", "Https"] {
+        let upper = Request::builder().uri(format!("{scheme}://a/")).body(()).unwrap().into_parts().0;
+        assert!(decode(&upper, Follows::Nothing, &Limits::default()).is_ok(), "{scheme}");
+    }
     let ftp = Request::builder().uri("ftp://a/").body(()).unwrap().into_parts().0;
     assert_eq!(decode(&ftp, Follows::Nothing, &Limits::default()).unwrap_err(), (400, "scheme_unsupported"));
 }

@@ -6,6 +6,7 @@
 //! | `Unreachable` | connect failure, unless it was for us | connect failed | another host | 502, 504, 503 |
 //! | `Stale` | nothing | by host | same host, fresh connection | – |
 //! | `NotProcessed` | nothing | by host | same host, then others, a few times | 502 |
+//! | `Http1Required` | nothing | by host | same host, over HTTP/1.1 | 502 |
 //! | `BadStatus` | its status | given up | the route's policy allowed it | – |
 //! | `NoResponse` | reset | by host | by policy, if none had begun | 502 |
 //! | `Broken` | nothing more | by host | no | a cut |
@@ -41,6 +42,9 @@ pub(crate) enum Outcome {
     /// The host says that nobody has looked at the request (RFC 9113 section
     /// 8.7), and all of it is still there.
     NotProcessed,
+    /// The host wants the request over HTTP/1.1 (RFC 9113 section 7), and all of
+    /// it is still there.
+    Http1Required,
     /// The route wants this status tried again, and it can be.
     BadStatus,
     /// No response came.
@@ -102,6 +106,8 @@ pub(crate) enum Again {
     Fresh,
     /// Nobody has looked at it, which may be so again: not without end.
     Unseen,
+    /// At the same host over HTTP/1.1.
+    OverHttp1,
     /// At another host: this one cannot be reached.
     Elsewhere,
     /// As the route's policy says.
@@ -127,6 +133,7 @@ impl Outcome {
         }
         match (sent, error) {
             (Sent::Kept, ClientError::NotProcessed) => Outcome::NotProcessed,
+            (Sent::Kept, ClientError::Http1Required) => Outcome::Http1Required,
             // A close that may have met the request on its way.
             (Sent::Kept, ClientError::ClosedBeforeResponse | ClientError::Io(_))
                 if upstream.is_reused() && method.is_idempotent() =>
@@ -151,7 +158,11 @@ impl Outcome {
     /// What statistics call it.
     pub(crate) fn counted(&self) -> Counted {
         match self {
-            Outcome::Stale | Outcome::NotProcessed | Outcome::NoResponse(..) | Outcome::Broken(_) => Counted::ByHost,
+            Outcome::Stale
+            | Outcome::NotProcessed
+            | Outcome::Http1Required
+            | Outcome::NoResponse(..)
+            | Outcome::Broken(_) => Counted::ByHost,
             Outcome::TimedOut(_) => Counted::TimedOut,
             Outcome::Unreachable(_) | Outcome::BadStatus | Outcome::Stopped(_) => Counted::GivenUp,
         }
@@ -164,6 +175,7 @@ impl Outcome {
             Outcome::Unreachable(reason) if reason.may_spare_others() => Again::Elsewhere,
             Outcome::Stale => Again::Fresh,
             Outcome::NotProcessed => Again::Unseen,
+            Outcome::Http1Required => Again::OverHttp1,
             Outcome::BadStatus => Again::Allowed,
             Outcome::NoResponse(_, Begun::No) | Outcome::TimedOut(Bound::Attempt) => Again::ByPolicy,
             Outcome::Unreachable(_) | Outcome::NoResponse(_, Begun::Yes) | Outcome::TimedOut(Bound::Request) => {
@@ -182,6 +194,7 @@ impl Outcome {
             Outcome::Broken(fault) => Stop::response_body(fault),
             Outcome::TimedOut(_) => Stop::upstream(504, "upstream_timeout", ResponseFlags::UPSTREAM_TIMEOUT),
             Outcome::NotProcessed => Stop::no_response(ClientError::NotProcessed),
+            Outcome::Http1Required => Stop::no_response(ClientError::Http1Required),
             Outcome::Stale => Stop::no_response(ClientError::ClosedBeforeResponse),
             // Another attempt was allowed: one follows.
             Outcome::BadStatus => Stop::upstream(502, "upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
@@ -361,6 +374,7 @@ impl Stop {
             ClientError::ClosedBeforeResponse => ("upstream_closed_before_response", ResponseFlags::UPSTREAM_CLOSED),
             ClientError::ClosedInHead => ("upstream_closed_in_head", ResponseFlags::UPSTREAM_CLOSED),
             ClientError::Refused(error) => (error.details, ResponseFlags::UPSTREAM_PROTOCOL),
+            ClientError::Http1Required => ("upstream_requires_http1", ResponseFlags::UPSTREAM_PROTOCOL),
             ClientError::NotProcessed => ("upstream_refused", ResponseFlags::UPSTREAM_CLOSED),
             ClientError::Reset | ClientError::Io(_) => ("upstream_reset", ResponseFlags::UPSTREAM_CLOSED),
         };
@@ -387,6 +401,7 @@ mod tests {
             (Outcome::Unreachable(Unreachable::Exhausted(Shortage::Memory)), None, Counted::GivenUp, Again::No),
             (Outcome::Stale, None, Counted::ByHost, Again::Fresh),
             (Outcome::NotProcessed, None, Counted::ByHost, Again::Unseen),
+            (Outcome::Http1Required, None, Counted::ByHost, Again::OverHttp1),
             (Outcome::BadStatus, None, Counted::GivenUp, Again::Allowed),
             (Outcome::NoResponse(gone(), Begun::No), Some(HostReport::Reset), Counted::ByHost, Again::ByPolicy),
             (Outcome::NoResponse(gone(), Begun::Yes), Some(HostReport::Reset), Counted::ByHost, Again::No),

@@ -53,6 +53,9 @@ pub enum ClientError {
     /// Nobody has looked at the request: the host said so.
     #[error("the request was not processed")]
     NotProcessed,
+    /// The host takes this request in HTTP/1.1 alone.
+    #[error("the host requires HTTP/1.1")]
+    Http1Required,
     /// The host gave the request up, and keeps the connection.
     #[error("reset by the host")]
     Reset,

@@ -11,6 +11,7 @@ pub struct DownstreamHttp2Stats {
     goaways_received: Counter,
     goaways_sent: Counter,
     heads_refused: Counter,
+    pings_timed_out: Counter,
     /// In the order of [`REFUSED`], then all others.
     refused: [Counter; REFUSED.len() + 1],
 }
@@ -44,6 +45,7 @@ impl DownstreamHttp2Stats {
             goaways_received: counter("goaways_received")?,
             goaways_sent: counter("goaways_sent")?,
             heads_refused: counter("heads_refused")?,
+            pings_timed_out: counter("pings_timed_out")?,
             refused: std::array::from_fn(|index| refused.get(index).unwrap_or(&protocol).clone()),
         })
     }
@@ -69,6 +71,11 @@ impl DownstreamHttp2Stats {
     /// looked: no access log has them.
     pub fn heads_refused(&self, count: u64) {
         self.heads_refused.add(count);
+    }
+
+    /// A connection was cut because the client did not answer a ping.
+    pub fn ping_timed_out(&self) {
+        self.pings_timed_out.inc();
     }
 
     /// A connection was ended because of what the client sent; `kind` says what

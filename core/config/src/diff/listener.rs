@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidegate_api::{Address, Http2Settings};
+use sidegate_api::Address;
 
 use super::DrainWhy;
 use crate::{FilterIdentity, Listener};
@@ -112,7 +112,7 @@ pub(super) fn parts(running: &Listener, wanted: &Listener) -> Vec<ListenerPart> 
         (running.net.idle_timeout != wanted.net.idle_timeout, ListenerPart::IdleTimeout),
         (running.access_logs != wanted.access_logs, ListenerPart::AccessLogs),
         (running.downstream != wanted.downstream, ListenerPart::DownstreamProtocol),
-        (http2_settings(running) != http2_settings(wanted), ListenerPart::Http2),
+        (running.http2 != wanted.http2, ListenerPart::Http2),
         (running.limits != wanted.limits, ListenerPart::Limits),
         (running.timeouts != wanted.timeouts, ListenerPart::Timeouts),
         (running.forwarding != wanted.forwarding, ListenerPart::Forwarding),
@@ -123,11 +123,6 @@ pub(super) fn parts(running: &Listener, wanted: &Listener) -> Vec<ListenerPart> 
     ];
     parts.extend(others.into_iter().filter_map(|(differs, part)| differs.then_some(part)));
     parts
-}
-
-/// Without what they take from `limits`.
-fn http2_settings(listener: &Listener) -> Http2Settings {
-    Http2Settings { max_headers: 0, ..listener.http2 }
 }
 
 /// By name and number among those of the name, as factories are taken over.

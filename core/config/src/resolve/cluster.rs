@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sidegate_api::Spoken;
 use sidegate_tls::ClientContext;
 use sidegate_upstream::{BreakerConfig, ClusterConfig, ClusterKind, LbPolicy, PanicThreshold, RetryBudget, RetryLimit};
 
@@ -131,6 +132,9 @@ fn cluster(
         config.upstream_protocol = protocol;
     }
     if let Some(options) = object.get("http2_protocol_options") {
+        if config.upstream_protocol == Spoken::Http1 {
+            options.inert("`upstream_protocol` is Http1, so hosts are not spoken to in HTTP/2, unless a route says so");
+        }
         config.http2 = http2::of_hosts(&options, config.http2);
     }
     if let Some(case) = object.get("header_case").and_then(|c| header_case(&c)) {

@@ -38,6 +38,8 @@ fn settings(mut object: ObjectReader<'_>, default: Http2Settings) -> Http2Settin
     if let Some(age) = object.get("max_connection_duration").and_then(|c| c.bound()) {
         settings.max_age = age;
     }
+    settings.frames.continuations =
+        FrameLimits::continuations_for(settings.max_header_list_bytes, settings.max_frame_size);
     if let Some(frames) = object.get("frame_limits").and_then(|c| frame_limits(&c, settings.frames)) {
         settings.frames = frames;
     }

@@ -49,7 +49,7 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
     if let Some(object) = object.get("limits").and_then(|c| c.object(&schema::LIMITS)) {
         rates = read_limits(object, &mut limits, rates);
     }
-    let http2 = Http2Settings { max_headers: limits.max_headers, ..Http2Settings::downstream() };
+    let http2 = Http2Settings::downstream();
     let http2 = match object.get("http2_protocol_options") {
         Some(options) => {
             if downstream == Spoken::Http1 {

@@ -139,7 +139,8 @@ pub(crate) static HTTP2_FRAME_LIMITS: Object = Object::new(
             "provoked_resets",
             FRAME_LIMIT,
             "200, 20 a second",
-            "Streams that the peer had reset by breaking the protocol on them.",
+            "Streams that the peer had reset by breaking the protocol on them; and twenty times as many frames for streams \
+             that are gone.",
         ),
         own(
             "pings",
@@ -171,8 +172,9 @@ pub(crate) static HTTP2_FRAME_LIMITS: Object = Object::new(
         own(
             "continuations",
             Shape::Integer(1, 1024),
-            "32",
-            "`CONTINUATION` frames in a row. It takes four for a head of 64 KiB. However large, no more than 6, or, if that \
+            "32, or more for large heads",
+            "`CONTINUATION` frames in a row; by default a quarter more than `max_header_list_size` fills of \
+             `max_frame_size`, and no less than 32. It takes four for a head of 64 KiB. However large, no more than 6, or, if that \
              is more, a quarter above what `max_header_list_size` fills of `max_frame_size`.",
         ),
     ],

@@ -30,7 +30,9 @@ pub fn decode_request(
     if request::request_line(method, target, limits, head, &mut scratch)? == TargetForm::NamesHost {
         return Err(RequestError::bad("target_invalid"));
     }
-    if parts.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+    // In any case (RFC 3986 section 3.1).
+    let is_ours = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    if parts.uri.scheme_str().is_some_and(|scheme| !is_ours(scheme)) {
         return Err(RequestError::bad("scheme_unsupported"));
     }
     let form = read_authority(parts, head)?;

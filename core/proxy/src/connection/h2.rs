@@ -205,6 +205,7 @@ impl Driver {
         if let Some(pulse) = &mut self.pulse {
             let mut sent = false;
             if pulse.poll(cx, &mut self.down, &mut sent).is_ready() {
+                self.shared.here.counted.0.http2.ping_timed_out();
                 return end(Ended::Dead);
             }
             if sent {

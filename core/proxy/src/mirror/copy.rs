@@ -40,9 +40,10 @@ pub(crate) struct CopiedRequest {
 impl RequestCopy {
     pub(crate) async fn send(mut self) {
         let cluster = self.cluster.clone();
-        let http2 = cluster.speaks_http2(None, self.request.start.version);
-        let spoken = if http2 { Protocol::Http2 } else { Protocol::Http11 };
         let position = self.position;
+        let pool = &cluster.pools[position];
+        let http2 = cluster.speaks_http2(None, self.request.start.version) && !pool.requires_http1();
+        let spoken = if http2 { Protocol::Http2 } else { Protocol::Http11 };
         let pooled = poll_fn(|cx| Poll::Ready(connect::pooled(&cluster, position, spoken, cx))).await;
         if let Some(upstream) = pooled
             && !self.exchange(upstream).await.is_err_and(|outcome| is_to_repeat(&outcome))

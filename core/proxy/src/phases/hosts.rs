@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 const MAX_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a host that wants HTTP/1.1 is not asked in HTTP/2.
+const HTTP1_REMEMBERED: Duration = Duration::from_secs(300);
+
 /// Memory for a spare head that is left to the next request.
 const SPARE_HEAD_BYTES: usize = 16 * 1024;
 
@@ -120,7 +123,9 @@ pub(crate) async fn ask(s: &mut Stream<'_>, to: &mut Forward<'_>, passes: u32) -
                 }
                 failure = Some(outcome);
             }
-            Again::Fresh | Again::Unseen | Again::ByPolicy | Again::Allowed => hosts.tried.insert(position),
+            Again::Fresh | Again::Unseen | Again::OverHttp1 | Again::ByPolicy | Again::Allowed => {
+                hosts.tried.insert(position)
+            }
         }
         if edited_per_host {
             s.state.request.copy_from(s.spare);
@@ -177,7 +182,11 @@ async fn try_host(
     applied: &mut RouteApplied,
 ) -> Result<End, (Failed, Again)> {
     let cluster = to.cluster;
-    let spoken = if speaks_http2(s, cluster) { Protocol::Http2 } else { Protocol::Http11 };
+    let pool = &cluster.pools[position];
+    let mut spoken = match speaks_http2(s, cluster) && !pool.requires_http1() {
+        true => Protocol::Http2,
+        false => Protocol::Http11,
+    };
     let mut freshness = Freshness::Any;
     loop {
         let pooled = match freshness {
@@ -218,12 +227,21 @@ async fn try_host(
             // Once more at a host that refuses, then rather at others.
             again @ (Again::Fresh | Again::Unseen) if s.retry.repeat() > 1 => again,
             Again::Fresh | Again::Unseen => Again::Fresh,
+            Again::OverHttp1 => {
+                pool.require_http1(HTTP1_REMEMBERED);
+                Again::OverHttp1
+            }
             Again::ByPolicy => retry::may_try_again(s, &cluster.cluster, &attempt),
             again => again,
         };
         let sent = s.request.flow.is_done();
         if again != Again::No {
             retry::rewind(s);
+        }
+        if again == Again::OverHttp1 {
+            part(cluster, attempt.upstream);
+            spoken = Protocol::Http11;
+            continue;
         }
         if again == Again::Fresh {
             part(cluster, attempt.upstream);

@@ -63,12 +63,8 @@ impl ListenerView {
 
     /// Bounds on a request over HTTP/2 that is routed by `routes`.
     pub(crate) fn http2_request_limits(&self, routes: &RouteView) -> Limits {
-        let http2 = &self.config.http2;
-        Limits {
-            max_head_bytes: http2.max_header_list_bytes as usize,
-            max_headers: http2.max_headers,
-            ..self.request_limits(routes)
-        }
+        let max_head_bytes = self.config.http2.max_header_list_bytes as usize;
+        Limits { max_head_bytes, ..self.request_limits(routes) }
     }
 
     /// Bounds on a request that is routed by `routes`.

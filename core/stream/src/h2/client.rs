@@ -131,7 +131,7 @@ impl ClientStream {
 
     /// Whether the host has shown that it has the request.
     pub fn is_answered(&self) -> bool {
-        self.interim.any() || matches!(self.incoming, Incoming::Body(_) | Incoming::Done)
+        self.interim.any() || matches!(self.incoming, Incoming::Bare(..) | Incoming::Body(_) | Incoming::Done)
     }
 
     /// The next response head, informational or final. Of informational ones
@@ -143,6 +143,9 @@ impl ClientStream {
         method: &Method,
         head: &mut ResponseHead,
     ) -> Poll<Result<ResponseStart, ClientError>> {
+        if let Incoming::Bare(..) = self.incoming {
+            return self.poll_bare(cx);
+        }
         let (status, fields, body) = match ready!(self.incoming.poll_head(cx)) {
             Ok(received) => received,
             Err(fault) => return Poll::Ready(Err(self.failed(fault))),
@@ -169,14 +172,49 @@ impl ClientStream {
                 }
             }
             Some(_) if follows == Follows::Nothing => self.incoming = Incoming::Done,
-            Some(body) => self.incoming = Incoming::Body(Body::new(body, length, limits)),
+            Some(body) => {
+                let body = Body::new(body, length, limits);
+                if Announced::from(length).is_empty() {
+                    self.incoming = Incoming::Bare(body, length);
+                    return self.poll_bare(cx);
+                }
+                self.incoming = Incoming::Body(body);
+            }
         }
         Poll::Ready(Ok(ResponseStart { body: length.into() }))
     }
 
+    /// A response that has no body but whose stream goes on: a client hears of it
+    /// once that is true, since nothing could take it back (RFC 9113 section
+    /// 8.1.1).
+    #[cold]
+    fn poll_bare(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseStart, ClientError>> {
+        let Incoming::Bare(body, length) = &mut self.incoming else {
+            return Poll::Ready(Err(ClientError::ClosedBeforeResponse));
+        };
+        let length = *length;
+        match ready!(body.poll_bare(cx, length)) {
+            Ok(()) => {
+                self.incoming = Incoming::Done;
+                Poll::Ready(Ok(ResponseStart { body: length.into() }))
+            }
+            Err(fault) => {
+                if matches!(fault, Fault::Body(_)) {
+                    self.reset(h2::Reason::PROTOCOL_ERROR);
+                }
+                Poll::Ready(Err(self.failed(fault)))
+            }
+        }
+    }
+
     #[cold]
     fn failed(&mut self, fault: Fault) -> ClientError {
-        let fault = self.connection().blame(fault);
+        let mut fault = self.connection().blame(fault);
+        if let (Fault::Protocol, Incoming::Head(response)) = (&fault, &self.incoming)
+            && self.connection().had_large_head(response.stream_id().as_u32())
+        {
+            fault = Fault::HeadTooLarge;
+        }
         if matches!(fault, Fault::NotProcessed) {
             self.connection().notice(Noticed::NotProcessed);
         }
@@ -191,7 +229,7 @@ impl ClientStream {
             Incoming::Body(body) => body,
             Incoming::Done => return Poll::Ready(Ok(BodyEvent::End)),
             Incoming::Failed(fault) => return Poll::Ready(Err(fault.clone().into_body_fault())),
-            Incoming::Idle | Incoming::Head(_) => return Poll::Ready(Err(BodyFault::Closed)),
+            Incoming::Idle | Incoming::Head(_) | Incoming::Bare(..) => return Poll::Ready(Err(BodyFault::Closed)),
         };
         match ready!(body.poll(cx, trailers)) {
             Ok(BodyEvent::Data(count)) => {

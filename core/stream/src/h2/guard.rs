@@ -13,7 +13,7 @@ use sidegate_net::{Socket, Traffic};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{Frames, PREFACE};
-use super::settings::FrameLimits;
+use super::settings::Http2Settings;
 use super::tally::{Counts, FrameKind, Role, Tally};
 
 /// Bytes that are gathered to be written in one system call. The crate writes
@@ -55,7 +55,9 @@ struct Inner {
 
 impl Guard {
     /// Guards `socket`, from which `early` bytes were read before.
-    pub fn new(socket: Socket, early: Bytes, role: Role, limits: FrameLimits) -> Self {
+    pub fn new(socket: Socket, early: Bytes, role: Role, settings: &Http2Settings) -> Self {
+        let mut tally = Tally::new(role, settings.frames);
+        tally.note_heads_above(settings.max_header_list_bytes);
         let (incoming, outgoing) = match role {
             Role::Server => (PREFACE.len(), 0),
             Role::Client => (0, PREFACE.len()),
@@ -69,7 +71,7 @@ impl Guard {
             head: None,
             incoming: Frames::after(incoming),
             outgoing: Frames::after(outgoing),
-            tally: Tally::new(role, limits),
+            tally,
             paused_at: 0,
             refused: None,
         })))
@@ -89,6 +91,11 @@ impl Guard {
     /// Whether the last frame of the peer was a `CONTINUATION`.
     pub(super) fn is_continuing(&self) -> bool {
         self.0.borrow().tally.is_continuing()
+    }
+
+    /// Whether the head of `stream` alone takes more than a header list may.
+    pub(super) fn had_large_head(&self, stream: u32) -> bool {
+        self.0.borrow_mut().tally.had_large_head(stream)
     }
 
     /// Bytes that went over the socket so far.

@@ -75,7 +75,7 @@ impl ConnectionFault {
 impl ServerConnection {
     /// Serves `socket`, from which `early` bytes were read before.
     pub fn new(socket: Socket, early: Vec<u8>, settings: &Http2Settings) -> Self {
-        let guard = Guard::new(socket, early.into(), Role::Server, settings.frames);
+        let guard = Guard::new(socket, early.into(), Role::Server, settings);
         let mut builder = Builder::new();
         builder
             .max_concurrent_streams(settings.max_concurrent_streams)

@@ -98,8 +98,11 @@ pub(super) struct Tally {
     counts: Counts,
     last_stream: u32,
     continuations: u32,
+    large: LargeHeads,
     resets: Allowance,
     provoked: Allowance,
+    /// Frames for streams that are gone.
+    late: Allowance,
     pings: Allowance,
     settings: Allowance,
     other: Allowance,
@@ -117,8 +120,10 @@ impl Tally {
             counts: Counts::default(),
             last_stream: 0,
             continuations: 0,
+            large: LargeHeads::default(),
             resets: Allowance::full(limits.resets, now),
             provoked: Allowance::full(limits.provoked_resets, now),
+            late: Allowance::full(late(limits.provoked_resets), now),
             pings: Allowance::full(limits.pings, now),
             settings: Allowance::full(limits.settings, now),
             other: Allowance::full(limits.other, now),
@@ -126,6 +131,19 @@ impl Tally {
             empty_data: Allowance::full(limits.empty_data, now),
             heads: Allowance::full(limits.headers, now),
         }
+    }
+
+    /// Notes from now on which heads of hosts take more than `bytes` as they are
+    /// on the wire.
+    pub(super) fn note_heads_above(&mut self, bytes: u32) {
+        self.large.bound = bytes;
+    }
+
+    /// Whether the latest head of `stream` was such a one.
+    #[cold]
+    pub(super) fn had_large_head(&mut self, stream: u32) -> bool {
+        let known = self.large.streams.iter().position(|&known| known == stream);
+        known.map(|at| self.large.streams.swap_remove(at)).is_some()
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -142,6 +160,9 @@ impl Tally {
         let limits = &self.limits;
         if frame.kind == CONTINUATION {
             self.continuations += 1;
+            if self.role == Role::Client {
+                self.large.add(frame);
+            }
             return if self.continuations > limits.continuations { Err(FrameKind::Continuation) } else { Ok(()) };
         }
         self.continuations = 0;
@@ -150,7 +171,11 @@ impl Tally {
                 (self.empty_data.take(limits.empty_data), FrameKind::EmptyData)
             }
             DATA => return Ok(()),
-            HEADERS if self.role == Role::Client => (self.heads.take(limits.headers), FrameKind::Heads),
+            HEADERS if self.role == Role::Client => {
+                self.large.bytes = 0;
+                self.large.add(frame);
+                (self.heads.take(limits.headers), FrameKind::Heads)
+            }
             HEADERS => {
                 self.opened(frame.stream);
                 return Ok(());
@@ -189,7 +214,11 @@ impl Tally {
             RST_STREAM => {
                 const NO_ERROR: u32 = 0;
                 self.counts.resets_sent += u64::from(frame.code != NO_ERROR);
-                if is_provoked(frame.code) && !self.provoked.take(self.limits.provoked_resets) {
+                let within = match frame.code {
+                    STREAM_CLOSED => self.late.take(late(self.limits.provoked_resets)),
+                    code => !is_provoked(code) || self.provoked.take(self.limits.provoked_resets),
+                };
+                if !within {
                     return Err(FrameKind::ProvokedReset);
                 }
             }
@@ -215,15 +244,55 @@ impl Tally {
     }
 }
 
+/// An answer to a frame for a stream that is gone. Peers that keep the rules
+/// bring it about, too: what was on its way when we ended a stream comes behind
+/// that, as many frames as fit into a window (RFC 9113 section 5.1).
+const STREAM_CLOSED: u32 = 5;
+
+/// How many such frames may come where so many streams may be broken.
+fn late(provoked: FrameLimit) -> FrameLimit {
+    const TIMES: u32 = 20;
+    FrameLimit { burst: provoked.burst.saturating_mul(TIMES), per_second: provoked.per_second.saturating_mul(TIMES) }
+}
+
+/// Streams whose head was larger than it may be, since the crate refuses those
+/// as it refuses what is no head. A block may stand for more than its bytes,
+/// never for less.
+#[derive(Debug)]
+struct LargeHeads {
+    bound: u32,
+    /// Of the latest block so far.
+    bytes: u32,
+    streams: Vec<u32>,
+}
+
+impl Default for LargeHeads {
+    fn default() -> Self {
+        LargeHeads { bound: u32::MAX, bytes: 0, streams: Vec::new() }
+    }
+}
+
+impl LargeHeads {
+    /// What nobody asks about is not kept without end.
+    const MOST: usize = 128;
+
+    fn add(&mut self, frame: Frame) {
+        let before = self.bytes;
+        self.bytes = before.saturating_add(frame.length);
+        if before <= self.bound && self.bytes > self.bound && self.streams.len() < Self::MOST {
+            self.streams.push(frame.stream);
+        }
+    }
+}
+
 /// Whether a stream was reset because the peer broke the protocol on it or
 /// opened too many (RFC 9113 section 7), not because somebody gave it up.
 fn is_provoked(code: u32) -> bool {
     const PROTOCOL_ERROR: u32 = 1;
     const FLOW_CONTROL_ERROR: u32 = 3;
-    const STREAM_CLOSED: u32 = 5;
     const FRAME_SIZE_ERROR: u32 = 6;
     const REFUSED_STREAM: u32 = 7;
-    matches!(code, PROTOCOL_ERROR | FLOW_CONTROL_ERROR | STREAM_CLOSED | FRAME_SIZE_ERROR | REFUSED_STREAM)
+    matches!(code, PROTOCOL_ERROR | FLOW_CONTROL_ERROR | FRAME_SIZE_ERROR | REFUSED_STREAM)
 }
 
 /// What is left of a [`FrameLimit`]. The clock is read only when nothing is.
@@ -329,6 +398,11 @@ mod tests {
         let reset = Frame { code: 1, ..frame(RST_STREAM, 0, 1) };
         assert_eq!(passing(|| tally.sent(reset)), (2, FrameKind::ProvokedReset));
         assert_eq!(tally.counts().resets_sent, 3);
+        // What comes late for a stream that is gone is another matter, and not without end.
+        let mut tally = Tally::new(Role::Server, limits);
+        let closed = Frame { code: STREAM_CLOSED, ..frame(RST_STREAM, 0, 1) };
+        assert_eq!(passing(|| tally.sent(closed)), (40, FrameKind::ProvokedReset));
+        assert_eq!(tally.sent(reset), Ok(()));
     }
 
     #[test]

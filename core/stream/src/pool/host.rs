@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::task::Context;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::exclusive::ExclusivePool;
 use super::{PoolLimits, SharedPool};
@@ -17,6 +17,8 @@ pub struct HostPool {
     /// Made when somebody wants it.
     shared: OnceCell<Rc<SharedPool>>,
     closed: Cell<bool>,
+    /// Until then the host is spoken to in HTTP/1.1, as it wants it.
+    http1_until: Cell<Option<Instant>>,
     /// It is on somebody's list of pools to look over.
     listed: Cell<bool>,
 }
@@ -29,6 +31,7 @@ impl HostPool {
             exclusive: ExclusivePool::new(limits),
             shared: OnceCell::new(),
             closed: Cell::new(false),
+            http1_until: Cell::new(None),
             listed: Cell::new(false),
         }
     }
@@ -51,6 +54,26 @@ impl HostPool {
     /// It is on such a list, or not any more.
     pub fn set_listed(&self, listed: bool) {
         self.listed.set(listed);
+    }
+
+    /// Whether the host has said lately that it wants HTTP/1.1.
+    #[inline]
+    pub fn requires_http1(&self) -> bool {
+        self.http1_until.get().is_some() && self.still_requires_http1()
+    }
+
+    #[cold]
+    fn still_requires_http1(&self) -> bool {
+        let requires = self.http1_until.get().is_some_and(|until| Instant::now() < until);
+        if !requires {
+            self.http1_until.set(None);
+        }
+        requires
+    }
+
+    /// The host has said so, which holds for `time`.
+    pub fn require_http1(&self, time: Duration) {
+        self.http1_until.set(Some(Instant::now() + time));
     }
 
     /// Connections that many streams share.

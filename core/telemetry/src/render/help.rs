@@ -38,6 +38,7 @@ fn downstream(key: &str) -> Option<&'static str> {
         "process_time_total" => "Nanoseconds that the proxy itself took of streams.",
         "http2_streams_total" => "Streams of HTTP/2 that clients opened.",
         "http2_heads_refused_total" => "Heads over HTTP/2 that were no requests, of which no access log has a line.",
+        "http2_pings_timed_out_total" => "HTTP/2 connections whose client did not answer a ping.",
         "http2_resets_received_total" => "Streams of HTTP/2 that clients reset.",
         "http2_resets_sent_total" => "Streams of HTTP/2 that were reset for an error.",
         "http2_goaways_received_total" => "GOAWAY frames from clients.",

@@ -93,7 +93,6 @@ fn everything(default: Http2Settings) -> Http2Settings {
         connection_window: 2_147_483_647,
         max_frame_size: 16_777_215,
         max_header_list_bytes: 16_777_216,
-        max_headers: default.max_headers,
         keepalive: Some(KeepAlive { interval: Duration::from_secs(60), timeout: Duration::from_secs(20) }),
         max_age: Some(Duration::from_secs(7200)),
         age_grace: default.age_grace,
@@ -129,9 +128,11 @@ fn every_setting_of_http2_is_read_on_both_sides() {
     let config =
         loaded(&with_proxy("downstream_protocol: Http2, http2_protocol_options: {max_connection_duration_grace: 3s}"));
     assert_eq!(config.listeners[0].http2.age_grace, Duration::from_secs(3));
-    // Fields are bounded for all protocols in one place.
-    let config = loaded(&with_proxy("downstream_protocol: Auto, limits: {max_headers: 7}"));
-    assert_eq!(config.listeners[0].http2.max_headers, 7);
+    // What large heads take in frames follows from their size.
+    let config = loaded(&with_proxy(
+        "downstream_protocol: Auto, http2_protocol_options: {max_header_list_size: 1048576, frame_limits: {}}",
+    ));
+    assert_eq!(config.listeners[0].http2.frames.continuations, 80);
 }
 
 #[test]
@@ -151,6 +152,12 @@ fn settings_without_effect_are_warned_about() {
              `initial_connection_window_size` is 1048576, found number 2000000"
         )]
     );
+    let cluster = |spoken| format!("  - name: c\n    upstream_protocol: {spoken}\n    http2_protocol_options: {{}}\n");
+    let warned = warnings(&varied("  - name: c\n", &cluster("Http1")));
+    assert!(matches!(&warned[..], [line] if line.contains("`upstream_protocol` is Http1")), "{warned:?}");
+    for spoken in ["Http2", "Auto"] {
+        assert_eq!(warnings(&varied("  - name: c\n", &cluster(spoken))), [""; 0], "{spoken}");
+    }
     for fine in [
         "downstream_protocol: Http2, extend_config: {http2_use_stream: true}",
         "downstream_protocol: Auto, extend_config: {Http2: {http2_use_stream: false}, Http1: {max_header_size: 9000}}",

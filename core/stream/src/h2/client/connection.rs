@@ -95,7 +95,7 @@ impl ClientConnection {
     ) -> io::Result<Rc<Self>> {
         let local = socket.local_address().ok().map(|address| Arc::new(PeerText::new(address)));
         let tls = socket.tls_agreed();
-        let guard = Guard::new(socket, Bytes::new(), Role::Client, settings.frames);
+        let guard = Guard::new(socket, Bytes::new(), Role::Client, settings);
         let handshake = builder(settings).handshake(guard.clone());
         let (sender, driven) = handshake.await.map_err(|error| match error.get_io() {
             Some(error) => error.kind().into(),
@@ -284,6 +284,11 @@ impl ClientConnection {
             (Some(Cause::Flood(_)), Fault::Closed | Fault::Io(_)) => Fault::Protocol,
             (_, fault) => fault,
         }
+    }
+
+    /// Whether the head of `stream` is larger than it may be.
+    pub(super) fn had_large_head(&self, stream: u32) -> bool {
+        self.with_guard(|guard| guard.had_large_head(stream)).unwrap_or_default()
     }
 
     pub(super) fn notice(&self, what: Noticed) {

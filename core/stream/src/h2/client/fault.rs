@@ -13,6 +13,10 @@ pub(super) enum Fault {
     /// The host says that it has not looked at the request (RFC 9113 section
     /// 8.7), or it never left us.
     NotProcessed,
+    /// The host wants it in HTTP/1.1 (RFC 9113 section 7).
+    Http1Required,
+    /// The response's head is above `SETTINGS_MAX_HEADER_LIST_SIZE`.
+    HeadTooLarge,
     /// The host reset the stream.
     Reset(Reason),
     /// The host broke the protocol, on this stream or for all of them.
@@ -39,6 +43,7 @@ impl Fault {
             };
         }
         match error.reason() {
+            Some(Reason::HTTP_1_1_REQUIRED) if error.is_remote() => Fault::Http1Required,
             // Only streams above the last one of a GOAWAY hear of it.
             _ if error.is_go_away() && error.is_remote() => Fault::NotProcessed,
             Some(Reason::REFUSED_STREAM) if error.is_remote() => Fault::NotProcessed,
@@ -50,6 +55,8 @@ impl Fault {
     pub(super) fn into_client_error(self) -> ClientError {
         match self {
             Fault::NotProcessed => ClientError::NotProcessed,
+            Fault::Http1Required => ClientError::Http1Required,
+            Fault::HeadTooLarge => ClientError::Refused(ResponseError { details: "headers_too_large" }),
             Fault::Reset(_) => ClientError::Reset,
             Fault::Protocol => ClientError::Refused(ResponseError { details: "http2_protocol_error" }),
             Fault::Body(error) => ClientError::Refused(ResponseError { details: error.details }),
@@ -63,7 +70,10 @@ impl Fault {
         match self {
             Fault::Body(error) => BodyFault::Refused(error),
             Fault::Protocol => BodyFault::Refused(BodyError { status: 400, details: "http2_protocol_error" }),
-            Fault::NotProcessed | Fault::Reset(_) => BodyFault::Io(ErrorKind::ConnectionReset.into()),
+            Fault::HeadTooLarge => BodyFault::Refused(BodyError { status: 400, details: "trailers_too_large" }),
+            Fault::NotProcessed | Fault::Http1Required | Fault::Reset(_) => {
+                BodyFault::Io(ErrorKind::ConnectionReset.into())
+            }
             Fault::Unsendable(part) => BodyFault::Io(io::Error::new(ErrorKind::InvalidInput, part)),
             Fault::Closed => BodyFault::Closed,
             Fault::Io(kind) => BodyFault::Io(kind.into()),

@@ -21,6 +21,8 @@ pub(super) enum Incoming {
     Idle,
     /// Heads come.
     Head(ResponseFuture),
+    /// A response without a body has its head, and is to come to its end.
+    Bare(Body, BodyLength),
     /// The body comes.
     Body(Body),
     /// It is whole.
@@ -38,7 +40,9 @@ impl Incoming {
         let response = match self {
             Incoming::Head(response) => response,
             Incoming::Failed(fault) => return Poll::Ready(Err(fault.clone())),
-            Incoming::Idle | Incoming::Body(_) | Incoming::Done => return Poll::Ready(Err(Fault::Closed)),
+            Incoming::Idle | Incoming::Bare(..) | Incoming::Body(_) | Incoming::Done => {
+                return Poll::Ready(Err(Fault::Closed));
+            }
         };
         match ready!(response.poll_informational(cx)) {
             Some(Ok(head)) => {
@@ -132,6 +136,24 @@ impl Body {
         }
     }
 
+    /// Waits for the end of a response that has no body of `length`.
+    pub(super) fn poll_bare(&mut self, cx: &mut Context<'_>, length: BodyLength) -> Poll<Result<(), Fault>> {
+        loop {
+            match ready!(self.frames.poll_data(cx)) {
+                Some(Ok(bytes)) if bytes.is_empty() => {}
+                Some(Ok(_)) => return Poll::Ready(Err(DIFFERS)),
+                // The crate expects a body that is announced where there is none, as
+                // in a 304.
+                Some(Err(error)) if length == BodyLength::None && is_broken(&error) => return Poll::Ready(Ok(())),
+                Some(Err(error)) => return Poll::Ready(Err(self.fault(&error))),
+                None => {
+                    let trailers = ready!(self.frames.poll_trailers(cx));
+                    return Poll::Ready(trailers.map(drop).map_err(|error| self.fault(&error)));
+                }
+            }
+        }
+    }
+
     fn count(&mut self, bytes: usize) -> Result<(), Fault> {
         let bytes = bytes as u64;
         self.left = match self.left {
@@ -151,9 +173,8 @@ impl Body {
     /// `h2` compares the body with its length, too, and only says that the
     /// protocol was broken.
     fn fault(&self, error: &h2::Error) -> Fault {
-        let broken = error.is_reset() && error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR);
         match self.left {
-            Left::Exactly(_) if broken => DIFFERS,
+            Left::Exactly(_) if is_broken(error) => DIFFERS,
             _ => Fault::of(error),
         }
     }
@@ -176,6 +197,11 @@ impl Body {
     pub(super) fn is_done(&self) -> bool {
         self.ended && self.chunk.is_empty()
     }
+}
+
+/// Whether the crate has reset the stream for what the host did.
+fn is_broken(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_library() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR)
 }
 
 const DIFFERS: Fault = Fault::Body(BodyError { status: 400, details: "body_length_differs" });

@@ -133,6 +133,27 @@ fn bodies_that_are_not_as_long_as_they_say_do_not_look_whole() {
     }
 }
 
+/// No body was announced, and one comes: no client takes it for whole.
+#[test]
+fn bodies_where_there_can_be_none_are_502() {
+    let cases: &[(&str, Fields<'static>)] = &[
+        ("of no bytes", &[(b":status", b"200"), (b"content-length", b"0")]),
+        ("204", &[(b":status", b"204")]),
+        ("304", &[(b":status", b"304"), (b"content-length", b"3")]),
+    ];
+    for &(name, fields) in cases {
+        assert_refused(name, move |stream| {
+            vec![headers(stream, 0, fields), Frame::data(stream, flag::END_STREAM, "abc")]
+        });
+        let address = host(move |stream| vec![headers(stream, 0, fields), Frame::data(stream, flag::END_STREAM, "")]);
+        for down in [Spoken::Http1, Spoken::Http2] {
+            let proxy = to(address, down);
+            let got = Client::connect(down, proxy.address()).call(&Call::get("/"));
+            assert_ne!(got.status(), 502, "{name}: nothing comes");
+        }
+    }
+}
+
 /// What stands in a host's trailers is no header, and what may not stand there
 /// is dropped.
 #[test]

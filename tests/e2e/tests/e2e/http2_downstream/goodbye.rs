@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sidegate_harness::{Call, Ending, Frames, Gate, H2Client, Origin, Proxy, Reply, Signal, code, flag, kind};
+use sidegate_harness::{Call, Ending, Frames, Gate, H2Client, Origin, Proxy, Reply, Signal, code, flag, kind, until};
 
 use super::{config, series, with};
 
@@ -126,6 +126,7 @@ fn a_client_that_does_not_answer_pings_is_gone() {
     while frames.next_frame().is_ok() {}
     let line = proxy.access_line("the dead one", |line| line.path == "/dead");
     assert!(line.has("DC"), "{line:?}");
+    until("the count", || (series(&proxy, "downstream_http2_pings_timed_out_total") == 1).then_some(()));
     gate.open();
     assert_eq!(honest.message().unwrap().status(), 200);
 }

@@ -1,10 +1,12 @@
 //! Hosts that break off, refuse or lie.
 
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 use sidegate_harness::{
-    ConfigBuilder, Frame, Frames, H2Origin, Origin, Reply, Wire, WireError, block, code, flag, kind,
+    Call, ConfigBuilder, Frame, Frames, H2Client, H2Origin, Origin, Reply, Wire, WireError, block, code, flag, kind,
 };
 
 use super::{metric, start, to};
@@ -167,6 +169,96 @@ fn a_host_that_speaks_http1_is_502() {
     assert_eq!(client.response().status(), 502);
     let line = proxy.access_line("no HTTP/2", |line| line.status == 502);
     assert!(line.has("UPE"), "{line:?}");
+}
+
+/// A head above what we have said that we take.
+#[test]
+fn a_head_that_is_too_large_is_502_and_says_so() {
+    let large = "x".repeat(10_000);
+    let origin = H2Origin::scripted(move |exchange| match exchange.seen.head.target() {
+        "/large" => exchange.respond(200, &[("x", &large)], true),
+        _ => exchange.respond(200, &[], true),
+    });
+    let proxy = start(&to(&origin).in_cluster("http2_protocol_options", json!({"max_header_list_size": 4096})));
+    assert_eq!(proxy.get("/large").status(), 502);
+    let line = proxy.access_line("the large one", |line| line.path == "/large");
+    assert!(line.has("UPE") && line.details == "headers_too_large", "{line:?}");
+    assert_eq!(proxy.get("/").status(), 200);
+    assert_eq!(origin.connections(), 1);
+}
+
+/// A host of both protocols that answers in HTTP/1.1 alone; how many requests
+/// came in each.
+fn wants_http1(counts: Arc<[AtomicU32; 2]>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Ends with the test's process; a thread that accepts holds nothing up.
+    std::thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let counts = counts.clone();
+            std::thread::spawn(move || {
+                // Either protocol begins with more than that in one piece.
+                let mut begin = [0; 3];
+                if socket.peek(&mut begin).is_err() {
+                    return;
+                }
+                if &begin == b"PRI" {
+                    let Ok(mut frames) = Frames::serve(Wire::over(socket), &[]) else { return };
+                    while let Ok(request) = frames.next_of(|frame| frame.kind == kind::HEADERS) {
+                        counts[1].fetch_add(1, Ordering::SeqCst);
+                        let reset = Frame::reset(request.stream, code::HTTP_1_1_REQUIRED);
+                        if frames.try_send(&reset).is_err() {
+                            return;
+                        }
+                    }
+                    return;
+                }
+                let mut wire = Wire::over(socket);
+                while let Ok(request) = wire.try_request() {
+                    assert_eq!(request.text(), "body");
+                    counts[0].fetch_add(1, Ordering::SeqCst);
+                    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_host_that_wants_http1_gets_it() {
+    for spoken in ["Http2", "Auto"] {
+        let counts = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        let config = ConfigBuilder::to(wants_http1(counts.clone()))
+            .in_proxy("downstream_protocol", json!("Auto"))
+            .in_cluster("upstream_protocol", json!(spoken));
+        let proxy = start(&config);
+        let client = H2Client::connect(proxy.address());
+        for _ in 0..3 {
+            let got = client.call(&Call::post("/x", "body"));
+            assert_eq!((got.status(), got.text().as_str()), (200, "old"), "{spoken}");
+        }
+        // It was asked in HTTP/2 once, and then no more for a while.
+        let counts = [0, 1].map(|at| counts[at].load(Ordering::SeqCst));
+        assert_eq!(counts, [3, 1], "{spoken}");
+    }
+}
+
+/// What cannot be sent again says why there is no response.
+#[test]
+fn a_long_body_for_a_host_that_wants_http1_is_502() {
+    let origin = H2Origin::scripted(|exchange| {
+        exchange.finish()?;
+        exchange.reset(code::HTTP_1_1_REQUIRED);
+        Ok(())
+    });
+    let proxy = start(&to(&origin));
+    let mut client = proxy.connect();
+    let body = vec![b'b'; 200_000];
+    client.send(format!("POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len())).send(&body);
+    assert_eq!(client.response().status(), 502);
+    let line = proxy.access_line("the long one", |line| line.path == "/long");
+    assert!(line.has("UPE") && line.details == "upstream_requires_http1", "{line:?}");
 }
 
 #[test]
