@@ -167,7 +167,7 @@ fn bodies_where_none_may_be_are_refused() {
         host.send(HEADERS, END_HEADERS, id, &field(":status", "204")).await;
         host.send(DATA, END_STREAM, id, b"").await;
         assert_eq!(next_head(&mut stream).await.unwrap().1.body, Announced::Nothing);
-        assert_eq!(body(&mut stream).await.unwrap(), b"");
+        assert!(body(&mut stream).await.unwrap().0.is_empty());
     });
 }
 
