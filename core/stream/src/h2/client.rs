@@ -131,7 +131,7 @@ impl ClientStream {
 
     /// Whether the host has shown that it has the request.
     pub fn is_answered(&self) -> bool {
-        self.interim.any() || matches!(self.incoming, Incoming::Bare(..) | Incoming::Body(_) | Incoming::Done)
+        self.interim.any() || matches!(self.incoming, Incoming::Bare(_) | Incoming::Body(_) | Incoming::Done)
     }
 
     /// The next response head, informational or final. Of informational ones
@@ -143,7 +143,7 @@ impl ClientStream {
         method: &Method,
         head: &mut ResponseHead,
     ) -> Poll<Result<ResponseStart, ClientError>> {
-        if let Incoming::Bare(..) = self.incoming {
+        if let Incoming::Bare(_) = self.incoming {
             return self.poll_bare(cx);
         }
         let (status, fields, body) = match ready!(self.incoming.poll_head(cx)) {
@@ -175,7 +175,7 @@ impl ClientStream {
             Some(body) => {
                 let body = Body::new(body, length, limits);
                 if Announced::from(length).is_empty() {
-                    self.incoming = Incoming::Bare(body, length);
+                    self.incoming = Incoming::Bare(Box::new((body, length)));
                     return self.poll_bare(cx);
                 }
                 self.incoming = Incoming::Body(body);
@@ -189,10 +189,10 @@ impl ClientStream {
     /// 8.1.1).
     #[cold]
     fn poll_bare(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseStart, ClientError>> {
-        let Incoming::Bare(body, length) = &mut self.incoming else {
+        let Incoming::Bare(bare) = &mut self.incoming else {
             return Poll::Ready(Err(ClientError::ClosedBeforeResponse));
         };
-        let length = *length;
+        let (body, length) = (&mut bare.0, bare.1);
         match ready!(body.poll_bare(cx, length)) {
             Ok(()) => {
                 self.incoming = Incoming::Done;
@@ -229,7 +229,7 @@ impl ClientStream {
             Incoming::Body(body) => body,
             Incoming::Done => return Poll::Ready(Ok(BodyEvent::End)),
             Incoming::Failed(fault) => return Poll::Ready(Err(fault.clone().into_body_fault())),
-            Incoming::Idle | Incoming::Head(_) | Incoming::Bare(..) => return Poll::Ready(Err(BodyFault::Closed)),
+            Incoming::Idle | Incoming::Head(_) | Incoming::Bare(_) => return Poll::Ready(Err(BodyFault::Closed)),
         };
         match ready!(body.poll(cx, trailers)) {
             Ok(BodyEvent::Data(count)) => {

@@ -22,7 +22,8 @@ pub(super) enum Incoming {
     /// Heads come.
     Head(ResponseFuture),
     /// A response without a body has its head, and is to come to its end.
-    Bare(Body, BodyLength),
+    /// Boxed, since it is rare.
+    Bare(Box<(Body, BodyLength)>),
     /// The body comes.
     Body(Body),
     /// It is whole.
@@ -40,7 +41,7 @@ impl Incoming {
         let response = match self {
             Incoming::Head(response) => response,
             Incoming::Failed(fault) => return Poll::Ready(Err(fault.clone())),
-            Incoming::Idle | Incoming::Bare(..) | Incoming::Body(_) | Incoming::Done => {
+            Incoming::Idle | Incoming::Bare(_) | Incoming::Body(_) | Incoming::Done => {
                 return Poll::Ready(Err(Fault::Closed));
             }
         };
