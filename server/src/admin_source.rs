@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sidegate_admin::{
-    AdminSource, Change, ChangeOutcome, Changed, ClusterStatus, ConfigDumpQuery, HostStatus, Pending, RunState,
-    SourceError, WorkerHangs,
+    AdminSource, Change, ChangeOutcome, Changed, ClusterStatus, ConfigDumpQuery, HostStatus, Pending, PluginSwitch,
+    RunState, SourceError, WorkerHangs,
 };
-use sidegate_api::{Metrics, ModuleStatus};
+use sidegate_api::{Metrics, ModuleStatus, PluginStatus};
 use sidegate_generic_filter::GenericFilter;
 use sidegate_manager::{
     Board, HostsVersion, KEPT, ManagerHandle, ModuleWish, Origin, Refused, ShownCluster, Update, Why,
 };
+use sidegate_plugin::{PluginHost, Switched};
 use sidegate_telemetry::{LogLevel, LogSinks, LogSwitch, LogTarget, Logging, Stats, StatsMatcher, collect};
 use sidegate_upstream::{HostDuty, Member, Reason};
 use sidegate_watch::{Role, threads};
@@ -26,6 +27,12 @@ use crate::plans::Plans;
 use crate::running_config::RunningConfig;
 use crate::source::Settings;
 
+/// Who runs code that is not the proxy's.
+pub(crate) struct Extensions {
+    pub(crate) modules: Arc<GenericFilter>,
+    pub(crate) plugins: PluginHost,
+}
+
 /// The running process.
 pub(crate) struct Process {
     pub(crate) metrics: Metrics,
@@ -35,6 +42,8 @@ pub(crate) struct Process {
     pub(crate) board: Arc<Board>,
     /// What looks at configurations that do not run.
     pub(crate) plans: Plans,
+    /// Plugins that are processes of their own.
+    pub(crate) plugins: PluginHost,
     /// What changes everything, once it is there.
     manager: OnceLock<ManagerHandle>,
     state: AtomicU8,
@@ -64,12 +73,13 @@ impl Process {
     pub(crate) fn new(
         settings: &Settings,
         metrics: Metrics,
-        modules: Arc<GenericFilter>,
+        extensions: Extensions,
         logging: Logging,
         sinks: LogSinks,
         board: Arc<Board>,
         plans: Plans,
     ) -> Self {
+        let Extensions { modules, plugins } = extensions;
         Process {
             metrics,
             modules,
@@ -77,6 +87,7 @@ impl Process {
             sinks,
             board,
             plans,
+            plugins,
             manager: OnceLock::new(),
             state: AtomicU8::new(RunState::Starting as u8),
             shown: Mutex::new(Shown::of(settings)),
@@ -186,6 +197,21 @@ impl AdminSource for Process {
 
     fn certs(&self) -> Value {
         certs(&self.board)
+    }
+
+    fn plugins(&self) -> Vec<PluginStatus> {
+        self.plugins.status()
+    }
+
+    fn switch_plugin(&self, name: &str, to: PluginSwitch) -> Result<(), SourceError> {
+        let switched = match to {
+            PluginSwitch::Enable => self.plugins.enable(name),
+            PluginSwitch::Disable => self.plugins.disable(name),
+        };
+        match switched {
+            Switched::Done => Ok(()),
+            Switched::Unknown => Err(SourceError::NotFound(format!("no plugin is called {name:?}"))),
+        }
     }
 
     fn config_status(&self) -> Value {

@@ -26,7 +26,7 @@ pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
         };
     }
     let mode = if args.no_load { LoadMode::NoLoad } else { LoadMode::Load };
-    match start.load(&args.config, None, mode, None) {
+    match start.load(&args.config, None, mode, None, None) {
         Ok(loaded) => {
             let patience = loaded.config.graceful_timeout;
             accepted(args, loaded.file.path(), &loaded.config, &loaded.modules);

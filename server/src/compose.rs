@@ -12,6 +12,7 @@ use sidegate_config::{Config, ConfigErrors, ConfigFile, Listener, LoadEnv, LoadM
 use sidegate_generic_filter::GenericFilter;
 use sidegate_manager::WantedListener;
 use sidegate_net::ListenerId;
+use sidegate_plugin::{PluginHost, Plugins};
 use sidegate_proxy::{FilterEntry, ListenerSpec, RouteSet, Update};
 use sidegate_router::{RouteId, RouteTable};
 use sidegate_telemetry::{DownstreamStats, LogError, LogSinks, RouteBudget, RouteStats};
@@ -58,6 +59,8 @@ pub(crate) struct Loaded {
 
 /// Reads, checks and, with [`LoadMode::Load`], builds filters.
 ///
+/// Plugins are run by `plugins`; without it none is.
+///
 /// What loads modules is put into `keep` before any is loaded: whoever has the
 /// last hold of it waits for their destructors.
 pub(crate) fn load(
@@ -66,6 +69,7 @@ pub(crate) fn load(
     mode: LoadMode,
     key_log: Option<Arc<dyn KeyLog>>,
     keep: &OnceLock<Arc<GenericFilter>>,
+    plugins: Option<PluginHost>,
 ) -> Result<Loaded, ComposeError> {
     let since = SystemTime::now();
     let file = ConfigFile::read(path).map_err(ComposeError::Config)?;
@@ -76,17 +80,28 @@ pub(crate) fn load(
     let modules = Arc::new(GenericFilter::new(policy).map_err(ComposeError::ModuleControl)?);
     // Filled once per start.
     let _ = keep.set(modules.clone());
-    let mut registry = built_in_filters();
+    let mut registry = filters_with(plugins, &file);
     registry.modules(modules.clone());
     let env = LoadEnv { metrics: metrics.clone(), workers, working_dir, key_log };
     let config = file.resolve(&registry, &env, mode, None).map_err(ComposeError::Config)?;
     Ok(Loaded { file, since, env, config, workers, metrics, modules })
 }
 
-/// The filters of this build, without those of modules.
+/// The filters of this build, without those of modules; none of them runs a
+/// plugin.
 pub(crate) fn built_in_filters() -> Registry {
+    filters(&Plugins::default())
+}
+
+/// The same for `file`, with plugins that `host` runs.
+pub(crate) fn filters_with(host: Option<PluginHost>, file: &ConfigFile) -> Registry {
+    filters(&Plugins { host, log_base: file.plugin_log_base() })
+}
+
+fn filters(plugins: &Plugins) -> Registry {
     let mut registry = Registry::new();
     sidegate_filters::register(&mut registry);
+    sidegate_plugin::register(&mut registry, plugins);
     registry
 }
 

@@ -16,13 +16,14 @@ use sidegate_manager::{
 };
 use sidegate_net::{AcceptHandle, BoundListener, ListenerId, ListenerIds, RunPhase, Workers, bind, start_accepting};
 use sidegate_overload::{Machine, Manager, Overload};
+use sidegate_plugin::PluginHost;
 use sidegate_proxy::ProxyService;
 use sidegate_telemetry::{LogSinks, Logging};
 use sidegate_upkeep::resolve_once;
 use sidegate_upstream::HostRegistry;
 use sidegate_watch::{HELD_UP, end_now};
 
-use crate::admin_source::Process;
+use crate::admin_source::{Extensions, Process};
 use crate::certificates::Contexts;
 use crate::check::report;
 use crate::cli::RunArgs;
@@ -41,6 +42,9 @@ use crate::{complain, key_log, ready};
 /// How long a start waits for the names of hosts. Who cannot be resolved by
 /// then is resolved while the process serves.
 const NAMES_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a start waits for plugins. Who is not up by then is waited for by
+/// calls.
+const PLUGINS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last log lines may take to be written.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -63,7 +67,8 @@ pub(crate) fn run(args: &RunArgs, start: &mut Start) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let loaded = match start.load(&args.config, args.workers, LoadMode::Load, key_log) {
+    let plugins = PluginHost::new();
+    let loaded = match start.load(&args.config, args.workers, LoadMode::Load, key_log, Some(plugins.clone())) {
         Ok(loaded) => loaded,
         Err(error) => {
             report(&error);
@@ -81,7 +86,7 @@ pub(crate) fn run(args: &RunArgs, start: &mut Start) -> ExitCode {
         }
     };
     let sinks = LogSinks::new(loaded.metrics.clone());
-    let result = serve(args, loaded, start, &logging, &sinks);
+    let result = serve(args, loaded, start, &logging, &sinks, &plugins);
     if let Err(failure) = &result {
         complain(failure);
         start.settle(patience);
@@ -102,6 +107,7 @@ fn serve(
     start: &mut Start,
     logging: &Logging,
     sinks: &LogSinks,
+    plugins: &PluginHost,
 ) -> Result<End, Failure> {
     let Loaded { file, since, env, mut config, workers: count, metrics, modules } = loaded;
     let Start { runtime: control, signals, watchdog, hangs, .. } = start;
@@ -114,10 +120,15 @@ fn serve(
     }
     hangs.count_in(&metrics, count).map_err(failure)?;
     let _entered = control.enter();
+    plugins.begin();
     let mut clusters = config.clusters.clone();
     control.block_on(async {
         tokio::select! {
             () = resolve_once(&mut clusters, NAMES_PATIENCE) => {}
+            () = signals.end() => end_before_serving(),
+        }
+        tokio::select! {
+            () = plugins.settled(PLUGINS_PATIENCE) => {}
             () = signals.end() => end_before_serving(),
         }
     });
@@ -137,7 +148,7 @@ fn serve(
     let process = Process::new(
         &settings,
         metrics.clone(),
-        modules.clone(),
+        Extensions { modules: modules.clone(), plugins: plugins.clone() },
         logging.clone(),
         sinks.clone(),
         board.clone(),
@@ -190,6 +201,7 @@ fn serve(
         workers: args.workers,
         env,
         modules: modules.clone(),
+        plugins: plugins.clone(),
         sinks: sinks.clone(),
         plans: plans.clone(),
         watch: watch.clone(),
@@ -269,6 +281,8 @@ fn serve(
         if settled.is_none() {
             name_who_is_left(&in_modules());
         }
+        // Those that do not end are killed with the process.
+        let _ = ending.within(signals, |order| obedience.obey(order), plugins.end()).await;
         // Slow clients of the admin interface do not make an end a bad one.
         let _ = ending.within(signals, |order| obedience.obey(order), front_tasks.end()).await;
         sinks.flush(LOG_PATIENCE);

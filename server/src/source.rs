@@ -14,9 +14,10 @@ use sidegate_config::{
 use sidegate_generic_filter::GenericFilter;
 use sidegate_manager::{FileWatch, Finding, ModuleWish, Origin, Refused, Source, WantedListener, Whole, Why};
 use sidegate_overload::OverloadConfig;
+use sidegate_plugin::PluginHost;
 use sidegate_telemetry::{LogConfig, LogRotation, LogSinks, LogTarget};
 
-use crate::compose::{ComposeError, Composed, built_in_filters, compose};
+use crate::compose::{ComposeError, Composed, built_in_filters, compose, filters_with};
 use crate::fronts::front_sockets;
 use crate::plans::Plans;
 use crate::trust;
@@ -29,6 +30,7 @@ pub(crate) struct FileSource {
     pub(crate) workers: Option<NonZeroUsize>,
     pub(crate) env: LoadEnv,
     pub(crate) modules: Arc<GenericFilter>,
+    pub(crate) plugins: PluginHost,
     pub(crate) sinks: LogSinks,
     /// Told what runs.
     pub(crate) plans: Plans,
@@ -191,7 +193,7 @@ impl Source for FileSource {
         if let Some(why) = trust::refusal(&self.running.config.module_policy, &trusted) {
             return Err(Refused::because(Why::NeedsRestart, why));
         }
-        let mut registry = built_in_filters();
+        let mut registry = filters_with(Some(self.plugins.clone()), file);
         match wish {
             None => registry.modules(self.modules.clone()),
             Some(wish) if !self.modules_in_use().contains(&*wish.module) => {

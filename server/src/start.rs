@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sidegate_config::LoadMode;
 use sidegate_generic_filter::GenericFilter;
+use sidegate_plugin::PluginHost;
 use sidegate_tls::KeyLog;
 use sidegate_watch::{HELD_UP, OnThread, Role, Watchdog, Watched, end_now, end_within};
 use tokio::runtime::Runtime;
@@ -88,13 +89,14 @@ impl Start {
         workers: Option<std::num::NonZeroUsize>,
         mode: LoadMode,
         key_log: Option<Arc<dyn KeyLog>>,
+        plugins: Option<PluginHost>,
     ) -> Result<Loaded, ComposeError> {
         let modules = self.modules.clone();
         let (done, loaded) = oneshot::channel();
         let path = Arc::<Path>::from(path);
         let loader = thread::Builder::new().name("loader".into());
         let spawned = loader.spawn(move || {
-            let _ = done.send(load(&path, workers, mode, key_log, &modules));
+            let _ = done.send(load(&path, workers, mode, key_log, &modules, plugins));
         });
         spawned.map_err(ComposeError::Loader)?;
         let signals = &mut self.signals;

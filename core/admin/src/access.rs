@@ -73,7 +73,7 @@ pub(crate) enum Refusal {
     WrongToken,
     #[error("changes are accepted from loopback or a Unix socket only; set admin.token and send it as a Bearer token")]
     NotLocal,
-    #[error("changes are not accepted from web pages (the request has an Origin)")]
+    #[error("changes are not accepted from web pages (the request has an Origin, or other marks of a browser)")]
     FromWebPage,
     #[error("the Host is neither an IP address nor localhost; admin.hosts lists further names")]
     ForeignHost,
@@ -112,6 +112,14 @@ impl AdminAccess {
         }
         self.check_host(peer, head)?;
         if head.headers.contains(b"origin") { Err(Refusal::FromWebPage) } else { Ok(()) }
+    }
+
+    /// The same where a GET may change something: what a page shows a picture
+    /// or a frame from carries no Origin, but other marks.
+    pub(crate) fn check_change_by_any_method(&self, peer: Peer, head: &RequestHead) -> Result<(), Refusal> {
+        self.check_change(peer, head)?;
+        let marks: [&[u8]; 3] = [b"sec-fetch-site", b"sec-fetch-mode", b"referer"];
+        if marks.iter().any(|mark| head.headers.contains(mark)) { Err(Refusal::FromWebPage) } else { Ok(()) }
     }
 
     /// Who wants to edit hosts, if they may: with the token from anywhere,

@@ -5,7 +5,7 @@ use sidegate_api::{Method, RequestHead};
 use crate::access::{Editor, Peer};
 use crate::query::{Query, decode_segment};
 use crate::reply::{Answer, Reply};
-use crate::{AdminAccess, AdminSource, changes, handlers, hosts};
+use crate::{AdminAccess, AdminSource, changes, handlers, hosts, plugins};
 
 /// What an endpoint is given.
 pub(crate) struct Call<'a> {
@@ -50,7 +50,7 @@ const SMALL: u64 = 64 * 1024;
 const LARGE: u64 = 64 << 20;
 
 /// What calling an endpoint does, which decides method and access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Effect {
     /// Tells how the process fares, to probes and scrapers that reach it by any
     /// name: GET, for everybody.
@@ -59,6 +59,9 @@ pub(crate) enum Effect {
     Reads,
     /// Changes something: POST, for those who may.
     Changes,
+    /// Tells or changes something, as the query says: any method, as MOSN's
+    /// tools have it, and what changes something for those who may.
+    AsMosn(fn(&RequestHead) -> bool),
     /// Edits what the file says, for fewer.
     Edits(Edit),
 }
@@ -83,6 +86,7 @@ impl Effect {
     pub(crate) fn methods(self) -> &'static str {
         match self {
             Effect::Probes | Effect::Reads => "GET, HEAD",
+            Effect::AsMosn(_) => "GET, HEAD, POST",
             Effect::Changes | Effect::Edits(Edit::Add) => "POST",
             Effect::Edits(Edit::Set) => "PATCH",
             Effect::Edits(Edit::Remove) => "DELETE",
@@ -92,6 +96,7 @@ impl Effect {
     fn allows(self, method: &Method) -> bool {
         match self {
             Effect::Probes | Effect::Reads => matches!(method, Method::Get | Method::Head),
+            Effect::AsMosn(_) => matches!(method, Method::Get | Method::Head | Method::Post),
             Effect::Changes | Effect::Edits(Edit::Add) => *method == Method::Post,
             Effect::Edits(Edit::Set) => *method == Method::Patch,
             Effect::Edits(Edit::Remove) => *method == Method::Delete,
@@ -128,6 +133,8 @@ impl Endpoint {
             Effect::Probes => Ok(()),
             Effect::Reads => access.check_read(peer, head),
             Effect::Changes => access.check_change(peer, head),
+            Effect::AsMosn(changes) if changes(head) => access.check_change_by_any_method(peer, head),
+            Effect::AsMosn(_) => access.check_read(peer, head),
             Effect::Edits(_) => access.check_edit(peer, head).map(drop),
         };
         if let Err(refusal) = checked {
@@ -188,7 +195,7 @@ const fn edits(path: &'static str, edit: Edit, about: &'static str, handle: fn(&
 }
 
 /// Everything there is.
-pub(crate) static ENDPOINTS: [Endpoint; 30] = [
+pub(crate) static ENDPOINTS: [Endpoint; 33] = [
     reads("/", "this list", handlers::index),
     probes("/ready", "200 while taking traffic, else 503", handlers::ready),
     probes("/live", "200 while a worker serves, 503 if all of them hang", handlers::live),
@@ -246,7 +253,13 @@ pub(crate) static ENDPOINTS: [Endpoint; 30] = [
     changes("/api/v1/disable_log", "switches it off", handlers::disable_log),
     reads("/api/v1/features", "feature gates; there are none; ?key= whether it is on", handlers::features),
     reads("/api/v1/env", "environment; never shown", handlers::env),
-    reads("/api/v1/plugin", "multi-process plugins; there are none", handlers::plugin),
+    Endpoint {
+        effect: Effect::AsMosn(plugins::changes),
+        ..reads("/api/v1/plugin", "as MOSN's: ?status=all|NAME, ?enable=NAME, ?disable=NAME", plugins::as_mosn)
+    },
+    reads("/api/v1/plugins", "plugins that are processes of their own, and how they are", plugins::list),
+    changes("/api/v1/plugins/NAME/enable", "starts a plugin that was disabled", plugins::enable),
+    changes("/api/v1/plugins/NAME/disable", "stops a plugin until it is enabled; its calls fail", plugins::disable),
 ];
 
 #[cfg(test)]

@@ -278,11 +278,3 @@ pub(crate) fn env(call: &Call<'_>) -> Reply {
     }
     Reply::json(&json!({ "env": {}, "not_found": keys }))
 }
-
-pub(crate) fn plugin(call: &Call<'_>) -> Reply {
-    match call.query.pairs().next() {
-        Some(("status", "all")) => Reply::ok(""),
-        Some(("status" | "enable" | "disable", name)) => Reply::bad_request(format!("plugin {name} no register")),
-        _ => Reply::bad_request("usage: ?status=all|name, ?enable=name, ?disable=name"),
-    }
-}

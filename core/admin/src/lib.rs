@@ -12,6 +12,7 @@ mod changes;
 mod endpoints;
 mod handlers;
 mod hosts;
+mod plugins;
 mod query;
 mod reply;
 mod server;
@@ -29,6 +30,6 @@ pub use sites::{AdminServer, MetricsPage, MetricsServer};
 pub use slot::Slot;
 pub use source::{
     AdminSource, Change, ChangeOutcome, Changed, ClusterStatus, ConfigDumpQuery, HostDeed, HostEdit, HostStatus,
-    Pending, RunState, SourceError, WorkerHangs,
+    Pending, PluginSwitch, RunState, SourceError, WorkerHangs,
 };
 pub use token::{AdminToken, TokenError};

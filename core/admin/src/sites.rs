@@ -98,7 +98,7 @@ struct AdminSite {
 impl Site for AdminSite {
     fn admit(&self, head: &RequestHead, peer: Peer) -> Result<Body, Reply> {
         Endpoint::admit(head, peer, &self.access.get()).map(|endpoint| match endpoint.effect {
-            Effect::Probes | Effect::Reads => Body::Ignored,
+            Effect::Probes | Effect::Reads | Effect::AsMosn(_) => Body::Ignored,
             Effect::Changes | Effect::Edits(_) => Body::Needed(endpoint.max_body),
         })
     }
@@ -112,7 +112,7 @@ impl Site for AdminSite {
                 Ok(editor) => Some(editor),
                 Err(refusal) => return Reply::text(403, refusal.to_string()).into(),
             },
-            Effect::Probes | Effect::Reads | Effect::Changes => None,
+            Effect::Probes | Effect::Reads | Effect::Changes | Effect::AsMosn(_) => None,
         };
         let (name, address) = (&*names.name, &*names.address);
         let accept = accept(head);

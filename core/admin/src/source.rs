@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sidegate_api::{Address, LbMetadata, ModuleStatus};
+use sidegate_api::{Address, LbMetadata, ModuleStatus, PluginStatus};
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats};
 
 /// The proxy as the admin interface sees it. Methods are called on the control
@@ -43,6 +43,12 @@ pub trait AdminSource: Send + Sync {
     /// array whose entries have `listener` or `cluster`.
     fn certs(&self) -> Value;
 
+    /// The plugins that are processes of their own.
+    fn plugins(&self) -> Vec<PluginStatus>;
+
+    /// Starts or stops a plugin, whatever configurations say.
+    fn switch_plugin(&self, name: &str, to: PluginSwitch) -> Result<(), SourceError>;
+
     /// The configuration that runs, by number, digest and time, and those
     /// before it.
     fn config_status(&self) -> Value;
@@ -62,6 +68,15 @@ pub trait AdminSource: Send + Sync {
 
     /// Switches the log at `path`, access logs included.
     fn switch_log(&self, path: &str, to: LogSwitch) -> Result<(), SourceError>;
+}
+
+/// What is done to a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginSwitch {
+    /// It runs.
+    Enable,
+    /// It does not, and calls of it fail.
+    Disable,
 }
 
 /// Work that ends with a `T`, done elsewhere.

@@ -27,6 +27,7 @@ mod metadata;
 mod metrics;
 mod mirror;
 pub mod nearest;
+mod plugin_status;
 mod reads;
 mod reason;
 mod regex_budget;
@@ -69,6 +70,7 @@ pub use metrics::{
     MetricKind, MetricSnapshot, Metrics, Observation, Series, SeriesValue, Together, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
+pub use plugin_status::{PluginPhase, PluginStatus};
 pub use reads::Reads;
 pub use reason::Reason;
 pub use regex_budget::{RegexBudget, RegexRefused};

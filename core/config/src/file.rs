@@ -149,6 +149,15 @@ impl ConfigFile {
         crate::resolve::processor(&server.object(&schema::SERVER)?.get("processor")?)
     }
 
+    /// `plugin.log_base`; mistakes in it are left for
+    /// [`resolve`](Self::resolve).
+    pub fn plugin_log_base(&self) -> Option<String> {
+        let report = Report::new("");
+        let mut top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP)?;
+        let mut plugin = top.get("plugin")?.object(&schema::PLUGIN)?;
+        plugin.get("log_base")?.string().map(str::to_owned)
+    }
+
     /// What `modules` says of trust; mistakes in it are left for
     /// [`resolve`](Self::resolve).
     pub fn module_policy(&self, working_dir: &Path) -> ModulePolicy {

@@ -17,13 +17,13 @@ mod jwt_authn;
 mod mirror;
 mod payload_limit;
 mod query;
-mod settings;
 #[cfg(test)]
 mod testing;
 
 use std::sync::Arc;
 
 use sidegate_api::Registry;
+use sidegate_settings as settings;
 
 use builtin::Builtin;
 pub use demo::DemoBuilder;

@@ -1,6 +1,8 @@
-//! Forks: the proxy makes none, modules should not. A child must at least not
-//! keep ports and connections open that belong to the proxy.
+//! Forks: the proxy makes none but those that lead to another program at once,
+//! modules should make none at all. A child must at least not keep ports and
+//! connections open that belong to the proxy.
 
+use std::cell::Cell;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
@@ -17,6 +19,27 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 /// The thread that forked last, and its mark then.
 static THREAD: AtomicPtr<ThreadCell> = AtomicPtr::new(std::ptr::null_mut());
 static MARK: AtomicPtr<Place> = AtomicPtr::new(std::ptr::null_mut());
+
+thread_local! {
+    /// The proxy itself is starting a program on this thread. Has no destructor
+    /// and is there from the first, so that a child may read it.
+    static STARTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets `start` fork in order to become another program: nothing is told of
+/// that, and the child closes nothing, as its descriptors close when it becomes
+/// one.
+pub fn starting_a_program<T>(start: impl FnOnce() -> T) -> T {
+    struct Over;
+    impl Drop for Over {
+        fn drop(&mut self) {
+            STARTING.set(false);
+        }
+    }
+    STARTING.set(true);
+    let _over = Over;
+    start()
+}
 
 /// A listening socket that a child closes, until this is dropped. To be
 /// dropped before the socket is.
@@ -74,6 +97,9 @@ pub(crate) fn install() {
 
 /// On the thread that forked; the watchdog tells later.
 unsafe extern "C" fn in_parent() {
+    if STARTING.get() {
+        return;
+    }
     let cell = current();
     MARK.store(cell.map_or(std::ptr::null_mut(), ThreadCell::mark), Ordering::Relaxed);
     THREAD.store(cell.map_or(std::ptr::null_mut(), |cell| std::ptr::from_ref(cell).cast_mut()), Ordering::Relaxed);
@@ -81,6 +107,9 @@ unsafe extern "C" fn in_parent() {
 }
 
 unsafe extern "C" fn in_child() {
+    if STARTING.get() {
+        return;
+    }
     for slot in &LISTENING {
         let socket = slot.load(Ordering::Relaxed);
         if socket != FREE {

@@ -25,7 +25,7 @@ mod ticks;
 mod watchdog;
 
 pub use exit::{HELD_UP, end_now, end_within};
-pub use fork::Listening;
+pub use fork::{Listening, starting_a_program};
 pub use place::{Hook, Place};
 pub use thread::{At, Mark, OnThread, Role, ThreadReport, Watched, enter, here, threads};
 pub use ticks::{Tick, Ticks};

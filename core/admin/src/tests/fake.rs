@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sidegate_api::{
-    GenerationState, GenerationStatus, HookStatus, Metrics, ModuleStatus, QuarantinePhase, QuarantineStatus,
+    GenerationState, GenerationStatus, HookStatus, Metrics, ModuleStatus, PluginPhase, PluginStatus, QuarantinePhase,
+    QuarantineStatus,
 };
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats, StatsMatcher, collect};
 
-use crate::{AdminSource, Change as Order, ChangeOutcome, Changed, Pending};
+use crate::{AdminSource, Change as Order, ChangeOutcome, Changed, Pending, PluginSwitch};
 use crate::{ClusterStatus, ConfigDumpQuery, HostStatus, RunState, SourceError, WorkerHangs};
 
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Fake {
 pub(super) enum Change {
     Level(LogLevel),
     Switch(LogSwitch),
+    Plugin(PluginSwitch),
 }
 
 impl Fake {
@@ -164,6 +166,32 @@ impl AdminSource for Fake {
                 reason: None,
             }],
         }]
+    }
+
+    fn plugins(&self) -> Vec<PluginStatus> {
+        vec![PluginStatus {
+            name: "checker".to_owned(),
+            runs: "/p/checker".to_owned(),
+            enabled: true,
+            phase: PluginPhase::Up,
+            since: Duration::from_millis(2500),
+            pid: Some(7),
+            address: Some("unix:/tmp/plugin1".to_owned()),
+            healthy: Some(true),
+            restarts: 1,
+            calls: 20,
+            failures: 2,
+            in_flight: 3,
+            last_error: Some("it exited with code 1".to_owned()),
+        }]
+    }
+
+    fn switch_plugin(&self, name: &str, to: PluginSwitch) -> Result<(), SourceError> {
+        if name != "checker" {
+            return Err(SourceError::NotFound(format!("no plugin is called {name:?}")));
+        }
+        self.changes.lock().unwrap().push(Change::Plugin(to));
+        Ok(())
     }
 
     fn config_status(&self) -> Value {

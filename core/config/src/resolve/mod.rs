@@ -292,6 +292,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let (module_policy, directories) = module_section(&mut top, env);
     // What was meant by a mistake may have been not to run some module's code.
     let trusts = !report.has_errors();
+    plugin_section(&mut top);
     for directory in &directories {
         modules.add_directory(directory);
         check_directory(directory, registry);
@@ -362,6 +363,14 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         module_policy,
         places: Places { workers: workers_at },
     })
+}
+
+/// The section `plugin`, whose value was needed earlier, by who starts plugins.
+fn plugin_section(top: &mut ObjectReader<'_>) {
+    if let Some(mut object) = top.get("plugin").and_then(|cursor| cursor.object(&schema::PLUGIN)) {
+        object.get("log_base").and_then(|cursor| cursor.string());
+        object.finish();
+    }
 }
 
 /// The section `modules`.

@@ -53,7 +53,7 @@ pub(crate) use proxy_filter::{EXTEND_CONFIG, EXTEND_HTTP1, EXTEND_HTTP2, FORWARD
 pub(crate) use route::{DIRECT_RESPONSE, HEADER_MATCH, MATCH, REDIRECT, ROUTE, VARIABLE_MATCH};
 pub(crate) use route_policy::{HASH_COOKIE, HASH_HEADER, HASH_POLICY, MIRROR_POLICY, RETRY_POLICY, SOURCE_IP};
 pub(crate) use router::{ROUTER, VIRTUAL_HOST};
-pub(crate) use server::{SERVER, TOP};
+pub(crate) use server::{PLUGIN, SERVER, TOP};
 pub(crate) use stream_filter::{GO_PLUGIN_CONFIG, QUARANTINE, SO_CONFIG, STREAM_FILTER};
 pub(crate) use tls::{CLUSTER_TLS, LISTENER_TLS, SAN_MATCH, SAN_MATCHER};
 

@@ -32,6 +32,7 @@ pub(crate) static TOP: Object = Object::new(
              is `lenient` unless it says otherwise.",
         ),
         own("modules", Shape::Object(&MODULES), "nothing is permitted", "What is permitted to modules."),
+        key("plugin", Shape::Object(&PLUGIN), "", "What plugins that are processes of their own are told."),
         own("overload", Shape::Object(&OVERLOAD), "limits by default", "What the process may use at most."),
         refused("dynamic_resources", "there is no xDS, the configuration is this file alone"),
         refused("stream_filters", "filters belong to listeners; put them into `servers[0].listeners[].stream_filters`"),
@@ -43,7 +44,6 @@ pub(crate) static TOP: Object = Object::new(
         warned("third_part_codec", "there are no loadable codecs"),
         warned("third_part_codecs", "there are no loadable codecs"),
         warned("node", "there is no xDS"),
-        warned("plugin", "there are no plugin processes"),
         warned("extends", "none of MOSN's extensions exist"),
         warned("wasm_global_plugins", "there is no Wasm"),
         warned("layered_runtime", "MOSN ignores it too"),
@@ -51,6 +51,17 @@ pub(crate) static TOP: Object = Object::new(
         warned("uds_dir", "there is no live upgrade"),
         warned("inherit_old_mosnconfig", "there is no live upgrade"),
     ],
+);
+
+pub(crate) static PLUGIN: Object = Object::new(
+    "plugin",
+    "`plugin`: what [plugins](plugins.md) are told.",
+    &[key(
+        "log_base",
+        Shape::Text,
+        "`logs/`",
+        "`MOSN_LOGBASE`: the folder for logs of plugins that are made for MOSN.",
+    )],
 );
 
 pub(crate) static SERVER: Object = Object::new("server", "`servers[0]`: logs, workers, routers and listeners.", KEYS);

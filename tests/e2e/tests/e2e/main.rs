@@ -45,6 +45,7 @@ mod modules;
 mod mosn;
 mod overload;
 mod panics;
+mod plugins;
 mod pressure;
 mod process;
 mod reload;

@@ -12,13 +12,13 @@ use super::table::{Shape, Table};
 
 /// What was wrong so far, and what is left for regular expressions.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     errors: RefCell<Vec<FilterConfigError>>,
     regexes: RegexBudget,
 }
 
 /// One value and where it stands.
-pub(crate) struct Setting<'a> {
+pub struct Setting<'a> {
     value: &'a Value,
     path: String,
     shape: &'static Shape,
@@ -45,17 +45,17 @@ impl<'a> Setting<'a> {
     }
 
     /// Reports that something is wrong with it.
-    pub(crate) fn error(&self, message: impl Into<String>) {
+    pub fn error(&self, message: impl Into<String>) {
         self.report.error(self.path.clone(), message.into());
     }
 
     /// Reports that something else was expected.
-    pub(crate) fn expected(&self, what: impl std::fmt::Display) {
+    pub fn expected(&self, what: impl std::fmt::Display) {
         self.error(format!("expected {what}, found {}", shown(self.value)));
     }
 
     /// A string; not empty, if the table says so.
-    pub(crate) fn text(&self) -> Option<&'a str> {
+    pub fn text(&self) -> Option<&'a str> {
         debug_assert!(matches!(self.shape, Shape::Text | Shape::Name), "{}: no text in the table", self.path);
         match self.value.as_str() {
             Some("") if matches!(self.shape, Shape::Name) => self.refuse("a string that is not empty"),
@@ -65,7 +65,7 @@ impl<'a> Setting<'a> {
     }
 
     /// A string that `parse` accepts; its error says what was expected.
-    pub(crate) fn parsed<T, E: std::fmt::Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub fn parsed<T, E: std::fmt::Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         match parse(self.text()?) {
             Ok(parsed) => Some(parsed),
             Err(problem) => {
@@ -77,7 +77,7 @@ impl<'a> Setting<'a> {
 
     /// A regular expression that `compile` makes, if the configuration's
     /// budget for them has room for it.
-    pub(crate) fn regex<T, E: std::fmt::Display>(&self, compile: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub fn regex<T, E: std::fmt::Display>(&self, compile: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         if let Err(refused) = self.report.regexes.pay(self.text()?) {
             self.error(format!("{refused}, found {}", shown(self.value)));
             return None;
@@ -85,13 +85,14 @@ impl<'a> Setting<'a> {
         self.parsed(compile)
     }
 
-    pub(crate) fn bool(&self) -> Option<bool> {
+    /// A truth value.
+    pub fn bool(&self) -> Option<bool> {
         debug_assert!(matches!(self.shape, Shape::Bool), "{}: no bool in the table", self.path);
         self.value.as_bool().or_else(|| self.refuse("true or false"))
     }
 
     /// An integer within the bounds of its table.
-    pub(crate) fn integer(&self) -> Option<u64> {
+    pub fn integer(&self) -> Option<u64> {
         let Shape::Integer(low, high) = *self.shape else {
             debug_assert!(false, "{}: no integer in the table", self.path);
             return None;
@@ -103,7 +104,7 @@ impl<'a> Setting<'a> {
     }
 
     /// A number within the bounds of its table.
-    pub(crate) fn number(&self) -> Option<f64> {
+    pub fn number(&self) -> Option<f64> {
         let Shape::Number(low, high) = *self.shape else {
             debug_assert!(false, "{}: no number in the table", self.path);
             return None;
@@ -114,7 +115,8 @@ impl<'a> Setting<'a> {
         }
     }
 
-    pub(crate) fn duration(&self) -> Option<Duration> {
+    /// A duration.
+    pub fn duration(&self) -> Option<Duration> {
         debug_assert!(matches!(self.shape, Shape::Duration), "{}: no duration in the table", self.path);
         let text = match self.value {
             Value::String(text) => text.as_str(),
@@ -132,7 +134,7 @@ impl<'a> Setting<'a> {
     }
 
     /// One of the words of its table.
-    pub(crate) fn choice<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+    pub fn choice<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         debug_assert!(
             matches!(self.shape, Shape::Words(own) if own.iter().eq(words.iter().map(|(word, _)| word))),
             "{}: other words in the table",
@@ -146,7 +148,7 @@ impl<'a> Setting<'a> {
     }
 
     /// The elements of an array that are there; `null` is an absent one.
-    pub(crate) fn list(&self) -> Vec<Setting<'a>> {
+    pub fn list(&self) -> Vec<Setting<'a>> {
         let Shape::Array(shape) = self.shape else {
             debug_assert!(false, "{}: no array in the table", self.path);
             return Vec::new();
@@ -160,7 +162,7 @@ impl<'a> Setting<'a> {
     }
 
     /// An object with the table that its own names.
-    pub(crate) fn object(&self) -> Option<Object<'a>> {
+    pub fn object(&self) -> Option<Object<'a>> {
         match *self.shape {
             Shape::Object(table) => self.object_of(table),
             _ => {
@@ -171,7 +173,7 @@ impl<'a> Setting<'a> {
     }
 
     /// The entries of an object whose keys are names that the user chose.
-    pub(crate) fn entries(&self) -> Vec<(&'a str, Setting<'a>)> {
+    pub fn entries(&self) -> Vec<(&'a str, Setting<'a>)> {
         let Shape::Map(shape) = self.shape else {
             debug_assert!(false, "{}: no map in the table", self.path);
             return Vec::new();

@@ -6,6 +6,8 @@
 //! its path, and goes on with stand-ins: what came out counts only if nothing
 //! was reported.
 
+#![forbid(unsafe_code)]
+
 mod object;
 mod schema;
 mod table;
@@ -14,15 +16,15 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use object::Object;
-pub(crate) use schema::json_schema;
-pub(crate) use table::{Key, Shape, Table, key, refused, required};
-pub(crate) use value::{Report, Setting};
+pub use object::Object;
+pub use schema::json_schema;
+pub use table::{Absent, Choice, Key, Shape, Spelling, Table, key, refused, required};
+pub use value::{Report, Setting};
 
 use sidegate_api::{FilterConfigError, RegexBudget};
 
 /// Reads `config`, which is at `path`, as an object of `table`.
-pub(crate) fn read<T>(
+pub fn read<T>(
     config: &serde_json::Value,
     path: &str,
     table: &'static Table,

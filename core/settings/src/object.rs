@@ -7,7 +7,7 @@ use super::table::{Absent, Choice, Shape, Table};
 use super::value::{Report, Setting, shown};
 
 /// An object whose keys were checked against its table.
-pub(crate) struct Object<'a> {
+pub struct Object<'a> {
     entries: &'a Map<String, Value>,
     path: String,
     table: &'static Table,
@@ -50,7 +50,7 @@ impl<'a> Object<'a> {
     }
 
     /// The value of `name`, a key of the table, if there and not `null`.
-    pub(crate) fn get(&self, name: &'static str) -> Option<Setting<'a>> {
+    pub fn get(&self, name: &'static str) -> Option<Setting<'a>> {
         let key = self.table.key(name);
         debug_assert!(key.is_some_and(|key| key.name == name), "the table has no key {name:?}");
         let key = key?;
@@ -61,7 +61,7 @@ impl<'a> Object<'a> {
     }
 
     /// Reports an error at the key `name`, or at the object for an empty name.
-    pub(crate) fn error(&self, name: &str, message: String) {
+    pub fn error(&self, name: &str, message: String) {
         self.report.error(join(&self.path, name), message);
     }
 

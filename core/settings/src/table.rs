@@ -2,7 +2,7 @@
 
 /// The keys of one kind of object.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     /// Markdown: what the object is for.
     pub doc: &'static str,
     /// What may stand in it.
@@ -17,7 +17,7 @@ pub(crate) struct Table {
 
 /// One key and its value.
 #[derive(Debug)]
-pub(crate) struct Key {
+pub struct Key {
     /// As it is usually written.
     pub name: &'static str,
     /// Another name that files have for it.
@@ -32,7 +32,7 @@ pub(crate) struct Key {
 
 /// What an absent key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Absent {
+pub enum Absent {
     /// An error, which says that this was expected.
     Error(&'static str),
     /// This, as text; empty if there is nothing to say.
@@ -41,7 +41,7 @@ pub(crate) enum Absent {
 
 /// What a value looks like.
 #[derive(Debug)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// Any string.
     Text,
     /// A string that is not empty.
@@ -68,14 +68,16 @@ pub(crate) enum Shape {
 
 /// Whether one of a table's alternatives must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub enum Choice {
+    /// It need not.
     Open,
+    /// It must.
     Required,
 }
 
 /// How the keys of a table may be written, beside the way they stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spelling {
+pub enum Spelling {
     /// In any case, as Go reads them.
     AnyCase,
     /// Also in camel case, as protobuf's JSON has them: underscores do not
@@ -84,19 +86,23 @@ pub(crate) enum Spelling {
 }
 
 impl Table {
-    pub(crate) const fn new(doc: &'static str, keys: &'static [Key]) -> Table {
+    /// A table whose keys may be written in any case.
+    pub const fn new(doc: &'static str, keys: &'static [Key]) -> Table {
         Table { doc, keys, alternatives: &[], choice: Choice::Open, spelling: Spelling::AnyCase }
     }
 
-    pub(crate) const fn protobuf(doc: &'static str, keys: &'static [Key]) -> Table {
+    /// A table whose keys may be written as protobuf's JSON has them.
+    pub const fn protobuf(doc: &'static str, keys: &'static [Key]) -> Table {
         Table { spelling: Spelling::Protobuf, ..Table::new(doc, keys) }
     }
 
-    pub(crate) const fn at_most_one(self, alternatives: &'static [&'static str]) -> Table {
+    /// One at most of `alternatives` may be there.
+    pub const fn at_most_one(self, alternatives: &'static [&'static str]) -> Table {
         Table { alternatives, ..self }
     }
 
-    pub(crate) const fn exactly_one(self, alternatives: &'static [&'static str]) -> Table {
+    /// One of `alternatives` must be there.
+    pub const fn exactly_one(self, alternatives: &'static [&'static str]) -> Table {
         Table { alternatives, choice: Choice::Required, ..self }
     }
 
@@ -114,16 +120,16 @@ impl Table {
 }
 
 /// A key; `default` is what counts without it, as text.
-pub(crate) const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
+pub const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
     Key { name, alias: None, shape, absent: Absent::Default(default), doc }
 }
 
 /// A key whose absence is an error that says that `expected` was.
-pub(crate) const fn required(name: &'static str, shape: Shape, expected: &'static str, doc: &'static str) -> Key {
+pub const fn required(name: &'static str, shape: Shape, expected: &'static str, doc: &'static str) -> Key {
     Key { name, alias: None, shape, absent: Absent::Error(expected), doc }
 }
 
 /// A key that others know; `why` completes "not available: …".
-pub(crate) const fn refused(name: &'static str, why: &'static str) -> Key {
+pub const fn refused(name: &'static str, why: &'static str) -> Key {
     Key { name, alias: None, shape: Shape::Refused, absent: Absent::Default(""), doc: why }
 }

@@ -8,7 +8,7 @@ use super::table::{Absent, Choice, Key, Shape, Spelling, Table};
 const DURATION: &str = r"^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
 /// JSON Schema of an object.
-pub(crate) fn json_schema(table: &'static Table) -> Value {
+pub fn json_schema(table: &'static Table) -> Value {
     object(table, &mut Vec::new())
 }
 

@@ -1,0 +1,93 @@
+//! From configurations to filters.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sidegate_api::{
+    BuildEnv, FilterConfigError, FilterSpec, Fingerprint, Registry, StreamFilterBuilder, StreamFilterFactory,
+};
+use sidegate_settings::{self as settings, Object, Table, json_schema};
+
+use crate::filter::{Factory, Use};
+use crate::host::PluginHost;
+use crate::settings::{DEMO_PLUGIN, PLUGIN, PLUGIN_FILTER, Settings, Surroundings};
+use crate::spec::Source;
+
+/// What filters with plugins need of the process.
+#[derive(Debug, Clone, Default)]
+pub struct Plugins {
+    /// Who runs the plugins; `None` where configurations are only looked at.
+    pub host: Option<PluginHost>,
+    /// Folder for the logs of plugins that are made for MOSN; `None`: its
+    /// default.
+    pub log_base: Option<String>,
+}
+
+/// Registers the filter `plugin`, and those of MOSN's examples.
+pub fn register(registry: &mut Registry, plugins: &Plugins) {
+    let log_base = match plugins.log_base.as_deref() {
+        None | Some("") => "logs/".to_owned(),
+        Some(base) if base.ends_with('/') => base.to_owned(),
+        Some(base) => format!("{base}/"),
+    };
+    let builder =
+        |table, read: Reader| Arc::new(Builder { table, read, host: plugins.host.clone(), log_base: log_base.clone() });
+    registry
+        .stream_filter("plugin", builder(&PLUGIN, Settings::plugin))
+        .stream_filter("demo_plugin", builder(&DEMO_PLUGIN, Settings::demo_plugin))
+        .stream_filter("pluginfilter", builder(&PLUGIN_FILTER, Settings::plugin_filter));
+}
+
+type Reader = fn(&Object<'_>, &Surroundings<'_>) -> Settings;
+
+struct Builder {
+    table: &'static Table,
+    read: Reader,
+    host: Option<PluginHost>,
+    log_base: String,
+}
+
+impl Builder {
+    fn settings(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Settings, Vec<FilterConfigError>> {
+        let around = Surroundings { env, log_base: &self.log_base };
+        settings::read(&spec.config, "config", self.table, &env.regexes, |object| (self.read)(object, &around))
+    }
+}
+
+impl StreamFilterBuilder for Builder {
+    fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>> {
+        self.settings(spec, env).map(drop)
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = json_schema(self.table);
+        // The environment is where secrets are.
+        if let Some(Value::Object(env)) = schema.pointer_mut("/properties/env/additionalProperties") {
+            env.insert("writeOnly".to_owned(), json!(true));
+        }
+        schema
+    }
+
+    fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
+        // What cannot be read is for the check to say.
+        let read = self.settings(spec, env).ok().and_then(|settings| settings.plugin);
+        match read.map(|plugin| plugin.source) {
+            Some(Source::Program(program)) => Fingerprint::of(program.digest).and(program.log_base.as_bytes()),
+            Some(Source::Address(_)) | None => Fingerprint::SPEC,
+        }
+    }
+
+    fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
+        let Settings { usage, plugin } = self.settings(spec, env)?;
+        let plugin = match (&self.host, plugin) {
+            (Some(host), Some(plugin)) => {
+                let taken = host.take(plugin, &env.metrics);
+                Some(taken.map_err(|error| {
+                    vec![FilterConfigError::new("config", error.to_string()).with_kind("plugin_not_up")]
+                })?)
+            }
+            _ => None,
+        };
+        Ok(Arc::new(Factory(Use::new(usage, plugin))))
+    }
+}

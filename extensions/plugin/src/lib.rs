@@ -1,0 +1,38 @@
+//! Plugins in processes of their own, in whatever language, spoken to by gRPC
+//! as MOSN speaks to its plugins.
+//!
+//! ```text
+//!  builder ▸ settings ▸ spec        what the configuration says
+//!  host ▸ supervisor                which plugins there are, and the life of each
+//!      ▸ child, handshake, output   a program as a child process
+//!      ▸ connection                 gRPC to it
+//!  filter ▸ call                    a stream that asks: from its worker to the
+//!                                   thread `plugins` and back
+//! ```
+//!
+//! Workers never wait: a call is sent to the thread `plugins`, which makes it
+//! and resumes the stream.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod builder;
+mod call;
+mod child;
+mod connection;
+mod fields;
+mod filter;
+mod handshake;
+mod host;
+mod link;
+mod log_line;
+mod metrics;
+mod output;
+mod plugin;
+mod settings;
+mod spec;
+mod supervisor;
+mod wire;
+
+pub use builder::{Plugins, register};
+pub use host::{PluginHost, Switched};

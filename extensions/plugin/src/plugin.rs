@@ -1,0 +1,159 @@
+//! One plugin in use: what filters, its supervisor and the admin page share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sidegate_api::{PluginPhase, PluginStatus};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::link::Link;
+use crate::metrics::PluginMetrics;
+use crate::spec::PluginSpec;
+
+/// What is wanted of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Run,
+    /// Somebody switched it off.
+    Rest,
+    /// Nobody needs it any more.
+    End,
+}
+
+/// A hold of a plugin: with the last one it ends.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.shared.wish(Wish::End);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) spec: PluginSpec,
+    pub(crate) metrics: PluginMetrics,
+    link: watch::Sender<Link>,
+    wish: watch::Sender<Wish>,
+    restarts: AtomicU64,
+    facts: Mutex<Facts>,
+}
+
+/// What changes slowly.
+#[derive(Debug)]
+struct Facts {
+    since: Instant,
+    pid: Option<u32>,
+    address: Option<String>,
+    healthy: Option<bool>,
+    last_error: Option<Arc<str>>,
+}
+
+impl Shared {
+    pub(crate) fn new(spec: PluginSpec, metrics: PluginMetrics, wish: Wish) -> Self {
+        Shared {
+            spec,
+            metrics,
+            link: watch::Sender::new(Link::Starting),
+            wish: watch::Sender::new(wish),
+            restarts: AtomicU64::new(0),
+            facts: Mutex::new(Facts {
+                since: Instant::now(),
+                pid: None,
+                address: None,
+                healthy: None,
+                last_error: None,
+            }),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub(crate) fn links(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    pub(crate) fn wishes(&self) -> watch::Receiver<Wish> {
+        self.wish.subscribe()
+    }
+
+    /// What ended stays so.
+    pub(crate) fn wish(&self, wish: Wish) {
+        self.wish.send_if_modified(|known| {
+            let changes = *known != Wish::End && *known != wish;
+            if changes {
+                *known = wish;
+            }
+            changes
+        });
+    }
+
+    pub(crate) fn set_link(&self, link: Link) {
+        {
+            let mut facts = self.facts();
+            if let Link::Down { why, .. } = &link {
+                facts.last_error = Some(why.clone());
+            }
+            if link.phase() != self.link.borrow().phase() {
+                facts.since = Instant::now();
+            }
+            if link.phase() != PluginPhase::Up {
+                (facts.healthy, facts.address) = (None, None);
+            }
+        }
+        self.metrics.up.set(i64::from(link.phase() == PluginPhase::Up));
+        self.link.send_replace(link);
+    }
+
+    pub(crate) fn set_address(&self, address: String) {
+        self.facts().address = Some(address);
+    }
+
+    pub(crate) fn set_pid(&self, pid: Option<u32>) {
+        self.facts().pid = pid;
+    }
+
+    pub(crate) fn set_healthy(&self, healthy: Option<bool>) {
+        self.facts().healthy = healthy;
+    }
+
+    pub(crate) fn count_restart(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        self.metrics.restarts.inc();
+    }
+
+    pub(crate) fn last_error(&self) -> Option<Arc<str>> {
+        self.facts().last_error.clone()
+    }
+
+    pub(crate) fn status(&self) -> PluginStatus {
+        let phase = self.link.borrow().phase();
+        let enabled = *self.wish.borrow() != Wish::Rest;
+        let facts = self.facts();
+        PluginStatus {
+            name: self.spec.name.to_string(),
+            runs: self.spec.source.to_string(),
+            enabled,
+            phase,
+            since: facts.since.elapsed(),
+            pid: facts.pid,
+            address: facts.address.clone(),
+            healthy: facts.healthy,
+            restarts: self.restarts.load(Ordering::Relaxed),
+            calls: self.metrics.calls.get(),
+            failures: self.metrics.failures(),
+            in_flight: u64::try_from(self.metrics.in_flight.get()).unwrap_or(0),
+            last_error: facts.last_error.as_deref().map(str::to_owned),
+        }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
