@@ -5,6 +5,7 @@ mod beginning;
 mod bounds;
 mod counts;
 mod goodbye;
+mod overload;
 mod stalls;
 
 use serde_json::{Value, json};
