@@ -56,6 +56,31 @@ async fn filled(port: &Port, streams: u32, limits: PoolLimits) -> (Rc<SharedPool
     (pool, stream, host.greet(&[]).await)
 }
 
+/// Others of the cluster have their turn: nobody gets a place for a while, and
+/// what has run out of streams goes although somebody waits for it.
+#[test]
+fn a_pool_that_gives_way_goes_on_or_loses_its_connection() {
+    run(async {
+        let port = Port::new().await;
+        let (pool, stream, _host) = filled(&port, 10, LIMITS).await;
+        pool.give_way(Duration::from_millis(50));
+        let connecting = connect(&pool);
+        let waiting = wait(&pool);
+        assert!(!pool.drop_one() && is_pending(&waiting), "the connection has a stream");
+        let spared = poll_fn(|cx| connecting.poll_spared(cx)).await;
+        drop((connecting, spared));
+        assert!(matches!(turn(&waiting).await, Ok(Taken::Ready(_))));
+        drop((waiting, stream));
+        pool.give_way(Duration::from_secs(3600));
+        let connecting = connect(&pool);
+        assert!(pool.drop_one() && pool.connections() == 0);
+        // Who has made another one need not give way with it.
+        let (connection, _host) = port.pair_with(&settings(10)).await;
+        let made = connecting.made(connection).unwrap();
+        drop((ready(&pool), made));
+    });
+}
+
 #[test]
 fn one_connects_and_the_others_wait_for_it() {
     run(async {
