@@ -282,3 +282,34 @@ fn with_held<R>(running: &Running, look: impl FnOnce(&[Held<'_>]) -> R) -> R {
     let held: Vec<Held<'_>> = of_listeners.chain(of_clusters).collect();
     look(&held)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_day_passes_again_and_again() {
+        let mut certificates = Certificates::new(None, || {}, &Metrics::new(1)).unwrap();
+        let start = Instant::now();
+        for day in 1..=3 {
+            assert!(matches!(certificates.next().await, News::Day));
+            assert!(start.elapsed() >= DAY * day, "day {day}");
+        }
+        assert!(start.elapsed() < DAY * 4);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_comes_once_and_a_panic_is_no_end() {
+        let mut certificates = Certificates::new(None, || {}, &Metrics::new(1)).unwrap();
+        let (done, reading) = oneshot::channel();
+        certificates.reading = Some(reading);
+        done.send(Remade { same: 3, ..Remade::default() }).unwrap();
+        let News::Remade(remade) = certificates.next().await else { panic!("a day has passed") };
+        assert_eq!((remade.same, remade.changed(), certificates.reading.is_none()), (3, 0, true));
+        let (gone, reading) = oneshot::channel();
+        certificates.reading = Some(reading);
+        drop(gone);
+        let more = tokio::time::timeout(Duration::from_millis(1), certificates.next()).await;
+        assert!(more.is_err() && certificates.reading.is_none());
+    }
+}

@@ -26,8 +26,8 @@ pub(super) struct InUse {
 /// What takes their places, by what they were made of.
 #[derive(Debug, Default)]
 pub(crate) struct Remade {
-    servers: HashMap<ContextId, Arc<ServerContext>>,
-    clients: HashMap<ContextId, Arc<ClientContext>>,
+    pub(super) servers: HashMap<ContextId, Arc<ServerContext>>,
+    pub(super) clients: HashMap<ContextId, Arc<ClientContext>>,
     /// Those whose files are no good: they stay.
     pub refused: Vec<(ContextId, ContextError)>,
     /// Those that came out the same.

@@ -6,7 +6,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ClientConfig;
+use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber, date_time_ymd};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use sidegate_harness::{ConfigBuilder, Origin, Proxy, ProxyOptions, Reply, TempDir, until};
 
@@ -203,4 +206,54 @@ fn a_new_certificate_is_no_new_configuration_under_watch() {
     rename_pair_over(&more, &other.context("a.test"));
     await_served(&proxy, &other.client(&[]));
     assert_eq!(proxy.number(), number + 1);
+}
+
+/// A client with this certificate that believes `ca`; it keeps sessions.
+fn client_with(ca: &Ca, (chain, key): &(String, String)) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap())
+}
+
+/// A list of `ca` in which these serial numbers are.
+fn list(ca: &Ca, serials: &[u64]) -> Value {
+    let revoked = serials.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2020, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2020, 1, 1),
+        next_update: date_time_ymd(2090, 1, 1),
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    json!(params.signed_by(&ca.issuer).unwrap().pem().unwrap())
+}
+
+#[test]
+fn who_was_revoked_meanwhile_does_not_come_in_by_an_old_session() {
+    let (ca, dir, origin) = (Ca::new("ca"), TempDir::new(), Origin::echo());
+    let crl = dir.join("ca.crl");
+    rename_over(&crl, &list(&ca, &[1]));
+    let trust = json!({"ca_cert": ca.pem, "crl": crl, "verify_client": true, "require_client_cert": true});
+    let config = ConfigBuilder::to(origin.address()).in_chain("tls_context", with(ca.context("a.test"), trust));
+    let proxy = Proxy::start(&config);
+    let issue = |serial: u64| ca.issue("client", |params| params.serial_number = Some(SerialNumber::from(serial)));
+    let (good, leaver) = (client_with(&ca, &issue(2)), client_with(&ca, &issue(3)));
+    assert!(!is_served(&proxy, &client_with(&ca, &issue(1))));
+    for _ in 0..2 {
+        assert!(is_served(&proxy, &good) && is_served(&proxy, &leaver));
+    }
+    rename_over(&crl, &list(&ca, &[1, 3]));
+    until("the new list", || (!is_served(&proxy, &leaver)).then_some(()));
+    assert!(is_served(&proxy, &good));
+    assert_eq!(reloads(&proxy, "success"), 1.0);
 }
