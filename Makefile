@@ -20,7 +20,7 @@ C_MODULES := $(foreach example,$(C_EXAMPLES),$(RELEASE)/lib$(subst -,_,$(example
 c_sources = $(filter-out %_test.c,$(wildcard so-examples/$(1)/*.c))
 
 .DEFAULT_GOAL := help
-.PHONY: help build modules demo test test-slow test-peers test-compilers fmt clippy test-rust test-c doc book clean
+.PHONY: help build modules demo test test-slow test-peers test-plugins test-compilers fmt clippy test-rust test-c doc book clean
 
 help:
 	@echo "make build      release build: $(RELEASE)/sidegate and one lib<example>.so per example"
@@ -31,6 +31,7 @@ help:
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
 	@echo "make test-peers  foreign clients, servers and judges of HTTP/2 and TLS against the release build"
+	@echo "make test-plugins  plugins that know MOSN's protocol alone, in Python and Go, behind the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
 	@echo "make doc        rustdoc of all crates"
 	@echo "make book       the book in docs/, as HTML (needs mdbook)"
@@ -85,6 +86,10 @@ test-compilers: build
 # Installs what is missing; PEERS="--only gRPC" runs some. See tests/peers/README.md.
 test-peers: build
 	python3 tests/peers/run.py --sidegate $(RELEASE)/sidegate --install $(PEERS)
+
+# Installs what is missing below the target folder; see tests/plugins/README.md.
+test-plugins: build
+	python3 tests/plugins/run.py --sidegate $(RELEASE)/sidegate --work $(TARGET)/plugins $(PLUGINS)
 
 # rustdoc of the SDK and of the crates, without warnings.
 doc:

@@ -178,6 +178,14 @@ fn what_it_says_is_in_the_log_at_its_level() {
 }
 
 #[test]
+fn one_that_says_that_it_is_ill_is_shown_so_and_called() {
+    let origin = Origin::echo();
+    let proxy = start(&origin, "ill", json!({}));
+    assert_eq!(status(&proxy)["healthy"], json!(false));
+    assert_eq!(proxy.call(&asks("deny")).status(), 403);
+}
+
+#[test]
 fn its_children_end_with_it() {
     let origin = Origin::echo();
     let mut proxy = start(&origin, "forks", json!({"restart_backoff": "0s"}));
