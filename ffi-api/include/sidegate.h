@@ -185,6 +185,25 @@ extern "C" {
 #define SIDEGATE_VAR_ORIGINAL_TARGET UINT32_C(24) /* as the client sent it: not normalized, not rewritten */
 #define SIDEGATE_VAR_REPLY_FILTER UINT32_C(25)    /* the filter that answered, closed or failed */
 #define SIDEGATE_VAR_REPLY_MODULE UINT32_C(26)    /* the module it is from; none if it is built in */
+/* Of a client that speaks TLS. Of its certificate, VAR_TLS_PEER_SUBJECT
+ * included, there is only something if it was found good. In lists a comma or
+ * backslash within a name has a backslash before it. */
+#define SIDEGATE_VAR_TLS_PEER_VERIFIED UINT32_C(27)   /* true if its certificate was found good, else false */
+#define SIDEGATE_VAR_TLS_PEER_ISSUER UINT32_C(28)     /* its issuer, as RFC 2253 writes names */
+#define SIDEGATE_VAR_TLS_PEER_SERIAL UINT32_C(29)     /* serial number, hexadecimal */
+#define SIDEGATE_VAR_TLS_PEER_SHA256 UINT32_C(30)     /* SHA-256 of the certificate, hexadecimal */
+#define SIDEGATE_VAR_TLS_PEER_KEY_SHA256 UINT32_C(31) /* SHA-256 of the public key, base64 */
+#define SIDEGATE_VAR_TLS_PEER_URI_SAN UINT32_C(32)    /* URIs among its names, with commas */
+#define SIDEGATE_VAR_TLS_PEER_DNS_SAN UINT32_C(33)    /* names of DNS, the same */
+#define SIDEGATE_VAR_TLS_PEER_IP_SAN UINT32_C(34)     /* addresses, the same */
+#define SIDEGATE_VAR_TLS_PEER_EMAIL_SAN UINT32_C(35)  /* mail addresses, the same */
+#define SIDEGATE_VAR_TLS_PEER_SPIFFE_ID UINT32_C(36)  /* the only URI, if it is a SPIFFE ID */
+#define SIDEGATE_VAR_TLS_PEER_NOT_BEFORE UINT32_C(37) /* good from then on, RFC 3339 in UTC */
+#define SIDEGATE_VAR_TLS_PEER_NOT_AFTER UINT32_C(38)  /* good until then, the same */
+#define SIDEGATE_VAR_TLS_PEER_PEM UINT32_C(39)        /* the certificate in PEM */
+#define SIDEGATE_VAR_TLS_PEER_PEM_URL UINT32_C(40)    /* the same, escaped for URLs */
+#define SIDEGATE_VAR_TLS_VERSION UINT32_C(41)         /* TLSv1.3 or TLSv1.2 */
+#define SIDEGATE_VAR_TLS_CIPHER UINT32_C(42)          /* the cipher, by IANA's name */
 
 /* Log levels. */
 #define SIDEGATE_LOG_ERROR UINT32_C(1)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{PeerText, Protocol};
+use crate::{PeerIdentity, PeerText, Protocol};
 
 /// What streams of one downstream connection share.
 #[derive(Debug)]
@@ -32,14 +32,16 @@ impl ConnectionInfo {
 }
 
 /// What is known of the TLS of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct TlsInfo {
     /// What both sides agreed on.
     pub agreed: TlsAgreed,
     /// What the client asked for; empty: for no name.
     pub server_name: String,
-    /// Subject of the client's certificate, if it was found good.
-    pub peer_subject: Option<String>,
+    /// Who the client is, if its certificate was found good.
+    pub peer: Option<Arc<dyn PeerIdentity>>,
+    /// Who we are to the client.
+    pub own: Arc<dyn PeerIdentity>,
 }
 
 /// What both sides of a session of TLS agreed on.

@@ -27,6 +27,7 @@ mod metadata;
 mod metrics;
 mod mirror;
 pub mod nearest;
+mod peer;
 mod plugin_status;
 mod reads;
 mod reason;
@@ -70,6 +71,7 @@ pub use metrics::{
     MetricKind, MetricSnapshot, Metrics, Observation, Series, SeriesValue, Together, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
+pub use peer::{PeerFact, PeerIdentity};
 pub use plugin_status::{PluginPhase, PluginStatus};
 pub use reads::Reads;
 pub use reason::Reason;

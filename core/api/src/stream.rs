@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::variable::NamedVariables;
 use crate::{
-    BodyBuffer, ConnectionInfo, Headers, LbMetadata, MirrorFan, PeerText, Reason, ResponseFlags, ResumeSlot,
-    RouteLabel, SetReply, TlsAgreed,
+    BodyBuffer, ConnectionInfo, Headers, LbMetadata, MirrorFan, PeerIdentity, PeerText, Reason, ResponseFlags,
+    ResumeSlot, RouteLabel, SetReply, TlsAgreed,
 };
 
 /// Everything the proxy and its filters know of one stream. It lives on its
@@ -361,6 +361,8 @@ pub struct StreamInfo {
     /// What was agreed on in TLS with it, if that is spoken; only where a log
     /// shows it.
     pub upstream_tls: Option<TlsAgreed>,
+    /// Who it is, if it speaks TLS and was verified; only where a log shows it.
+    pub upstream_peer: Option<Arc<dyn PeerIdentity>>,
     /// Path and query as the client sent them, normalized but before rewrites;
     /// empty unless a log shows them.
     pub original_target: String,
@@ -441,6 +443,7 @@ impl StreamInfo {
         self.upstream_protocol = Protocol::Http11;
         self.upstream_local = None;
         self.upstream_tls = None;
+        self.upstream_peer = None;
         self.original_target.clear();
         self.head_bytes = 0;
         self.bytes_received = 0;

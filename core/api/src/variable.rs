@@ -1,6 +1,6 @@
 //! Numbered and named variables of a stream.
 
-use crate::{HeaderLimit, Headers, StreamState};
+use crate::{ConnectionInfo, HeaderLimit, Headers, PeerFact, StreamState};
 
 /// A fact of a stream that filters, access logs and matchers can name. The
 /// numbers are those of the module ABI; they are append-only.
@@ -41,7 +41,8 @@ pub enum Variable {
     RequestId = 16,
     /// Client's IP address.
     DownstreamRemoteIp = 17,
-    /// Subject of the client's TLS certificate; absent without TLS.
+    /// Subject of the client's TLS certificate, if it was found good; absent
+    /// without TLS.
     TlsPeerSubject = 18,
     /// Server name the client asked for in TLS; absent without TLS.
     TlsServerName = 19,
@@ -59,6 +60,40 @@ pub enum Variable {
     ReplyFilter = 25,
     /// Name of the module of that filter; absent if it is built in.
     ReplyModule = 26,
+    /// `true` if the client's TLS certificate was found good, else `false`;
+    /// absent without TLS.
+    TlsPeerVerified = 27,
+    /// Issuer of the client's TLS certificate. This and all of the client's
+    /// certificate is absent unless it was found good.
+    TlsPeerIssuer = 28,
+    /// Its serial number, hexadecimal.
+    TlsPeerSerial = 29,
+    /// SHA-256 of it, hexadecimal.
+    TlsPeerSha256 = 30,
+    /// SHA-256 of its public key, base64.
+    TlsPeerKeySha256 = 31,
+    /// URIs among its alternative names, with commas.
+    TlsPeerUriSan = 32,
+    /// Names of DNS among them, with commas.
+    TlsPeerDnsSan = 33,
+    /// Addresses among them, with commas.
+    TlsPeerIpSan = 34,
+    /// Mail addresses among them, with commas.
+    TlsPeerEmailSan = 35,
+    /// Its only URI, if that is an identity of SPIFFE.
+    TlsPeerSpiffeId = 36,
+    /// From when on it is good: RFC 3339.
+    TlsPeerNotBefore = 37,
+    /// Until when: RFC 3339.
+    TlsPeerNotAfter = 38,
+    /// The certificate in PEM.
+    TlsPeerPem = 39,
+    /// The same, escaped for URLs.
+    TlsPeerPemUrl = 40,
+    /// `TLSv1.3` or `TLSv1.2`; absent without TLS.
+    TlsVersion = 41,
+    /// The cipher, as in the IANA registry; absent without TLS.
+    TlsCipher = 42,
 }
 
 /// Value of a numbered variable.
@@ -72,7 +107,7 @@ pub enum VariableValue<'a> {
 
 impl Variable {
     /// All variables, for documentation and lookup.
-    pub const ALL: [Variable; 26] = [
+    pub const ALL: [Variable; 42] = [
         Variable::Method,
         Variable::Path,
         Variable::Query,
@@ -99,6 +134,22 @@ impl Variable {
         Variable::OriginalTarget,
         Variable::ReplyFilter,
         Variable::ReplyModule,
+        Variable::TlsPeerVerified,
+        Variable::TlsPeerIssuer,
+        Variable::TlsPeerSerial,
+        Variable::TlsPeerSha256,
+        Variable::TlsPeerKeySha256,
+        Variable::TlsPeerUriSan,
+        Variable::TlsPeerDnsSan,
+        Variable::TlsPeerIpSan,
+        Variable::TlsPeerEmailSan,
+        Variable::TlsPeerSpiffeId,
+        Variable::TlsPeerNotBefore,
+        Variable::TlsPeerNotAfter,
+        Variable::TlsPeerPem,
+        Variable::TlsPeerPemUrl,
+        Variable::TlsVersion,
+        Variable::TlsCipher,
     ];
 
     /// The variable with this ABI number.
@@ -129,7 +180,26 @@ impl Variable {
             Variable::UpstreamHost => info.upstream_host.as_deref()?.as_str(),
             Variable::RequestId if info.request_id.is_empty() => return None,
             Variable::RequestId => &info.request_id,
-            Variable::TlsPeerSubject => connection?.tls.as_ref()?.peer_subject.as_deref()?,
+            Variable::TlsPeerVerified => match connection?.tls.as_ref()?.peer {
+                Some(_) => "true",
+                None => "false",
+            },
+            Variable::TlsVersion => connection?.tls.as_ref()?.agreed.version,
+            Variable::TlsCipher => connection?.tls.as_ref()?.agreed.cipher,
+            Variable::TlsPeerSubject => peer(connection, PeerFact::Subject)?,
+            Variable::TlsPeerIssuer => peer(connection, PeerFact::Issuer)?,
+            Variable::TlsPeerSerial => peer(connection, PeerFact::Serial)?,
+            Variable::TlsPeerSha256 => peer(connection, PeerFact::Sha256)?,
+            Variable::TlsPeerKeySha256 => peer(connection, PeerFact::KeySha256)?,
+            Variable::TlsPeerUriSan => peer(connection, PeerFact::Uris)?,
+            Variable::TlsPeerDnsSan => peer(connection, PeerFact::DnsNames)?,
+            Variable::TlsPeerIpSan => peer(connection, PeerFact::Addresses)?,
+            Variable::TlsPeerEmailSan => peer(connection, PeerFact::Emails)?,
+            Variable::TlsPeerSpiffeId => peer(connection, PeerFact::SpiffeId)?,
+            Variable::TlsPeerNotBefore => peer(connection, PeerFact::NotBefore)?,
+            Variable::TlsPeerNotAfter => peer(connection, PeerFact::NotAfter)?,
+            Variable::TlsPeerPem => peer(connection, PeerFact::Pem)?,
+            Variable::TlsPeerPemUrl => peer(connection, PeerFact::PemUrl)?,
             Variable::TlsServerName => {
                 let name = &*connection?.tls.as_ref()?.server_name;
                 (!name.is_empty()).then_some(name)?
@@ -149,6 +219,11 @@ impl Variable {
         };
         Some(VariableValue::Bytes(text.as_bytes()))
     }
+}
+
+/// What is known of the client by its certificate.
+fn peer(connection: Option<&ConnectionInfo>, fact: PeerFact) -> Option<&str> {
+    connection?.tls.as_ref()?.peer.as_ref()?.get(fact)
 }
 
 /// The name that `text` begins with, as formats and header values name

@@ -203,6 +203,8 @@ pub struct Forwarding {
     pub forwarded_for: ForwardedFor,
     /// `x-request-id`.
     pub request_id: RequestIdPolicy,
+    /// `x-forwarded-client-cert`; `None`: it passes as it is.
+    pub client_cert: Option<ForwardClientCert>,
 }
 
 /// What happens to `x-forwarded-for`.
@@ -218,6 +220,63 @@ pub enum ForwardedFor {
     Remove,
     /// It passes as it is.
     Pass,
+}
+
+/// What happens to `x-forwarded-client-cert`, in Envoy's terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForwardClientCert {
+    /// Whose word counts.
+    pub mode: ClientCertMode,
+    /// What is said beside who the proxy is and the certificate's hash: a bit
+    /// for each [`ClientCertPart`].
+    parts: u8,
+}
+
+/// Whose word on a client's certificate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertMode {
+    /// Nobody's: the field is removed.
+    Sanitize,
+    /// That of a client whose certificate was found good; the field is removed
+    /// otherwise, as in the next two.
+    ForwardOnly,
+    /// The same, and what we know is appended.
+    AppendForward,
+    /// What we know takes its place.
+    SanitizeSet,
+    /// Anybody's.
+    AlwaysForwardOnly,
+}
+
+/// Something of a client's certificate that the upstream may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertPart {
+    /// The certificate itself, in PEM.
+    Cert,
+    /// Its subject.
+    Subject,
+    /// URIs among its alternative names.
+    Uri,
+    /// Names of DNS among them.
+    Dns,
+}
+
+impl ForwardClientCert {
+    /// With nothing said beside the hash.
+    pub fn new(mode: ClientCertMode) -> Self {
+        ForwardClientCert { mode, parts: 0 }
+    }
+
+    /// Says this too.
+    #[must_use]
+    pub fn with(self, part: ClientCertPart) -> Self {
+        ForwardClientCert { parts: self.parts | 1 << part as u8, ..self }
+    }
+
+    /// Whether that is said.
+    pub fn shows(&self, part: ClientCertPart) -> bool {
+        self.parts & 1 << part as u8 != 0
+    }
 }
 
 /// What happens to `x-request-id`.

@@ -32,7 +32,8 @@ mod update;
 mod view;
 
 pub use config::{
-    BodyPace, FilterEntry, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,
+    BodyPace, ClientCertMode, ClientCertPart, FilterEntry, ForwardClientCert, ForwardedFor, Forwarding, Http1Limits,
+    ProxyConfig, RequestIdPolicy, RouteConfigs, Timeouts,
 };
 pub use service::ProxyService;
 pub use sidegate_stream::{TargetBytes, UpgradeProtocol};

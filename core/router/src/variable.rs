@@ -42,7 +42,7 @@ pub enum VariableError {
 }
 
 /// Names of variables, MOSN's and our own.
-pub const VARIABLE_NAMES: [(&str, Variable); 33] = [
+pub const VARIABLE_NAMES: [(&str, Variable); 47] = [
     ("method", Variable::Method),
     ("path", Variable::Path),
     ("query", Variable::Query),
@@ -65,6 +65,20 @@ pub const VARIABLE_NAMES: [(&str, Variable); 33] = [
     ("upstream_host", Variable::UpstreamHost),
     ("requested_server_name", Variable::TlsServerName),
     ("tls_peer_subject", Variable::TlsPeerSubject),
+    ("tls_peer_verified", Variable::TlsPeerVerified),
+    ("tls_peer_issuer", Variable::TlsPeerIssuer),
+    ("tls_peer_serial", Variable::TlsPeerSerial),
+    ("tls_peer_sha256", Variable::TlsPeerSha256),
+    ("tls_peer_key_sha256", Variable::TlsPeerKeySha256),
+    ("tls_peer_uri_san", Variable::TlsPeerUriSan),
+    ("tls_peer_dns_san", Variable::TlsPeerDnsSan),
+    ("tls_peer_ip_san", Variable::TlsPeerIpSan),
+    ("tls_peer_email_san", Variable::TlsPeerEmailSan),
+    ("tls_peer_spiffe_id", Variable::TlsPeerSpiffeId),
+    ("tls_peer_not_before", Variable::TlsPeerNotBefore),
+    ("tls_peer_not_after", Variable::TlsPeerNotAfter),
+    ("tls_peer_pem", Variable::TlsPeerPem),
+    ("tls_peer_pem_url", Variable::TlsPeerPemUrl),
     ("x-mosn-method", Variable::Method),
     ("x-mosn-path", Variable::Path),
     ("x-mosn-querystring", Variable::Query),

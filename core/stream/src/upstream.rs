@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use sidegate_api::{Headers, Method, PeerText, Protocol, RequestHead, ResponseHead, TlsAgreed};
+use sidegate_api::{Headers, Method, PeerIdentity, PeerText, Protocol, RequestHead, ResponseHead, TlsAgreed};
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::{Limits, ResponseError};
 
@@ -208,6 +208,11 @@ impl Upstream {
     /// What was agreed on in TLS, if that is spoken.
     pub fn tls_agreed(&self) -> Option<TlsAgreed> {
         each!(self, carrier => carrier.tls_agreed())
+    }
+
+    /// Who the host is, if it speaks TLS and was verified.
+    pub fn peer(&self) -> Option<Arc<dyn PeerIdentity>> {
+        each!(self, carrier => carrier.peer())
     }
 
     /// Bytes that went over the connection so far, or for this request where

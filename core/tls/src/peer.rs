@@ -4,63 +4,34 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use rustls::pki_types::CertificateDer;
+use sidegate_api::{PeerFact, PeerIdentity};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
+use x509_parser::time::ASN1Time;
 
 use crate::digest::{hex, sha256};
 use crate::san::SanKind;
 
-/// A peer whose certificate was found good. Its parts are made when somebody
-/// asks.
+/// A peer whose certificate was found good.
 #[derive(Debug)]
 pub struct Peer {
     certificate: CertificateDer<'static>,
-    parts: OnceLock<Parts>,
+    /// Made when somebody asks; one that nobody asks for costs nothing.
+    facts: OnceLock<Box<Facts>>,
 }
 
-#[derive(Debug, Default)]
-struct Parts {
-    subject: String,
-    issuer: String,
-    serial: String,
-    sha256: String,
-    names: Vec<(SanKind, String)>,
-    pem: String,
-}
+/// By [`PeerFact`]; inside, `None`: the certificate does not say.
+type Facts = [OnceLock<Option<Box<str>>>; PeerFact::COUNT];
 
 impl Peer {
     pub(crate) fn new(certificate: CertificateDer<'static>) -> Peer {
-        Peer { certificate, parts: OnceLock::new() }
-    }
-
-    /// As in RFC 2253: `CN=client,O=Example`.
-    pub fn subject(&self) -> &str {
-        &self.parts().subject
-    }
-
-    /// As in RFC 2253.
-    pub fn issuer(&self) -> &str {
-        &self.parts().issuer
-    }
-
-    /// Hexadecimal, lower case.
-    pub fn serial(&self) -> &str {
-        &self.parts().serial
-    }
-
-    /// SHA-256 of the certificate, hexadecimal, lower case.
-    pub fn sha256(&self) -> &str {
-        &self.parts().sha256
+        Peer { certificate, facts: OnceLock::new() }
     }
 
     /// Alternative names of this kind, in order.
-    pub fn names(&self, kind: SanKind) -> impl Iterator<Item = &str> {
-        self.parts().names.iter().filter(move |(of, _)| *of == kind).map(|(_, name)| name.as_str())
-    }
-
-    /// The certificate in PEM.
-    pub fn pem(&self) -> &str {
-        &self.parts().pem
+    pub fn names(&self, kind: SanKind) -> Vec<String> {
+        let names = parsed(&self.certificate).map(|certificate| names(&certificate)).unwrap_or_default();
+        names.into_iter().filter(|(of, _)| *of == kind).map(|(_, name)| name).collect()
     }
 
     /// The certificate in DER.
@@ -68,25 +39,121 @@ impl Peer {
         &self.certificate
     }
 
-    fn parts(&self) -> &Parts {
-        self.parts.get_or_init(|| Parts::of(&self.certificate))
+    fn work_out(&self, fact: PeerFact) -> Option<String> {
+        let der: &[u8] = &self.certificate;
+        match fact {
+            PeerFact::Sha256 => return Some(hex(&sha256(der))),
+            PeerFact::Pem => return Some(pem_text(der)),
+            PeerFact::PemUrl => return Some(url_text(self.get(PeerFact::Pem)?)),
+            _ => {}
+        }
+        if let Some(kind) = kind_of(fact) {
+            return list_text(&self.names(kind));
+        }
+        let certificate = parsed(der)?;
+        Some(match fact {
+            PeerFact::Subject => name_text(certificate.subject()),
+            PeerFact::Issuer => name_text(certificate.issuer()),
+            PeerFact::Serial => serial_text(&certificate),
+            PeerFact::KeySha256 => base64(&sha256(certificate.public_key().raw)),
+            PeerFact::NotBefore => time_text(certificate.validity().not_before),
+            PeerFact::NotAfter => time_text(certificate.validity().not_after),
+            PeerFact::SpiffeId => return spiffe_id(&self.names(SanKind::Uri)),
+            // These were looked at above.
+            _ => return None,
+        })
     }
 }
 
-impl Parts {
-    fn of(der: &[u8]) -> Parts {
-        // It was found good by rustls; what another parser does not read is
-        // left out.
-        let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Parts::default() };
-        Parts {
-            subject: name_text(certificate.subject()),
-            issuer: name_text(certificate.issuer()),
-            serial: hex(certificate.raw_serial()),
-            sha256: hex(&sha256(der)),
-            names: names(&certificate),
-            pem: pem_text(der),
+impl PeerIdentity for Peer {
+    fn get(&self, fact: PeerFact) -> Option<&str> {
+        let facts = self.facts.get_or_init(Box::default);
+        facts[fact as usize].get_or_init(|| self.work_out(fact).map(String::into_boxed_str)).as_deref()
+    }
+
+    fn each(&self, fact: PeerFact, with: &mut dyn FnMut(&str)) {
+        match kind_of(fact) {
+            Some(kind) => self.names(kind).iter().for_each(|name| with(name)),
+            None => self.get(fact).into_iter().for_each(with),
         }
     }
+}
+
+fn kind_of(fact: PeerFact) -> Option<SanKind> {
+    match fact {
+        PeerFact::Uris => Some(SanKind::Uri),
+        PeerFact::DnsNames => Some(SanKind::Dns),
+        PeerFact::Addresses => Some(SanKind::Ip),
+        PeerFact::Emails => Some(SanKind::Email),
+        _ => None,
+    }
+}
+
+/// It was found good by rustls; what another parser does not read is left out.
+fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
+    X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate)
+}
+
+/// As OpenSSL prints it: without the byte of zeros that keeps a number
+/// positive.
+pub(crate) fn serial_text(certificate: &X509Certificate<'_>) -> String {
+    match certificate.raw_serial() {
+        [0, rest @ ..] if !rest.is_empty() => hex(rest),
+        all => hex(all),
+    }
+}
+
+/// Names with commas. A comma or backslash within one has a backslash before
+/// it, so that no name reads as two; bytes that would break a line stand as in
+/// subjects.
+fn list_text(names: &[String]) -> Option<String> {
+    let mut text = String::new();
+    for (place, name) in names.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        for char in name.chars() {
+            match char {
+                ',' | '\\' => text.extend(['\\', char]),
+                _ if char.is_control() => push_hex(&mut text, char),
+                _ => text.push(char),
+            }
+        }
+    }
+    (!names.is_empty()).then_some(text)
+}
+
+/// The only URI, if it is a SPIFFE ID. A certificate with several URIs is none
+/// of SPIFFE's (X509-SVID section 2), and nobody could say which one counts.
+fn spiffe_id(uris: &[String]) -> Option<String> {
+    let [uri] = uris else { return None };
+    let rest = uri.strip_prefix("spiffe://")?;
+    let (domain, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let in_domain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    let in_path = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(in_path);
+    let good_domain = !domain.is_empty() && domain.len() <= 255 && domain.bytes().all(in_domain);
+    let good_path = path.is_empty() || path.split('/').skip(1).all(is_segment);
+    (uri.len() <= 2048 && good_domain && good_path).then(|| uri.clone())
+}
+
+/// RFC 3339, in UTC as certificates are.
+fn time_text(time: ASN1Time) -> String {
+    let at = time.to_datetime();
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", at.hour(), at.minute(), at.second())
+}
+
+/// Everything but what RFC 3986 calls unreserved is escaped.
+fn url_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() * 5 / 4);
+    for byte in text.bytes() {
+        match byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            true => escaped.push(char::from(byte)),
+            false => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 /// Alternative names.
@@ -148,29 +215,42 @@ fn escaped(value: &str) -> String {
             text.push('\\');
         }
         match char.is_control() {
-            true => char.to_string().bytes().for_each(|byte| text.push_str(&format!("\\{byte:02X}"))),
+            true => push_hex(&mut text, char),
             false => text.push(char),
         }
     }
     text
 }
 
+/// Each byte as RFC 2253 writes those that it has no other way for.
+fn push_hex(text: &mut String, char: char) {
+    let mut bytes = [0; 4];
+    char.encode_utf8(&mut bytes).bytes().for_each(|byte| text.push_str(&format!("\\{byte:02X}")));
+}
+
 /// A certificate in PEM, lines of 64 characters.
 pub(crate) fn pem_text(der: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in der.chunks(48) {
-        for three in line.chunks(3) {
-            let bytes = [three[0], three.get(1).copied().unwrap_or(0), three.get(2).copied().unwrap_or(0)];
-            let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
-            for place in 0..4 {
-                let six = (bits >> (18 - 6 * place)) & 0x3f;
-                text.push(if place <= three.len() { char::from(ALPHABET[six as usize]) } else { '=' });
-            }
-        }
+        text.push_str(&base64(line));
         text.push('\n');
     }
     text.push_str("-----END CERTIFICATE-----\n");
+    text
+}
+
+/// RFC 4648 section 4, padded.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let padded = [three[0], three.get(1).copied().unwrap_or(0), three.get(2).copied().unwrap_or(0)];
+        let bits = u32::from_be_bytes([0, padded[0], padded[1], padded[2]]);
+        for place in 0..4 {
+            let six = (bits >> (18 - 6 * place)) & 0x3f;
+            text.push(if place <= three.len() { char::from(ALPHABET[six as usize]) } else { '=' });
+        }
+    }
     text
 }
 
@@ -193,5 +273,51 @@ mod tests {
         assert_eq!(body(b"Ma"), "TWE=");
         assert_eq!(body(b"Man"), "TWFu");
         assert_eq!(pem_text(&[0; 49]).lines().count(), 4);
+    }
+
+    #[test]
+    fn a_name_in_a_list_is_one_name() {
+        let list = |names: &[&str]| list_text(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(list(&[]), None);
+        assert_eq!(list(&["a"]).unwrap(), "a");
+        assert_eq!(list(&["a", "b"]).unwrap(), "a,b");
+        assert_eq!(list(&["a,b", "c\\", "d\r\ne"]).unwrap(), "a\\,b,c\\\\,d\\0D\\0Ae");
+    }
+
+    #[test]
+    fn identities_of_spiffe_are_whole_or_none() {
+        let id = |uris: &[&str]| spiffe_id(&uris.iter().map(|uri| (*uri).to_owned()).collect::<Vec<_>>());
+        for good in ["spiffe://a", "spiffe://cluster.local/ns/a/sa/b", "spiffe://a-b_c.1/A.b-c_1"] {
+            assert_eq!(id(&[good]).as_deref(), Some(good));
+        }
+        let long = format!("spiffe://a/{}", "x".repeat(2048));
+        for bad in [
+            "",
+            "https://a",
+            "spiffe://",
+            "spiffe:///a",
+            "spiffe://A/b",
+            "spiffe://a/",
+            "spiffe://a//b",
+            "spiffe://a/../b",
+            "spiffe://a/./b",
+            "spiffe://a:1/b",
+            "spiffe://u@a/b",
+            "spiffe://a/b?c",
+            "spiffe://a/b#c",
+            "spiffe://a/%62",
+            "spiffe://a/b\n",
+            "SPIFFE://a/b",
+            &long,
+        ] {
+            assert_eq!(id(&[bad]), None, "{bad}");
+        }
+        assert_eq!(id(&[]), None);
+        assert_eq!(id(&["spiffe://a/b", "https://c"]), None);
+    }
+
+    #[test]
+    fn a_pem_in_a_url_has_nothing_to_escape_left() {
+        assert_eq!(url_text("-----BEGIN A-----\nb+/=\n"), "-----BEGIN%20A-----%0Ab%2B%2F%3D%0A");
     }
 }

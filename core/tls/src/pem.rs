@@ -9,7 +9,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use crate::digest::{hex, sha256};
 use crate::holdings::{RevocationInfo, key_kind, time};
-use crate::peer::name_text;
+use crate::peer::{name_text, serial_text};
 
 /// What is worth showing of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub(crate) fn info(der: &[u8]) -> Option<CertificateInfo> {
     Some(CertificateInfo {
         subject: name_text(certificate.subject()),
         issuer: name_text(certificate.issuer()),
-        serial: hex(certificate.raw_serial()),
+        serial: serial_text(&certificate),
         names: crate::peer::names(&certificate).into_iter().map(|(_, name)| name).collect(),
         not_before: time(validity.not_before),
         not_after: time(validity.not_after),

@@ -169,6 +169,38 @@ pub const VAR_ORIGINAL_TARGET: u32 = 24;
 pub const VAR_REPLY_FILTER: u32 = 25;
 /// Variable of minor 1: name of the module of that filter.
 pub const VAR_REPLY_MODULE: u32 = 26;
+/// Variable of minor 1: `true` if the client's certificate was found good, else `false`; none in clear text.
+pub const VAR_TLS_PEER_VERIFIED: u32 = 27;
+/// Variable of minor 1: issuer of the client's certificate.
+pub const VAR_TLS_PEER_ISSUER: u32 = 28;
+/// Variable of minor 1: its serial number, hexadecimal.
+pub const VAR_TLS_PEER_SERIAL: u32 = 29;
+/// Variable of minor 1: SHA-256 of it, hexadecimal.
+pub const VAR_TLS_PEER_SHA256: u32 = 30;
+/// Variable of minor 1: SHA-256 of its public key, base64.
+pub const VAR_TLS_PEER_KEY_SHA256: u32 = 31;
+/// Variable of minor 1: URIs among its alternative names, with commas.
+pub const VAR_TLS_PEER_URI_SAN: u32 = 32;
+/// Variable of minor 1: names of DNS among them, with commas.
+pub const VAR_TLS_PEER_DNS_SAN: u32 = 33;
+/// Variable of minor 1: addresses among them, with commas.
+pub const VAR_TLS_PEER_IP_SAN: u32 = 34;
+/// Variable of minor 1: mail addresses among them, with commas.
+pub const VAR_TLS_PEER_EMAIL_SAN: u32 = 35;
+/// Variable of minor 1: its only URI, if that is an identity of SPIFFE.
+pub const VAR_TLS_PEER_SPIFFE_ID: u32 = 36;
+/// Variable of minor 1: from when on it is good, RFC 3339.
+pub const VAR_TLS_PEER_NOT_BEFORE: u32 = 37;
+/// Variable of minor 1: until when it is good, RFC 3339.
+pub const VAR_TLS_PEER_NOT_AFTER: u32 = 38;
+/// Variable of minor 1: the certificate in PEM.
+pub const VAR_TLS_PEER_PEM: u32 = 39;
+/// Variable of minor 1: the same, escaped for URLs.
+pub const VAR_TLS_PEER_PEM_URL: u32 = 40;
+/// Variable of minor 1: `TLSv1.3` or `TLSv1.2`; none in clear text.
+pub const VAR_TLS_VERSION: u32 = 41;
+/// Variable of minor 1: its cipher, by IANA's name.
+pub const VAR_TLS_CIPHER: u32 = 42;
 
 /// Log level.
 pub const LOG_ERROR: u32 = 1;

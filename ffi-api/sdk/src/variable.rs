@@ -58,7 +58,8 @@ pub enum Variable {
     RequestId = abi::VAR_REQUEST_ID,
     /// Client's IP address.
     DownstreamRemoteIp = abi::VAR_DOWNSTREAM_REMOTE_IP,
-    /// Subject of the client's TLS certificate.
+    /// Subject of the client's TLS certificate. This and all else of it is there
+    /// only if the certificate was found good; see [`TlsPeerVerified`](Self::TlsPeerVerified).
     TlsPeerSubject = abi::VAR_TLS_PEER_SUBJECT,
     /// Server name the client asked for in TLS.
     TlsServerName = abi::VAR_TLS_SERVER_NAME,
@@ -71,10 +72,42 @@ pub enum Variable {
     ReplyFilter = abi::VAR_REPLY_FILTER,
     /// Name of the module of that filter, unless it is built in. ABI 1.1.
     ReplyModule = abi::VAR_REPLY_MODULE,
+    /// `true` if the client's certificate was found good, else `false`; none in clear text. ABI 1.1.
+    TlsPeerVerified = abi::VAR_TLS_PEER_VERIFIED,
+    /// Issuer of the client's certificate. ABI 1.1.
+    TlsPeerIssuer = abi::VAR_TLS_PEER_ISSUER,
+    /// Its serial number, hexadecimal. ABI 1.1.
+    TlsPeerSerial = abi::VAR_TLS_PEER_SERIAL,
+    /// SHA-256 of it, hexadecimal. ABI 1.1.
+    TlsPeerSha256 = abi::VAR_TLS_PEER_SHA256,
+    /// SHA-256 of its public key, base64. ABI 1.1.
+    TlsPeerKeySha256 = abi::VAR_TLS_PEER_KEY_SHA256,
+    /// URIs among its alternative names, with commas. ABI 1.1.
+    TlsPeerUriSan = abi::VAR_TLS_PEER_URI_SAN,
+    /// Names of DNS among them, with commas. ABI 1.1.
+    TlsPeerDnsSan = abi::VAR_TLS_PEER_DNS_SAN,
+    /// Addresses among them, with commas. ABI 1.1.
+    TlsPeerIpSan = abi::VAR_TLS_PEER_IP_SAN,
+    /// Mail addresses among them, with commas. ABI 1.1.
+    TlsPeerEmailSan = abi::VAR_TLS_PEER_EMAIL_SAN,
+    /// Its only URI, if that is an identity of SPIFFE. ABI 1.1.
+    TlsPeerSpiffeId = abi::VAR_TLS_PEER_SPIFFE_ID,
+    /// From when on it is good, RFC 3339. ABI 1.1.
+    TlsPeerNotBefore = abi::VAR_TLS_PEER_NOT_BEFORE,
+    /// Until when it is good, RFC 3339. ABI 1.1.
+    TlsPeerNotAfter = abi::VAR_TLS_PEER_NOT_AFTER,
+    /// The certificate in PEM. ABI 1.1.
+    TlsPeerPem = abi::VAR_TLS_PEER_PEM,
+    /// The same, escaped for URLs. ABI 1.1.
+    TlsPeerPemUrl = abi::VAR_TLS_PEER_PEM_URL,
+    /// `TLSv1.3` or `TLSv1.2`; none in clear text. ABI 1.1.
+    TlsVersion = abi::VAR_TLS_VERSION,
+    /// Its cipher, by IANA's name. ABI 1.1.
+    TlsCipher = abi::VAR_TLS_CIPHER,
 }
 
 impl Variable {
-    pub(crate) const ALL: [Variable; 22] = [
+    pub(crate) const ALL: [Variable; 38] = [
         Variable::Method,
         Variable::Path,
         Variable::Query,
@@ -97,6 +130,22 @@ impl Variable {
         Variable::OriginalTarget,
         Variable::ReplyFilter,
         Variable::ReplyModule,
+        Variable::TlsPeerVerified,
+        Variable::TlsPeerIssuer,
+        Variable::TlsPeerSerial,
+        Variable::TlsPeerSha256,
+        Variable::TlsPeerKeySha256,
+        Variable::TlsPeerUriSan,
+        Variable::TlsPeerDnsSan,
+        Variable::TlsPeerIpSan,
+        Variable::TlsPeerEmailSan,
+        Variable::TlsPeerSpiffeId,
+        Variable::TlsPeerNotBefore,
+        Variable::TlsPeerNotAfter,
+        Variable::TlsPeerPem,
+        Variable::TlsPeerPemUrl,
+        Variable::TlsVersion,
+        Variable::TlsCipher,
     ];
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sidegate_api::{Address, Spoken};
 use sidegate_net::{AcceptMode, ListenerConfig, PortSharing};
+use sidegate_proxy::{ClientCertMode, ForwardClientCert};
 use sidegate_tls::{ClearText, Limits, ListenerTls};
 
 use super::access_log::{AccessLogConfig, Rotations, access_log};
@@ -55,8 +56,13 @@ pub(super) fn listener<'a>(
 ) -> Option<ReadListener<'a>> {
     let mut object = cursor.object(&schema::LISTENER)?;
     let net = net_config(&mut object, taken);
-    let (proxy, contexts) = filter_chain(&mut object, on_router);
+    let (mut proxy, contexts) = filter_chain(&mut object, on_router);
     let tls = tls(&mut object, &contexts, proxy.as_ref(), materials);
+    if let (Some(proxy), Some(_)) = (&mut proxy, &tls) {
+        // Here clients show who they are, if they do, by certificates alone.
+        let sanitized = ForwardClientCert::new(ClientCertMode::Sanitize);
+        proxy.forwarding.client_cert.get_or_insert(sanitized);
+    }
     let entries = object.get("stream_filters").and_then(|c| c.array()).unwrap_or_default();
     let filters = entries.iter().filter_map(|entry| stream_filter(entry, modules)).collect();
     let logs = object.get("access_logs").and_then(|c| c.array()).unwrap_or_default();

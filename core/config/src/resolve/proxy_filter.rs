@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sidegate_api::{HeaderCase, Http2Settings, Spoken};
 use sidegate_proxy::{
-    BodyPace, ForwardedFor, Forwarding, Http1Limits, ProxyConfig, RequestIdPolicy, TargetBytes, Timeouts,
-    UpgradeProtocol,
+    BodyPace, ClientCertMode, ClientCertPart, ForwardClientCert, ForwardedFor, Forwarding, Http1Limits, ProxyConfig,
+    RequestIdPolicy, TargetBytes, Timeouts, UpgradeProtocol,
 };
 
 use super::header_case::header_case;
@@ -64,6 +64,7 @@ pub(super) fn proxy_filter<'a>(config: &Cursor<'a>) -> Option<ProxyFilter<'a>> {
     (timeouts.body_pace.min_rate, timeouts.chunked_pace.min_rate) = rates;
     let forwarding =
         object.get("forwarding").and_then(|c| c.object(&schema::FORWARDING)).map(forwarding).unwrap_or_default();
+    let forwarding = Forwarding { client_cert: client_cert(&mut object), ..forwarding };
     let upgrades = object.get("upgrades").and_then(|c| upgrades(&c)).unwrap_or_else(ProxyConfig::default_upgrades);
     let header_case = object.get("header_case").and_then(|c| header_case(&c)).unwrap_or_default();
     let target_bytes = object
@@ -184,5 +185,42 @@ fn forwarding(mut object: ObjectReader<'_>) -> Forwarding {
         ])
     });
     object.finish();
-    Forwarding { forwarded_for: forwarded_for.unwrap_or_default(), request_id: request_id.unwrap_or_default() }
+    Forwarding {
+        forwarded_for: forwarded_for.unwrap_or_default(),
+        request_id: request_id.unwrap_or_default(),
+        client_cert: None,
+    }
+}
+
+/// `None`: it is for the listener's TLS to say.
+fn client_cert(object: &mut ObjectReader<'_>) -> Option<ForwardClientCert> {
+    let mode = object.get("forward_client_cert_details").and_then(|cursor| {
+        cursor.choice(&[
+            ("SANITIZE", ClientCertMode::Sanitize),
+            ("FORWARD_ONLY", ClientCertMode::ForwardOnly),
+            ("APPEND_FORWARD", ClientCertMode::AppendForward),
+            ("SANITIZE_SET", ClientCertMode::SanitizeSet),
+            ("ALWAYS_FORWARD_ONLY", ClientCertMode::AlwaysForwardOnly),
+        ])
+    });
+    let details = object.get("set_current_client_cert_details");
+    let says = matches!(mode, Some(ClientCertMode::AppendForward | ClientCertMode::SanitizeSet));
+    if let (Some(cursor), false) = (&details, says) {
+        cursor.inert("does nothing without `forward_client_cert_details: SANITIZE_SET` or `APPEND_FORWARD`");
+    }
+    let mut policy = mode.map(ForwardClientCert::new);
+    if let Some(mut object) = details.and_then(|cursor| cursor.object(&schema::CLIENT_CERT_DETAILS)) {
+        for (name, part) in [
+            ("subject", ClientCertPart::Subject),
+            ("cert", ClientCertPart::Cert),
+            ("uri", ClientCertPart::Uri),
+            ("dns", ClientCertPart::Dns),
+        ] {
+            if object.get(name).and_then(|cursor| cursor.bool()) == Some(true) {
+                policy = policy.map(|policy| policy.with(part));
+            }
+        }
+        object.finish();
+    }
+    policy
 }

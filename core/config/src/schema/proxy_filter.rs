@@ -57,6 +57,21 @@ pub(crate) static PROXY_FILTER: Object = Object::new(
             "`lenient`: UTF-8 that a client sends in a target without percent-encoding passes as sent. `strict`: 400.",
         ),
         own("forwarding", Shape::Object(&FORWARDING), "", "What the upstream is told of the client."),
+        own(
+            "forward_client_cert_details",
+            Shape::Words(&["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"]),
+            "`SANITIZE` on a listener that speaks TLS, else `ALWAYS_FORWARD_ONLY`",
+            "What becomes of `x-forwarded-client-cert`, as in Envoy. `SANITIZE`: it is taken away. `SANITIZE_SET`: it says \
+             who the client is, in place of what the client sent. `APPEND_FORWARD`: the same is appended to that. \
+             `FORWARD_ONLY`: what the client sent passes. Those three take it away where the client showed no good \
+             certificate. `ALWAYS_FORWARD_ONLY`: it passes whoever sent it.",
+        ),
+        own(
+            "set_current_client_cert_details",
+            Shape::Object(&CLIENT_CERT_DETAILS),
+            "",
+            "What `SANITIZE_SET` and `APPEND_FORWARD` say of the client beside the hash of its certificate.",
+        ),
         warned("name", "nothing refers to it"),
         warned("fallback_for_unknown_protocol", "there is one protocol only"),
         warned("router_handler_name", "there is one way to match routes"),
@@ -188,6 +203,23 @@ pub(crate) static TIMEOUTS: Object = Object::new(
             "15s",
             "How long a hook may be pending, however often it is resumed; then a fault. Above zero.",
         ),
+    ],
+);
+
+pub(crate) static CLIENT_CERT_DETAILS: Object = Object::new(
+    "set_current_client_cert_details",
+    "`set_current_client_cert_details` of the `proxy` filter.",
+    &[
+        own("subject", Shape::Bool, "`false`", "`Subject`, as in RFC 2253."),
+        own("cert", Shape::Bool, "`false`", "`Cert`: the certificate in PEM, escaped for URLs."),
+        own(
+            "uri",
+            Shape::Bool,
+            "`false`",
+            "`URI`: each URI among its alternative names; SPIFFE's identities are such.",
+        ),
+        own("dns", Shape::Bool, "`false`", "`DNS`: each name of DNS among them."),
+        refused("chain", "no more than the client's own certificate is kept; `cert` is that"),
     ],
 );
 

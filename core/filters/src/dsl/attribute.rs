@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use sidegate_api::{PeerText, StreamState, whole_micros};
+use sidegate_api::{PeerText, StreamState, Variable, VariableValue, whole_micros};
 
 use super::clock::{Span, Stamp};
 use super::kind::{Kind, Map, Value};
@@ -13,6 +13,9 @@ use super::kind::{Kind, Map, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attribute {
     ConnectionId,
+    ConnectionMtls,
+    /// Of the client's TLS.
+    Connection(Variable),
     ContextProtocol,
     ContextReporterKind,
     ContextTime,
@@ -48,7 +51,16 @@ use Attribute as A;
 
 /// Every attribute, sorted by name.
 pub(super) const ATTRIBUTES: &[(&str, Attribute, Kind)] = &[
+    ("connection.dns_san_peer_certificate", A::Connection(Variable::TlsPeerDnsSan), Kind::Text),
     ("connection.id", A::ConnectionId, Kind::Text),
+    ("connection.mtls", A::ConnectionMtls, Kind::Bool),
+    ("connection.requested_server_name", A::Connection(Variable::TlsServerName), Kind::Text),
+    ("connection.serial_peer_certificate", A::Connection(Variable::TlsPeerSerial), Kind::Text),
+    ("connection.sha256_peer_certificate_digest", A::Connection(Variable::TlsPeerSha256), Kind::Text),
+    ("connection.spiffe_id_peer_certificate", A::Connection(Variable::TlsPeerSpiffeId), Kind::Text),
+    ("connection.subject_peer_certificate", A::Connection(Variable::TlsPeerSubject), Kind::Text),
+    ("connection.tls_version", A::Connection(Variable::TlsVersion), Kind::Text),
+    ("connection.uri_san_peer_certificate", A::Connection(Variable::TlsPeerUriSan), Kind::Text),
     ("context.protocol", A::ContextProtocol, Kind::Text),
     ("context.reporter.kind", A::ContextReporterKind, Kind::Text),
     ("context.time", A::ContextTime, Kind::Stamp),
@@ -90,6 +102,11 @@ impl Attribute {
         let header = |name: &[u8]| request.headers.get(name).map(String::from_utf8_lossy);
         Some(match self {
             A::ConnectionId => Value::text(connection?.id.to_string()),
+            A::ConnectionMtls => Value::Bool(connection?.tls.as_ref()?.peer.is_some()),
+            A::Connection(variable) => match variable.get(stream)? {
+                VariableValue::Bytes(text) => Value::Text(String::from_utf8_lossy(text)),
+                VariableValue::Integer(number) => Value::Int(signed(number)),
+            },
             A::ContextProtocol => Value::text("http"),
             A::ContextReporterKind => Value::text(service(stream)?.kind),
             A::ContextTime | A::ResponseTime => Value::Stamp(Stamp::now()),

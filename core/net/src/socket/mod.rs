@@ -8,9 +8,10 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{Address, TlsAgreed};
+use sidegate_api::{Address, PeerIdentity, TlsAgreed};
 use sidegate_tls::{Failure, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -109,6 +110,11 @@ impl Socket {
             },
             resumed: agreed.resumed,
         })
+    }
+
+    /// Who the peer is, if TLS is spoken and it was verified.
+    pub fn peer(&self) -> Option<Arc<dyn PeerIdentity>> {
+        Some(self.session()?.peer()?.clone())
     }
 
     /// Goes through the handshake of TLS; without TLS, there is none.

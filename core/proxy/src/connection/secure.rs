@@ -78,7 +78,8 @@ pub(super) async fn secure(
     let info = TlsInfo {
         agreed,
         server_name: session.agreed()?.server_name.unwrap_or_default().to_owned(),
-        peer_subject: session.peer().map(|peer| peer.subject().to_owned()),
+        peer: socket.peer(),
+        own: session.context()?.own().clone(),
     };
     let spoken = match agreed.alpn {
         "h2" => Spoken::Http2,

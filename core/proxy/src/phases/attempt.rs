@@ -111,4 +111,7 @@ pub(crate) fn note_attempt(s: &mut Stream<'_>, attempt: &mut Attempt) {
     if s.listener.log_needs.upstream_tls {
         s.state.info.upstream_tls = attempt.upstream.tls_agreed();
     }
+    if s.listener.log_needs.upstream_peer {
+        s.state.info.upstream_peer = attempt.upstream.peer();
+    }
 }

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod broadcast;
+mod client_cert;
 mod forwarding;
 mod hosts;
 mod max_forwards;

@@ -10,7 +10,7 @@ use sidegate_stream::{End, Last, Reason};
 
 use crate::hooks::{Next, walk};
 use crate::outcome::{Blame, Stop};
-use crate::phases::{broadcast, forwarding, hosts, max_forwards, receive, reply, route, upgrade};
+use crate::phases::{broadcast, client_cert, forwarding, hosts, max_forwards, receive, reply, route, upgrade};
 use crate::stream::{Fate, Stream, held, measured};
 
 /// Times that a filter may send a request back to an earlier phase.
@@ -58,7 +58,12 @@ async fn forward(s: &mut Stream<'_>) -> Result<End, Stop> {
     measured::begin(s);
     admitted(s)?;
     upgrade::judge(s);
-    if forwarding::identify(s.state, listener.config.forwarding).is_err() {
+    let told = forwarding::identify(s.state, listener.config.forwarding);
+    let told = told.and_then(|()| match &listener.config.forwarding.client_cert {
+        None => Ok(()),
+        Some(policy) => client_cert::forward_certificate(s.state, policy, s.scratch),
+    });
+    if told.is_err() {
         return Err(Stop::error(431, "too_many_headers", ResponseFlags::TOO_LARGE, ResetBy::Downstream));
     }
     if let Err((index, policy)) = s.chain.start(listener, s.worker.index) {

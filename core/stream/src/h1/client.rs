@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{HeaderCase, Headers, Method, PeerText, RequestHead, ResponseHead, TlsAgreed};
+use sidegate_api::{HeaderCase, Headers, Method, PeerIdentity, PeerText, RequestHead, ResponseHead, TlsAgreed};
 use sidegate_net::{BufferPool, Socket, Traffic};
 use sidegate_protocol::http1::{Decoded, Grammar, Limits, Persistence, ResponseDecoder, encode_request_head};
 
@@ -93,6 +93,11 @@ impl Client {
     /// What was agreed on in TLS, if that is spoken.
     pub fn tls_agreed(&self) -> Option<TlsAgreed> {
         self.pipe.socket.tls_agreed()
+    }
+
+    /// Who the host is, if it speaks TLS and was verified.
+    pub fn peer(&self) -> Option<Arc<dyn PeerIdentity>> {
+        self.pipe.socket.peer()
     }
 
     /// Bytes that went over the socket so far.

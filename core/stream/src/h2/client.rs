@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{Headers, Method, PeerText, RequestHead, ResponseHead, TlsAgreed};
+use sidegate_api::{Headers, Method, PeerIdentity, PeerText, RequestHead, ResponseHead, TlsAgreed};
 use sidegate_net::Traffic;
 use sidegate_protocol::http1::Limits;
 use sidegate_protocol::http2::{Follows, decode_response};
@@ -85,6 +85,11 @@ impl ClientStream {
     /// What was agreed on in TLS, if that is spoken.
     pub fn tls_agreed(&self) -> Option<TlsAgreed> {
         self.connection().tls_agreed()
+    }
+
+    /// Who the host is, if it speaks TLS and was verified.
+    pub fn peer(&self) -> Option<Arc<dyn PeerIdentity>> {
+        self.connection().peer()
     }
 
     /// Requests that its connection had, this one included.

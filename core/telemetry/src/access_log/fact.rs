@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use sidegate_api::{Completion, ResetBy, ResponseFlags, StreamState, TlsFact, Variable, VariableValue};
+use sidegate_api::{Completion, PeerFact, ResetBy, ResponseFlags, StreamState, TlsFact, Variable, VariableValue};
 
 use super::needs::LogNeeds;
 use super::value::Value;
@@ -35,6 +35,8 @@ pub(super) enum Fact {
     Tls(TlsFact),
     /// Of the connection to the host.
     UpstreamTls(TlsFact),
+    /// Of the host that was reached.
+    UpstreamPeer(PeerFact),
     /// A variable that filters know too.
     Stream(Variable),
 }
@@ -42,7 +44,7 @@ pub(super) enum Fact {
 impl Fact {
     /// MOSN's names and our own. Where there are several for one thing, the
     /// first is the one to recommend.
-    pub(super) const NAMES: [(&str, Fact); 80] = [
+    pub(super) const NAMES: [(&str, Fact); 104] = [
         ("start_time", Fact::StartTime),
         ("duration", Fact::Duration),
         ("request_finished_duration", Fact::Duration),
@@ -116,6 +118,30 @@ impl Fact {
         ("upstream_tls_alpn", Fact::UpstreamTls(TlsFact::Alpn)),
         ("upstream_tls_resumed", Fact::UpstreamTls(TlsFact::Resumed)),
         ("upstream_tls_session_reused", Fact::UpstreamTls(TlsFact::Resumed)),
+        ("tls_peer_subject", Fact::Stream(Variable::TlsPeerSubject)),
+        ("tls_peer_verified", Fact::Stream(Variable::TlsPeerVerified)),
+        ("tls_peer_issuer", Fact::Stream(Variable::TlsPeerIssuer)),
+        ("tls_peer_serial", Fact::Stream(Variable::TlsPeerSerial)),
+        ("tls_peer_sha256", Fact::Stream(Variable::TlsPeerSha256)),
+        ("tls_peer_key_sha256", Fact::Stream(Variable::TlsPeerKeySha256)),
+        ("tls_peer_uri_san", Fact::Stream(Variable::TlsPeerUriSan)),
+        ("tls_peer_dns_san", Fact::Stream(Variable::TlsPeerDnsSan)),
+        ("tls_peer_ip_san", Fact::Stream(Variable::TlsPeerIpSan)),
+        ("tls_peer_email_san", Fact::Stream(Variable::TlsPeerEmailSan)),
+        ("tls_peer_spiffe_id", Fact::Stream(Variable::TlsPeerSpiffeId)),
+        ("tls_peer_not_before", Fact::Stream(Variable::TlsPeerNotBefore)),
+        ("tls_peer_not_after", Fact::Stream(Variable::TlsPeerNotAfter)),
+        ("tls_peer_pem", Fact::Stream(Variable::TlsPeerPem)),
+        ("tls_peer_pem_url", Fact::Stream(Variable::TlsPeerPemUrl)),
+        ("upstream_tls_peer_subject", Fact::UpstreamPeer(PeerFact::Subject)),
+        ("upstream_tls_peer_issuer", Fact::UpstreamPeer(PeerFact::Issuer)),
+        ("upstream_tls_peer_serial", Fact::UpstreamPeer(PeerFact::Serial)),
+        ("upstream_tls_peer_sha256", Fact::UpstreamPeer(PeerFact::Sha256)),
+        ("upstream_tls_peer_uri_san", Fact::UpstreamPeer(PeerFact::Uris)),
+        ("upstream_tls_peer_dns_san", Fact::UpstreamPeer(PeerFact::DnsNames)),
+        ("upstream_tls_peer_ip_san", Fact::UpstreamPeer(PeerFact::Addresses)),
+        ("upstream_tls_peer_spiffe_id", Fact::UpstreamPeer(PeerFact::SpiffeId)),
+        ("upstream_tls_peer_not_after", Fact::UpstreamPeer(PeerFact::NotAfter)),
         // MOSN registers these once more for the protocol; those of `Http2_` are the same.
         ("Http1_request_length", Fact::RequestLength),
         ("Http1_request_method", Fact::Stream(Variable::Method)),
@@ -141,6 +167,7 @@ impl Fact {
             upstream_local: self == Fact::UpstreamLocalAddress,
             upstream_tls: matches!(self, Fact::UpstreamTls(_)),
             original_target: self == Fact::OriginalPath,
+            upstream_peer: matches!(self, Fact::UpstreamPeer(_)),
             ..LogNeeds::default()
         }
     }
@@ -203,6 +230,9 @@ impl Fact {
                 Value::Name(info.details)
             }
             Fact::UpstreamFailure => Value::Absent,
+            Fact::UpstreamPeer(fact) => {
+                Value::text(info.upstream_peer.as_ref().and_then(|peer| peer.get(fact)).map(str::as_bytes))
+            }
             Fact::Stream(variable) => match variable.get(stream) {
                 Some(VariableValue::Bytes(bytes)) => Value::Word(bytes),
                 Some(VariableValue::Integer(number)) => Value::Integer(number),

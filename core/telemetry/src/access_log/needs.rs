@@ -13,6 +13,8 @@ pub struct LogNeeds {
     pub upstream_tls: bool,
     /// The host's configured name: a reference count per attempt.
     pub upstream_hostname: bool,
+    /// The host's certificate: a reference count per attempt.
+    pub upstream_peer: bool,
     /// Path and query before rewrites: a copy per stream.
     pub original_target: bool,
 }
@@ -26,6 +28,7 @@ impl LogNeeds {
             upstream_local: self.upstream_local || other.upstream_local,
             upstream_tls: self.upstream_tls || other.upstream_tls,
             upstream_hostname: self.upstream_hostname || other.upstream_hostname,
+            upstream_peer: self.upstream_peer || other.upstream_peer,
             original_target: self.original_target || other.original_target,
         }
     }

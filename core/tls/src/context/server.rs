@@ -12,6 +12,7 @@ use crate::digest::{ContextId, Digest};
 use crate::holdings::{HeldTrust, Holdings};
 use crate::identity::LoadedIdentity;
 use crate::names::is_servable;
+use crate::peer::Peer;
 use crate::resume::{ContextTickets, TicketSecrets, TicketSecretsError};
 use crate::source::{Materials, Source};
 use crate::verify::{ClientVerifier, LoadedTrust};
@@ -27,6 +28,7 @@ pub struct ServerContext {
     alpn_strict: bool,
     names: Vec<String>,
     certified: Arc<CertifiedKey>,
+    own: Arc<Peer>,
     verifier: Option<Arc<ClientVerifier>>,
     validity: Validity,
     warnings: Vec<(Part, String)>,
@@ -98,6 +100,7 @@ impl ServerContext {
             without_alpn: Arc::new(without_alpn),
             alpn_strict: settings.alpn_strict,
             names,
+            own: Arc::new(Peer::new(identity.certified.cert[0].clone())),
             certified: identity.certified,
             verifier,
             validity: identity.validity,
@@ -136,6 +139,11 @@ impl ServerContext {
     /// What is odd about it, but works.
     pub fn warnings(&self) -> &[(Part, String)] {
         &self.warnings
+    }
+
+    /// Who we are to clients.
+    pub fn own(&self) -> &Arc<Peer> {
+        &self.own
     }
 
     /// Names that it serves, lower case, perhaps with `*.` before them.

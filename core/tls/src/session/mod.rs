@@ -47,7 +47,7 @@ pub struct Session {
     outgoing: Waiting,
     end: PeerEnd,
     failed: Option<Failure>,
-    peer: Option<Box<Peer>>,
+    peer: Option<Arc<Peer>>,
 }
 
 enum Stage {
@@ -245,8 +245,8 @@ impl Session {
 
     /// Who the peer is; `None` until the handshake is over, without a
     /// certificate, and where nobody verified it.
-    pub fn peer(&self) -> Option<&Peer> {
-        self.peer.as_deref()
+    pub fn peer(&self) -> Option<&Arc<Peer>> {
+        self.peer.as_ref()
     }
 
     /// The context of a client; `None` before its hello.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::mem;
+use std::sync::Arc;
 
 use rustls::HandshakeKind;
 use rustls::client::danger::ServerCertVerifier as _;
@@ -205,7 +206,7 @@ impl Session {
                 return Err(Failure::of(&error));
             }
         }
-        self.peer = Some(Box::new(Peer::new(first.clone().into_owned())));
+        self.peer = Some(Arc::new(Peer::new(first.clone().into_owned())));
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use sidegate_api::{PeerFact, PeerIdentity as _};
 use sidegate_tls::{
     ClientAuth, ClientSettings, Failure, Part, Pins, Reason, Roots, SanKind, SanMatch, SanPattern, ServerAuth,
     ServerContexts, Trust,
@@ -154,20 +155,39 @@ fn x509_key(der: &[u8]) -> Vec<u8> {
 #[test]
 fn a_good_client_is_known_by_its_certificate() {
     let ca = Ca::new("ca");
-    let names = vec![uri("spiffe://a/b"), dns("c.test"), rcgen::SanType::IpAddress("::1".parse().unwrap())];
+    let names =
+        vec![uri("spiffe://a/b"), dns("c.test"), dns("d.test"), rcgen::SanType::IpAddress("::1".parse().unwrap())];
     let client = ca.issue(Request { subject: "client", names, serial: 0xabc, ..Request::default() });
     for clients in [ClientAuth::Verified(trust(&ca)), ClientAuth::Required(trust(&ca))] {
         let pair = visit(&ca, Some(&client), clients).unwrap();
         let peer = pair.server.peer().unwrap();
-        assert_eq!(peer.subject(), "CN=client,O=Example\\, Inc.");
-        assert_eq!(peer.serial(), "0abc");
-        assert_eq!(peer.names(SanKind::Uri).collect::<Vec<_>>(), ["spiffe://a/b"]);
-        assert_eq!(peer.names(SanKind::Dns).collect::<Vec<_>>(), ["c.test"]);
-        assert_eq!(peer.names(SanKind::Ip).collect::<Vec<_>>(), ["::1"]);
-        assert_eq!(peer.pem().replace("\r\n", "\n"), client.chain.replace("\r\n", "\n"));
-        assert_eq!(peer.sha256().len(), 64);
+        let fact = |fact| peer.get(fact).unwrap_or_default().to_owned();
+        assert_eq!(fact(PeerFact::Subject), "CN=client,O=Example\\, Inc.");
+        assert_eq!(fact(PeerFact::Issuer), "CN=ca");
+        assert_eq!(fact(PeerFact::Serial), "0abc");
+        assert_eq!(fact(PeerFact::Uris), "spiffe://a/b");
+        assert_eq!(fact(PeerFact::SpiffeId), "spiffe://a/b");
+        assert_eq!(fact(PeerFact::DnsNames), "c.test,d.test");
+        assert_eq!(fact(PeerFact::Addresses), "::1");
+        assert_eq!(peer.get(PeerFact::Emails), None);
+        assert_eq!(peer.names(SanKind::Dns), ["c.test", "d.test"]);
+        let mut each = Vec::new();
+        peer.each(PeerFact::DnsNames, &mut |name| each.push(name.to_owned()));
+        peer.each(PeerFact::Serial, &mut |one| each.push(one.to_owned()));
+        peer.each(PeerFact::Emails, &mut |one| each.push(one.to_owned()));
+        assert_eq!(each, ["c.test", "d.test", "0abc"]);
+        assert_eq!(fact(PeerFact::Pem), client.chain.replace("\r\n", "\n"));
+        assert!(fact(PeerFact::PemUrl).starts_with("-----BEGIN%20CERTIFICATE-----%0AMII"));
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(fact(PeerFact::Sha256), hex(&sha256(&client.der)));
+        let mut pins = Pins::default();
+        assert!(pins.add_key(&fact(PeerFact::KeySha256)), "as `verify_certificate_spki` takes it");
+        assert_eq!(pins.keys, [sha256(&x509_key(&client.der))]);
+        let (from, until) = (fact(PeerFact::NotBefore), fact(PeerFact::NotAfter));
+        assert!(from < until && from.len() == "2026-01-01T00:00:00Z".len() && until.ends_with('Z'), "{from} {until}");
         assert_eq!(peer.der(), client.der);
-        assert_eq!(pair.client.peer().unwrap().subject(), "CN=a.test,O=Example\\, Inc.");
+        assert_eq!(pair.client.peer().unwrap().get(PeerFact::Subject), Some("CN=a.test,O=Example\\, Inc."));
+        assert_eq!(pair.server.context().unwrap().own().der(), pair.client.peer().unwrap().der());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sidegate_api::{PeerFact, PeerIdentity as _};
 use sidegate_tls::{
     ClientAuth, ClientContext, ClientSettings, Part, Protocol, Resumption, ServerContexts, ServerSettings, Source,
     TicketKeys, Trust, Version, Versions,
@@ -120,7 +121,7 @@ fn a_resumed_session_knows_the_client() {
         assert!(!resumes(&client, &server));
         let pair = Pair::open(&client, &server, "a.test").unwrap();
         assert!(pair.server.agreed().unwrap().resumed);
-        assert_eq!(pair.server.peer().unwrap().subject(), "CN=client,O=Example\\, Inc.");
+        assert_eq!(pair.server.peer().unwrap().get(PeerFact::Subject).unwrap(), "CN=client,O=Example\\, Inc.");
         assert!(pair.client.peer().is_some());
     }
 }

@@ -15,7 +15,7 @@ pub(super) const MAX_BODY: usize = 1 << 20;
 const MAX_NAMED: usize = 64 * 1024;
 
 pub(super) unsafe extern "C" fn variable_get(stream: *mut abi::Stream, variable: u32, value: *mut abi::Slice) -> u32 {
-    if is_number(variable) || !(abi::VAR_METHOD..=abi::VAR_REPLY_MODULE).contains(&variable) {
+    if is_number(variable) || !(abi::VAR_METHOD..=abi::VAR_TLS_CIPHER).contains(&variable) {
         return abi::UNSUPPORTED;
     }
     // SAFETY: in the stream's hook.
@@ -110,7 +110,7 @@ pub(super) fn set_variable(stream: &mut StreamState, variable: u32, value: &[u8]
             stream.variables.insert(variable, value.to_ascii_lowercase());
             abi::OK
         }
-        abi::VAR_SCHEME..=abi::VAR_REPLY_MODULE => abi::NOT_NOW,
+        abi::VAR_SCHEME..=abi::VAR_TLS_CIPHER => abi::NOT_NOW,
         _ => abi::UNSUPPORTED,
     }
 }

@@ -55,7 +55,7 @@ fn arrows_point_as_drawn() {
         ("sidegate-net", &["sidegate-api", "sidegate-files", "sidegate-overload", "sidegate-tls", "sidegate-watch"]),
         ("sidegate-overload", &["sidegate-api"]),
         // It holds no socket: who does uses it, not the reverse.
-        ("sidegate-tls", &[]),
+        ("sidegate-tls", &["sidegate-api"]),
         ("sidegate-watch", &[]),
         ("sidegate-protocol", &["sidegate-api"]),
         ("sidegate-router", &["sidegate-api"]),

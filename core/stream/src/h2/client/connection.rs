@@ -13,7 +13,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Request;
-use sidegate_api::{PeerText, RequestHead, TlsAgreed};
+use sidegate_api::{PeerIdentity, PeerText, RequestHead, TlsAgreed};
 use sidegate_net::{Deadlines, PeerEnd, Socket, Traffic};
 
 use sidegate_protocol::http2::{EncodeError, LastAuthority, encode_request};
@@ -40,6 +40,8 @@ pub struct ClientConnection {
     id: Option<u64>,
     local: Option<Arc<PeerText>>,
     tls: Option<TlsAgreed>,
+    /// Of the handshake; the socket is the task's.
+    peer: Option<Arc<dyn PeerIdentity>>,
     opened: Instant,
     max_age: Option<Duration>,
     /// Streams that we want on it at most.
@@ -95,6 +97,7 @@ impl ClientConnection {
     ) -> io::Result<Rc<Self>> {
         let local = socket.local_address().ok().map(|address| Arc::new(PeerText::new(address)));
         let tls = socket.tls_agreed();
+        let peer = socket.peer();
         let guard = Guard::new(socket, Bytes::new(), Role::Client, settings);
         let handshake = builder(settings).handshake(guard.clone());
         let (sender, driven) = handshake.await.map_err(|error| match error.get_io() {
@@ -105,6 +108,7 @@ impl ClientConnection {
             id,
             local,
             tls,
+            peer,
             opened: Instant::now(),
             max_age: settings.max_age,
             our_limit: settings.max_concurrent_streams,
@@ -140,6 +144,11 @@ impl ClientConnection {
     /// What was agreed on in TLS, if that is spoken.
     pub fn tls_agreed(&self) -> Option<TlsAgreed> {
         self.tls
+    }
+
+    /// Who the host is, if it speaks TLS and was verified.
+    pub fn peer(&self) -> Option<Arc<dyn PeerIdentity>> {
+        self.peer.clone()
     }
 
     /// Requests that it had.
