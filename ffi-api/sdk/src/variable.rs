@@ -73,6 +73,23 @@ pub enum Variable {
     /// Name of the module of that filter, unless it is built in. ABI 1.1.
     ReplyModule = abi::VAR_REPLY_MODULE,
     /// `true` if the client's certificate was found good, else `false`; none in clear text. ABI 1.1.
+    ///
+    /// ```
+    /// # use sidegate_sdk::{prelude::*, testing::TestHost};
+    /// # #[derive(serde::Deserialize)] struct Cart {}
+    /// # impl RequestFilter for Cart {
+    /// fn on_request_headers(&self, cx: &mut RequestHeaders<'_>) -> HookResult {
+    ///     match cx.variable_str(Variable::TlsPeerSpiffeId) {
+    ///         Some("spiffe://cluster.local/ns/shop/sa/cart") => Ok(Status::Continue),
+    ///         _ => cx.reply(Reply::new(403)),
+    ///     }
+    /// }
+    /// # }
+    /// # let host = TestHost::new::<Cart>(serde_json::json!({})).unwrap();
+    /// let cart = "spiffe://cluster.local/ns/shop/sa/cart";
+    /// assert!(host.request("GET", "/", &[]).variable(Variable::TlsPeerSpiffeId, cart).run().upstream.is_some());
+    /// assert!(host.request("GET", "/", &[]).run().upstream.is_none());
+    /// ```
     TlsPeerVerified = abi::VAR_TLS_PEER_VERIFIED,
     /// Issuer of the client's certificate. ABI 1.1.
     TlsPeerIssuer = abi::VAR_TLS_PEER_ISSUER,

@@ -5,6 +5,7 @@
  *   shows     puts the target as it was sent into x-original
  *   logs      logs who answered, at the end
  *   nothing   wants no hook at all
+ *   peer      shows who a client of TLS is as x-peer-...
  */
 #include <stdio.h>
 #include "sidegate.h"
@@ -56,9 +57,42 @@ static void complete(void *filter, const sidegate_hook_v1 *hook, const sidegate_
     SIDEGATE_LOG(SIDEGATE_LOG_INFO, line);
 }
 
+static uint32_t peer(void *filter, const sidegate_hook_v1 *hook) SIDEGATE_NOEXCEPT {
+    static const struct {
+        const char *name;
+        uint32_t variable;
+    } shown[] = {
+        {"x-peer-verified", SIDEGATE_VAR_TLS_PEER_VERIFIED}, {"x-peer-subject", SIDEGATE_VAR_TLS_PEER_SUBJECT},
+        {"x-peer-uri", SIDEGATE_VAR_TLS_PEER_URI_SAN},       {"x-peer-spiffe", SIDEGATE_VAR_TLS_PEER_SPIFFE_ID},
+        {"x-peer-serial", SIDEGATE_VAR_TLS_PEER_SERIAL},     {"x-peer-version", SIDEGATE_VAR_TLS_VERSION},
+    };
+    size_t i;
+    uint32_t variable;
+    (void)filter;
+    for (i = 0; i < sizeof shown / sizeof *shown; i++) {
+        sidegate_slice value = sidegate_str("-");
+        uint32_t got = sidegate_host->variable_get(hook->stream, shown[i].variable, &value);
+        if (got != SIDEGATE_OK && got != SIDEGATE_NOT_FOUND) return SIDEGATE_STATUS_FAULT;
+        if (sidegate_host->header_set(hook->stream, SIDEGATE_MAP_REQUEST, sidegate_str(shown[i].name), value) != SIDEGATE_OK)
+            return SIDEGATE_STATUS_FAULT;
+    }
+    /* All of them are known, text, and for the host alone to say. */
+    for (variable = SIDEGATE_VAR_TLS_PEER_VERIFIED; variable <= SIDEGATE_VAR_TLS_CIPHER; variable++) {
+        sidegate_slice value;
+        uint64_t number;
+        uint32_t got = sidegate_host->variable_get(hook->stream, variable, &value);
+        if (got != SIDEGATE_OK && got != SIDEGATE_NOT_FOUND) return SIDEGATE_STATUS_FAULT;
+        if (sidegate_host->variable_get_u64(hook->stream, variable, &number) != SIDEGATE_UNSUPPORTED ||
+            sidegate_host->variable_set(hook->stream, variable, sidegate_str("x")) != SIDEGATE_NOT_NOW)
+            return SIDEGATE_STATUS_FAULT;
+    }
+    return SIDEGATE_STATUS_CONTINUE;
+}
+
 SIDEGATE_FILTER(inject, "inject", SIDEGATE_ON_RESPONSE_HEADERS(response),
                 SIDEGATE_ON_RESPONSE_BODY(response_body, SIDEGATE_BODY_WHOLE))
 SIDEGATE_FILTER(shows, "shows", SIDEGATE_ON_REQUEST_HEADERS(show, SIDEGATE_IN_BEFORE_ROUTE))
 SIDEGATE_FILTER(logs, "logs", SIDEGATE_ON_COMPLETE(complete))
 SIDEGATE_FILTER(nothing, "nothing", SIDEGATE_ON_RESUME(show))
-SIDEGATE_MODULE("minor1", "1.0.0", inject, shows, logs, nothing)
+SIDEGATE_FILTER(peer_, "peer", SIDEGATE_ON_REQUEST_HEADERS(peer, SIDEGATE_IN_BEFORE_ROUTE))
+SIDEGATE_MODULE("minor1", "1.0.0", inject, shows, logs, nothing, peer_)

@@ -173,7 +173,10 @@ fn problems_say_where_and_what() {
             "source.labels[\"a\"] == \"\"",
             "at character 7: there is no attribute \"source.labels\"; known are source.ip",
         ),
-        ("\n  reqest == 1", "at character 3 of line 2: there is no attribute \"reqest\"; known are connection.id, "),
+        (
+            "\n  reqest == 1",
+            "at character 3 of line 2: there is no attribute \"reqest\"; known are connection.dns_san_peer_certificate, ",
+        ),
         ("response.code == \"200\"", "at character 15: expected two of one kind, found int and string"),
         ("request.path && true", "at character 8: expected a bool, found string"),
         ("tolowr(\"A\") == \"a\"", "at character 7: there is no function \"tolowr\"; did you mean \"toLower\"?"),

@@ -12,12 +12,14 @@
 //! | `limits` | asks for too much and replies with what it was answered |
 //! | `refuse` | replies as `x-reply` says, and answers `x-then`, in the hook `x-in` |
 //! | `account` | logs how each stream ended |
+//! | `peer` | shows who a client of TLS is |
 
 #![forbid(unsafe_code)]
 
 mod account;
 mod edit;
 mod limits;
+mod peer;
 mod refuse;
 mod route;
 mod share;
@@ -35,4 +37,5 @@ sidegate_sdk::export! {
     "limits" => limits::Limits,
     "refuse" => refuse::Refuse,
     "account" => account::Account,
+    "peer" => peer::Peer,
 }

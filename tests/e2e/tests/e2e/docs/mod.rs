@@ -53,9 +53,17 @@ pub fn configurations() -> Vec<Block> {
     pages().iter().flat_map(|page| blocks(page)).filter(Block::is_configuration).collect()
 }
 
+/// A folder with the certificates that pages name: those of `sidegate cert`.
+fn with_certificates() -> TempDir {
+    let dir = TempDir::new();
+    let made = sidegate(["cert".as_ref(), dir.path().as_os_str()]);
+    assert_eq!(made.code, Some(0), "{}", made.output());
+    dir
+}
+
 #[test]
 fn configurations_in_the_documentation_pass_the_check() {
-    let dir = TempDir::new();
+    let dir = with_certificates();
     let mut checked = 0;
     for block in configurations() {
         let file = dir.write(format!("{checked}.{}", block.language), &block.content);
@@ -83,7 +91,7 @@ fn may_warn(block: &Block, line: &str) -> bool {
 /// A part of a configuration says where it belongs: `<!-- in: /json/pointer -->`.
 #[test]
 fn parts_of_configurations_pass_the_check_where_they_belong() {
-    let dir = TempDir::new();
+    let dir = with_certificates();
     for block in book().iter().flat_map(|page| blocks(page)) {
         let Some(pointer) = block.noted("in") else { continue };
         assert_eq!(block.language, "json", "{}: parts are in JSON", block.place());

@@ -42,7 +42,7 @@ impl Module {
     }
 
     /// Compiles a source file of the repository.
-    fn compile_file(source: &str) -> Self {
+    pub(crate) fn compile_file(source: &str) -> Self {
         Self::compile_with(source, &[])
     }
 
@@ -68,7 +68,7 @@ impl Module {
     }
 }
 
-fn entry(file: &Path, filter: &str, more: &Value) -> Value {
+pub(crate) fn entry(file: &Path, filter: &str, more: &Value) -> Value {
     let mut so_config = json!({"so_path": file});
     if !filter.is_empty() {
         so_config["filter"] = filter.into();

@@ -9,7 +9,7 @@ use super::{Ca, bodies, dial, with};
 use crate::support::{assert_same_bytes, pattern};
 
 /// curl to `https://NAME/path`.
-fn ask(proxy: &Proxy, ca: &str, name: &str, path: &str, more: &[&str]) -> CurlAnswer {
+pub(super) fn ask(proxy: &Proxy, ca: &str, name: &str, path: &str, more: &[&str]) -> CurlAnswer {
     let port = proxy.address().port();
     let (resolve, url) = (format!("{name}:{port}:127.0.0.1"), format!("https://{name}:{port}{path}"));
     curl(&[&["--cacert", ca, "--resolve", &resolve], more, &[&url]].concat())

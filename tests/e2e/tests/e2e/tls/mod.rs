@@ -6,6 +6,8 @@ mod clients;
 mod crowd;
 mod cut;
 mod hosts;
+mod identity;
+mod identity_header;
 mod own_ca;
 mod raw;
 mod renewal;
@@ -17,10 +19,11 @@ mod trouble;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::CertificateDer;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use serde_json::{Value, json};
 use sidegate_harness::{Origin, PATIENCE, Proxy, Reply, TempDir, until};
 
@@ -58,6 +61,16 @@ impl Ca {
         json!({"status": true, "cert_chain": chain, "private_key": key})
     }
 
+    /// A certificate of `subject` with these alternative names and serial number
+    /// `beef01`, as keys of a context that is on.
+    fn context_of(&self, subject: &str, names: Vec<SanType>) -> Value {
+        let (chain, key) = self.issue(subject, |params| {
+            params.subject_alt_names = names;
+            params.serial_number = Some(vec![0xbe, 0xef, 0x01].into());
+        });
+        json!({"status": true, "cert_chain": chain, "private_key": key})
+    }
+
     /// A certificate for `name` and its key, in PEM, with what `change` makes of
     /// it.
     fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
@@ -76,13 +89,28 @@ impl Ca {
 
     /// A client that trusts this CA.
     fn client(&self, alpn: &[&str]) -> Arc<ClientConfig> {
+        let mut config = self.trusting(&[&TLS12, &TLS13]).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// The same with the certificate of `context`, in one version.
+    fn client_as(&self, context: &Value, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+        let pem = |key: &str| context[key].as_str().unwrap().as_bytes().to_vec();
+        let chain = vec![CertificateDer::from_pem_slice(&pem("cert_chain")).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(&pem("private_key")).unwrap();
+        Arc::new(self.trusting(&[version]).with_client_auth_cert(chain, key).unwrap())
+    }
+
+    fn trusting(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        builder.with_root_certificates(roots)
     }
 }
 
