@@ -196,8 +196,11 @@ pub enum NameRule {
     Host,
     /// This name or address.
     Fixed(Arc<str>),
-    /// What the request names as its host.
-    Request,
+    /// What each request names as its host.
+    Request {
+        /// For what no request is, as checks of hosts; `None`: of its host entry.
+        otherwise: Option<Arc<str>>,
+    },
 }
 
 /// What both sides may agree on.

@@ -1,5 +1,6 @@
 //! Names for hosts, and which context serves a name.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use rustls::pki_types::{DnsName, ServerName};
@@ -22,6 +23,16 @@ impl PeerName {
         match self {
             PeerName::Dns(name) => DnsName::try_from(name.to_string()).ok().map(ServerName::DnsName),
             PeerName::Address(address) => Some(ServerName::IpAddress((*address).into())),
+        }
+    }
+}
+
+/// As [`PeerName::parse`] takes it.
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerName::Dns(name) => f.write_str(name),
+            PeerName::Address(address) => address.fmt(f),
         }
     }
 }

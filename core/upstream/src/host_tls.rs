@@ -26,6 +26,14 @@ impl HostTls {
     }
 }
 
+impl HostTls {
+    /// The same host under another name, which a request brought.
+    #[must_use]
+    pub fn under(self, name: &Arc<str>) -> HostTls {
+        HostTls { name: PeerName::parse(name).ok_or_else(|| name.clone()), ..self }
+    }
+}
+
 impl Cluster {
     /// How `member` is spoken to in TLS; `None`: in clear text.
     pub fn tls(&self, member: &Member) -> Option<HostTls> {

@@ -79,7 +79,15 @@ pub(crate) static CLUSTER_TLS: Object = Object::new(
             "auto_sni",
             Shape::Bool,
             "`false`",
-            "Ask for the name in the request's `Host` instead, and verify that. Not there yet: an error.",
+            "Ask for the name in the request's `Host`, as it goes to the host, and verify that. `server_name` then stands \
+             for it in health checks. A connection carries requests for its own name alone. An address is verified, but \
+             not asked for.",
+        ),
+        own(
+            "auto_san_validation",
+            Shape::Bool,
+            "as `auto_sni`",
+            "The name that is asked for is verified anyway; `match_typed_subject_alt_names` take its place.",
         ),
         key(
             "insecure_skip",

@@ -22,6 +22,9 @@ pub(crate) trait Asker {
     /// The deadlines of the worker.
     fn deadlines(&self) -> &Rc<Deadlines>;
 
+    /// Whom the request is for: host and perhaps port.
+    fn authority(&self) -> &str;
+
     /// The worker's buffers.
     fn buffers(&self) -> &BufferPool;
 
@@ -49,6 +52,10 @@ impl Asker for Stream<'_> {
 
     fn deadlines(&self) -> &Rc<Deadlines> {
         &self.worker.deadlines
+    }
+
+    fn authority(&self) -> &str {
+        &self.state.request.authority
     }
 
     fn buffers(&self) -> &BufferPool {

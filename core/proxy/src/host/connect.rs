@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, Protocol, ResetBy, ResponseFlags};
 use sidegate_net::{Shortage, Socket};
-use sidegate_stream::{Upstream, h1};
+use sidegate_stream::{HostPool, Upstream, h1};
 use sidegate_tls::Failure;
 use sidegate_upstream::{Overflow, Permit, Resource};
 
@@ -59,10 +60,12 @@ pub(crate) fn pooled(
     cluster: &ClusterView,
     position: usize,
     spoken: Protocol,
+    authority: &str,
     cx: &mut Context<'_>,
 ) -> Option<Upstream> {
     match spoken {
         Protocol::Http2 => None,
+        _ if cluster.by_name => cluster.pool_under(position, authority)?.take(cx).0.map(Upstream::H1),
         Protocol::Http10 | Protocol::Http11 => cluster.pools[position].take(cx).0.map(Upstream::H1),
     }
 }
@@ -86,17 +89,34 @@ pub(crate) async fn carrier<A: Asker>(
 /// nobody waits for it any more.
 async fn connect<A: Asker>(asker: &mut A, cluster: &ClusterView, position: usize) -> Result<Box<h1::Client>, Failed> {
     let _pending = cluster.cluster.breakers().pending().map_err(|over| overflow(cluster, over))?;
-    let permit = match cluster.room(position, asker.peers()) {
+    let pool = pool(asker, cluster, position)?;
+    let permit = match cluster.room(position, &pool, asker.peers()) {
         Ok(permit) => permit,
         Err(waiting) => match wait_for_room(asker, cluster, waiting).await? {
             Room::Permit(permit) => permit,
             Room::Connection(connection) => return Ok(connection),
         },
     };
-    let (socket, count) = fresh(asker, cluster, position, Protocol::Http11, permit).await?;
+    let (socket, count) = fresh(asker, cluster, position, &pool, Protocol::Http11, permit).await?;
     let mut connection = cluster.connection(socket, asker.buffers().clone(), Box::new(count));
+    connection.name = pool.name().cloned();
     connection.id = asker.connection_id();
     Ok(connection)
+}
+
+/// Where connections to the host at `position` are kept that may carry the
+/// request.
+pub(super) fn pool<A: Asker>(asker: &A, cluster: &ClusterView, position: usize) -> Result<Rc<HostPool>, Stop> {
+    match cluster.by_name {
+        false => Ok(cluster.pools[position].clone()),
+        true => cluster.pool_under(position, asker.authority()).ok_or_else(no_name),
+    }
+}
+
+/// The client asks for what no certificate can be for.
+#[cold]
+fn no_name() -> Stop {
+    Stop::error(400, "no_server_name", ResponseFlags::DOWNSTREAM_PROTOCOL, ResetBy::Downstream)
 }
 
 /// A fresh socket to the host at `position`, counted, or why there is none.
@@ -104,6 +124,7 @@ pub(super) async fn fresh<A: Asker>(
     asker: &mut A,
     cluster: &ClusterView,
     position: usize,
+    pool: &HostPool,
     protocol: Protocol,
     permit: Permit,
 ) -> Result<(Socket, ConnectionCount), Failed> {
@@ -113,7 +134,7 @@ pub(super) async fn fresh<A: Asker>(
     loop {
         let started = Instant::now();
         let progress = Progress::default();
-        let mut dialling = pin!(dial(cluster, position, protocol, &progress));
+        let mut dialling = pin!(dial(cluster, position, pool.name(), protocol, &progress));
         let socket = within(asker, patience, |cx| dialling.as_mut().poll(cx)).await?;
         let error = match socket.unwrap_or_else(|| Err(progress.timeout())) {
             Ok(socket) => return Ok((socket, ConnectionCount::new(&cluster.cluster, position, permit))),
@@ -122,7 +143,10 @@ pub(super) async fn fresh<A: Asker>(
         let Some(shortage) = Shortage::of(&error, host.address()) else {
             host.count(|m| m.connection_con_fail.inc());
             let reason = Unreachable::from(error.kind());
-            if let Some(report) = reason.told() {
+            // A client that names whom nobody is must not bring a host into
+            // disrepute.
+            let clients_fault = pool.name().is_some() && Failure::within(&error).is_some();
+            if let Some(report) = reason.told().filter(|_| !clients_fault) {
                 cluster.cluster.report(position, report, started);
             }
             tell(cluster, host.text().as_str(), &error);

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 
 use sidegate_api::{Handshake, Protocol, TlsAgreed, TlsMeters};
 use sidegate_net::{Socket, connect};
@@ -37,11 +38,13 @@ impl Progress {
     }
 }
 
-/// A socket to the host at `position` over which `protocol` may be spoken. The
+/// A socket to the host at `position` over which `protocol` may be spoken; in
+/// TLS under `name`, if there is one. The
 /// caller bounds the time.
 pub(super) async fn dial(
     cluster: &ClusterView,
     position: usize,
+    name: Option<&Arc<str>>,
     protocol: Protocol,
     progress: &Progress,
 ) -> io::Result<Socket> {
@@ -51,6 +54,10 @@ pub(super) async fn dial(
         None => Ok(socket),
         // Boxed: connections in clear text are not to be as large.
         Some(tls) => {
+            let tls = match name {
+                Some(name) => tls.under(name),
+                None => tls,
+            };
             progress.shaking.set(true);
             progress.counted.set(cluster.cluster.tls_meters().map(TlsMeters::begin));
             Box::pin(secure(socket, tls, protocol, progress)).await

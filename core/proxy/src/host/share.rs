@@ -51,8 +51,11 @@ pub(super) async fn carrier<A: Asker>(
     cluster: &ClusterView,
     position: usize,
 ) -> Result<Upstream, Failed> {
-    cluster.take_turns(position);
-    let stream = match cluster.pools[position].shared().take() {
+    let taken = match cluster.by_name {
+        false => cluster.take_turns(&cluster.pools[position]).take(),
+        true => cluster.take_turns(&connect::pool(asker, cluster, position)?).take(),
+    };
+    let stream = match taken {
         Taken::Ready(stream) => stream,
         // Apart: it is rare, and would make all streams larger.
         taken => Box::pin(wait_for_share(asker, cluster, position, taken)).await?,
@@ -98,7 +101,8 @@ async fn connect_shared<A: Asker>(
             Room::Spared(stream) => return Ok(stream),
         },
     };
-    match connect::fresh(asker, cluster, position, Protocol::Http2, permit).await {
+    let pool = connect::pool(asker, cluster, position)?;
+    match connect::fresh(asker, cluster, position, &pool, Protocol::Http2, permit).await {
         Ok(fresh) => {
             let id = asker.connection_id();
             Ok(share(cluster, position, fresh, asker.deadlines(), id, connecting).await?)

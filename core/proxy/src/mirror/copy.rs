@@ -44,7 +44,10 @@ impl RequestCopy {
         let pool = &cluster.pools[position];
         let http2 = cluster.speaks_http2(None, self.request.start.version) && !pool.requires_http1();
         let spoken = if http2 { Protocol::Http2 } else { Protocol::Http11 };
-        let pooled = poll_fn(|cx| Poll::Ready(connect::pooled(&cluster, position, spoken, cx))).await;
+        let pooled = {
+            let authority = &*self.request.head.authority;
+            poll_fn(|cx| Poll::Ready(connect::pooled(&cluster, position, spoken, authority, cx))).await
+        };
         if let Some(upstream) = pooled
             && !self.exchange(upstream).await.is_err_and(|outcome| is_to_repeat(&outcome))
         {
@@ -144,6 +147,10 @@ impl Asker for RequestCopy {
 
     fn deadlines(&self) -> &Rc<Deadlines> {
         self.deadline.table()
+    }
+
+    fn authority(&self) -> &str {
+        &self.request.head.authority
     }
 
     fn buffers(&self) -> &BufferPool {

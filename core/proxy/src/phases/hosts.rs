@@ -188,9 +188,17 @@ async fn try_host(
         false => Protocol::Http11,
     };
     let mut freshness = Freshness::Any;
+    if cluster.by_name
+        && let Err(stop) = prepare(s, cluster, position, applied)
+    {
+        return Err((stop.into(), Again::No));
+    }
     loop {
+        let authority = &*s.state.request.authority;
         let pooled = match freshness {
-            Freshness::Any => poll_fn(|cx| Poll::Ready(connect::pooled(cluster, position, spoken, cx))).await,
+            Freshness::Any => {
+                poll_fn(|cx| Poll::Ready(connect::pooled(cluster, position, spoken, authority, cx))).await
+            }
             Freshness::Fresh => None,
         };
         let upstream = match pooled {

@@ -12,6 +12,7 @@ use sidegate_stream::{Grammar, HostPool, OnClose, PoolLimits, h1};
 use sidegate_tls::ContextId;
 use sidegate_upstream::{Balancer, Cluster, ClusterConfig, Member, Seed};
 
+use super::by_name::is_by_name;
 use super::idle_pools::IdlePools;
 use super::room::Waiters;
 use super::{Complaints, Standing};
@@ -27,6 +28,9 @@ pub(crate) struct ClusterView {
     /// pool in the next view.
     pub(crate) pools: Vec<Rc<HostPool>>,
     pub(crate) lasting: Rc<Lasting>,
+    /// Hosts are spoken to under the names that requests bring: their pools have
+    /// others in them.
+    pub(crate) by_name: bool,
     manner: Manner,
 }
 
@@ -76,7 +80,7 @@ impl ClusterView {
     fn new(cluster: Arc<Cluster>, before: Option<&ClusterView>, lasting: Rc<Lasting>) -> Self {
         let config = cluster.config();
         let limits = PoolLimits { idle_timeout: config.idle_timeout, max_requests: config.max_requests_per_connection };
-        let manner = Manner::of(config);
+        let (manner, by_name) = (Manner::of(config), is_by_name(config));
         let mut known = before.map(ClusterView::by_address).unwrap_or_default();
         let same = before.is_some_and(|before| before.manner == manner);
         let of_members = cluster.members().iter().map(|member| {
@@ -105,6 +109,7 @@ impl ClusterView {
             balancer: RefCell::new(balancer),
             pools,
             lasting,
+            by_name,
             manner,
         }
     }

@@ -1,6 +1,7 @@
 //! One worker's views of the configuration: with what the worker adds.
 
 mod attached;
+mod by_name;
 mod cluster;
 mod complaints;
 mod copies;

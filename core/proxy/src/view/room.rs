@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use sidegate_net::Peers;
-use sidegate_stream::{HostPool, h1};
+use sidegate_stream::{HostPool, SharedPool, h1};
 use sidegate_upstream::{Permit, Place};
 
 use super::ClusterView;
@@ -63,10 +63,10 @@ pub(crate) enum Room {
 }
 
 impl ClusterView {
-    /// Room for a connection to the host at `position`: at once, or to be
+    /// Room for a connection to the host at `position` that `pool` will keep: at once, or to be
     /// waited for. All workers are asked to give up what they keep for later.
-    pub(crate) fn room(&self, position: usize, peers: &Peers) -> Result<Permit, Waiting<'_>> {
-        self.cluster.breakers().connection().map_err(|place| self.wait(place, position, peers))
+    pub(crate) fn room(&self, position: usize, pool: &Rc<HostPool>, peers: &Peers) -> Result<Permit, Waiting<'_>> {
+        self.cluster.breakers().connection().map_err(|place| self.wait(place, position, pool, peers))
     }
 
     /// The same for a connection that streams share, which goes to nobody when a
@@ -87,23 +87,25 @@ impl ClusterView {
         }
     }
 
-    /// A stream is about to share a connection to the host at `position`. Where
-    /// others wait for one of their own, it is their turn now and then.
+    /// A stream is about to share one of the connections of `host`, which are
+    /// returned. Where others wait for one of their own, it is their turn now and
+    /// then.
     #[inline]
-    pub(crate) fn take_turns(&self, position: usize) {
+    pub(crate) fn take_turns<'h>(&self, host: &'h Rc<HostPool>) -> &'h Rc<SharedPool> {
+        let pool = host.shared();
         if self.cluster.breakers().waiting() > 0 {
-            self.consider_others(position);
+            self.consider_others(pool);
         } else if self.lasting.contended.get().is_some() {
             self.lasting.contended.set(None);
         }
+        pool
     }
 
     #[cold]
-    fn consider_others(&self, position: usize) {
+    fn consider_others(&self, pool: &Rc<SharedPool>) {
         let now = Instant::now();
         let since = self.lasting.contended.get().unwrap_or(now);
         self.lasting.contended.set(Some(since));
-        let pool = self.pools[position].shared();
         // Who stands in the cluster's queue for this pool itself.
         let own = u32::from(pool.is_connecting());
         if self.cluster.breakers().waiting() <= own {
@@ -116,12 +118,8 @@ impl ClusterView {
     }
 
     #[cold]
-    fn wait(&self, place: Place, position: usize, peers: &Peers) -> Waiting<'_> {
-        let waiter = Rc::new(Waiter {
-            pool: self.pools[position].clone(),
-            given: RefCell::default(),
-            waker: RefCell::default(),
-        });
+    fn wait(&self, place: Place, position: usize, pool: &Rc<HostPool>, peers: &Peers) -> Waiting<'_> {
+        let waiter = Rc::new(Waiter { pool: pool.clone(), given: RefCell::default(), waker: RefCell::default() });
         self.lasting.waiters.list.borrow_mut().push_back(waiter.clone());
         self.make_room();
         peers.ask();
@@ -136,20 +134,31 @@ impl ClusterView {
     /// A stream has done with `connection`, which can carry another request.
     #[inline]
     pub(crate) fn give_back(&self, position: usize, connection: Box<h1::Client>, now: Instant) {
+        match &connection.name {
+            None => self.give_to(&self.pools[position], position, connection, now),
+            Some(name) => {
+                let pool = self.pools[position].named(name);
+                self.give_to(&pool, position, connection, now);
+            }
+        }
+    }
+
+    #[inline]
+    fn give_to(&self, pool: &Rc<HostPool>, position: usize, connection: Box<h1::Client>, now: Instant) {
         match self.cluster.breakers().waiting() {
             0 => {
-                let pool = &self.pools[position];
-                if pool.give(connection, now) && !pool.is_listed() {
-                    self.lasting.idle.list(pool);
+                // Who looks over a host's pool looks over those within it.
+                let listed = &self.pools[position];
+                if pool.give(connection, now) && !listed.is_listed() {
+                    self.lasting.idle.list(listed);
                 }
             }
-            waiting => self.pass_on(position, connection, waiting),
+            waiting => self.pass_on(pool, connection, waiting),
         }
     }
 
     #[cold]
-    fn pass_on(&self, position: usize, connection: Box<h1::Client>, waiting: u32) {
-        let pool = &self.pools[position];
+    fn pass_on(&self, pool: &Rc<HostPool>, connection: Box<h1::Client>, waiting: u32) {
         let mut list = self.lasting.waiters.list.borrow_mut();
         let mut own = list.iter().enumerate().filter(|(_, waiter)| Rc::ptr_eq(&waiter.pool, pool)).map(|(at, _)| at);
         let first = own.next();

@@ -22,6 +22,8 @@ pub struct Client {
     out: BodyOut,
     /// Its number in the process, where somebody gave it one.
     pub id: Option<u64>,
+    /// Under which name the host is spoken to, where those are told apart.
+    pub name: Option<Arc<str>>,
     /// Requests sent on it, the current one included.
     pub requests: u32,
     decoder: ResponseDecoder,
@@ -46,6 +48,7 @@ impl Client {
             body: BodyIn::new(),
             out: BodyOut::new(),
             id: None,
+            name: None,
             requests: 0,
             decoder: ResponseDecoder::new(),
             grammar,

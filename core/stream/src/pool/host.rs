@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::exclusive::ExclusivePool;
+use super::names::NamedPools;
 use super::{PoolLimits, SharedPool};
 use crate::h1;
 
@@ -16,6 +18,10 @@ pub struct HostPool {
     exclusive: ExclusivePool,
     /// Made when somebody wants it.
     shared: OnceCell<Rc<SharedPool>>,
+    /// Those under names that requests brought; made when there is one.
+    named: OnceCell<Box<NamedPools>>,
+    /// The name of this one, if it is such a pool.
+    name: Option<Arc<str>>,
     closed: Cell<bool>,
     /// Until then the host is spoken to in HTTP/1.1, as it wants it.
     http1_until: Cell<Option<Instant>>,
@@ -30,10 +36,43 @@ impl HostPool {
             limits: Cell::new(limits),
             exclusive: ExclusivePool::new(limits),
             shared: OnceCell::new(),
+            named: OnceCell::new(),
+            name: None,
             closed: Cell::new(false),
             http1_until: Cell::new(None),
             listed: Cell::new(false),
         }
+    }
+
+    /// The same under a name.
+    pub(super) fn under(name: Arc<str>, limits: PoolLimits) -> Self {
+        HostPool { name: Some(name), ..HostPool::new(limits) }
+    }
+
+    /// Connections under `name` alone. Whoever looks over this pool looks over
+    /// those too.
+    #[cold]
+    pub fn named(&self, name: &str) -> Rc<HostPool> {
+        let pool = self.named.get_or_init(Box::default).get(name, self.limits.get());
+        if self.closed.get() {
+            pool.close();
+        }
+        pool
+    }
+
+    /// The name under which the host is spoken to on these connections; `None`:
+    /// always the same.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+
+    /// Names that are told apart.
+    pub fn names(&self) -> usize {
+        self.under_names().len()
+    }
+
+    fn under_names(&self) -> Vec<Rc<HostPool>> {
+        self.named.get().map(|named| named.all()).unwrap_or_default()
     }
 
     /// Applies a new configuration to later connections.
@@ -43,6 +82,7 @@ impl HostPool {
         if let Some(shared) = self.shared.get() {
             shared.set_limits(limits);
         }
+        self.under_names().iter().for_each(|pool| pool.set_limits(limits));
     }
 
     /// Whether it was said to be on a list of pools to look over.
@@ -109,30 +149,38 @@ impl HostPool {
 
     /// Number of idle connections.
     pub fn idle(&self) -> usize {
-        self.exclusive.idle() + self.shared.get().map_or(0, |shared| shared.idle())
+        let own = self.exclusive.idle() + self.shared.get().map_or(0, |shared| shared.idle());
+        own + self.under_names().iter().map(|pool| pool.idle()).sum::<usize>()
     }
 
     /// Whether it has connections to be looked over.
     pub fn is_to_be_swept(&self) -> bool {
-        self.exclusive.idle() > 0 || self.shared.get().is_some_and(|shared| shared.connections() > 0)
+        self.exclusive.idle() > 0
+            || self.shared.get().is_some_and(|shared| shared.connections() > 0)
+            || self.under_names().iter().any(|pool| pool.is_to_be_swept())
     }
 
     /// Since when the connection is idle that was so for longest.
     pub fn oldest(&self) -> Option<Instant> {
         let shared = self.shared.get().and_then(|shared| shared.oldest());
-        self.exclusive.oldest().into_iter().chain(shared).min()
+        let named = self.under_names().into_iter().filter_map(|pool| pool.oldest()).min();
+        self.exclusive.oldest().into_iter().chain(shared).chain(named).min()
     }
 
     /// Closes an idle connection, one that was so for longest; whether there
     /// was one.
     pub fn drop_one(&self) -> bool {
-        self.exclusive.drop_one() || self.shared.get().is_some_and(|shared| shared.drop_one())
+        self.exclusive.drop_one()
+            || self.shared.get().is_some_and(|shared| shared.drop_one())
+            || self.under_names().iter().any(|pool| pool.drop_one())
     }
 
     /// Resets an idle connection, which leaves nothing of it behind: its port is
     /// free at once. Whether there was one.
     pub fn reset_one(&self) -> bool {
-        self.exclusive.reset_one() || self.shared.get().is_some_and(|shared| shared.reset_one())
+        self.exclusive.reset_one()
+            || self.shared.get().is_some_and(|shared| shared.reset_one())
+            || self.under_names().iter().any(|pool| pool.reset_one())
     }
 
     /// Closes connections that are idle for too long or were closed by the
@@ -141,6 +189,10 @@ impl HostPool {
         self.exclusive.sweep(now);
         if let Some(shared) = self.shared.get() {
             shared.sweep(now);
+        }
+        self.under_names().iter().for_each(|pool| pool.sweep(now));
+        if let Some(named) = self.named.get() {
+            named.tidy();
         }
     }
 
@@ -151,5 +203,6 @@ impl HostPool {
         if let Some(shared) = self.shared.get() {
             shared.close();
         }
+        self.under_names().iter().for_each(|pool| pool.close());
     }
 }

@@ -3,6 +3,7 @@
 mod exclusive;
 mod handed;
 mod host;
+mod names;
 mod shared;
 
 use std::num::NonZeroU32;

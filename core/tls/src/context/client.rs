@@ -38,11 +38,13 @@ impl ClientContext {
         let made = SystemTime::now();
         settings.protocol.check().map_err(ContextError::protocol)?;
         let fixed = match &settings.server_name {
-            NameRule::Fixed(name) => Some(PeerName::parse(name).ok_or_else(|| ContextError {
-                part: Part::Name,
-                message: format!("expected a name of DNS or an address, found {name:?}"),
-            })?),
-            NameRule::Host | NameRule::Request => None,
+            NameRule::Fixed(name) | NameRule::Request { otherwise: Some(name) } => {
+                Some(PeerName::parse(name).ok_or_else(|| ContextError {
+                    part: Part::Name,
+                    message: format!("expected a name of DNS or an address, found {name:?}"),
+                })?)
+            }
+            NameRule::Host | NameRule::Request { otherwise: None } => None,
         };
         let provider = settings.protocol.provider();
         let mut id = Digest::new("sidegate client context");
@@ -126,7 +128,7 @@ impl ClientContext {
         &self.name
     }
 
-    /// The name of all hosts, if there is one.
+    /// The name of all hosts, if there is one; requests may bring others.
     pub fn fixed_name(&self) -> Option<&PeerName> {
         self.fixed.as_ref()
     }

@@ -34,21 +34,23 @@ pub(super) fn settings<'a>(
     let fixed = object.text("server_name");
     let auto = object.get("auto_sni").filter(|cursor| cursor.bool() == Some(true));
     let server_name = match (&fixed, &auto) {
-        (Some((cursor, _)), Some(_)) => {
-            if on {
-                cursor.inert("does nothing beside `auto_sni`");
-            }
-            NameRule::Request
-        }
-        (None, Some(cursor)) => {
-            if on {
-                cursor.unsupported("connections are not told apart by the requests' hosts yet; expected `server_name`");
-            }
-            NameRule::Request
-        }
+        (fixed, Some(_)) => NameRule::Request { otherwise: fixed.as_ref().map(|(_, name)| (*name).into()) },
         (Some((_, name)), None) => NameRule::Fixed((*name).into()),
         (None, None) => NameRule::Host,
     };
+    match (object.get("auto_san_validation"), &auto) {
+        (Some(cursor), Some(_)) if cursor.bool() == Some(false) && on => cursor.unsupported(
+            "a host that need not be who was asked for may be anybody; expected true, or `match_typed_subject_alt_names` \
+             beside `auto_sni` for names that will do instead",
+        ),
+        (Some(cursor), None) if cursor.bool() == Some(true) && on => {
+            cursor.unsupported("the name that is asked for is the one that is verified; expected `auto_sni: true` beside it")
+        }
+        (Some(cursor), _) => {
+            let _ = cursor.bool();
+        }
+        (None, _) => {}
+    }
     common.names = fixed.map(|(cursor, _)| cursor);
     let skip = object.get("insecure_skip").filter(|cursor| cursor.bool() == Some(true));
     // MOSN's samples write them on both sides.

@@ -220,8 +220,21 @@ fn everything_of_a_cluster() {
     );
     assert!(settings.identity.is_some());
     assert_eq!(settings.server_name, NameRule::Fixed("127.0.0.1".into()));
-    let (_, (errors, _)) = client("{status: true, auto_sni: true}");
-    assert!(errors[0].starts_with("auto_sni: connections are not told apart"), "{errors:?}");
+    let by_request = good_client("auto_sni: true, auto_san_validation: true").server_name;
+    assert_eq!(by_request, NameRule::Request { otherwise: None });
+    let by_request = good_client("auto_sni: true, server_name: checks.test").server_name;
+    assert_eq!(by_request, NameRule::Request { otherwise: Some("checks.test".into()) });
+    assert_eq!(good_client("auto_sni: false, auto_san_validation: false").server_name, NameRule::Host);
+    for (more, expected) in [
+        (
+            "auto_sni: true, auto_san_validation: false",
+            "auto_san_validation: a host that need not be who was asked for",
+        ),
+        ("auto_san_validation: true", "auto_san_validation: the name that is asked for is the one that is verified"),
+    ] {
+        let (_, (errors, _)) = client(&format!("{{status: true, {more}}}"));
+        assert!(errors[0].starts_with(expected), "{errors:?}");
+    }
     let (settings, (errors, warnings)) = client("{status: true, insecure_skip: true}");
     assert_eq!(settings.unwrap().verify, ServerAuth::Nothing);
     assert!(errors.is_empty() && warnings[0].contains("NOTHING IS VERIFIED"), "{warnings:?}");

@@ -2,16 +2,19 @@
 
 mod bad_certificates;
 mod bad_hosts;
+mod by_name;
 mod clients;
 mod crowd;
 mod cut;
 mod hosts;
+mod https_only;
 mod identity;
 mod identity_header;
 mod own_ca;
 mod raw;
 mod renewal;
 mod seen;
+mod settings;
 mod shown;
 mod storms;
 mod trouble;
