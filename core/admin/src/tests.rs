@@ -37,11 +37,6 @@ fn each_reading_endpoint_answers_as_mosn_does() {
         ("/api/v1/features", 200, "{}\n"),
         ("/api/v1/features?key=auto_config", 200, "false\n"),
         ("/api/v1/stats_glob", 200, "request_total:3\nrequest_active:1\n"),
-        ("/api/v1/plugin?status=all", 200, "name:checker,enable:true,on:true\n"),
-        ("/api/v1/plugin?status=checker", 200, "name:checker,enable:true,on:true\n"),
-        ("/api/v1/plugin?status=x", 400, "plugin x no register\n"),
-        ("/api/v1/plugin?enable=x", 400, "plugin x no register\n"),
-        ("/api/v1/plugin?disable=checker", 200, "disable checker success\n"),
         ("/api/v1/env", 400, "key= is missing\n"),
         (
             "/api/v1/stats_glob?key=*active",

@@ -8,6 +8,21 @@ use super::{get, post};
 use crate::PluginSwitch::{Disable, Enable};
 
 #[test]
+fn mosns_calls_are_answered_as_mosn_does() {
+    let server = Running::start(Fake::new(), None);
+    for (query, status, body) in [
+        ("status=all", 200, "name:checker,enable:true,on:true\n"),
+        ("status=checker", 200, "name:checker,enable:true,on:true\n"),
+        ("status=x", 400, "plugin x no register\n"),
+        ("enable=x", 400, "plugin x no register\n"),
+        ("disable=checker", 200, "disable checker success\n"),
+    ] {
+        let answer = get(&server, &format!("/api/v1/plugin?{query}"));
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{query}");
+    }
+}
+
+#[test]
 fn plugins_are_switched_in_both_ways_and_not_by_web_pages() {
     let fake = Fake::new();
     let server = Running::start(fake.clone(), None);
