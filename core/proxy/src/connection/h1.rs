@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sidegate_api::{ResponseFlags, StreamState};
 use sidegate_net::{Deadline, ListenerState, RunPhase, WorkerContext};
@@ -35,66 +35,73 @@ pub(super) enum Ended {
     TimedOut,
 }
 
-/// Serves `down`, which came in by the listener in `slot`, to its end.
-/// `greeting`: what was seen of it already.
+/// So long an idle connection keeps what memory its next request would use.
+const REST: Duration = Duration::from_secs(1);
+
+/// Serves `down`, which came in by the listener in `slot`, to its end. What it
+/// works on is lent: a future holds what it is given twice. `greeting`: what
+/// was seen of it already.
 pub(super) async fn serve(
-    worker: Rc<WorkerContext>,
-    slot: Rc<ListenerSlot>,
-    here: Here,
-    mut down: h1::Server,
+    worker: &Rc<WorkerContext>,
+    slot: &Rc<ListenerSlot>,
+    here: &Here,
+    down: &mut h1::Server,
     mut greeting: Option<Greeting>,
 ) {
-    let Here { entrance, info, counted, guard } = here;
-    let mut kit = Kit::new(&worker);
+    let (entrance, info) = (&here.entrance, here.info.clone());
+    let mut kit = Kit::new(worker);
     let scheme = info.scheme();
     kit.state.info.connection = Some(info);
     let mut turn = Turn::First;
     loop {
         kit.state.reset();
-        kit.state.request.scheme = scheme;
         // While it waits a connection holds nothing of a configuration: an old
         // one can go, and the next request gets the one of its own time.
         let wait = |listener: &ListenerView| {
-            (listener.config.limits.max_header_bytes, silence_allowed(listener, &entrance, turn))
+            (listener.config.limits.max_header_bytes, silence_allowed(listener, entrance, turn))
         };
         let Some((max_head_bytes, silence)) = slot.with(wait) else { break };
-        kit.timers.down.set(silence);
+        // First it comes to rest, and then its time is over.
+        let mut rest = match silence {
+            Some(silence) => silence.checked_sub(REST).map(Some),
+            None => Some(None),
+        };
+        kit.timers.down.set(if rest.is_some() { Some(REST) } else { silence });
         let mut visit = worker.ledger.idle.enter(entrance.id());
         let begun = loop {
-            match next_begins(&worker, &entrance, max_head_bytes, &mut down, &kit.timers.down, turn, &mut visit).await {
+            match next_begins(worker, entrance, max_head_bytes, down, &kit.timers.down, turn, &mut visit).await {
                 Silence::Ended(begun) => break begun,
-                Silence::GoesOn => {
-                    kit.slim();
-                    down.slim();
-                }
+                Silence::TimeIsOver => match rest.take() {
+                    Some(rest) if entrance.phase() == RunPhase::Running => kit.timers.down.set(rest),
+                    _ => break false,
+                },
+                Silence::GoesOn => {}
             }
+            kit.slim();
+            down.slim();
         };
         kit.timers.down.set(None);
         if !begun {
             break;
         }
         turn = Turn::Later;
+        // Here, and not before: rest takes it away.
+        kit.state.request.scheme = scheme;
         let Some(Current { listener, routes, filters }) = slot.current() else { break };
         kit.state.info.start = Some(Instant::now());
-        let read = read_head(&listener, &routes, &mut down, &mut kit.state, &kit.timers, greeting.take());
+        let read = read_head(&listener, &routes, down, &mut kit.state, &kit.timers, greeting.take());
         let start = match read.await {
             Ok(start) => start,
             Err(ended) => {
-                refuse(&worker, &listener, &mut down, &mut kit.state, &kit.timers, ended).await;
+                refuse(worker, &listener, down, &mut kit.state, &kit.timers, ended).await;
                 break;
             }
         };
         kit.state.info.protocol = start.version;
         listener.stats.request_started();
         kit.chain.begin(filters);
-        let arrival = Arrival {
-            worker: &worker,
-            entrance: &entrance,
-            listener: &listener,
-            routes: &routes,
-            client: Downstream::H1(&mut down),
-            start,
-        };
+        let arrival =
+            Arrival { worker, entrance, listener: &listener, routes: &routes, client: Downstream::H1(down), start };
         let mut stream = Stream::new(arrival, &mut kit);
         let end = run::run(&mut stream).await;
         drop(stream);
@@ -103,7 +110,7 @@ pub(super) async fn serve(
             End::Reusable | End::Finish => {
                 if !down.is_spent() {
                     kit.state.slim();
-                    linger(&worker, &mut down, &kit.timers).await;
+                    linger(worker, down, &kit.timers).await;
                 }
                 break;
             }
@@ -113,11 +120,6 @@ pub(super) async fn serve(
             }
         }
     }
-    // What came after the last request, or before there was one.
-    counted.traffic(down.new_traffic());
-    drop(down);
-    drop(counted);
-    drop(guard);
 }
 
 /// Waits for a client to begin, and says how it has begun; `None` if it does
@@ -139,7 +141,7 @@ pub(super) async fn greeting(
     loop {
         match next_begins(worker, entrance, max_head_bytes, down, &timer, Turn::First, &mut visit).await {
             Silence::Ended(true) => break,
-            Silence::Ended(false) => return None,
+            Silence::Ended(false) | Silence::TimeIsOver => return None,
             Silence::GoesOn => down.slim(),
         }
     }
@@ -158,6 +160,8 @@ pub(super) async fn greeting(
 enum Silence {
     /// One begins, or none does.
     Ended(bool),
+    /// The deadline has come.
+    TimeIsOver,
     /// It is waited for with as little memory as possible.
     GoesOn,
 }
@@ -192,7 +196,7 @@ async fn next_begins(
             }
             known = entrance.phase();
         }
-        timer.poll(cx).map(|()| Silence::Ended(false))
+        timer.poll(cx).map(|()| Silence::TimeIsOver)
     })
     .await
 }

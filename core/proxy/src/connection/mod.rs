@@ -117,7 +117,14 @@ pub(crate) async fn serve(
             None => return,
         }
     }
-    h1::serve(worker, slot, here(Protocol::Http11), down, greeting).await;
+    let here = here(Protocol::Http11);
+    h1::serve(&worker, &slot, &here, &mut down, greeting).await;
+    let Here { counted, guard, .. } = here;
+    // What came after the last request, or before there was one.
+    counted.traffic(down.new_traffic());
+    drop(down);
+    drop(counted);
+    drop(guard);
 }
 
 /// How long a connection may wait for a request to begin.

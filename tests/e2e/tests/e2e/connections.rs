@@ -19,6 +19,27 @@ fn both_sides_are_kept_alive() {
 }
 
 #[test]
+fn a_connection_that_has_come_to_rest_goes_on() {
+    let (_origin, proxy) = echo_pair();
+    let mut kept = proxy.connect();
+    kept.send("GET /1 HTTP/1.1\r\nHost: a\r\nX-Long: abcdefghijklmnopqrstuvwxyz\r\n\r\n");
+    assert_eq!(kept.response().json()["target"], "/1");
+    // A connection that ends after a longer silence than it takes to rest.
+    let allowed = std::time::Duration::from_millis(1300);
+    let origin = Origin::http(|_| Reply::ok("x"));
+    let config = ConfigBuilder::to(origin.address()).in_listener("connection_idle_timeout", json!("1300ms"));
+    let other = Proxy::start(&config);
+    let mut ends = other.connect();
+    let begun = std::time::Instant::now();
+    ends.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(ends.response().status(), 200);
+    ends.expect_close();
+    assert!(begun.elapsed() >= allowed, "{:?}", begun.elapsed());
+    kept.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(kept.response().json()["target"], "/2");
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let (origin, proxy) = echo_pair();
     let mut client = proxy.connect();

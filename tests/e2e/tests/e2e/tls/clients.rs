@@ -88,6 +88,32 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
 }
 
 #[test]
+fn a_connection_that_has_come_to_rest_is_what_it_was() {
+    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+    let proxy = Proxy::start(&facts_config(&origin).in_chain("tls_context", ca.context("a.test")));
+    // Ends after a longer silence than it takes to rest.
+    let clock = ConfigBuilder::to(origin.address()).in_listener("connection_idle_timeout", json!("1300ms"));
+    let clock = Proxy::start(&clock);
+    let mut client = dial(&ca.client(&["http/1.1"]), proxy.address(), "a.test");
+    for round in 0..2 {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nx") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        let seen = origin.last();
+        assert_eq!(seen.head.get("scheme"), Some("https"), "{round}");
+        assert_eq!(seen.head.get("name"), Some("a.test"), "{round}");
+        let mut wire = clock.connect();
+        wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(wire.response().status(), 200);
+        wire.expect_close();
+    }
+}
+
+#[test]
 fn one_port_takes_tls_and_clear_text() {
     let (ca, dir, origin) = (Ca::new("ca"), TempDir::new(), Origin::http(|_| Reply::ok("x")));
     let config = facts_config(&origin).in_chain("tls_context", ca.context("a.test"));
