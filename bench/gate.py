@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import socket
-import statistics
 import sys
 import tempfile
 import threading
@@ -28,7 +27,7 @@ SCENARIOS = {"plain": "", "one-module": "sidegate-filter-rust.yaml"}
 BODY = b"hello from the origin\n"
 REPLY = b"HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n" + BODY
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gate\r\nAccept: */*\r\nUser: admin\r\n\r\n"
-ALLOWED = 0.03
+ALLOWED = 0.01
 SLOWNESS = 120
 
 
@@ -112,7 +111,7 @@ def per_request(found, valgrind, filter_file, count, origin, profile):
             shutil.copytree(name, profile, dirs_exist_ok=True)
     # All threads together: what a start costs falls out, and valgrind gives the number of a thread that ended to the
     # next, so that a worker cannot be told by its number.
-    return (sum(twice.values()) - sum(once.values())) / count
+    return sum(once.values()), sum(twice.values())
 
 
 def measure(found, valgrind, options):
@@ -122,10 +121,13 @@ def measure(found, valgrind, options):
         profile = options.profile and Path(options.profile) / name
         figures = [per_request(found, valgrind, filter_file, options.requests, origin, profile)
                    for _ in range(options.repeat)]
-        measured[name] = round(statistics.median(figures))
+        # Clocks tick while other programs keep a run waiting: that only adds.
+        once, twice = (min(column) for column in zip(*figures))
+        measured[name] = round((twice - once) / options.requests)
         if len(figures) > 1:
-            shown = ", ".join(f"{figure:,.0f}" for figure in figures)
-            print(f"{name}: {shown} (spread {(max(figures) - min(figures)) / measured[name]:.2%})")
+            single = [(twice - once) / options.requests for once, twice in figures]
+            shown = ", ".join(f"{figure:,.0f}" for figure in single)
+            print(f"{name}: {shown} (spread {(max(single) - min(single)) / measured[name]:.2%})")
     return measured
 
 
