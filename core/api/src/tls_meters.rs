@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::{CounterFamily, MetricError, Metrics, TlsAgreed, UpDown};
 
-/// Series of the handshakes of a listener (`downstream_tls_*{listener="…"}`) or
-/// a cluster (`upstream_tls_*{cluster="…"}`). A request costs nothing of it.
+/// Series of the sessions of a listener (`downstream_tls_*{listener="…"}`) or a
+/// cluster (`upstream_tls_*{cluster="…"}`). A request costs nothing of it.
 #[derive(Debug)]
 pub struct TlsMeters {
     handshakes: CounterFamily<4>,
     failures: CounterFamily<1>,
+    /// Of sessions whose handshake was over.
+    broken: CounterFamily<1>,
     active: UpDown,
     /// Of listeners alone, as what follows.
     waiting: Option<UpDown>,
@@ -42,6 +44,7 @@ impl TlsMeters {
         Ok(Arc::new(TlsMeters {
             handshakes: handshakes(metrics, "downstream_tls_handshakes_total", owner),
             failures: failures(metrics, "downstream_tls_handshake_failures_total", owner),
+            broken: failures(metrics, "downstream_tls_session_failures_total", owner),
             active: metrics.up_down("downstream_tls_handshakes_active", &[owner])?,
             waiting: Some(metrics.up_down("downstream_tls_handshakes_waiting", &[owner])?),
             connections: Some(CounterFamily::new(
@@ -59,6 +62,7 @@ impl TlsMeters {
         Ok(Arc::new(TlsMeters {
             handshakes: handshakes(metrics, "upstream_tls_handshakes_total", owner),
             failures: failures(metrics, "upstream_tls_handshake_failures_total", owner),
+            broken: failures(metrics, "upstream_tls_session_failures_total", owner),
             active: metrics.up_down("upstream_tls_handshakes_active", &[owner])?,
             waiting: None,
             connections: None,
@@ -69,6 +73,12 @@ impl TlsMeters {
     pub fn begin(self: &Arc<Self>) -> Handshake {
         self.active.inc();
         Handshake { meters: self.clone(), is_over: false }
+    }
+
+    /// A session whose handshake was over has ended by an error. There are few
+    /// reasons.
+    pub fn session_failed(&self, reason: &'static str) {
+        self.broken.inc([reason]);
     }
 }
 
@@ -81,6 +91,11 @@ fn failures(metrics: &Metrics, name: &'static str, owner: (&'static str, &str)) 
 }
 
 impl Handshake {
+    /// Where what becomes of the session is counted.
+    pub fn meters(&self) -> &Arc<TlsMeters> {
+        &self.meters
+    }
+
     /// Both sides have agreed.
     pub fn finished(mut self, agreed: &TlsAgreed) {
         self.is_over = true;

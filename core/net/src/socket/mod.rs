@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sidegate_api::{Address, PeerIdentity, TlsAgreed};
+use sidegate_api::{Address, PeerIdentity, TlsAgreed, TlsMeters};
 use sidegate_tls::{Failure, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -115,6 +115,14 @@ impl Socket {
     /// Who the peer is, if TLS is spoken and it was verified.
     pub fn peer(&self) -> Option<Arc<dyn PeerIdentity>> {
         Some(self.session()?.peer()?.clone())
+    }
+
+    /// What becomes of the TLS session, whose handshake is over, is counted by
+    /// `meters`.
+    pub fn count_tls_failure(&mut self, meters: &Arc<TlsMeters>) {
+        if let Some(tls) = &mut self.tls {
+            tls.count_failure(meters.clone());
+        }
     }
 
     /// Goes through the handshake of TLS; without TLS, there is none.

@@ -3,8 +3,10 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use sidegate_api::TlsMeters;
 use sidegate_tls::{Failure, Received, Scratch, Session};
 use tokio::io::ReadBuf;
 
@@ -22,11 +24,18 @@ pub(super) struct Tls {
     pub session: Session,
     /// We have said that nothing more comes, or nothing is to be said.
     closed: bool,
+    /// Where it is counted if the session ends by an error; once.
+    meters: Option<Arc<TlsMeters>>,
 }
 
 impl Tls {
     pub fn new(session: Session) -> Tls {
-        Tls { session, closed: false }
+        Tls { session, closed: false, meters: None }
+    }
+
+    /// From now on an error of the session is counted.
+    pub fn count_failure(&mut self, meters: Arc<TlsMeters>) {
+        self.meters = Some(meters);
     }
 
     /// Plaintext into `room`. 0: the peer has said that it sends no more, or
@@ -48,18 +57,26 @@ impl Tls {
     fn poll_receive(&mut self, raw: &mut Raw, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<Received>> {
         let mut polled = Polled { raw, cx, pending: false };
         let received = SCRATCH.with_borrow_mut(|scratch| self.session.read(&mut polled, scratch, room));
-        match received {
+        match &received {
             Err(_) if polled.pending => return Poll::Pending,
-            Err(_) => {
+            Err(error) => {
                 // The alert says why, if there is room for it.
                 let _ = self.try_send(raw, cx);
                 self.closed = true;
+                self.count(error);
             }
             // Answers to what the peer wants of the session itself; what is not
             // sent now goes in front of the next write.
             Ok(_) => self.try_send(raw, cx)?,
         }
         Poll::Ready(received)
+    }
+
+    #[cold]
+    fn count(&mut self, error: &io::Error) {
+        if let (Some(meters), Some(failure)) = (self.meters.take(), Failure::within(error)) {
+            meters.session_failed(failure.reason.label());
+        }
     }
 
     /// Sends what can be sent without waiting.

@@ -81,6 +81,9 @@ pub(super) async fn secure(
         peer: socket.peer(),
         own: session.context()?.own().clone(),
     };
+    if let Some(meters) = &meters {
+        socket.count_tls_failure(meters);
+    }
     let spoken = match agreed.alpn {
         "h2" => Spoken::Http2,
         "http/1.1" => Spoken::Http1,

@@ -67,8 +67,11 @@ pub(super) async fn dial(
 
 async fn secure(socket: Socket, tls: HostTls, protocol: Protocol, progress: &Progress) -> io::Result<Socket> {
     match shake(socket, tls, protocol).await {
-        Ok((socket, agreed)) => {
-            progress.counted.take().into_iter().for_each(|counted| counted.finished(&agreed));
+        Ok((mut socket, agreed)) => {
+            if let Some(counted) = progress.counted.take() {
+                socket.count_tls_failure(counted.meters());
+                counted.finished(&agreed);
+            }
             Ok(socket)
         }
         Err(failure) => Err(progress.failed(failure)),

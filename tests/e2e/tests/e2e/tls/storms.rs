@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use rustls::ClientConnection;
 use serde_json::json;
-use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, Wire};
+use sidegate_harness::{ConfigBuilder, Origin, Proxy, Reply, Wire, until};
 
 use super::raw::client;
 use super::{Ca, With, dial, failed};
@@ -83,6 +83,21 @@ fn warnings_without_end_are_an_end() {
 }
 
 #[test]
+fn a_client_that_ends_without_a_word_is_counted() {
+    let fixture = Fixture::new();
+    let counter = "downstream_tls_session_failures_total{listener=\"main\",reason=\"truncated\"}";
+    fixture.serves();
+    until(counter, || (fixture.proxy.metric(counter) == Some(1.0)).then_some(()));
+    // One that says so is none.
+    let mut client = dial(&fixture.ca.client(&[]), fixture.proxy.address(), "a.test");
+    client.conn.complete_io(&mut client.sock).unwrap();
+    client.conn.send_close_notify();
+    client.conn.complete_io(&mut client.sock).unwrap();
+    let _ = client.read_to_end(&mut Vec::new());
+    assert_eq!(fixture.proxy.metric(counter), Some(1.0));
+}
+
+#[test]
 fn records_with_nothing_in_them_are_no_pastime() {
     let fixture = Fixture::new();
     for (first, again) in [
@@ -115,5 +130,7 @@ fn new_keys_without_end_are_an_end() {
     }
     assert!(ended, "keys were changed without end");
     drop(client);
+    let counter = "downstream_tls_session_failures_total{listener=\"main\",reason=\"flood\"}";
+    until(counter, || (fixture.proxy.metric(counter) == Some(1.0)).then_some(()));
     fixture.serves();
 }
