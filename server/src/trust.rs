@@ -37,8 +37,7 @@ pub(crate) fn policy(wanted: &ModulePolicy) -> Policy {
 }
 
 /// Why a process that runs under `running` does not take `wanted`: it can come to
-/// trust less, and not more. Whoever may change its configuration need not be who
-/// may start it.
+/// trust less, and not more.
 pub(crate) fn refusal(running: &ModulePolicy, wanted: &ModulePolicy) -> Option<String> {
     let keys: Vec<String> = running.loosened_by(wanted).into_iter().map(|key| format!("`modules.{key}`")).collect();
     let list = keys.join(", ");

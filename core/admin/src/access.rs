@@ -118,8 +118,19 @@ impl AdminAccess {
     /// or a frame from carries no Origin, but other marks.
     pub(crate) fn check_change_by_any_method(&self, peer: Peer, head: &RequestHead) -> Result<(), Refusal> {
         self.check_change(peer, head)?;
-        let marks: [&[u8]; 3] = [b"sec-fetch-site", b"sec-fetch-mode", b"referer"];
-        if marks.iter().any(|mark| head.headers.contains(mark)) { Err(Refusal::FromWebPage) } else { Ok(()) }
+        let is_mark = |name: &[u8]| name.starts_with(b"sec-") || name == b"referer";
+        // By an address like 0.0.0.0 pages come here without any other mark.
+        if matches!(host_of(&head.authority), Some(Host::Address(address)) if address.is_unspecified()) {
+            return Err(Refusal::ForeignHost);
+        }
+        // All that browsers send with pictures to an address that they do not
+        // trust, where the page keeps itself unnamed.
+        let shows = |value: &[u8]| {
+            [&b"image/"[..], b"text/html"].iter().any(|kind| value.windows(kind.len()).any(|part| part == *kind))
+        };
+        let mut fields = head.headers.iter();
+        let is_page = fields.any(|(name, value)| is_mark(name) || name == b"accept" && shows(value));
+        if is_page { Err(Refusal::FromWebPage) } else { Ok(()) }
     }
 
     /// Who wants to edit hosts, if they may: with the token from anywhere,
@@ -156,7 +167,7 @@ impl AdminAccess {
 
     fn is_own_name(&self, authority: &str) -> bool {
         match host_of(authority) {
-            Some(Host::Address) => true,
+            Some(Host::Address(_)) => true,
             Some(Host::Name(name)) => {
                 let is = |known: &str| name.eq_ignore_ascii_case(known.strip_suffix('.').unwrap_or(known));
                 is("localhost") || self.hosts.iter().any(|known| is(known))
@@ -174,7 +185,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[derive(Debug, PartialEq, Eq)]
 enum Host<'a> {
     /// No name, so none that somebody made point here.
-    Address,
+    Address(IpAddr),
     /// Without the dot of the root.
     Name(&'a str),
 }
@@ -184,15 +195,14 @@ fn host_of(authority: &str) -> Option<Host<'_>> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
-            address.parse::<Ipv6Addr>().ok()?;
-            (Host::Address, port)
+            (Host::Address(address.parse::<Ipv6Addr>().ok()?.into()), port)
         }
         None => {
             let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
             let name = host.strip_suffix('.').unwrap_or(host);
             let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
             match host.parse::<IpAddr>() {
-                Ok(_) => (Host::Address, port),
+                Ok(address) => (Host::Address(address), port),
                 Err(_) if is_name => (Host::Name(name), port),
                 Err(_) => return None,
             }

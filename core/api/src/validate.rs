@@ -57,7 +57,7 @@ pub fn check_filter_header(name: &[u8], value: &[u8]) -> Result<(), HeaderProble
 /// case; the value is checked too.
 pub fn check_trailer(name: &[u8], value: &[u8]) -> Result<(), HeaderProblem> {
     check_filter_header(name, value)?;
-    const FORBIDDEN: [&[u8]; 22] = [
+    const FORBIDDEN: [&[u8]; 23] = [
         b"host",
         b"authorization",
         b"proxy-authorization",
@@ -76,6 +76,7 @@ pub fn check_trailer(name: &[u8], value: &[u8]) -> Result<(), HeaderProblem> {
         b"location",
         b"age",
         b"expires",
+        b"x-forwarded-client-cert",
         b"x-forwarded-for",
         b"x-forwarded-proto",
         b"x-forwarded-host",

@@ -282,7 +282,7 @@ impl Default for Limits {
         Limits {
             handshake_bytes: 64 * 1024,
             handshake_timeout: Duration::from_secs(10),
-            handshakes: 1024,
+            handshakes: 4096,
             waiting: 4096,
             steps: 2,
         }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use rustls::pki_types::CertificateDer;
 use sidegate_api::{PeerFact, PeerIdentity};
+use x509_parser::asn1_rs::Tag;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
@@ -58,6 +59,8 @@ impl Peer {
             PeerFact::KeySha256 => base64(&sha256(certificate.public_key().raw)),
             PeerFact::NotBefore => time_text(certificate.validity().not_before),
             PeerFact::NotAfter => time_text(certificate.validity().not_after),
+            // One that is no text is a URI as well.
+            PeerFact::SpiffeId if uri_count(&certificate) != 1 => return None,
             PeerFact::SpiffeId => return spiffe_id(&self.names(SanKind::Uri)),
             // These were looked at above.
             _ => return None,
@@ -121,6 +124,15 @@ fn list_text(names: &[String]) -> Option<String> {
         }
     }
     (!names.is_empty()).then_some(text)
+}
+
+/// How many URIs there are, readable or not.
+fn uri_count(certificate: &X509Certificate<'_>) -> usize {
+    let extension = certificate.subject_alternative_name().ok().flatten();
+    let names = extension.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    // RFC 5280 section 4.2.1.6: uniformResourceIdentifier [6].
+    let is_uri = |name: &&GeneralName<'_>| matches!(name, GeneralName::URI(_) | GeneralName::Invalid(Tag(6), _));
+    names.iter().filter(is_uri).count()
 }
 
 /// The only URI, if it is a SPIFFE ID. A certificate with several URIs is none

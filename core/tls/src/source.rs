@@ -17,9 +17,10 @@ pub enum Source {
 
 impl Source {
     /// As MOSN tells them apart: a text with a PEM line is PEM, anything else a
-    /// path.
+    /// path. What is PEM without its first line is no path either: it may be a
+    /// key, and paths are shown.
     pub fn parse(text: &str) -> Source {
-        match text.contains("-----BEGIN") {
+        match text.contains("-----BEGIN") || is_bare(text) {
             true => Source::Inline(text.into()),
             false => Source::File(PathBuf::from(text)),
         }
@@ -40,6 +41,13 @@ impl Source {
             Source::File(path) => Some(path),
         }
     }
+}
+
+/// Whether a text is base64 of something in DER, which begins with a sequence.
+fn is_bare(text: &str) -> bool {
+    let in_base64 =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r' | b' ');
+    text.contains('\n') || text.len() >= 60 && text.starts_with('M') && text.bytes().all(in_base64)
 }
 
 /// Never shows what stands inline: it may be a key.
@@ -102,4 +110,21 @@ pub fn system_roots() -> io::Result<Vec<Vec<u8>>> {
 pub fn key_log_from_environment() -> Option<Arc<dyn rustls::KeyLog>> {
     std::env::var_os("SSLKEYLOGFILE")?;
     Some(Arc::new(rustls::KeyLogFile::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_without_its_first_line_is_no_path() {
+        let bare = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgevZzL1gdAFr88hb2";
+        for text in [bare.to_owned(), format!("{bare}\n{bare}=="), "-----BEGIN PRIVATE KEY-----\n".to_owned()] {
+            assert_eq!(Source::parse(&text).path(), None, "{text}");
+        }
+        let long = format!("/etc/tls/{}", "a".repeat(80));
+        for text in ["tls.key", "Mykey", "/etc/tls/tls.key", "M/a/b", &long] {
+            assert!(Source::parse(text).path().is_some(), "{text}");
+        }
+    }
 }

@@ -38,7 +38,9 @@ impl Signature {
         if !parts.is_prehashed() {
             return Err(SignatureError::Legacy);
         }
-        let comment = parts.trusted_comment().map_err(|_| SignatureError::Malformed)?;
+        // Shown on terminals and in logs.
+        let shown = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+        let comment = parts.trusted_comment().map_err(|_| SignatureError::Malformed)?.chars().map(shown).collect();
         Ok(Signature { parts, comment })
     }
 
@@ -47,7 +49,8 @@ impl Signature {
         KeyId::of(self.parts.keynum())
     }
 
-    /// What the signer says of the file. Part of what is signed.
+    /// What the signer says of the file, without control characters but tabs.
+    /// Part of what is signed.
     pub fn comment(&self) -> &str {
         &self.comment
     }

@@ -34,13 +34,25 @@ fn plugins_are_switched_in_both_ways_and_not_by_web_pages() {
     assert_eq!(get(&server, "/api/v1/plugin").status, 400);
     let switched = [Enable, Disable, Enable].map(Change::Plugin);
     assert_eq!(fake.changes(), switched);
-    for mark in ["Origin: http://a.example", "Referer: http://a.example/", "Sec-Fetch-Site: cross-site"] {
+    for mark in [
+        "Origin: http://a.example",
+        "Referer: http://a.example/",
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Dest: image",
+        "Sec-Purpose: prefetch",
+        "Accept: image/avif,image/webp,*/*;q=0.8",
+    ] {
         let request = format!(
             "GET /api/v1/plugin?disable=checker HTTP/1.1\r\nHost: localhost\r\n{mark}\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(server.send(&request).status, 403, "{mark}");
         let status = request.replace("disable=checker", "status=all");
         assert_eq!(server.send(&status).status, 200, "{mark}");
+    }
+    for nowhere in ["0.0.0.0", "0.0.0.0:80", "[::]", "[0:0::0]:80"] {
+        let request =
+            format!("GET /api/v1/plugin?disable=checker HTTP/1.1\r\nHost: {nowhere}\r\nConnection: close\r\n\r\n");
+        assert_eq!(server.send(&request).status, 403, "{nowhere}");
     }
     assert_eq!(fake.changes(), switched);
     let listed: Value = serde_json::from_str(&get(&server, "/api/v1/plugins").body).unwrap();

@@ -66,7 +66,7 @@ static KEYS: &[Key] = &[
     own(
         "tls_handshakes",
         Shape::Integer(1, 1 << 20),
-        "1024",
+        "4096",
         "Handshakes of TLS at a time, on each worker, once something has come of them. Others wait for their turn in \
          the order in which they came, within their own time; meanwhile one that does not go on for a second is \
          turned away.",

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sidegate_api::{Address, ClientCertificate, Handshake, Spoken, TlsInfo, TlsMeters};
-use sidegate_net::{Deadline, ListenerState, Socket, WorkerContext};
+use sidegate_net::{Deadline, ListenerState, RunPhase, Socket, WorkerContext};
 use sidegate_stream::h1::Server;
 use sidegate_tls::{ClearText, Failure, Limits, ListenerTls, Reason, Session};
 
-use super::{LINGER, LINGER_BYTES, SHORT_LINGER, Turn, silence_allowed};
+use super::{LAST_CALL, LINGER, LINGER_BYTES, SHORT_LINGER, Turn, silence_allowed};
 use crate::slots::ListenerSlot;
 use crate::view::ListenerView;
 
@@ -103,7 +103,7 @@ async fn shake(
 ) -> Result<(), Failure> {
     let end = Instant::now() + limits.handshake_timeout;
     timer.set(Some(limits.handshake_timeout));
-    in_time(timer, |cx| socket.poll_handshake_wakes(cx)).await.ok_or_else(Failure::timeout)?;
+    in_time_of(entrance, timer, |cx| socket.poll_handshake_wakes(cx)).await.ok_or_else(Failure::timeout)?;
     let mut place = entrance.handshakes.ask(limits.handshakes);
     if !place.is_there() {
         if entrance.handshakes.waiting() > limits.waiting {
@@ -124,10 +124,10 @@ async fn shake(
         loop {
             let left = end.saturating_duration_since(Instant::now());
             timer.set(Some(left.min(PATIENCE)));
-            if in_time(timer, |cx| socket.poll_handshake_wakes(cx)).await.is_some() {
+            if in_time_of(entrance, timer, |cx| socket.poll_handshake_wakes(cx)).await.is_some() {
                 break;
             }
-            if left <= PATIENCE {
+            if left <= PATIENCE || entrance.phase() != RunPhase::Running {
                 return Err(Failure::timeout());
             }
             if entrance.handshakes.waiting() > 0 {
@@ -136,6 +136,23 @@ async fn shake(
         }
         timer.set(Some(end.saturating_duration_since(Instant::now())));
     }
+}
+
+/// The same of a client that may go on for a last while during a drain.
+async fn in_time_of<T>(
+    entrance: &ListenerState,
+    timer: &Deadline,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    let mut known = RunPhase::Running;
+    in_time(timer, |cx| {
+        if entrance.phase() != known {
+            known = entrance.phase();
+            timer.set(Some(LAST_CALL));
+        }
+        poll(cx)
+    })
+    .await
 }
 
 /// `None`: the time is over.

@@ -98,7 +98,9 @@ impl LoadedTrust {
             let bytes = materials.load(source).map_err(|error| ContextError::read(Part::Crl, source, &error))?;
             revocations = pem::revocations(&bytes).map_err(|problem| ContextError::of(Part::Crl, source, problem))?;
             revocations.iter().for_each(|list| digest.add(list.as_ref()));
-            let shown = revocations.iter().filter_map(|list| pem::list_info(list)).collect();
+            let shown: Option<Vec<_>> = revocations.iter().map(|list| pem::list_info(list)).collect();
+            let none = "expected a list of revoked certificates in PEM or DER, found other bytes";
+            let shown = shown.ok_or_else(|| ContextError::of(Part::Crl, source, none))?;
             held.lists = Some((source.clone(), shown));
         }
         let checks = Checks { names: trust.names.clone(), pins: trust.pins.clone() };

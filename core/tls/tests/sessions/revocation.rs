@@ -82,7 +82,7 @@ fn a_list_that_is_none_is_refused() {
     world.files.insert("der".into(), vec![1, 2, 3]);
     for (list, word) in [
         (inline(&ca.pem), "found a certificate"),
-        (Source::parse("der"), "could not be parsed"),
+        (Source::parse("der"), "der: expected a list of revoked certificates"),
         (Source::parse("/nowhere"), "cannot read /nowhere"),
     ] {
         let trust = Trust { crl: Some(list), ..trust(&ca) };

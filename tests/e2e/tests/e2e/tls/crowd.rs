@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::{Value, json};
-use sidegate_harness::{ConfigBuilder, Origin, PATIENCE, Proxy, ProxyOptions, Reply, until};
+use sidegate_harness::{ConfigBuilder, Origin, PATIENCE, Proxy, ProxyOptions, Reply, Signal, until};
 
 use super::{Ca, dial};
 
@@ -146,4 +146,18 @@ fn many_handshakes_at_once_all_come_to_their_end() {
         client.join().unwrap();
     }
     assert_eq!(failures(&proxy, "crowded") + failures(&proxy, "timeout"), 0.0);
+}
+
+#[test]
+fn half_handshakes_do_not_hold_a_drain_up() {
+    let (ca, origin) = (Ca::new("ca"), Origin::http(|_| Reply::ok("x")));
+    let mut proxy = start(&ca, &origin, &[("tls_handshake_timeout", json!("50s"))]);
+    let hello = hello(&ca.client(&[]));
+    let _half = [silent(&proxy, b""), silent(&proxy, &hello[..20]), silent(&proxy, &hello)];
+    let active = "downstream_tls_handshakes_active{listener=\"main\"}";
+    until("all have come", || (proxy.metric(active)? == 3.0).then_some(()));
+    proxy.signal(Signal::TERM);
+    // Long before their time, or that of the drain, is up.
+    assert!(proxy.wait_exit().success());
+    assert!(!proxy.logs().contains("streams are cut"), "{}", proxy.logs());
 }
