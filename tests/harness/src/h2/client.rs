@@ -216,8 +216,13 @@ pub(super) async fn next_data(receiving: &mut RecvStream) -> Result<Option<Vec<u
 /// Sends all of `data` as windows allow.
 pub(super) async fn send(sending: &mut SendStream<Bytes>, mut data: Bytes, end: bool) -> Result<(), H2Error> {
     sending.reserve_capacity(data.len());
-    while sending.capacity() < data.len() {
+    loop {
+        // Asked once: the connection's thread may give more at any time, and
+        // what has room ends the stream below.
         let part = sending.capacity();
+        if part >= data.len() {
+            break;
+        }
         if part > 0 {
             sending.send_data(data.split_to(part), false)?;
             sending.reserve_capacity(data.len());
