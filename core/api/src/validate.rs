@@ -118,6 +118,7 @@ mod tests {
             assert_eq!(check_filter_header(name.as_bytes(), b"1"), Err(HeaderProblem::Reserved), "{name}");
         }
         assert_eq!(check_trailer(b"Authorization", b"x"), Err(HeaderProblem::Reserved));
+        assert_eq!(check_trailer(b"X-Forwarded-Client-Cert", b"Hash=0"), Err(HeaderProblem::Reserved));
         assert_eq!(check_trailer(b"grpc-status", b"0"), Ok(()));
     }
 }

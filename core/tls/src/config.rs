@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::algorithms::{Groups, Suites, Versions};
 use crate::choose::ServerContexts;
 use crate::san::SanMatch;
@@ -167,7 +170,7 @@ impl Pins {
     /// Adds a public key by its hash in base64, as Envoy's
     /// `verify_certificate_spki` writes it. `false`: it is none.
     pub fn add_key(&mut self, text: &str) -> bool {
-        let hash = base64(text).and_then(|bytes| bytes.try_into().ok());
+        let hash = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
         hash.map(|hash| self.keys.push(hash)).is_some()
     }
 
@@ -296,32 +299,6 @@ pub enum PeerName {
     Dns(Arc<str>),
     /// Verified; addresses are never sent.
     Address(IpAddr),
-}
-
-/// RFC 4648 section 4, padded.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
-        return None;
-    }
-    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len()), 0_u32, 0);
-    for digit in digits.bytes() {
-        let six = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        (bits, count) = (bits << 6 | u32::from(six), count + 6);
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

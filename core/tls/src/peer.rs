@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use sidegate_api::{PeerFact, PeerIdentity};
 use x509_parser::asn1_rs::Tag;
@@ -56,7 +58,7 @@ impl Peer {
             PeerFact::Subject => name_text(certificate.subject()),
             PeerFact::Issuer => name_text(certificate.issuer()),
             PeerFact::Serial => serial_text(&certificate),
-            PeerFact::KeySha256 => base64(&sha256(certificate.public_key().raw)),
+            PeerFact::KeySha256 => STANDARD.encode(sha256(certificate.public_key().raw)),
             PeerFact::NotBefore => time_text(certificate.validity().not_before),
             PeerFact::NotAfter => time_text(certificate.validity().not_after),
             // One that is no text is a URI as well.
@@ -244,25 +246,10 @@ fn push_hex(text: &mut String, char: char) {
 pub(crate) fn pem_text(der: &[u8]) -> String {
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in der.chunks(48) {
-        text.push_str(&base64(line));
+        STANDARD.encode_string(line, &mut text);
         text.push('\n');
     }
     text.push_str("-----END CERTIFICATE-----\n");
-    text
-}
-
-/// RFC 4648 section 4, padded.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let padded = [three[0], three.get(1).copied().unwrap_or(0), three.get(2).copied().unwrap_or(0)];
-        let bits = u32::from_be_bytes([0, padded[0], padded[1], padded[2]]);
-        for place in 0..4 {
-            let six = (bits >> (18 - 6 * place)) & 0x3f;
-            text.push(if place <= three.len() { char::from(ALPHABET[six as usize]) } else { '=' });
-        }
-    }
     text
 }
 
@@ -294,6 +281,28 @@ mod tests {
         assert_eq!(list(&["a"]).unwrap(), "a");
         assert_eq!(list(&["a", "b"]).unwrap(), "a,b");
         assert_eq!(list(&["a,b", "c\\", "d\r\ne"]).unwrap(), "a\\,b,c\\\\,d\\0D\\0Ae");
+    }
+
+    /// A certificate for URIs that are these bytes.
+    fn peer(uris: &[&[u8]]) -> Peer {
+        let tagged = |tag: u8, bytes: &[u8]| [&[tag, u8::try_from(bytes.len()).unwrap()][..], bytes].concat();
+        let names: Vec<u8> = uris.iter().flat_map(|uri| tagged(0x86, uri)).collect();
+        let mut params = rcgen::CertificateParams::default();
+        let extension = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], tagged(0x30, &names));
+        params.custom_extensions.push(extension);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Peer::new(params.self_signed(&key).unwrap().der().clone())
+    }
+
+    #[test]
+    fn a_uri_that_is_no_text_is_one_of_several_too() {
+        let good = b"spiffe://a/b";
+        assert_eq!(peer(&[good]).get(PeerFact::SpiffeId), Some("spiffe://a/b"));
+        for other in [&b"spiffe://\xff\xfe"[..], b"", b"spiffe://c"] {
+            assert_eq!(peer(&[good, other]).get(PeerFact::SpiffeId), None, "{other:?}");
+            assert_eq!(peer(&[other, good]).get(PeerFact::SpiffeId), None, "{other:?}");
+        }
+        assert_eq!(peer(&[]).get(PeerFact::SpiffeId), None);
     }
 
     #[test]

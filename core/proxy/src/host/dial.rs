@@ -39,8 +39,7 @@ impl Progress {
 }
 
 /// A socket to the host at `position` over which `protocol` may be spoken; in
-/// TLS under `name`, if there is one. The
-/// caller bounds the time.
+/// TLS under `name`, if there is one. The caller bounds the time.
 pub(super) async fn dial(
     cluster: &ClusterView,
     position: usize,

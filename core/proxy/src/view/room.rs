@@ -63,8 +63,9 @@ pub(crate) enum Room {
 }
 
 impl ClusterView {
-    /// Room for a connection to the host at `position` that `pool` will keep: at once, or to be
-    /// waited for. All workers are asked to give up what they keep for later.
+    /// Room for a connection to the host at `position` that `pool` will keep: at
+    /// once, or to be waited for. All workers are asked to give up what they keep
+    /// for later.
     pub(crate) fn room(&self, position: usize, pool: &Rc<HostPool>, peers: &Peers) -> Result<Permit, Waiting<'_>> {
         self.cluster.breakers().connection().map_err(|place| self.wait(place, position, pool, peers))
     }
