@@ -33,6 +33,7 @@ help:
 	@echo "make test-peers  foreign clients, servers and judges of HTTP/2 and TLS against the release build"
 	@echo "make test-plugins  plugins that know MOSN's protocol alone, in Python and Go, behind the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
+	@echo "make fuzz       libFuzzer on the readers of foreign bytes (FUZZ=targets, FUZZ_SECONDS=60 each)"
 	@echo "make doc        rustdoc of all crates"
 	@echo "make book       the book in docs/, as HTML (needs mdbook)"
 	@echo "make clean      remove build output"
@@ -90,6 +91,11 @@ test-peers: build
 # Installs what is missing below the target folder; see tests/plugins/README.md.
 test-plugins: build
 	python3 tests/plugins/run.py --sidegate $(RELEASE)/sidegate --work $(TARGET)/plugins $(PLUGINS)
+
+# New inputs for the readers of foreign bytes, FUZZ_SECONDS for each; see tests/fuzz/README.md.
+fuzz:
+	tests/fuzz/run.sh $(FUZZ)
+.PHONY: fuzz
 
 # rustdoc of the SDK and of the crates, without warnings.
 doc:

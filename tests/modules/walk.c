@@ -119,7 +119,12 @@ static uint32_t begin(void *object, void *config, void *worker_state) {
     WATCH(self->worker && self->worker->magic == WORKER_MAGIC);
     WATCH(pthread_equal(self->worker->thread, pthread_self()));
     /* Streams of one number walk the same way, whatever worker they are on. */
+#ifdef WALK_CHOICES
+    self->walk.state = made_from->seed;
+    walk_read_choices();
+#else
     self->walk.state = made_from->seed * 1000003 + __atomic_add_fetch(&made_from->streams, 1, __ATOMIC_RELAXED);
+#endif
     if (walk_below(&self->walk, 300) == 0) return (uint32_t)walk_next(&self->walk) | 1;
     sidegate_host->metric_add(sidegate_self, counters[MADE], 1);
     return SIDEGATE_OK;
@@ -166,7 +171,8 @@ static void destroy_route(void *config, void *made) {
     free(made);
 }
 
-/* Calls from a thread that no hook runs on, for as long as there are streams. */
+/* Calls from a thread that no hook runs on, for as long as there are streams;
+ * not for a fuzzer, whose inputs have to do the same whenever they are run. */
 static void *elsewhere(void *object) {
     struct config *self = object;
     struct walk walk = {.state = self->seed ^ 0x9e3779b97f4a7c15};
@@ -188,6 +194,9 @@ static uint32_t configure(void *object, const sidegate_create_args_v1 *args) {
     for (size_t i = 0; i < COUNTERS; i++)
         if (sidegate_metric(args, SIDEGATE_METRIC_COUNTER, counter_names[i], &counters[i]) != SIDEGATE_OK)
             return SIDEGATE_FAILED;
+#ifdef WALK_CHOICES
+    self->ending = 1;
+#endif
     if (pthread_create(&self->thread, NULL, elsewhere, self) != 0)
         return sidegate_error(args->error, NULL, "the thread did not start");
     return SIDEGATE_OK;

@@ -27,8 +27,29 @@ struct walk {
     int visits;
 };
 
+#ifdef WALK_CHOICES
+/* Choices of a fuzzer, two bytes each, in the file of this name; where they end
+ * the generator goes on. */
+static uint8_t walk_choices[4096];
+static size_t walk_choices_at, walk_choices_len;
+
+static void walk_read_choices(void) {
+    FILE *file = fopen(WALK_CHOICES, "rb");
+    walk_choices_at = walk_choices_len = 0;
+    if (!file) return;
+    walk_choices_len = fread(walk_choices, 1, sizeof walk_choices, file);
+    fclose(file);
+}
+#endif
+
 static uint64_t walk_next(struct walk *walk) {
     uint64_t z = walk->state += 0x9e3779b97f4a7c15;
+#ifdef WALK_CHOICES
+    if (walk_choices_at + 2 <= walk_choices_len) {
+        z = walk_choices[walk_choices_at] | (uint64_t)walk_choices[walk_choices_at + 1] << 8;
+        walk_choices_at += 2;
+    }
+#endif
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);

@@ -49,7 +49,14 @@ fn what_is_no_signature_is_an_error_and_no_panic() {
         assert!(Signature::parse(&lines[..count].join("\n")).is_err(), "{count} lines");
     }
     for at in 0..SIGNATURE.len() {
-        let _ = Signature::parse(&SIGNATURE[..at]);
+        let cut = Signature::parse(&SIGNATURE[..at]).map(|signature| signature.verify(&public(), MODULE));
+        assert!(cut.is_err() || at == SIGNATURE.len() - 1, "byte {at}: {cut:?}");
+        // Four characters of base64 less are three bytes less.
+        let mut shorter = SIGNATURE.to_owned();
+        shorter.replace_range(at..(at + 4).min(SIGNATURE.len()), "");
+        let believed = Signature::parse(&shorter).is_ok_and(|signature| signature.verify(&public(), MODULE).is_ok());
+        let free = at < SIGNATURE.find('\n').unwrap() || shorter.trim_end() == SIGNATURE.trim_end();
+        assert!(free || !believed, "bytes from {at}: {shorter}");
         let mut bytes = SIGNATURE.as_bytes().to_vec();
         bytes[at] ^= 1;
         let changed = String::from_utf8(bytes).unwrap();

@@ -14,6 +14,7 @@ pub(crate) use symbols::{Binding, Kind, Requirement, Symbol, SymbolTable, requir
 pub(crate) use view::View;
 
 use crate::refusal::Reason;
+use crate::text;
 use segments::Segments;
 
 /// `e_machine` of this host.
@@ -23,6 +24,8 @@ const EM_AARCH64: u16 = 183;
 const HEADER_LEN: u64 = 64;
 const SECTION_HEADER_LEN: u64 = 64;
 const SHT_NOBITS: u32 = 8;
+/// Bytes of the longest path (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
 
 /// A shared object whose parts all lie inside the file, and that offers one
 /// view of itself only.
@@ -107,11 +110,12 @@ impl<'a> Elf<'a> {
         strings.ok_or(Reason::Malformed { what: "its dynamic string table is outside the file" })
     }
 
-    /// Text number `at` of the dynamic string table, for people.
+    /// Text number `at` of the dynamic string table, for people: as long as the
+    /// path of a file may be.
     pub(crate) fn string(&self, at: u64) -> Result<String, Reason> {
-        let text = self.strings()?.text(at);
-        let text = text.ok_or(Reason::Malformed { what: "a name is outside its dynamic string table" })?;
-        Ok(String::from_utf8_lossy(text).into_owned())
+        let name = self.strings()?.text(at);
+        let name = name.ok_or(Reason::Malformed { what: "a name is outside its dynamic string table" })?;
+        Ok(text::printable(name, MAX_PATH))
     }
 }
 

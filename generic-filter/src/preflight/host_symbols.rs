@@ -6,6 +6,10 @@ use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 
 use crate::elf::{Binding, Requirement, Symbol};
 use crate::refusal::Reason;
+use crate::text::{one_line, printable};
+
+/// Bytes that are shown of a name; C++ makes long ones.
+const MAX_NAME: usize = 1024;
 
 /// The libraries that every module may need.
 const SYSTEM: [&str; 9] = [
@@ -52,17 +56,17 @@ pub(super) fn check_undefined(symbols: &[Symbol<'_>], needed: &[String]) -> Vec<
         match Opened::open(name) {
             Ok(library) => libraries.push(library),
             Err(error) => {
-                problems.push(Reason::NeededMissing { name: name.clone(), error: crate::text::one_line(&error) });
+                problems.push(Reason::NeededMissing { name: name.clone(), error: one_line(&error) });
             }
         }
     }
     let mut names = Vec::new();
     for symbol in symbols.iter().filter(|s| !s.defined && s.binding != Binding::Weak && s.binding != Binding::Local) {
         if !resolves(symbol, &libraries) {
-            let name = String::from_utf8_lossy(symbol.name);
+            let name = printable(symbol.name, MAX_NAME);
             names.push(match symbol.version {
-                Some(version) => format!("{name}@{}", String::from_utf8_lossy(version)),
-                None => name.into_owned(),
+                Some(version) => format!("{name}@{}", printable(version, MAX_NAME)),
+                None => name,
             });
         }
     }

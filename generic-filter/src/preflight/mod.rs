@@ -25,6 +25,9 @@ use crate::text;
 use process_calls::process_calls;
 use sealed::SealedCopy;
 
+/// Bytes that are shown of a version's name.
+const MAX_VERSION: usize = 256;
+
 /// A module that passed every check; its bytes cannot change any more.
 #[derive(Debug)]
 pub struct SealedModule {
@@ -177,7 +180,7 @@ pub(crate) fn check_bytes(
     let record = record.map(|s| s.address..s.address.saturating_add(s.size));
     relocations.keep_away(&elf, table.ranges().iter().cloned().chain(record).collect())?;
     let wanted = elf::requirements(&elf)?;
-    facts.versions = wanted.iter().map(|r| String::from_utf8_lossy(r.version).into_owned()).collect();
+    facts.versions = wanted.iter().map(|r| text::printable(r.version, MAX_VERSION)).collect();
     facts.versions.sort_unstable();
     facts.versions.dedup();
     facts.go_runtime = unloading::has_go_runtime(&elf, symbols);

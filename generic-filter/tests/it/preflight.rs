@@ -65,6 +65,19 @@ fn a_good_module_passes_and_is_described() {
 }
 
 #[test]
+fn names_cannot_steer_a_terminal() {
+    let module = changed(|bytes| {
+        let name = b"libm.so.6\0";
+        let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+        bytes[at..at + 9].copy_from_slice(b"\x1b[31mlibm");
+    });
+    let inspection = inspect(&module);
+    assert_eq!(inspection.needed[0], "\\x1b[31mlibm");
+    let text = inspection.to_string();
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+#[test]
 fn no_such_file() {
     refused(&scratch("none.so"), "no_such_file", &["found nothing"]);
 }
