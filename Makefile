@@ -34,6 +34,7 @@ help:
 	@echo "make test-plugins  plugins that know MOSN's protocol alone, in Python and Go, behind the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
 	@echo "make fuzz       libFuzzer on the readers of foreign bytes (FUZZ=targets, FUZZ_SECONDS=60 each)"
+	@echo "make dist       a release: binary, header, SDK, manual, licences, bill of materials, checksums"
 	@echo "make doc        rustdoc of all crates"
 	@echo "make book       the book in docs/, as HTML (needs mdbook)"
 	@echo "make clean      remove build output"
@@ -96,6 +97,11 @@ test-plugins: build
 fuzz:
 	tests/fuzz/run.sh $(FUZZ)
 .PHONY: fuzz
+
+# dist/sidegate-VERSION-linux-ARCH.tar.gz; DIST="--binary FILE" takes one that is there.
+dist:
+	docker-build/dist.sh $(DIST)
+.PHONY: dist
 
 # rustdoc of the SDK and of the crates, without warnings.
 doc:

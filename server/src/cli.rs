@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::against::AdminAddress;
 
@@ -102,6 +103,30 @@ pub(crate) enum Command {
   sidegate cert certs
   sidegate cert certs --name shop.test --name 10.0.0.7 --days 7")]
     Cert(CertArgs),
+    /// Print completions for a shell.
+    #[command(after_long_help = "Examples:
+  sidegate completions bash > /etc/bash_completion.d/sidegate
+  sidegate completions zsh > ~/.zfunc/_sidegate
+  sidegate completions fish > ~/.config/fish/completions/sidegate.fish")]
+    Completions(CompletionsArgs),
+    /// Write the manual: a page for the program and one for each command.
+    #[command(after_long_help = "Examples:
+  sidegate man /usr/local/share/man/man1")]
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Where the pages go; made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod hangs;
 mod inspect;
 mod key_log;
 mod live_edit;
+mod manual;
 mod plans;
 mod ready;
 mod run;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
         cli::Command::Cert(args) => cert::cert(&args),
         cli::Command::Keygen(args) => sign::keygen(&args),
         cli::Command::Sign(args) => sign::sign(&args),
+        cli::Command::Completions(args) => manual::completions(&args),
+        cli::Command::Man(args) => manual::pages(&args),
     }
 }
 
