@@ -1,13 +1,14 @@
 //! What a filter may see and do in a hook.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::stream::HeadState;
 use crate::{
     BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, Method, MirrorFan, Protocol,
-    RefusedReply, ResumeHandle, ResumeSlot, RouteFilterConfig, SetReply, StreamState, Variable, VariableValue,
-    WorkerIndex, check_filter_header, check_trailer, is_token,
+    RefusedReply, ResumeHandle, ResumeSlot, RouteFilterConfig, SetReply, Slashes, StreamState, Variable, VariableValue,
+    WorkerIndex, check_filter_header, check_trailer, is_token, normalize_path,
 };
 
 /// One of a stream's four header maps. Numbers are the module ABI's.
@@ -209,7 +210,7 @@ impl<'a> FilterCx<'a> {
                 if !text.starts_with('/') || text.contains(['?', '#']) {
                     return Err(EditError::BadValue);
                 }
-                request.set_path(text);
+                request.set_path(&normal_form(text)?);
             }
             Variable::Query => {
                 if text.contains('#') {
@@ -226,7 +227,7 @@ impl<'a> FilterCx<'a> {
                 if !text.starts_with('/') || text.contains('#') {
                     return Err(EditError::BadValue);
                 }
-                request.set_target(text);
+                request.set_target(&normal_form(text)?);
             }
         }
         Ok(())
@@ -485,6 +486,23 @@ impl<'a> FilterCx<'a> {
     pub fn route_config(&self) -> Option<&dyn RouteFilterConfig> {
         self.routes.route_config(self.filter_index)
     }
+}
+
+/// A path, with or without a query, as the codec would have made it of a
+/// client's: what filters and routes judge afterwards is what the upstream gets.
+/// Slashes stay as they are.
+fn normal_form(text: &str) -> Result<Cow<'_, str>, EditError> {
+    let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+    if path.contains('\\') {
+        return Err(EditError::BadValue);
+    }
+    if !path.contains('%') && !path.contains("/.") {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut normal = String::with_capacity(text.len());
+    normalize_path(path, Slashes::Keep, &mut normal).map_err(|_| EditError::BadValue)?;
+    normal.push_str(query);
+    Ok(Cow::Owned(normal))
 }
 
 fn visible_ascii(value: &[u8]) -> Option<&str> {

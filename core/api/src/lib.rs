@@ -27,6 +27,7 @@ mod metadata;
 mod metrics;
 mod mirror;
 pub mod nearest;
+mod path;
 mod peer;
 mod plugin_status;
 mod reads;
@@ -71,6 +72,7 @@ pub use metrics::{
     MetricKind, MetricSnapshot, Metrics, Observation, Series, SeriesValue, Together, UpDown,
 };
 pub use mirror::{MirrorFan, MirrorHosts};
+pub use path::normalize_path;
 pub use peer::{PeerFact, PeerIdentity};
 pub use plugin_status::{PluginPhase, PluginStatus};
 pub use reads::Reads;

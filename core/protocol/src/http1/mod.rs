@@ -19,7 +19,6 @@ pub(crate) mod error;
 pub(crate) mod fields;
 mod head_search;
 mod lines;
-mod path;
 mod reason;
 pub(crate) mod request;
 mod response;

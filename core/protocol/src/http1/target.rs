@@ -1,10 +1,10 @@
 //! The request target: its forms, its bytes, and its normal form.
 
-use sidegate_api::{Method, RequestHead};
+use sidegate_api::{Method, RequestHead, normalize_path};
 
 use super::authority;
 use super::error::RequestError;
-use super::{Limits, TargetBytes, path};
+use super::{Limits, TargetBytes};
 
 /// Who names the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn set_path_and_query(
     match form {
         PathForm::Normal => head.set_target(target),
         PathForm::Unknown => {
-            path::normalize(&target[..path_len], limits.slashes, &mut scratch.normal).map_err(RequestError::bad)?;
+            normalize_path(&target[..path_len], limits.slashes, &mut scratch.normal).map_err(RequestError::bad)?;
             scratch.normal.push_str(&target[path_len..]);
             head.set_target(&scratch.normal);
             head.set_original_target(target.as_bytes());

@@ -46,6 +46,15 @@ fn method_target_query_and_authority_arrive_as_set() {
         &[origin.address],
         vec![before(|cx| {
             cx.set_variable(Variable::Method, b"PUT").unwrap();
+            // In the form that a client's would have, and no further.
+            cx.set_variable(Variable::Target, b"/t/%2e%2e/../a//b/./%41?../%41").unwrap();
+            assert_eq!(cx.variable(Variable::Target), Some(VariableValue::Bytes(b"/a//b/A?../%41")));
+            cx.set_variable(Variable::Path, b"/../../etc").unwrap();
+            assert_eq!(cx.variable(Variable::Target), Some(VariableValue::Bytes(b"/etc?../%41")));
+            for refused in [&b"/a%00"[..], b"/a%zz", b"/a\\b", b"/%"] {
+                assert_eq!(cx.set_variable(Variable::Path, refused), Err(EditError::BadValue));
+                assert_eq!(cx.set_variable(Variable::Target, refused), Err(EditError::BadValue));
+            }
             cx.set_variable(Variable::Target, b"/t?x").unwrap();
             cx.set_variable(Variable::Query, b"y=2").unwrap();
             cx.set_header(HeaderMapKind::Request, b"Host", b"Other.test:81").unwrap();

@@ -1,7 +1,7 @@
 //! One normal form for paths, so that what routes and filters judged is what
 //! the upstream gets.
 
-use sidegate_api::Slashes;
+use crate::Slashes;
 
 /// Writes the normal form of `path` (starting with `/`, without query)
 /// into `out`.
@@ -14,7 +14,7 @@ use sidegate_api::Slashes;
 ///   late, `..` takes the segment away that it would without merging.
 /// - Everything else stays as sent: `%2f`, `%5c`, `%252e` and `;x`.
 /// - A malformed escape and `%00` are refused.
-pub(super) fn normalize(path: &str, slashes: Slashes, out: &mut String) -> Result<(), &'static str> {
+pub fn normalize_path(path: &str, slashes: Slashes, out: &mut String) -> Result<(), &'static str> {
     out.clear();
     out.push('/');
     let bytes = path.as_bytes();
@@ -93,7 +93,7 @@ mod tests {
 
     fn normal(path: &str) -> Result<String, &'static str> {
         let mut out = String::from("left over");
-        normalize(path, Slashes::Keep, &mut out).map(|()| out)
+        normalize_path(path, Slashes::Keep, &mut out).map(|()| out)
     }
 
     #[test]
@@ -148,9 +148,9 @@ mod tests {
             ("/x//..;a//b", "/x/..;a/b"),
         ] {
             let mut out = String::new();
-            assert_eq!(normalize(path, Slashes::Merge, &mut out).map(|()| &*out), Ok(expected), "{path}");
+            assert_eq!(normalize_path(path, Slashes::Merge, &mut out).map(|()| &*out), Ok(expected), "{path}");
             let mut again = String::new();
-            assert_eq!(normalize(&out, Slashes::Merge, &mut again).map(|()| &*again), Ok(expected), "{path}");
+            assert_eq!(normalize_path(&out, Slashes::Merge, &mut again).map(|()| &*again), Ok(expected), "{path}");
         }
     }
 
