@@ -40,7 +40,7 @@ static ALLOCATOR: sidegate_memory::Allocator = sidegate_memory::Allocator;
 
 fn main() -> ExitCode {
     match cli::Cli::parse().command {
-        cli::Command::Run(args) => start::with_modules(|start| run::run(&args, start)),
+        cli::Command::Run(args) => under_init(|| start::with_modules(|start| run::run(&args, start))),
         cli::Command::Check(args) => start::with_modules(|start| check::check(&args, start)),
         cli::Command::Inspect(args) => inspect::inspect(&args),
         cli::Command::Schema(args) => schema::schema(&args),
@@ -50,6 +50,19 @@ fn main() -> ExitCode {
         cli::Command::Completions(args) => manual::completions(&args),
         cli::Command::Man(args) => manual::pages(&args),
     }
+}
+
+/// As process 1 it is its own init, and works in a child; before there is any
+/// other thread.
+fn under_init(work: impl FnOnce() -> ExitCode) -> ExitCode {
+    if sidegate_spawn::is_init() {
+        match sidegate_spawn::become_init() {
+            Ok(Some(code)) => return code,
+            Ok(None) => {}
+            Err(error) => complain(&format_args!("runs as process 1 without an init: {error}")),
+        }
+    }
+    work()
 }
 
 /// Prints an error to stderr. What fails before the log is open, or ends the

@@ -1,7 +1,7 @@
 //! Plugins that are processes of their own: what there is of them, and who runs.
 
 use serde_json::{Value, json};
-use sidegate_api::{PluginPhase, PluginStatus, RequestHead};
+use sidegate_api::{PluginLimit, PluginLimits, PluginPhase, PluginStatus, RequestHead};
 
 use crate::endpoints::Call;
 use crate::query::Query;
@@ -30,7 +30,20 @@ fn plugin(plugin: &PluginStatus) -> Value {
         "calls": plugin.calls,
         "failures": plugin.failures,
         "in_flight": plugin.in_flight,
+        "limits": plugin.limits.as_ref().map(limits),
         "last_error": plugin.last_error,
+    })
+}
+
+fn limits(limits: &PluginLimits) -> Value {
+    let number = |value: f64| if value.fract() == 0.0 { json!(value as u64) } else { json!(value) };
+    let limit =
+        |limit: Option<PluginLimit>| limit.map(|limit| json!({ "value": number(limit.value), "by": limit.by.name() }));
+    json!({
+        "cgroup": limits.cgroup,
+        "memory": limit(limits.memory),
+        "cpus": limit(limits.cpus),
+        "tasks": limit(limits.tasks),
     })
 }
 

@@ -74,7 +74,7 @@ pub use metrics::{
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use path::normalize_path;
 pub use peer::{PeerFact, PeerIdentity};
-pub use plugin_status::{PluginPhase, PluginStatus};
+pub use plugin_status::{LimitKeeper, PluginLimit, PluginLimits, PluginPhase, PluginStatus};
 pub use reads::Reads;
 pub use reason::Reason;
 pub use regex_budget::{RegexBudget, RegexRefused};

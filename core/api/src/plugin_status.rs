@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// One plugin: a program that this process started, or an address it connects
 /// to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PluginStatus {
     /// Its name.
     pub name: String,
@@ -30,8 +30,54 @@ pub struct PluginStatus {
     pub failures: u64,
     /// Calls in progress.
     pub in_flight: u64,
+    /// What it may take of the machine; `None` while no process of ours runs.
+    pub limits: Option<PluginLimits>,
     /// What went wrong last.
     pub last_error: Option<String>,
+}
+
+/// Bounds of one plugin's process and all it starts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PluginLimits {
+    /// Folder of its cgroup, if it has one.
+    pub cgroup: Option<String>,
+    /// Bytes.
+    pub memory: Option<PluginLimit>,
+    /// Processors.
+    pub cpus: Option<PluginLimit>,
+    /// Processes and threads.
+    pub tasks: Option<PluginLimit>,
+}
+
+/// A bound, and who keeps it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PluginLimit {
+    /// How much there may be.
+    pub value: f64,
+    /// Who keeps it.
+    pub by: LimitKeeper,
+}
+
+/// Who keeps a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitKeeper {
+    /// The kernel, for a cgroup.
+    Cgroup,
+    /// The processors that it may use.
+    Affinity,
+    /// Looks at it now and then.
+    Watch,
+}
+
+impl LimitKeeper {
+    /// One word.
+    pub fn name(self) -> &'static str {
+        match self {
+            LimitKeeper::Cgroup => "cgroup",
+            LimitKeeper::Affinity => "affinity",
+            LimitKeeper::Watch => "watch",
+        }
+    }
 }
 
 /// Where in its life a plugin is.

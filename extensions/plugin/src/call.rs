@@ -104,16 +104,25 @@ async fn make(plugin: &Shared, request: Bytes, deadline: Instant, timeout: Durat
             Link::Up(connection) if !connection.is_closed() => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let called = timeout_at(deadline, connection.call(request.clone(), left)).await;
-                match called.map_err(|_| timed_out())? {
-                    Ok(response) => return Ok(response),
+                let called = called.map_err(|_| {
+                    plugin.unanswered(timeout);
+                    timed_out()
+                });
+                match called? {
+                    Ok(response) => {
+                        plugin.answered();
+                        return Ok(response);
+                    }
                     Err(CallError::NotSent) if links.has_changed().unwrap_or(false) => continue,
                     Err(CallError::NotSent) => {}
                     Err(CallError::Lost) => return Err(Failure::Lost),
                     // Its own deadline is ours.
                     Err(CallError::Answered(status)) if status.code() == tonic::Code::DeadlineExceeded => {
+                        plugin.unanswered(timeout);
                         return Err(timed_out());
                     }
                     Err(CallError::Answered(status)) => {
+                        plugin.answered();
                         return Err(Failure::Error(format!("{:?}: {}", status.code(), shown(status.message()))));
                     }
                 }

@@ -12,6 +12,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::sync::oneshot;
 
+use crate::cgroup::Cgroup;
+use crate::confine::{Confinement, Places};
+use crate::fault::{Failed, Fault};
 use crate::spec::Program;
 
 /// The thread that starts programs. The kernel kills them when it ends, so it
@@ -41,20 +44,27 @@ pub(crate) struct Process {
     /// `None` once the process was reaped, so that no signal goes to whoever
     /// has its number by then.
     group: Arc<Mutex<Option<Pid>>>,
-    ended: oneshot::Receiver<ExitStatus>,
+    confinement: Arc<Confinement>,
+    ended: oneshot::Receiver<Ended>,
     status: Option<Ended>,
 }
 
 /// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ended(Option<ExitStatus>);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    status: Option<ExitStatus>,
+    /// The kernel killed it, or others with it, for want of memory that it may
+    /// have.
+    pub(crate) for_memory: bool,
+}
 
 impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
         let (orders, received) = mpsc::channel::<Order>();
         thread::Builder::new().name("plugin-spawn".into()).spawn(move || {
+            let mut places = Places::default();
             while let Ok(Order { program, done }) = received.recv() {
-                let _ = done.send(start(&program));
+                let _ = done.send(start(&program, &mut places));
             }
         })?;
         Ok(Spawner { orders })
@@ -69,29 +79,38 @@ impl Spawner {
     }
 }
 
-fn start(program: &Program) -> io::Result<Started> {
+fn start(program: &Program, places: &mut Places) -> io::Result<Started> {
     let mut command = Command::new(&program.path);
     command.args(&program.args).env_clear().envs(program.environment(std::env::vars_os()));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = sidegate_spawn::spawn(&mut command)?;
+    if let Some(directory) = &program.directory {
+        command.current_dir(directory);
+    }
+    let confinement = Arc::new(places.take(&program.limits)?);
+    let started = confinement.bounds().and_then(|bounds| sidegate_spawn::spawn(&mut command, bounds));
+    let mut child = started.inspect_err(|_| {
+        if let Some(cgroup) = &confinement.cgroup {
+            cgroup.remove();
+        }
+    })?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("no pipes"));
     };
     let pid = child.id();
     let group = Arc::new(Mutex::new(Pid::from_raw(pid.cast_signed())));
     let (tell, ended) = oneshot::channel();
-    let process = Process { pid, group: group.clone(), ended, status: None };
+    let process = Process { pid, group: group.clone(), confinement: confinement.clone(), ended, status: None };
     let waits = thread::Builder::new().name("plugin-wait".into()).stack_size(64 * 1024);
     // Who cannot be waited for is killed by the drop of `process`.
     waits.spawn(move || {
-        let _ = tell.send(await_end(child, &group));
+        let _ = tell.send(await_end(child, &group, confinement.cgroup.as_ref()));
     })?;
     Ok(Started { process, stdout: stdout.into(), stderr: stderr.into() })
 }
 
 /// Waits for the end of a process, and ends whoever else is in its group while
 /// its number is not given to others yet.
-fn await_end(mut child: Child, group: &Mutex<Option<Pid>>) -> ExitStatus {
+fn await_end(mut child: Child, group: &Mutex<Option<Pid>>, cgroup: Option<&Cgroup>) -> Ended {
     let pid = *lock(group);
     if let Some(pid) = pid {
         let ended = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
@@ -101,7 +120,19 @@ fn await_end(mut child: Child, group: &Mutex<Option<Pid>>) -> ExitStatus {
         let _ = kill_process_group(pid, Signal::KILL);
         *group = None;
     }
-    child.wait().unwrap_or_default()
+    let for_memory = cgroup.is_some_and(|cgroup| cgroup.killed_for_memory() > 0);
+    if let Some(cgroup) = cgroup {
+        cgroup.remove();
+    }
+    Ended { status: child.wait().ok(), for_memory }
+}
+
+impl Ended {
+    /// It ended although it should not.
+    pub(crate) fn failed(self) -> Failed {
+        let fault = if self.for_memory { Fault::Memory } else { Fault::Exit };
+        fault.because(format_args!("it {self}"))
+    }
 }
 
 impl Process {
@@ -114,9 +145,17 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
-    /// Ends all of its group.
+    /// Ends all of its group, and of its cgroup if it has one.
     pub(crate) fn kill(&self) {
         self.signal(Signal::KILL);
+        if let Some(cgroup) = &self.confinement.cgroup {
+            cgroup.kill();
+        }
+    }
+
+    /// What holds it.
+    pub(crate) fn confinement(&self) -> &Confinement {
+        &self.confinement
     }
 
     /// Waits for its end; may be called again.
@@ -124,7 +163,7 @@ impl Process {
         if let Some(ended) = self.status {
             return ended;
         }
-        let ended = Ended((&mut self.ended).await.ok());
+        let ended = (&mut self.ended).await.unwrap_or_default();
         self.status = Some(ended);
         ended
     }
@@ -145,14 +184,15 @@ impl Drop for Process {
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            None => f.write_str("ended"),
-            Some(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => write!(f, "exited with code {code}"),
-                (None, Some(signal)) => write!(f, "was ended by signal {signal}"),
-                (None, None) => f.write_str("ended"),
-            },
+        match self.status.map(|status| (status.code(), status.signal())) {
+            Some((Some(code), _)) => write!(f, "exited with code {code}")?,
+            Some((None, Some(signal))) => write!(f, "was ended by signal {signal}")?,
+            Some((None, None)) | None => f.write_str("ended")?,
         }
+        if self.for_memory {
+            f.write_str(", as it took more memory than it may have")?;
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //!  builder ▸ settings ▸ spec        what the configuration says
 //!  host ▸ supervisor                which plugins there are, and the life of each
 //!      ▸ child, handshake, output   a program as a child process
+//!      ▸ confine, cgroup, usage     what it may take of the machine
 //!      ▸ connection                 gRPC to it
 //!  filter ▸ call                    a stream that asks: from its worker to the
 //!                                   thread `plugins` and back
@@ -18,12 +19,16 @@
 mod address;
 mod builder;
 mod call;
+mod cgroup;
 mod child;
+mod confine;
 mod connection;
+mod fault;
 mod fields;
 mod filter;
 mod handshake;
 mod host;
+mod limits;
 mod link;
 mod log_line;
 mod metrics;
@@ -32,6 +37,7 @@ mod plugin;
 mod settings;
 mod spec;
 mod supervisor;
+mod usage;
 mod wire;
 
 pub use builder::{Plugins, register};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sidegate_api::{Counter, Gauge, Histogram, MetricError, Metrics};
 
 use crate::call::Failure;
+use crate::fault::Fault;
 
 /// The series of one plugin.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct PluginMetrics {
     pub(crate) in_flight: Gauge,
     latency: Histogram,
     failures: [Counter; Failure::REASONS.len()],
+    faults: [Counter; Fault::ALL.len()],
     failed: AtomicU64,
 }
 
@@ -29,6 +31,11 @@ impl PluginMetrics {
         for reason in Failure::REASONS {
             failures.push(failure(reason)?);
         }
+        let mut faults = Vec::with_capacity(Fault::ALL.len());
+        for fault in Fault::ALL {
+            let labels = [("plugin", plugin), ("fault", fault.name())];
+            faults.push(metrics.counter("sidegate_plugin_faults_total", &labels)?);
+        }
         Ok(PluginMetrics {
             calls: metrics.counter("sidegate_plugin_calls_total", &labels)?,
             cancelled: metrics.counter("sidegate_plugin_calls_cancelled_total", &labels)?,
@@ -37,6 +44,7 @@ impl PluginMetrics {
             in_flight: metrics.gauge("sidegate_plugin_calls_in_flight", &labels)?,
             latency: metrics.durations("sidegate_plugin_call_seconds", &labels)?,
             failures: failures.try_into().map_err(|_| MetricError::Limit)?,
+            faults: faults.try_into().map_err(|_| MetricError::Limit)?,
             failed: AtomicU64::new(0),
         })
     }
@@ -51,6 +59,14 @@ impl PluginMetrics {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let at = Failure::REASONS.iter().position(|reason| *reason == failure.reason());
         if let Some(counter) = at.and_then(|at| self.failures.get(at)) {
+            counter.inc();
+        }
+    }
+
+    /// Its process, or its connection, is no good any more.
+    pub(crate) fn broke(&self, fault: Fault) {
+        let at = Fault::ALL.iter().position(|known| *known == fault);
+        if let Some(counter) = at.and_then(|at| self.faults.get(at)) {
             counter.inc();
         }
     }

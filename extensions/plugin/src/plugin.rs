@@ -1,15 +1,20 @@
 //! One plugin in use: what filters, its supervisor and the admin page share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use sidegate_api::{PluginPhase, PluginStatus};
+use sidegate_api::{PluginLimits, PluginPhase, PluginStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::link::Link;
 use crate::metrics::PluginMetrics;
 use crate::spec::PluginSpec;
+
+/// Calls without an answer are no sign of a plugin that hangs before they have
+/// lasted for so long: many at once may all fall into one pause.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What is wanted of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,10 @@ pub(crate) struct Shared {
     link: watch::Sender<Link>,
     wish: watch::Sender<Wish>,
     restarts: AtomicU64,
+    /// Calls one after the other that had no answer in time.
+    unanswered: AtomicU32,
+    /// How many that were when they were too many.
+    hangs: watch::Sender<Option<u32>>,
     facts: Mutex<Facts>,
 }
 
@@ -48,8 +57,10 @@ pub(crate) struct Shared {
 struct Facts {
     since: Instant,
     pid: Option<u32>,
+    limits: Option<PluginLimits>,
     address: Option<String>,
     healthy: Option<bool>,
+    silent_since: Option<Instant>,
     last_error: Option<Arc<str>>,
 }
 
@@ -61,9 +72,13 @@ impl Shared {
             link: watch::Sender::new(Link::Starting),
             wish: watch::Sender::new(wish),
             restarts: AtomicU64::new(0),
+            unanswered: AtomicU32::new(0),
+            hangs: watch::Sender::new(None),
             facts: Mutex::new(Facts {
                 since: Instant::now(),
                 pid: None,
+                limits: None,
+                silent_since: None,
                 address: None,
                 healthy: None,
                 last_error: None,
@@ -107,6 +122,10 @@ impl Shared {
                 (facts.healthy, facts.address) = (None, None);
             }
         }
+        if link.phase() == PluginPhase::Up {
+            self.unanswered.store(0, Ordering::Relaxed);
+            self.hangs.send_replace(None);
+        }
         self.metrics.up.set(i64::from(link.phase() == PluginPhase::Up));
         self.link.send_replace(link);
     }
@@ -115,8 +134,51 @@ impl Shared {
         self.facts().address = Some(address);
     }
 
-    pub(crate) fn set_pid(&self, pid: Option<u32>) {
-        self.facts().pid = pid;
+    /// A process was started.
+    pub(crate) fn set_process(&self, pid: u32, limits: PluginLimits) {
+        let mut facts = self.facts();
+        (facts.pid, facts.limits) = (Some(pid), Some(limits));
+    }
+
+    /// There is no process.
+    pub(crate) fn set_no_process(&self) {
+        let mut facts = self.facts();
+        (facts.pid, facts.limits) = (None, None);
+    }
+
+    /// A call was answered, well or not.
+    pub(crate) fn answered(&self) {
+        if self.unanswered.load(Ordering::Relaxed) != 0 {
+            self.unanswered.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A call had no answer within `timeout`.
+    #[cold]
+    pub(crate) fn unanswered(&self, timeout: Duration) {
+        let count = self.unanswered.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let silence = {
+            let mut facts = self.facts();
+            if count == 1 {
+                facts.silent_since = Some(Instant::now());
+            }
+            facts.last_error = Some(format!("no answer in {timeout:?}, {count} times one after the other").into());
+            facts.silent_since.map_or(Duration::ZERO, |since| since.elapsed())
+        };
+        let most = self.spec.max_timeouts;
+        if most != 0 && count >= most && silence >= SILENCE {
+            self.hangs.send_if_modified(|hangs| hangs.replace(count).is_none());
+        }
+    }
+
+    /// Waits until too many calls had no answer.
+    pub(crate) async fn hung(&self) -> u32 {
+        let mut hangs = self.hangs.subscribe();
+        let count = hangs.wait_for(Option::is_some).await.ok().and_then(|count| *count);
+        match count {
+            Some(count) => count,
+            None => std::future::pending().await,
+        }
     }
 
     pub(crate) fn set_healthy(&self, healthy: Option<bool>) {
@@ -149,6 +211,7 @@ impl Shared {
             calls: self.metrics.calls.get(),
             failures: self.metrics.failures(),
             in_flight: u64::try_from(self.metrics.in_flight.get()).unwrap_or(0),
+            limits: facts.limits.clone(),
             last_error: facts.last_error.as_deref().map(str::to_owned),
         }
     }

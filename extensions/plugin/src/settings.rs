@@ -13,8 +13,12 @@ use sidegate_settings::{Object, Setting, Shape, Table, key};
 
 use crate::address::PluginAddress;
 use crate::host::Names;
+use crate::limits::{LIMITS, Limits};
 use crate::spec::{BackoffSpec, PluginSpec, Program, Source};
 
+/// Calls one after the other without an answer that make a plugin one that
+/// hangs.
+const MAX_TIMEOUTS: u32 = 30;
 /// Bytes of a program's file.
 const MAX_FILE: u64 = 512 << 20;
 
@@ -30,6 +34,13 @@ pub(crate) static PLUGIN: Table = Table::new(
              directory; a name without a slash then in `PATH`.",
         ),
         key("args", Shape::Array(&Shape::Text), "none", "Its arguments."),
+        key(
+            "directory",
+            Shape::Name,
+            "the folder of the configuration file",
+            "Its working directory, where relative names of files among `args` begin; itself it begins at the folder \
+             of the configuration file.",
+        ),
         key("env", Shape::Map(&Shape::Text), "none", "Its environment: it has this, and what the handshake needs."),
         key(
             "address",
@@ -78,6 +89,14 @@ pub(crate) static PLUGIN: Table = Table::new(
         ),
         key("max_procs", Shape::Integer(0, 1024), "1", "`MOSN_PROCS`: processors that a plugin made for MOSN uses."),
         key("max_in_flight", Shape::Integer(1, 100_000), "1024", "Calls of this filter at once; what is more fails."),
+        key("limits", Shape::Object(&LIMITS), "none", "What it may take of the machine."),
+        key(
+            "max_timeouts",
+            Shape::Integer(0, 1_000_000),
+            "30",
+            "Calls one after the other without an answer in time, over a second or more, after which it is taken for \
+             one that hangs and started again; 0: whatever their number.",
+        ),
         key("start_timeout", Shape::Duration, "60s", "Time until the plugin says where it listens."),
         key("stop_timeout", Shape::Duration, "2s", "Time from the order to end until it is killed."),
         key("restart_backoff", Shape::Duration, "100ms", "Pause before a start after a failure; doubles each time."),
@@ -187,6 +206,7 @@ impl Settings {
             first: time("restart_backoff", Duration::from_millis(100)),
             most: time("restart_backoff_max", Duration::from_secs(30)),
         };
+        let max_timeouts = number(object, "max_timeouts", MAX_TIMEOUTS as usize) as u32;
         let source = match (object.get("command"), object.get("address")) {
             (Some(command), None) => program(object, &command, around, time).map(|p| Source::Program(Box::new(p))),
             (None, Some(address)) => attached(object, &address).map(Source::Address),
@@ -197,7 +217,7 @@ impl Settings {
                 Some(name) => name.text()?.to_owned(),
                 None => default_name(&source),
             };
-            let spec = PluginSpec { name: name.into(), source, backoff };
+            let spec = PluginSpec { name: name.into(), source, backoff, max_timeouts };
             is_alone(&spec, around.env, |message| object.error("", message)).then_some(spec)
         });
         Settings { usage, plugin }
@@ -249,7 +269,7 @@ fn mosn_plugin(
         }
     };
     let path = own.parent().unwrap_or(Path::new("/")).join(name);
-    let digest = match digest(&path, &args, around.env) {
+    let digest = match digest(&path, &args, None, around.env) {
         Ok(digest) => digest,
         Err(why) => {
             report(why);
@@ -259,6 +279,8 @@ fn mosn_plugin(
     let program = Program {
         path,
         args,
+        directory: None,
+        limits: Limits::default(),
         env: BTreeMap::new(),
         inherits: true,
         cookie: mosn_cookie(),
@@ -269,7 +291,12 @@ fn mosn_plugin(
         digest,
     };
     let backoff = BackoffSpec { first: Duration::from_millis(100), most: Duration::from_secs(30) };
-    let spec = PluginSpec { name: name.into(), source: Source::Program(Box::new(program)), backoff };
+    let spec = PluginSpec {
+        name: name.into(),
+        source: Source::Program(Box::new(program)),
+        backoff,
+        max_timeouts: MAX_TIMEOUTS,
+    };
     is_alone(&spec, around.env, report).then_some(spec)
 }
 
@@ -300,8 +327,14 @@ fn program(
         }
         None => mosn_cookie(),
     };
-    let path = look_up(command.text()?, around.env);
-    match digest(&path, &args, around.env) {
+    let directory = match object.get("directory") {
+        Some(setting) => Some(working_directory(&setting, around.env)?),
+        None => configuration_folder(around.env),
+    };
+    let limits = object.get("limits").and_then(|s| s.object()).map(|o| Limits::read(&o)).unwrap_or_default();
+    // The program is looked for from its own working directory otherwise.
+    let path = absolute(look_up(command.text()?, around.env));
+    match digest(&path, &args, directory.as_deref(), around.env) {
         Err(why) => {
             command.error(why);
             None
@@ -309,6 +342,8 @@ fn program(
         Ok(digest) => Some(Program {
             path,
             args,
+            directory,
+            limits,
             env,
             inherits: false,
             cookie,
@@ -322,12 +357,33 @@ fn program(
 }
 
 fn attached(object: &Object<'_>, address: &Setting<'_>) -> Option<PluginAddress> {
-    for of_program in ["args", "env", "max_procs", "start_timeout", "stop_timeout", "cookie"] {
+    for of_program in ["args", "directory", "env", "limits", "max_procs", "start_timeout", "stop_timeout", "cookie"] {
         if let Some(setting) = object.get(of_program) {
             setting.error("means nothing beside `address`: nothing is started");
         }
     }
     address.parsed(PluginAddress::parse)
+}
+
+/// Where the configuration's file lies.
+fn configuration_folder(env: &BuildEnv) -> Option<PathBuf> {
+    env.search_dirs.first().map(|folder| absolute(folder.clone()))
+}
+
+fn working_directory(setting: &Setting<'_>, env: &BuildEnv) -> Option<PathBuf> {
+    let named = Path::new(setting.text()?);
+    let directory = configuration_folder(env).unwrap_or_default().join(named);
+    if !directory.is_dir() {
+        setting.error(format!("{} is no folder", directory.display()));
+        return None;
+    }
+    Some(absolute(directory))
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    let of = if path.as_os_str().is_empty() { Path::new(".") } else { &*path };
+    // Fails where there is no working directory any more.
+    std::path::absolute(of).unwrap_or(path)
 }
 
 /// Text that a program can be given.
@@ -371,14 +427,14 @@ fn look_up(command: &str, env: &BuildEnv) -> PathBuf {
 
 /// What the files of a plugin hold, so that a change of them makes another
 /// plugin; an error says why the program cannot be started.
-fn digest(program: &Path, args: &[String], env: &BuildEnv) -> Result<[u8; 32], String> {
+fn digest(program: &Path, args: &[String], directory: Option<&Path>, env: &BuildEnv) -> Result<[u8; 32], String> {
     let of_program = file_digest(program, env).map_err(|why| format!("{}: {why}", program.display()))?;
     access(program, Access::EXEC_OK).map_err(|error| format!("{} cannot be executed: {error}", program.display()))?;
     let mut all = Sha256::new().chain_update(of_program);
     for (at, argument) in args.iter().enumerate() {
-        let file = Path::new(argument);
+        let file = directory.unwrap_or(Path::new("")).join(argument);
         if file.is_file()
-            && let Ok(of_file) = file_digest(file, env)
+            && let Ok(of_file) = file_digest(&file, env)
         {
             all.update(at.to_le_bytes());
             all.update(of_file);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::PluginAddress;
+use crate::limits::Limits;
 
 /// A plugin as configured. Two that are equal are one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,9 @@ pub(crate) struct PluginSpec {
     pub(crate) name: Arc<str>,
     pub(crate) source: Source,
     pub(crate) backoff: BackoffSpec,
+    /// Calls one after the other without an answer after which it is started
+    /// again; 0: whatever their number.
+    pub(crate) max_timeouts: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub(crate) enum Source {
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) args: Vec<String>,
+    /// Its working directory; `None`: that of this process.
+    pub(crate) directory: Option<PathBuf>,
+    /// What it may take of the machine.
+    pub(crate) limits: Limits,
     pub(crate) env: BTreeMap<String, String>,
     /// Whether it has our own environment too.
     pub(crate) inherits: bool,
@@ -118,6 +126,8 @@ pub(crate) fn program(path: &str) -> Program {
     Program {
         path: path.into(),
         args: Vec::new(),
+        directory: None,
+        limits: Limits::default(),
         env: BTreeMap::new(),
         inherits: false,
         cookie: ("MOSN_PLUGIN".into(), "ON".into()),

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sidegate_api::PluginLimit;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::address::PluginAddress;
 use crate::child::{Process, Spawner, Started};
+use crate::confine::Confinement;
 use crate::connection::{Connection, Health, Trust};
+use crate::fault::{Failed, Fault};
 use crate::link::Link;
 use crate::output::{Lines, discard, first_line, log, reader};
 use crate::plugin::{Shared, Wish};
@@ -60,7 +63,7 @@ impl Drop for Readers {
 enum End {
     /// Something else is wanted.
     Wished,
-    Failed(String),
+    Failed(Failed),
 }
 
 /// Keeps a plugin as it is wanted, from now on until it is not wanted any more.
@@ -113,16 +116,18 @@ pub(crate) async fn supervise(shared: Arc<Shared>, spawner: Spawner, mut gate: w
             },
         };
         let plugin = shared.name();
-        tracing::error!(plugin, next_start = ?pause, "plugin failed: {why}");
+        let Failed { fault, why } = why;
+        tracing::error!(plugin, fault = fault.name(), next_start = ?pause, "plugin failed: {why}");
+        shared.metrics.broke(fault);
         shared.set_link(Link::Down { until: Instant::now() + pause, why: why.into() });
-        shared.set_pid(None);
+        shared.set_no_process();
         tokio::select! {
             () = sleep(pause) => {}
             _ = wishes.changed() => {}
         }
     }
     shared.set_link(Link::Stopped);
-    shared.set_pid(None);
+    shared.set_no_process();
 }
 
 /// Ends when it is not wanted that the plugin runs.
@@ -138,26 +143,38 @@ async fn up(shared: &Arc<Shared>, running: &mut Running, wishes: &mut watch::Rec
     let connection = running.connection.clone();
     let health = watch_health(shared, &connection, running.says_health);
     match &mut running.process {
-        Some(process) => tokio::select! {
+        Some(process) => {
+            let watch = Confinement::watch(process.confinement().watched(), process.pid());
+            tokio::select! {
             biased;
             () = unwished(wishes) => End::Wished,
-            ended = process.ended() => End::Failed(format!("it {ended}")),
+            ended = process.ended() => End::Failed(ended.failed()),
             () = connection.closed() => {
                 // The reason for that is often on its way.
                 match timeout(Duration::from_millis(100), process.ended()).await {
-                    Ok(ended) => End::Failed(format!("it {ended}")),
-                    Err(_) => End::Failed("it closed its connection".to_owned()),
+                    Ok(ended) => End::Failed(ended.failed()),
+                    Err(_) => End::Failed(Fault::Connection.because("it closed its connection")),
                 }
             }
-            why = health => End::Failed(why),
-        },
+            failed = watch => End::Failed(failed),
+            failed = silent(shared) => End::Failed(failed),
+            why = health => End::Failed(Fault::Health.because(why)),
+            }
+        }
         None => tokio::select! {
             biased;
             () = unwished(wishes) => End::Wished,
-            () = connection.closed() => End::Failed("it closed its connection".to_owned()),
-            why = health => End::Failed(why),
+            () = connection.closed() => End::Failed(Fault::Connection.because("it closed its connection")),
+            failed = silent(shared) => End::Failed(failed),
+            why = health => End::Failed(Fault::Health.because(why)),
         },
     }
+}
+
+/// Ends once too many calls had no answer.
+async fn silent(shared: &Shared) -> Failed {
+    let count = shared.hung().await;
+    Fault::Hang.because(format_args!("it answered none of {count} calls in time"))
 }
 
 /// Asks for its health again and again; ends with what is wrong.
@@ -191,7 +208,7 @@ async fn watch_health(shared: &Shared, connection: &Connection, says_health: boo
 }
 
 /// Brings it up to the first moment at which it can be called.
-async fn start(shared: &Arc<Shared>, spawner: &Spawner) -> Result<Running, String> {
+async fn start(shared: &Arc<Shared>, spawner: &Spawner) -> Result<Running, Failed> {
     let mut running = match &shared.spec.source {
         Source::Program(program) => start_program(shared, program, spawner).await?,
         Source::Address(address) => {
@@ -208,13 +225,23 @@ async fn start(shared: &Arc<Shared>, spawner: &Spawner) -> Result<Running, Strin
     Ok(running)
 }
 
-async fn start_program(shared: &Arc<Shared>, program: &Program, spawner: &Spawner) -> Result<Running, String> {
+async fn start_program(shared: &Arc<Shared>, program: &Program, spawner: &Spawner) -> Result<Running, Failed> {
     let path = program.path.display();
-    let started = spawner.spawn(program).await.map_err(|error| format!("cannot start {path}: {error}"))?;
+    let started = spawner
+        .spawn(program)
+        .await
+        .map_err(|error| Fault::Start.because(format_args!("cannot start {path}: {error}")))?;
     let Started { mut process, stdout, stderr } = started;
-    shared.set_pid(Some(process.pid()));
+    let limits = process.confinement().status();
+    if limits != sidegate_api::PluginLimits::default() {
+        let by = |limit: Option<PluginLimit>| limit.map_or("none", |limit| limit.by.name());
+        let (plugin, cgroup) = (shared.name(), limits.cgroup.as_deref().unwrap_or("none"));
+        let (memory, cpus, tasks) = (by(limits.memory), by(limits.cpus), by(limits.tasks));
+        tracing::info!(plugin, cgroup, memory, cpus, tasks, "who keeps the plugin's limits");
+    }
+    shared.set_process(process.pid(), limits);
     let name = shared.name().to_owned();
-    let pipes = |error| format!("cannot read from it: {error}");
+    let pipes = |error| Fault::Start.because(format_args!("cannot read from it: {error}"));
     let (mut stdout, stderr) = (reader(stdout).map_err(pipes)?, reader(stderr).map_err(pipes)?);
     let mut readers = Readers::default();
     readers.0.push(tokio::spawn(log(stderr, name.clone())));
@@ -223,18 +250,21 @@ async fn start_program(shared: &Arc<Shared>, program: &Program, spawner: &Spawne
             Ok(Ok(line)) => line,
             // Its end says more than that of its output.
             Ok(Err(error)) => return Err(match timeout(Duration::from_millis(200), process.ended()).await {
-                Ok(ended) => format!("it {ended} before its handshake"),
-                Err(_) => error.to_string(),
+                Ok(ended) => Fault::Handshake.because(format_args!("it {ended} before its handshake")),
+                Err(_) => Fault::Handshake.because(error),
             }),
-            Err(_) => return Err(format!("it printed no handshake in {:?}", program.start_timeout)),
+            Err(_) => {
+                let within = program.start_timeout;
+                return Err(Fault::Handshake.because(format_args!("it printed no handshake in {within:?}")));
+            }
         },
         ended = process.ended() => {
             // What it said of that is in its pipe still.
             drain(&mut readers).await;
-            return Err(format!("it {ended} before its handshake"));
+            return Err(Fault::Handshake.because(format_args!("it {ended} before its handshake")));
         }
     };
-    let address = crate::handshake::parse(&line).map_err(|error| error.to_string())?;
+    let address = crate::handshake::parse(&line).map_err(|error| Fault::Handshake.because(error))?;
     readers.0.push(tokio::spawn(discard(stdout, name.clone())));
     let connection = connect(&address, Trust::OwnUser).await?;
     shared.set_address(address.to_string());
@@ -247,11 +277,11 @@ async fn start_program(shared: &Arc<Shared>, program: &Program, spawner: &Spawne
     Ok(Running { process: Some(process), connection, says_health: false, socket, readers })
 }
 
-async fn connect(address: &PluginAddress, trust: Trust) -> Result<Connection, String> {
+async fn connect(address: &PluginAddress, trust: Trust) -> Result<Connection, Failed> {
     match timeout(CONNECT_TIMEOUT, Connection::open(address, trust)).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(format!("cannot connect to {address}: {error}")),
-        Err(_) => Err(format!("cannot connect to {address} in {CONNECT_TIMEOUT:?}")),
+        Ok(Err(error)) => Err(Fault::Start.because(format_args!("cannot connect to {address}: {error}"))),
+        Err(_) => Err(Fault::Start.because(format_args!("cannot connect to {address} in {CONNECT_TIMEOUT:?}"))),
     }
 }
 

@@ -2,39 +2,69 @@
 //!
 //! The only `unsafe` code of the extensions: what is done between `fork` and
 //! `exec`, where other threads' locks may be held for ever, so that nothing may
-//! be called that takes one or allocates.
+//! be called that takes one or allocates; and [`become_init`], which forks.
+
+mod init;
+
+pub use init::{become_init, is_init};
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, getpid, getppid};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// First of the descriptors that a child must not have.
 const FIRST_OWN: libc::c_uint = 3;
+
+/// What holds a child, and whoever it starts, from its first instruction on.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    /// `cgroup.procs` of the cgroup that it enters, open for writing.
+    pub cgroup: Option<OwnedFd>,
+    /// The processors that it may use.
+    pub processors: Option<CpuSet>,
+}
 
 /// Starts `command` as the leader of a process group of its own. The kernel
 /// kills it as soon as the calling *thread* ends, however that comes about: the
 /// thread has to live for as long as the child may. Beside its standard streams
 /// the child has no descriptor of this process.
-pub fn spawn(command: &mut Command) -> io::Result<Child> {
+pub fn spawn(command: &mut Command, bounds: Bounds) -> io::Result<Child> {
     command.process_group(0);
     let parent = getpid();
     let highest = highest_descriptor();
     // SAFETY: `prepare` makes system calls only; it neither allocates nor takes
     // locks, and it owns what it reads.
     unsafe {
-        command.pre_exec(move || prepare(parent, highest));
+        command.pre_exec(move || prepare(parent, highest, &bounds));
     }
     sidegate_watch::starting_a_program(|| command.spawn())
 }
 
+/// Bytes of what `/proc` calls a page.
+pub fn page_size() -> u64 {
+    const USUAL: u64 = 4096;
+    // SAFETY: the call takes a number and touches no memory of ours.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(USUAL)
+}
+
 /// In the child, right before `exec`.
-fn prepare(parent: Pid, highest: libc::c_uint) -> io::Result<()> {
+fn prepare(parent: Pid, highest: libc::c_uint, bounds: &Bounds) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // Whoever died before that sends no signal any more.
     if getppid() != Some(parent) {
         return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    if let Some(cgroup) = &bounds.cgroup {
+        // Whoever writes it.
+        rustix::io::write(cgroup, b"0")?;
+    }
+    if let Some(processors) = &bounds.processors {
+        sched_setaffinity(None, processors)?;
     }
     close_at_exec(highest)
 }
@@ -80,7 +110,7 @@ mod tests {
     fn output(program: &str) -> String {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", program]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let output = spawn(&mut command).unwrap().wait_with_output().unwrap();
+        let output = spawn(&mut command, Bounds::default()).unwrap().wait_with_output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -103,13 +133,28 @@ mod tests {
     }
 
     #[test]
+    fn a_child_may_be_bound_to_processors() {
+        let own = rustix::thread::sched_getaffinity(None).unwrap();
+        let first = (0..CpuSet::MAX_CPU).find(|at| own.is_set(*at)).unwrap();
+        let mut one = CpuSet::new();
+        one.set(first);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "grep Cpus_allowed_list /proc/$$/status"]).stdout(Stdio::piped());
+        let child = spawn(&mut command, Bounds { processors: Some(one), ..Bounds::default() }).unwrap();
+        let text = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        assert_eq!(text.split_whitespace().last(), Some(&*first.to_string()), "{text}");
+    }
+
+    #[test]
     fn what_cannot_be_started_is_an_error() {
-        assert_eq!(spawn(&mut Command::new("/nowhere/at/all")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let mut nowhere = Command::new("/nowhere/at/all");
+        assert_eq!(spawn(&mut nowhere, Bounds::default()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
     fn a_child_ends_with_the_thread_that_started_it() {
-        let child = std::thread::spawn(|| spawn(Command::new("/bin/sleep").arg("600")).unwrap()).join().unwrap();
+        let sleeps = || spawn(Command::new("/bin/sleep").arg("600"), Bounds::default()).unwrap();
+        let child = std::thread::spawn(sleeps).join().unwrap();
         let mut child = child;
         let status = child.wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));

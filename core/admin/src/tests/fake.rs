@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sidegate_api::{
-    GenerationState, GenerationStatus, HookStatus, Metrics, ModuleStatus, PluginPhase, PluginStatus, QuarantinePhase,
-    QuarantineStatus,
+    GenerationState, GenerationStatus, HookStatus, LimitKeeper, Metrics, ModuleStatus, PluginLimit, PluginLimits,
+    PluginPhase, PluginStatus, QuarantinePhase, QuarantineStatus,
 };
 use sidegate_telemetry::{LogLevel, LogSwitch, Stats, StatsMatcher, collect};
 
@@ -182,6 +182,12 @@ impl AdminSource for Fake {
             calls: 20,
             failures: 2,
             in_flight: 3,
+            limits: Some(PluginLimits {
+                cgroup: None,
+                memory: Some(PluginLimit { value: 67_108_864.0, by: LimitKeeper::Watch }),
+                cpus: Some(PluginLimit { value: 1.5, by: LimitKeeper::Cgroup }),
+                tasks: None,
+            }),
             last_error: Some("it exited with code 1".to_owned()),
         }]
     }

@@ -61,7 +61,12 @@ fn plugins_are_switched_in_both_ways_and_not_by_web_pages() {
         json!({
             "name": "checker", "runs": "/p/checker", "enabled": true, "state": "up", "seconds": 2.5, "pid": 7,
             "address": "unix:/tmp/plugin1", "healthy": true, "restarts": 1, "calls": 20, "failures": 2,
-            "in_flight": 3, "last_error": "it exited with code 1",
+            "in_flight": 3,
+            "limits": {
+                "cgroup": null, "memory": {"value": 67_108_864, "by": "watch"},
+                "cpus": {"value": 1.5, "by": "cgroup"}, "tasks": null,
+            },
+            "last_error": "it exited with code 1",
         })
     );
 }

@@ -132,6 +132,7 @@ fn own(key: &str) -> Option<&'static str> {
         "plugin_calls_cancelled_total" => "Calls of the plugin whose streams ended first.",
         "plugin_calls_in_flight" => "Calls of the plugin in progress.",
         "plugin_call_seconds" => "How long calls of the plugin took that were answered.",
+        "plugin_faults_total" => "Ends of the plugin's process or connection that nobody wanted, by what was wrong.",
         "plugin_restarts_total" => "Starts of the plugin after the first.",
         "module_reload_total" => "Modules that were to be loaded anew, by what came of it.",
         "live_edit_total" => "Edits of hosts through the admin interface, by what came of them.",

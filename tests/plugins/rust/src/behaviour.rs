@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::process::Command;
 use std::time::Duration;
 
 use sidegate_proto::go_plugin::Empty;
@@ -79,6 +80,37 @@ impl Behaviour {
                     let _ = std::io::stdout().write_all(&line);
                 }
                 let _ = std::io::stdout().flush();
+            }
+            "eat" => {
+                // Written to, so that it is there.
+                let bytes = vec![1_u8; value.parse::<usize>().unwrap_or(0) << 20];
+                std::mem::forget(std::hint::black_box(bytes));
+            }
+            "fork" => {
+                for _ in 0..value.parse().unwrap_or(0) {
+                    Command::new("/bin/sleep").arg("3600").spawn()?;
+                }
+            }
+            // A child that is in no group or session of ours.
+            "escape" => {
+                let child = Command::new("/usr/bin/setsid").args(["/bin/sleep", "3600"]).spawn()?;
+                response.header.insert("X-Child".to_owned(), child.id().to_string());
+            }
+            // Children whose parent ends before them.
+            "orphan" => {
+                Command::new("/bin/sh").args(["-c", "/bin/sleep 0.01 & /bin/sleep 0.01 &"]).status()?;
+            }
+            "parent" => {
+                let parent = std::os::unix::process::parent_id();
+                response.header.insert("X-Parent".to_owned(), parent.to_string());
+            }
+            "where" => {
+                let folder = std::env::current_dir()?;
+                response.header.insert("X-Where".to_owned(), folder.display().to_string());
+            }
+            "processors" => {
+                let count = std::thread::available_parallelism()?;
+                response.header.insert("X-Processors".to_owned(), count.to_string());
             }
             "log" => eprintln!("[WARN] {value}"),
             "env" => {

@@ -7,6 +7,7 @@
 
 mod behaviour;
 mod serve;
+mod streams;
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -40,7 +41,17 @@ fn main() -> ExitCode {
             while std::io::stdout().write_all(&line).is_ok() {}
             return ExitCode::FAILURE;
         }
-        "" | "unix" | "slow" | "plain" | "forks" | "ill" => return serve::serve(Behaviour::new(&how)),
+        "" | "unix" | "slow" | "plain" | "forks" | "ill" | "others" | "stdio" | "twice" => {
+            return serve::serve(Behaviour::new(&how));
+        }
+        // Says its second argument if it names a file from where it stands.
+        "reads" => {
+            if !arguments.next().is_some_and(|file| std::path::Path::new(&file).is_file()) {
+                eprintln!("[ERROR] no such file here");
+                return ExitCode::FAILURE;
+            }
+            return serve::serve(Behaviour::new(&how));
+        }
         // Others of its kind, told apart by their answers.
         other if other.starts_with("name=") => return serve::serve(Behaviour::new(other)),
         other => {

@@ -12,6 +12,7 @@ use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sidegate_proto::go_plugin::grpc_controller_server::GrpcControllerServer;
+use sidegate_proto::go_plugin::grpc_stdio_server::GrpcStdioServer;
 use sidegate_proto::health::health_server::HealthServer;
 use sidegate_proto::mosn::plugin_server::PluginServer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,6 +22,7 @@ use tonic::codegen::Service as _;
 
 use crate::behaviour::Behaviour;
 use crate::say;
+use crate::streams::Twice;
 
 /// Serves until it is ended.
 pub(crate) fn serve(behaviour: Behaviour) -> ExitCode {
@@ -44,9 +46,13 @@ async fn run(behaviour: Behaviour) -> std::io::Result<()> {
     if behaviour.is("slow") {
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
-    if behaviour.is("unix") {
+    if behaviour.is("unix") || behaviour.is("others") {
         let path = std::env::temp_dir().join(format!("sidegate-test-plugin-{}", std::process::id()));
         let listener = UnixListener::bind(&path)?;
+        if behaviour.is("others") {
+            // As if somebody else had made it.
+            std::os::unix::fs::lchown(&path, Some(65_534), None)?;
+        }
         say(&format!("1|1|unix|{}|grpc|", path.display()));
         loop {
             let (stream, _) = listener.accept().await?;
@@ -85,6 +91,10 @@ impl Service<Request<Incoming>> for Router {
             Box::pin(async move { HealthServer::new(behaviour).call(request).await })
         } else if path.starts_with("/plugin.GRPCController/") && !is_plain {
             Box::pin(async move { GrpcControllerServer::new(behaviour).call(request).await })
+        } else if path.starts_with("/plugin.GRPCStdio/") && behaviour.is("stdio") {
+            Box::pin(async move { GrpcStdioServer::new(behaviour).call(request).await })
+        } else if behaviour.is("twice") {
+            Box::pin(async move { Ok(Twice::answer(behaviour, request).await) })
         } else {
             // It answers what it does not serve with `unimplemented`.
             Box::pin(async move { PluginServer::new(behaviour).call(request).await })

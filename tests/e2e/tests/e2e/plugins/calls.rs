@@ -61,6 +61,21 @@ fn fields_are_set_removed_and_left_as_they_are() {
 }
 
 #[test]
+fn a_path_that_a_plugin_sets_has_a_clients_form() {
+    let origin = Origin::echo();
+    let proxy = start(&origin, "", json!({}));
+    for (set, seen) in [("/a/../b/%2e%2e/c?..", "/c?.."), ("/../../etc", "/etc"), ("/%61", "/a"), ("/plain", "/plain")]
+    {
+        assert_eq!(proxy.call(&asks(&format!("set=:path:{set}"))).status(), 200, "{set}");
+        assert_eq!(origin.last().head.target(), seen, "{set}");
+    }
+    for refused in ["/a%00", "/a%2", "/a\\b", "a"] {
+        assert_eq!(proxy.call(&asks(&format!("set=:path:{refused}"))).status(), 500, "{refused}");
+    }
+    assert_eq!((origin.count(), failures(&proxy, "bad_answer")), (4, 4.0));
+}
+
+#[test]
 fn what_cannot_be_edited_is_a_failed_call() {
     let origin = Origin::echo();
     let proxy = start(&origin, "", json!({}));

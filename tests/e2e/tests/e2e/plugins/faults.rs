@@ -4,7 +4,7 @@
 use serde_json::json;
 use sidegate_harness::{Call, ConfigBuilder, Origin, Proxy, TempDir, artifact, until};
 
-use super::{PROGRAM, asks, await_log, await_state, entry, failures, is_alive, pid_of, start, status};
+use super::{PROGRAM, asks, await_log, await_state, entry, failures, faults, is_alive, pid_of, start, status};
 
 /// Both policies, for a plugin that never comes up.
 #[track_caller]
@@ -19,6 +19,7 @@ fn never_up(how: &str, said: &str) {
     let line = proxy.access_line("the failure", |line| line.status == 500);
     assert_eq!(line.details, "plugin_failed");
     assert_eq!(failures(&proxy, "down"), 1.0);
+    assert_eq!(faults(&proxy, "handshake"), 1.0);
     let mut allows = never;
     allows["on_error"] = "allow".into();
     let proxy = start(&origin, how, allows);
@@ -57,8 +58,38 @@ fn one_that_listens_elsewhere() {
 }
 
 #[test]
+fn one_whose_socket_is_somebody_elses() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not tried: nobody but root can give a socket away");
+        return;
+    }
+    never_up("others", "belongs to user 65534, not to user 0");
+}
+
+#[test]
 fn one_that_wants_tls() {
     never_up("certificate", "AutoMTLS");
+}
+
+#[test]
+fn one_that_answers_twice_is_heard_once() {
+    let origin = Origin::echo();
+    let proxy = start(&origin, "twice", json!({}));
+    for _ in 0..3 {
+        assert_eq!(proxy.call(&asks("deny")).status(), 403);
+        assert_eq!(proxy.call(&asks("")).status(), 200);
+    }
+    let status = status(&proxy);
+    assert_eq!((&status["failures"], &status["restarts"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn what_it_says_by_a_service_is_in_the_log() {
+    let origin = Origin::echo();
+    let proxy = start(&origin, "stdio", json!({}));
+    await_log(&proxy, "said by the service");
+    let logs = proxy.logs();
+    assert!(logs.lines().any(|line| line.contains("said by the service") && line.contains("WARN")), "{logs}");
 }
 
 #[test]
@@ -83,7 +114,17 @@ fn a_program_that_is_gone_by_the_time_it_is_needed() {
     until("the program is missed", || {
         status(&proxy)["last_error"].as_str().is_some_and(|why| why.contains("cannot start")).then_some(())
     });
+    assert!(faults(&proxy, "start") >= 1.0);
+    // There, but not to be executed.
+    std::fs::copy(artifact(PROGRAM), dir.join("partial")).unwrap();
+    std::fs::set_permissions(dir.join("partial"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::rename(dir.join("partial"), &program).unwrap();
+    until("it is refused", || {
+        status(&proxy)["last_error"].as_str().is_some_and(|why| why.contains("Permission denied")).then_some(())
+    });
+    assert_eq!(proxy.call(&Call::get("/").header("X-Do", "")).status(), 500);
     // It is there again, and so is the plugin.
+    std::fs::remove_file(&program).unwrap();
     std::fs::copy(artifact(PROGRAM), dir.join("partial")).unwrap();
     std::fs::rename(dir.join("partial"), &program).unwrap();
     until("an answer", || (proxy.call(&asks("deny")).status() == 403).then_some(()));
@@ -103,6 +144,7 @@ fn one_that_dies_in_a_call_costs_that_call() {
     assert_ne!(pid_of(&after), before);
     assert_eq!((after["restarts"].clone(), failures(&proxy, "lost")), (json!(1), 1.0));
     await_log(&proxy, "it exited with code 9");
+    assert_eq!(faults(&proxy, "exit"), 1.0);
     assert_eq!(origin.count(), 0);
 }
 

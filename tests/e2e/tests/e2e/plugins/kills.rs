@@ -21,7 +21,9 @@ struct Counts {
 /// Kills the plugin so often while clients ask without a pause.
 fn kill_under_load(kills: u64) {
     let origin = Origin::echo();
-    let proxy = start(&origin, "", json!({"restart_backoff": "0s", "restart_backoff_max": "0s"}));
+    // Somebody else may have the processors for longer than usual.
+    let more = json!({"timeout": "5m", "restart_backoff": "0s", "restart_backoff_max": "0s"});
+    let proxy = start(&origin, "", more);
     let counts = Arc::<Counts>::default();
     let clients: Vec<JoinHandle<()>> = (0..CLIENTS)
         .map(|_| {

@@ -1,8 +1,11 @@
 //! Plugins that are processes of their own, by the one in tests/plugins/rust.
 
 mod admin;
+mod bounds;
 mod calls;
 mod faults;
+mod hangs;
+mod init;
 mod kills;
 mod life;
 mod mosn;
@@ -71,6 +74,11 @@ fn is_alive(pid: u64) -> bool {
 
 fn pid_of(status: &Value) -> u64 {
     status["pid"].as_u64().unwrap_or_else(|| panic!("no pid in {status}"))
+}
+
+fn faults(proxy: &Proxy, fault: &str) -> f64 {
+    let series = format!("sidegate_plugin_faults_total{{plugin=\"{PROGRAM}\",fault=\"{fault}\"}}");
+    proxy.metric(&series).unwrap_or(0.0)
 }
 
 fn failures(proxy: &Proxy, reason: &str) -> f64 {

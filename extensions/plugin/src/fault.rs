@@ -1,0 +1,62 @@
+//! Why a plugin's process is no good any more.
+
+use std::fmt;
+
+/// What went wrong, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) fault: Fault,
+    pub(crate) why: String,
+}
+
+/// What went wrong, as metrics have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It could not be started, or not be connected to.
+    Start,
+    /// It printed no handshake, or a bad one.
+    Handshake,
+    /// Its process ended.
+    Exit,
+    /// It closed its connection.
+    Connection,
+    /// It says that it is ill, or says nothing when it is asked.
+    Health,
+    /// It answers no calls.
+    Hang,
+    /// It took more memory than it may.
+    Memory,
+    /// It has more processes and threads than it may.
+    Tasks,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Fault; 8] = [
+        Fault::Start,
+        Fault::Handshake,
+        Fault::Exit,
+        Fault::Connection,
+        Fault::Health,
+        Fault::Hang,
+        Fault::Memory,
+        Fault::Tasks,
+    ];
+
+    /// Label of metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Fault::Start => "start",
+            Fault::Handshake => "handshake",
+            Fault::Exit => "exit",
+            Fault::Connection => "connection",
+            Fault::Health => "health",
+            Fault::Hang => "hang",
+            Fault::Memory => "memory",
+            Fault::Tasks => "tasks",
+        }
+    }
+
+    pub(crate) fn because(self, why: impl fmt::Display) -> Failed {
+        Failed { fault: self, why: why.to_string() }
+    }
+}
