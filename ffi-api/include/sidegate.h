@@ -660,6 +660,25 @@ extern const sidegate_module_record_v1 sidegate_module_v1 __attribute__((visibil
         module_name "", module_version "", "sidegate.h", "1.1", SIDEGATE_COMPILER, "", {0},                       \
     };
 
+/* Optional: what the module says of its filters, a JSON object in UTF-8 that the
+ * host reads without running code (the book has its keys). Defines constant data
+ * without pointers, exported as `sidegate_manifest_v1`, from string literals. Once
+ * per module, at file scope, without semicolon. A longer text does not compile.
+ *     SIDEGATE_MANIFEST("{\"filters\": [{\"name\": \"marks\"}]}") */
+#define SIDEGATE_MANIFEST_MAX 262144 /* bytes of the text */
+#define SIDEGATE_MANIFEST(json)                                                                                   \
+    struct sidegate_manifest_v1 {                                                                                 \
+        char magic[8]; /* "SGMANIF1" without end */                                                               \
+        uint32_t len;  /* of the text, without its NUL */                                                         \
+        uint32_t flags; /* 0; refused otherwise */                                                                \
+        char text[sizeof(json "") <= SIDEGATE_MANIFEST_MAX + 1 ? (int)sizeof(json "") : -1];                      \
+    };                                                                                                            \
+    SIDEGATE_EXTERN_C const struct sidegate_manifest_v1 sidegate_manifest_v1                                      \
+        __attribute__((visibility("default")));                                                                   \
+    const struct sidegate_manifest_v1 sidegate_manifest_v1 = {                                                    \
+        {'S', 'G', 'M', 'A', 'N', 'I', 'F', '1'}, (uint32_t)sizeof(json "") - 1, 0, json "",                      \
+    };
+
 /* ---- Helpers. ------------------------------------------------------------ */
 
 /* Whether the peer that made `table` supports its function `field`. */

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, ModuleSpec, ModuleStatus};
+use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, ModuleSpec, ModuleStatus, nearest};
 use sidegate_api::{StreamFilterBuilder, StreamFilterFactory};
 
 use crate::control::ModuleControl;
@@ -15,6 +15,7 @@ use crate::create;
 use crate::factory::{FactoryCore, ModuleFactory};
 use crate::generation::Generation;
 use crate::loaded::{LoadEnv, LoadedModule};
+use crate::manifest::Manifest;
 use crate::oversight::Oversight;
 use crate::policy::Policy;
 use crate::preflight::{Preflight, SealedModule, signature_file};
@@ -276,7 +277,11 @@ impl GenericFilter {
 impl StreamFilterBuilder for GenericFilter {
     fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>> {
         let module = module_of(spec)?;
-        sealed(&self.open(module, env), module).map(drop)
+        let sealed = sealed(&self.open(module, env), module)?;
+        match &sealed.facts.manifest {
+            Some(manifest) => agrees(manifest, &sealed.file, module, &spec.config),
+            None => Ok(()),
+        }
     }
 
     fn check_directory(&self, directory: &Path) -> Result<(), FilterConfigError> {
@@ -312,11 +317,49 @@ pub(crate) fn sealed(opened: &Opened, module: &ModuleSpec) -> Result<Arc<SealedM
     opened.as_ref().as_ref().cloned().map_err(refused)
 }
 
+/// Whether the module of `file` offers the filter that is wanted, with such a
+/// configuration, by what its manifest says.
+fn agrees(
+    manifest: &Manifest,
+    file: &Path,
+    module: &ModuleSpec,
+    config: &serde_json::Value,
+) -> Result<(), Vec<FilterConfigError>> {
+    if manifest.filters.is_empty() {
+        return Ok(());
+    }
+    let Some(filter) = manifest.filter(&module.filter) else {
+        let names: Vec<&str> = manifest.filters.iter().map(|filter| filter.name.as_str()).collect();
+        let mut hint = nearest::hint(&module.filter, names.iter().copied());
+        if hint.is_empty() {
+            hint = format!("; it has {}", names.join(", "));
+        }
+        let reason = Reason::FilterNotInManifest { found: module.filter.clone(), hint };
+        return Err(vec![config_error(&Refusal::new(file, reason), module)]);
+    };
+    let Some(schema) = &filter.schema else { return Ok(()) };
+    let none = serde_json::json!({});
+    let problems = schema.check(if config.is_null() { &none } else { config });
+    let errors = problems.into_iter().map(|problem| {
+        let path = match problem.path.as_str() {
+            "" => "config".to_owned(),
+            path if path.starts_with('[') => format!("config{path}"),
+            path => format!("config.{path}"),
+        };
+        let message = format!("expected what the manifest of {} says: {}", file.display(), problem.message);
+        FilterConfigError::new(path, message).with_kind("config_schema")
+    });
+    match errors.collect::<Vec<_>>() {
+        errors if errors.is_empty() => Ok(()),
+        errors => Err(errors),
+    }
+}
+
 pub(crate) fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConfigError {
     let key = module.source.key();
     let path = match &refusal.reason {
         Reason::HashMismatch { .. } => format!("{key}.sha256"),
-        Reason::FilterNotFound { .. } => format!("{key}.filter"),
+        Reason::FilterNotFound { .. } | Reason::FilterNotInManifest { .. } => format!("{key}.filter"),
         Reason::NoInterest { filter } if !filter.is_empty() => format!("{key}.filter"),
         Reason::FactoryRefused { path, .. } if path.is_empty() => "config".to_owned(),
         Reason::FactoryRefused { path, .. } if path.starts_with('[') => format!("config{path}"),

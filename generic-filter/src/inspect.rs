@@ -6,10 +6,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::manifest::Manifest;
 use crate::policy::Policy;
 use crate::preflight::{self, Facts, RecordFacts, Signer};
 use crate::refusal::Refusal;
 use crate::text;
+
+/// Bytes of a schema that are shown to people.
+const MAX_SCHEMA: usize = 16 * 1024;
 
 /// What was found out about a file, and whether it would be loaded.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +28,8 @@ pub struct Inspection {
     pub signer: Option<Signer>,
     /// The module's record, if it has a readable one.
     pub module: Option<RecordFacts>,
+    /// What it says of its filters, if it says so.
+    pub manifest: Option<Manifest>,
     /// Libraries it needs.
     pub needed: Vec<String>,
     /// Versions it wants of them.
@@ -87,6 +93,7 @@ pub fn inspect_with(path: &Path, policy: &Policy) -> Inspection {
         sha256: facts.sha256.map(|digest| text::hex(&digest)).unwrap_or_default(),
         signer: facts.signer,
         module: facts.record,
+        manifest: facts.manifest,
         needed: facts.needed,
         versions: facts.versions,
         run_paths: facts.run_paths,
@@ -102,6 +109,12 @@ impl Inspection {
     /// Whether the file would be loaded.
     pub fn is_ok(&self) -> bool {
         matches!(self.verdict, Verdict::Ok)
+    }
+
+    /// A page of documentation for the module; `None` without a manifest.
+    pub fn to_markdown(&self) -> Option<String> {
+        let (manifest, module) = (self.manifest.as_ref()?, self.module.as_ref()?);
+        Some(manifest.to_markdown(&module.name, &module.version))
     }
 
     /// As JSON.
@@ -130,6 +143,9 @@ impl fmt::Display for Inspection {
             if !module.abi_stable_version.is_empty() {
                 writeln!(f, "abi_stable      {}", module.abi_stable_version)?;
             }
+        }
+        if let Some(manifest) = &self.manifest {
+            show(f, manifest)?;
         }
         if !self.sha256.is_empty() {
             writeln!(f, "needs           {}", list(&self.needed))?;
@@ -164,6 +180,32 @@ impl fmt::Display for Inspection {
             }
         }
     }
+}
+
+fn show(f: &mut fmt::Formatter<'_>, manifest: &Manifest) -> fmt::Result {
+    let mut line = |what: &str, said: &str| {
+        if said.is_empty() { Ok(()) } else { writeln!(f, "{what:<15} {said}") }
+    };
+    line("description", &manifest.description)?;
+    line("licence", &manifest.licence)?;
+    let source = [manifest.source.repository.as_str(), manifest.source.revision.as_str()].join(" ");
+    line("source", source.trim())?;
+    for filter in &manifest.filters {
+        line("filter", [filter.name.as_str(), filter.description.as_str()].join(": ").trim_end_matches(": "))?;
+        line("  hooks", &filter.hooks.join(", "))?;
+        line("  request body", &filter.bodies.request)?;
+        line("  response body", &filter.bodies.response)?;
+        if let Some(schema) = &filter.config {
+            line("  config", &text::printable(schema.to_string().as_bytes(), MAX_SCHEMA))?;
+        }
+    }
+    for cluster in &manifest.clusters {
+        line("cluster", [cluster.name.as_str(), cluster.description.as_str()].join(": ").trim_end_matches(": "))?;
+    }
+    for metric in &manifest.metrics {
+        line("metric", &format!("{} ({})", metric.name, or_dash(&metric.kind)))?;
+    }
+    Ok(())
 }
 
 fn or_dash(text: &str) -> &str {

@@ -35,6 +35,7 @@ mod interpose;
 #[cfg(feature = "abi_stable")]
 mod layout;
 mod loaded;
+mod manifest;
 mod maps;
 mod oversight;
 mod policy;
@@ -54,6 +55,7 @@ mod workers;
 
 pub use builder::{GenericFilter, Lasting};
 pub use inspect::{Inspection, RefusedBecause, Verdict, inspect, inspect_with};
+pub use manifest::{Bodies, FilterManifest, Manifest, MetricManifest, Named, Source};
 pub use policy::{Policy, Rule, Signatures, Unsigned};
 pub use preflight::{Facts, Preflight, RecordFacts, SealedModule, Signer};
 pub use refusal::{Reason, Refusal};

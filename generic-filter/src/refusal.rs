@@ -118,6 +118,10 @@ pub enum Reason {
     PanicAbort,
     #[error("expected UTF-8 text without control characters as `{field}` of the module record, found other bytes")]
     BadRecordText { field: &'static str },
+    #[error("its manifest: {what}")]
+    BadManifest { what: String },
+    #[error("expected a filter that its manifest names, found {found:?}{hint}")]
+    FilterNotInManifest { found: String, hint: String },
 
     #[error("expected symbols that libc, libm, libgcc or libstdc++ define here, found undefined: {}", List(names))]
     UndefinedSymbols { names: Vec<String> },
@@ -215,6 +219,8 @@ impl Reason {
             Reason::RecordFlags { .. } => "record_flags",
             Reason::PanicAbort => "panic_abort",
             Reason::BadRecordText { .. } => "bad_record_text",
+            Reason::BadManifest { .. } => "bad_manifest",
+            Reason::FilterNotInManifest { .. } => "filter_not_found",
             Reason::UndefinedSymbols { .. } => "undefined_symbols",
             Reason::GlibcTooOld { .. } => "glibc_too_old",
             Reason::NeededMissing { .. } => "needed_missing",

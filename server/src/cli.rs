@@ -75,12 +75,14 @@ pub(crate) enum Command {
     Sign(SignArgs),
     /// Show what a module's file says, without running any code of it.
     ///
-    /// Its record, the libraries and symbols it wants, its digest (for
+    /// Its record, its manifest (filters, the schemas of their configurations,
+    /// metrics), the libraries and symbols it wants, its digest (for
     /// `so_config.sha256`) and the verdict. Exits with 0 if the module would be
     /// accepted, with 1 if not.
     #[command(after_long_help = "Examples:
   sidegate inspect libauth.so
   sidegate inspect libauth.so --format json
+  sidegate inspect libauth.so --markdown > auth.md
   sidegate inspect libauth -c config.yaml")]
     Inspect(InspectArgs),
     /// Print what a configuration may hold.
@@ -221,6 +223,10 @@ pub(crate) struct InspectArgs {
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Print a page of documentation instead, from the module's manifest: its
+    /// filters and their configuration, clusters, metrics.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) markdown: bool,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,19 @@ pub(crate) fn inspect(args: &InspectArgs) -> ExitCode {
             }
         },
     };
+    if args.markdown {
+        return match inspection.to_markdown() {
+            Some(page) => {
+                print(&page.trim_end());
+                ExitCode::SUCCESS
+            }
+            None => {
+                print(&inspection);
+                complain(&format_args!("{}: it has no manifest to make a page of", args.file.display()));
+                ExitCode::FAILURE
+            }
+        };
+    }
     match args.format {
         Format::Text => print(&inspection),
         Format::Json => print(&inspection.to_json()),

@@ -48,4 +48,10 @@ static void release(void *object) SIDEGATE_NOEXCEPT { rules_free((rules *)object
 
 SIDEGATE_FILTER(auth, "auth-c", SIDEGATE_CONFIG(rules, configure, release),
                 SIDEGATE_ON_REQUEST_HEADERS(on_request_headers, SIDEGATE_IN_BEFORE_ROUTE))
+SIDEGATE_MANIFEST(
+    "{\"description\": \"Lets a request through if it carries every configured header with the "
+    "configured value, and answers 403 otherwise.\", \"licence\": \"Apache-2.0\", \"filters\": "
+    "[{\"name\": \"auth-c\", \"hooks\": [\"request_headers\"], \"bodies\": {\"request\": \"none\", "
+    "\"response\": \"none\"}, \"config\": {\"type\": \"object\", \"additionalProperties\": {\"type\": "
+    "\"string\"}, \"description\": \"required value by header name\"}}]}")
 SIDEGATE_MODULE("auth-c", "1.0.0", auth)

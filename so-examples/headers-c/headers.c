@@ -52,4 +52,22 @@ static void release(void *object) SIDEGATE_NOEXCEPT { config_free((config *)obje
 SIDEGATE_FILTER(headers, "headers-c", SIDEGATE_CONFIG(config, configure, release),
                 SIDEGATE_ON_REQUEST_HEADERS(on_request_headers, SIDEGATE_IN_BEFORE_ROUTE),
                 SIDEGATE_ON_RESPONSE_HEADERS(on_response_headers))
+SIDEGATE_MANIFEST(
+    "{\"description\": \"Removes, sets and adds headers of requests and responses.\", \"licence\": "
+    "\"Apache-2.0\", \"filters\": [{\"name\": \"headers-c\", \"hooks\": [\"request_headers\", "
+    "\"response_headers\"], \"bodies\": {\"request\": \"none\", \"response\": \"none\"}, \"config\": "
+    "{\"type\": \"object\", \"properties\": {\"request\": {\"type\": \"object\", \"description\": "
+    "\"edits of request headers\", \"properties\": {\"remove\": {\"type\": \"array\", \"items\": "
+    "{\"type\": \"string\"}, \"description\": \"names; all fields of these names go\"}, \"set\": "
+    "{\"type\": \"object\", \"additionalProperties\": {\"type\": \"string\"}, \"description\": "
+    "\"replaces all fields of a name by one\"}, \"add\": {\"type\": \"object\", "
+    "\"additionalProperties\": {\"type\": \"string\"}, \"description\": \"appends a field\"}}, "
+    "\"additionalProperties\": false}, \"response\": {\"type\": \"object\", \"description\": \"edits of "
+    "response headers\", \"properties\": {\"remove\": {\"type\": \"array\", \"items\": {\"type\": "
+    "\"string\"}, \"description\": \"names; all fields of these names go\"}, \"set\": {\"type\": "
+    "\"object\", \"additionalProperties\": {\"type\": \"string\"}, \"description\": \"replaces all "
+    "fields of a name by one\"}, \"add\": {\"type\": \"object\", \"additionalProperties\": {\"type\": "
+    "\"string\"}, \"description\": \"appends a field\"}}, \"additionalProperties\": false}}, "
+    "\"additionalProperties\": false}}], \"metrics\": [{\"name\": \"headers_edited\", \"type\": "
+    "\"counter\"}]}")
 SIDEGATE_MODULE("headers-c", "1.0.0", headers)

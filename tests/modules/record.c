@@ -40,6 +40,22 @@ const sidegate_module_record_v1 sidegate_module_v1 = {
 };
 #endif
 
+/* A manifest, or one that lies. */
+#if defined(MANIFEST)
+SIDEGATE_MANIFEST(MANIFEST)
+#elif defined(MANIFEST_BYTES)
+const unsigned char sidegate_manifest_storage[] __asm__("sidegate_manifest_v1")
+    __attribute__((visibility("default"))) = {MANIFEST_BYTES};
+#elif defined(MANIFEST_IN_BSS)
+char sidegate_manifest_storage[64] __asm__("sidegate_manifest_v1") __attribute__((visibility("default")));
+#elif defined(MANIFEST_IS_RELOCATED)
+const void *const sidegate_manifest_storage[4] __asm__("sidegate_manifest_v1")
+    __attribute__((visibility("default"))) = {sidegate_manifest_storage, 0, 0, 0};
+#elif defined(MANIFEST_IS_A_FUNCTION)
+__attribute__((visibility("default"))) void sidegate_manifest_v1(void);
+void sidegate_manifest_v1(void) {}
+#endif
+
 #ifdef CALL_NOBODY
 void nobody_defines_this(void);
 void nobody_defines_that(void);

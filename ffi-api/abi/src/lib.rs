@@ -22,6 +22,7 @@ mod factory;
 mod host;
 #[cfg(feature = "abi_stable")]
 mod layout;
+mod manifest;
 mod numbers;
 mod record;
 mod types;
@@ -33,6 +34,7 @@ pub use factory::{
 pub use host::{Completion, HeaderVisitor, HostTable, Reply};
 #[cfg(feature = "abi_stable")]
 pub use layout::{layout, ABI_STABLE_VERSION};
+pub use manifest::Manifest;
 pub use numbers::*;
 pub use record::{record_text, ModuleRecord, LAYOUT_DIGEST};
 pub use types::{ErrorOut, Header, Module, Resume, Slice, StateOut, Stream};

@@ -16,6 +16,13 @@ pub const SYMBOL_THREAD_DETACH: &str = "sidegate_thread_detach_v1";
 /// Symbol of the optional [`LayoutFn`](crate::LayoutFn) function.
 pub const SYMBOL_LAYOUT: &str = "sidegate_layout_v1";
 
+/// Symbol of the optional [`Manifest`](crate::Manifest) data.
+pub const SYMBOL_MANIFEST: &str = "sidegate_manifest_v1";
+/// First bytes of a manifest.
+pub const MANIFEST_MAGIC: [u8; 8] = *b"SGMANIF1";
+/// Bytes that the text of a manifest may have.
+pub const MANIFEST_MAX: u32 = 1 << 18;
+
 /// Panic strategy: the module has no unwinding (C).
 pub const PANIC_NONE: u16 = 0;
 /// Panic strategy: panics unwind and are caught by the SDK.

@@ -75,6 +75,39 @@ const fn compiler(toolchain: Option<&str>) -> [u8; 64] {
     text
 }
 
+/// Puts a manifest into the module: a JSON object that says which filters it
+/// has, how they are configured and what they need. The proxy reads it without
+/// running any code of the module: `sidegate inspect` shows it, and
+/// configurations are checked by the schemas in it. Once per module; the text
+/// is a literal or `include_str!`.
+///
+/// ```
+/// sidegate_sdk::manifest!(
+///     r#"{
+///         "description": "Checks a token.",
+///         "licence": "Apache-2.0",
+///         "filters": [{
+///             "name": "auth",
+///             "config": { "type": "object", "required": ["token"] }
+///         }]
+///     }"#
+/// );
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! manifest {
+    ($text:expr $(,)?) => {
+        const _: () = {
+            const TEXT: &str = $text;
+            #[allow(non_upper_case_globals)]
+            #[no_mangle]
+            #[used]
+            pub static sidegate_manifest_v1: $crate::__private::Manifest<{ TEXT.len() }> =
+                $crate::__private::Manifest::new(TEXT);
+        };
+    };
+}
+
 /// Makes a module of filters: exports the module's record and its entry.
 ///
 /// One filter, under the crate's name:

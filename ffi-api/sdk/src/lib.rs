@@ -96,7 +96,7 @@ pub mod prelude {
 /// For [`export!`] alone.
 #[doc(hidden)]
 pub mod __private {
-    pub use sidegate_abi::{CreateArgs, CreateResult, ModuleRecord, PANIC_ABORT, PANIC_UNWIND};
+    pub use sidegate_abi::{CreateArgs, CreateResult, Manifest, ModuleRecord, PANIC_ABORT, PANIC_UNWIND};
 
     pub use crate::entry::{create, make_factory, Maker, Offer};
     #[cfg(feature = "abi_stable")]

@@ -2,6 +2,7 @@
 
 mod folders;
 mod host_symbols;
+mod manifest;
 mod process_calls;
 mod record;
 mod sealed;
@@ -12,13 +13,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use sidegate_abi::{SYMBOL_CREATE, SYMBOL_LAYOUT, SYMBOL_RECORD, SYMBOL_THREAD_DETACH};
+use sidegate_abi::{SYMBOL_CREATE, SYMBOL_LAYOUT, SYMBOL_MANIFEST, SYMBOL_RECORD, SYMBOL_THREAD_DETACH};
 
 pub use record::RecordFacts;
 pub use signed::Signer;
 pub(crate) use signed::signature_file;
 
 use crate::elf::{self, Binding, Elf, Kind, Relocations, Symbol, SymbolTable};
+use crate::manifest::Manifest;
 use crate::policy::{Policy, Rule};
 use crate::refusal::{Reason, Refusal};
 use crate::text;
@@ -73,6 +75,8 @@ pub struct Facts {
     pub signer: Option<Signer>,
     /// Its record.
     pub record: Option<RecordFacts>,
+    /// What it says of its filters, if it says so.
+    pub manifest: Option<Manifest>,
     /// `DT_NEEDED` and its relatives.
     pub needed: Vec<String>,
     /// `DT_RPATH` and `DT_RUNPATH`.
@@ -176,9 +180,10 @@ pub(crate) fn check_bytes(
     let relocations = Relocations::of(&elf)?;
     let table = SymbolTable::read(&elf, &relocations)?;
     let symbols = &table.symbols;
-    let record = symbols.iter().find(|s| s.defined && s.name == SYMBOL_RECORD.as_bytes());
-    let record = record.map(|s| s.address..s.address.saturating_add(s.size));
-    relocations.keep_away(&elf, table.ranges().iter().cloned().chain(record).collect())?;
+    let read = [SYMBOL_RECORD, SYMBOL_MANIFEST];
+    let read = symbols.iter().filter(|s| s.defined && read.iter().any(|name| s.name == name.as_bytes()));
+    let read = read.map(|s| s.address..s.address.saturating_add(s.size));
+    relocations.keep_away(&elf, table.ranges().iter().cloned().chain(read).collect())?;
     let wanted = elf::requirements(&elf)?;
     facts.versions = wanted.iter().map(|r| text::printable(r.version, MAX_VERSION)).collect();
     facts.versions.sort_unstable();
@@ -230,6 +235,13 @@ fn check_exports(
     }
     if let Err(reason) = export(symbols, SYMBOL_CREATE, Kind::Function, "function") {
         problems.push(reason);
+    }
+    if symbols.iter().any(|s| s.name == SYMBOL_MANIFEST.as_bytes()) {
+        let symbol = export(symbols, SYMBOL_MANIFEST, Kind::Data, "data");
+        match symbol.and_then(|symbol| manifest::read(elf, symbol)) {
+            Ok(manifest) => facts.manifest = Some(manifest),
+            Err(reason) => problems.push(reason),
+        }
     }
     for optional in [SYMBOL_THREAD_DETACH, SYMBOL_LAYOUT] {
         if export(symbols, optional, Kind::Function, "function").is_ok() {

@@ -78,6 +78,68 @@ fn names_cannot_steer_a_terminal() {
 }
 
 #[test]
+fn a_manifest_is_read_without_running_code() {
+    let text = r#"-DMANIFEST="{\"filters\": [{\"name\": \"record\", \"config\": {\"required\": [\"key\"]}}]}""#;
+    let module = compile("record", &[text]);
+    accepted(&module);
+    let inspection = inspect(&module);
+    assert_eq!(inspection.manifest.as_ref().unwrap().filters[0].name, "record");
+    assert!(inspection.to_string().contains("filter          record"), "{inspection}");
+    assert_eq!(inspection.to_json()["manifest"]["filters"][0]["config"]["required"][0], "key");
+    assert!(inspection.to_markdown().unwrap().starts_with("# record 1.2.3"));
+    assert!(inspect(&compile("record", &[])).to_json()["manifest"].is_null());
+}
+
+#[test]
+fn manifests_that_lie() {
+    const HEAD: &str = "'S','G','M','A','N','I','F','1'";
+    let bytes = |rest: &str| format!("-DMANIFEST_BYTES={HEAD},{rest}");
+    for (option, kind, words) in [
+        ("-DMANIFEST=\"[]\"".to_owned(), "bad_manifest", "JSON object"),
+        ("-DMANIFEST=\"\"".to_owned(), "bad_manifest", "JSON object"),
+        ("-DMANIFEST=\"{\"".to_owned(), "bad_manifest", "JSON object"),
+        ("-DMANIFEST_BYTES='S','G'".to_owned(), "bad_manifest", "at least 16 bytes, found 2"),
+        ("-DMANIFEST_BYTES='S','G','M','A','N','I','F','2',0,0,0,0,0,0,0,0".to_owned(), "bad_manifest", "SGMANIF2"),
+        (bytes("2,0,0,0,1,0,0,0,'{','}'"), "bad_manifest", "no flags, found 0x1"),
+        (bytes("3,0,0,0,0,0,0,0,'{','}'"), "bad_manifest", "found one of 3 bytes"),
+        (bytes("1,0,4,0,0,0,0,0,'{','}'"), "bad_manifest", "at most 262144"),
+        (bytes("255,255,255,255,0,0,0,0,'{','}'"), "bad_manifest", "at most 262144"),
+        ("-DMANIFEST_IN_BSS".to_owned(), "record_not_in_file", "sidegate_manifest_v1"),
+        ("-DMANIFEST_IS_RELOCATED".to_owned(), "ambiguous", "relocations"),
+        ("-DMANIFEST_IS_A_FUNCTION".to_owned(), "symbol_missing", "sidegate_manifest_v1"),
+    ] {
+        let module = compile("record", &[&option]);
+        let refusals = Preflight::open(&module, None, &Policy::default()).expect_err(&option);
+        assert_eq!(refusals[0].kind(), kind, "{option}: {refusals:?}");
+        assert!(refusals[0].to_string().contains(words), "no {words:?} for {option} in {refusals:?}");
+    }
+}
+
+#[test]
+fn configurations_are_held_to_the_manifest() {
+    let text = concat!(
+        r#"-DMANIFEST="{\"filters\": [{\"name\": \"record\", \"config\": {\"properties\":"#,
+        r#" {\"key\": {\"type\": \"string\"}}, \"required\": [\"key\"]}}]}""#
+    );
+    let module = compile("record", &[text]);
+    let check = |filter: &str, config: serde_json::Value| {
+        let mut spec = spec(&module, filter);
+        spec.config = config;
+        generic_filter().check(&spec, &env(1))
+    };
+    assert!(check("record", serde_json::json!({"key": "a"})).is_ok());
+    assert!(check("", serde_json::json!({"key": "a"})).is_ok());
+    let error = only(check("record", serde_json::json!({"key": 31_337})));
+    assert_eq!((error.path.as_str(), error.kind), ("config.key", "config_schema"));
+    assert!(error.message.contains("string") && !error.message.contains("31337"), "{}", error.message);
+    let error = only(check("record", serde_json::Value::Null));
+    assert_eq!(error.path, "config");
+    let error = only(check("recrod", serde_json::json!({})));
+    assert_eq!((error.path.as_str(), error.kind), ("so_config.filter", "filter_not_found"));
+    assert!(error.message.contains("record"), "{}", error.message);
+}
+
+#[test]
 fn no_such_file() {
     refused(&scratch("none.so"), "no_such_file", &["found nothing"]);
 }

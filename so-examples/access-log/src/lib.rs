@@ -163,6 +163,7 @@ fn write_lines(queue: &Receiver<Vec<u8>>, mut file: File, lines: &Family<Counter
     }
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export!(AccessLog);
 
 #[cfg(test)]

@@ -201,4 +201,5 @@ impl Filter for CheckFilter<'_> {
     }
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export!(AsyncCheck);

@@ -26,6 +26,7 @@ impl RequestFilter for Auth {
     }
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export!(Auth);
 
 #[cfg(test)]

@@ -164,4 +164,5 @@ impl Filter for RewriteFilter<'_> {
     }
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export!(Rewrite);

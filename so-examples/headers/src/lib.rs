@@ -108,6 +108,7 @@ fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@,\\".contains(&b))
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export!(HeaderEdits);
 
 #[cfg(test)]

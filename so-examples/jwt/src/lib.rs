@@ -137,4 +137,5 @@ fn forwarded<'f>(
     Ok(list)
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export!(Jwt);

@@ -105,6 +105,7 @@ impl RequestFilter for Paywall {
     }
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export! {
     "plan" => Plan,
     "paywall" => Paywall,

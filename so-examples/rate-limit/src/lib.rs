@@ -129,6 +129,7 @@ impl Filter for RateFilter<'_> {
     }
 }
 
+sidegate_sdk::manifest!(include_str!("../manifest.json"));
 sidegate_sdk::export!(RateLimit);
 
 #[cfg(test)]

@@ -233,10 +233,12 @@ fn known_keys_without_effect_are_warned_about_with_their_paths() {
 
 #[test]
 fn modules_are_loaded_unless_asked_not_to() {
-    let filter = json!({"type": "x", "so_config": {"so_path": artifact("libauth.so")}, "config": {"User": 1}});
+    // Its manifest does not know which names HTTP allows.
+    let edits = json!({"request": {"remove": ["x y"]}});
+    let filter = json!({"type": "x", "so_config": {"so_path": artifact("libheaders.so")}, "config": edits});
     let config = built(&valid().filter(filter));
     let loaded = check(&config, &[]);
-    assert_eq!(loaded.code, Some(1), "the factory refuses a number: {}", loaded.output());
+    assert_eq!(loaded.code, Some(1), "the factory refuses a blank: {}", loaded.output());
     let unloaded = check(&config, &["--no-load"]);
     assert_eq!(unloaded.code, Some(0), "{}", unloaded.output());
     // The preflight needs no loading.
@@ -244,6 +246,54 @@ fn modules_are_loaded_unless_asked_not_to() {
     let broken = dir.write("broken.so", "this is no module");
     let config = built(&valid().filter(json!({"type": "x", "so_config": {"so_path": broken}})));
     assert_eq!(check(&config, &["--no-load"]).code, Some(1));
+}
+
+#[test]
+fn configurations_are_held_to_manifests_before_modules_are_loaded() {
+    let entry = |module: &str, filter: &str, config: Value| {
+        let so_config = json!({"so_path": artifact(module), "filter": filter});
+        built(&valid().filter(json!({"type": "x", "so_config": so_config, "config": config})))
+    };
+    let at = "servers[0].listeners[0].stream_filters[0]";
+    for module in ["libauth.so", "libauth_c.so"] {
+        let wrong = entry(module, "", json!({"User": 31_337}));
+        for options in [&["--no-load"][..], &[]] {
+            let outcome = check(&wrong, options);
+            assert_eq!(outcome.code, Some(1), "{module}: {}", outcome.output());
+            assert!(outcome.stderr.contains(&format!("{at}.config.User: expected")), "{}", outcome.output());
+            // Values may be secret.
+            assert!(!outcome.output().contains("31337"), "{}", outcome.output());
+        }
+        assert_eq!(check(&entry(module, "", json!({"User": "a"})), &["--no-load"]).code, Some(0), "{module}");
+    }
+    let plans = json!({"header": "x-key", "plans": {"paid": ["a"], "free": "b"}});
+    let outcome = check(&entry("libmulti.so", "plan", plans), &["--no-load"]);
+    assert!(outcome.stderr.contains(&format!("{at}.config.plans.free: expected")), "{}", outcome.output());
+    let outcome = check(&entry("libmulti.so", "paywal", json!({})), &["--no-load"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains(&format!("{at}.so_config.filter: ")), "{}", outcome.output());
+    assert!(outcome.stderr.contains("paywall"), "{}", outcome.output());
+}
+
+#[test]
+fn a_manifest_is_shown_and_makes_a_page() {
+    for (module, name) in [("libauth.so", "auth"), ("libauth_c.so", "auth-c")] {
+        let file = artifact(module);
+        let inspect = |option: &[&str]| {
+            let mut args: Vec<&std::ffi::OsStr> = vec!["inspect".as_ref(), file.as_os_str()];
+            args.extend(option.iter().map(std::ffi::OsStr::new));
+            sidegate(args)
+        };
+        let text = inspect(&[]);
+        assert!(text.stdout.contains(&format!("filter          {name}")), "{}", text.output());
+        let json: Value = serde_json::from_str(&inspect(&["--format", "json"]).stdout).unwrap();
+        assert_eq!(json["manifest"]["licence"], "Apache-2.0");
+        assert_eq!(json["manifest"]["filters"][0]["config"]["additionalProperties"]["type"], "string");
+        let page = inspect(&["--markdown"]);
+        assert_eq!(page.code, Some(0), "{}", page.output());
+        assert!(page.stdout.starts_with(&format!("# {name} 1.0.0")), "{}", page.output());
+        assert!(page.stdout.contains(&format!("## Filter `{name}`")), "{}", page.output());
+    }
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! A manifest as a page of documentation, in Markdown.
+
+use std::fmt::{self, Write};
+
+use serde_json::Value;
+
+use super::{FilterManifest, Manifest};
+use crate::text::printable;
+
+/// How deep the keys of a configuration are followed.
+const MAX_DEPTH: usize = 6;
+/// Bytes of a cell.
+const MAX_CELL: usize = 300;
+
+impl Manifest {
+    /// The page of a module called `module` of this `version`.
+    pub fn to_markdown(&self, module: &str, version: &str) -> String {
+        let mut page = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut page, module, version);
+        page
+    }
+
+    fn write(&self, page: &mut String, module: &str, version: &str) -> fmt::Result {
+        writeln!(page, "# {} {}\n", text(module), text(version))?;
+        paragraph(page, &self.description)?;
+        for (title, value) in
+            [("Licence", &self.licence), ("Source", &self.source.repository), ("Revision", &self.source.revision)]
+        {
+            if !value.is_empty() {
+                writeln!(page, "- {title}: {}", text(value))?;
+            }
+        }
+        for filter in &self.filters {
+            write_filter(page, filter)?;
+        }
+        if !self.clusters.is_empty() {
+            writeln!(page, "\n## Clusters\n\n| name | what for |\n|---|---|")?;
+            for cluster in &self.clusters {
+                writeln!(page, "| {} | {} |", code(&cluster.name), text(&cluster.description))?;
+            }
+        }
+        if !self.metrics.is_empty() {
+            writeln!(page, "\n## Metrics\n\n| name | type | what |\n|---|---|---|")?;
+            for metric in &self.metrics {
+                writeln!(page, "| {} | {} | {} |", code(&metric.name), text(&metric.kind), text(&metric.description))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_filter(page: &mut String, filter: &FilterManifest) -> fmt::Result {
+    writeln!(page, "\n## Filter {}\n", code(&filter.name))?;
+    paragraph(page, &filter.description)?;
+    if !filter.hooks.is_empty() {
+        let hooks: Vec<String> = filter.hooks.iter().map(|hook| code(hook)).collect();
+        writeln!(page, "- Hooks: {}", hooks.join(", "))?;
+    }
+    for (title, mode) in [("Request bodies", &filter.bodies.request), ("Response bodies", &filter.bodies.response)] {
+        if !mode.is_empty() {
+            writeln!(page, "- {title}: {}", text(mode))?;
+        }
+    }
+    let Some(schema) = &filter.config else { return Ok(()) };
+    let mut rows = Vec::new();
+    keys(schema, "", 0, &mut rows);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n| key | type | default | what |\n|---|---|---|---|")?;
+    for row in rows {
+        let default = row.default.map(|value| code(&value.to_string())).unwrap_or_default();
+        let needed = if row.required { " (required)" } else { "" };
+        writeln!(page, "| {}{needed} | {} | {default} | {} |", code(&row.key), text(&row.kind), text(row.what))?;
+    }
+    Ok(())
+}
+
+struct Row<'a> {
+    key: String,
+    kind: String,
+    default: Option<&'a Value>,
+    required: bool,
+    what: &'a str,
+}
+
+/// The keys of an object's schema, and of objects in it.
+fn keys<'a>(schema: &'a Value, prefix: &str, depth: usize, rows: &mut Vec<Row<'a>>) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    let required = |key: &str| {
+        let names = schema.get("required").and_then(Value::as_array);
+        names.is_some_and(|names| names.iter().any(|name| name == key))
+    };
+    for (key, of) in properties {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        rows.push(Row {
+            key: path.clone(),
+            kind: kind(of),
+            default: of.get("default"),
+            required: required(key),
+            what: of.get("description").and_then(Value::as_str).unwrap_or_default(),
+        });
+        if depth < MAX_DEPTH {
+            keys(of, &path, depth + 1, rows);
+            if let Some(items) = of.get("items") {
+                keys(items, &format!("{path}[]"), depth + 1, rows);
+            }
+        }
+    }
+}
+
+fn kind(schema: &Value) -> String {
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        let values: Vec<String> = values.iter().map(Value::to_string).collect();
+        return values.join(", ");
+    }
+    match schema.get("type") {
+        Some(Value::String(one)) => one.clone(),
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        _ => String::new(),
+    }
+}
+
+fn paragraph(page: &mut String, words: &str) -> fmt::Result {
+    if words.is_empty() { Ok(()) } else { writeln!(page, "{}\n", text(words)) }
+}
+
+/// A stranger's words, which are to be read and not to be understood as
+/// Markdown.
+fn text(words: &str) -> String {
+    let mut out = String::new();
+    for c in printable(words.as_bytes(), MAX_CELL * 4).chars() {
+        if "\\`*_{}[]<>#|!~".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn code(words: &str) -> String {
+    let words = printable(words.as_bytes(), MAX_CELL).replace('`', "'").replace('|', "\\|");
+    let mut out = String::new();
+    let _ = write!(out, "`{words}`");
+    out
+}
