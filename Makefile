@@ -34,6 +34,7 @@ help:
 	@echo "make test-plugins  plugins that know MOSN's protocol alone, in Python and Go, behind the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
 	@echo "make fuzz       libFuzzer on the readers of foreign bytes (FUZZ=targets, FUZZ_SECONDS=60 each)"
+	@echo "make install    binary, header with its pkg-config file, manual, completions (PREFIX=, DESTDIR=)"
 	@echo "make dist       a release: binary, header, SDK, manual, licences, bill of materials, checksums"
 	@echo "make doc        rustdoc of all crates"
 	@echo "make book       the book in docs/, as HTML (needs mdbook)"
@@ -97,6 +98,27 @@ test-plugins: build
 fuzz:
 	tests/fuzz/run.sh $(FUZZ)
 .PHONY: fuzz
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# The SDK's version is that of the ABI which the header describes.
+ABI_VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' ffi-api/abi/Cargo.toml)
+
+install: build install-header
+	install -D -m 755 $(RELEASE)/sidegate $(DESTDIR)$(PREFIX)/bin/sidegate
+	$(RELEASE)/sidegate man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(RELEASE)/sidegate completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sidegate
+	$(RELEASE)/sidegate completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_sidegate
+	$(RELEASE)/sidegate completions fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sidegate.fish
+
+# What a module in C needs; nothing is built.
+install-header:
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/pkgconfig
+	install -m 644 $(wildcard $(ABI_INCLUDE)/*.h $(ABI_INCLUDE)/*.hpp) $(DESTDIR)$(PREFIX)/include/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(ABI_VERSION)|' ffi-api/sidegate.pc.in >$(DESTDIR)$(PREFIX)/share/pkgconfig/sidegate.pc
+.PHONY: install install-header
 
 # dist/sidegate-VERSION-linux-ARCH.tar.gz; DIST="--binary FILE" takes one that is there.
 dist:

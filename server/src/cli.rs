@@ -105,6 +105,18 @@ pub(crate) enum Command {
   sidegate cert certs
   sidegate cert certs --name shop.test --name 10.0.0.7 --days 7")]
     Cert(CertArgs),
+    /// Begin a filter: write a folder that builds, tests itself and runs.
+    ///
+    /// NAME/ gets a filter that answers `GET /hello`, its test on a host in
+    /// memory, a configuration and a Makefile: `make` builds and tests, `make run` runs it
+    /// under this proxy and replaces it while it runs, whenever a source is
+    /// saved. In Go and Zig there is no template: a process takes one module
+    /// with Go's runtime, for ever, and its signal handlers come along.
+    #[command(after_long_help = "Examples:
+  sidegate new-filter greeter
+  sidegate new-filter greeter --sdk ~/sidegate/ffi-api/sdk
+  sidegate new-filter greeter --lang c")]
+    NewFilter(NewFilterArgs),
     /// Print completions for a shell.
     #[command(after_long_help = "Examples:
   sidegate completions bash > /etc/bash_completion.d/sidegate
@@ -115,6 +127,33 @@ pub(crate) enum Command {
     #[command(after_long_help = "Examples:
   sidegate man /usr/local/share/man/man1")]
     Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewFilterArgs {
+    /// What it is called: letters in lower case, digits, hyphens.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What it is written in.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub(crate) lang: Language,
+    /// Where it goes; NAME by default. Must not be there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Folder of the crate sidegate-sdk, for Rust; by default it comes from
+    /// crates.io.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// With the SDK.
+    Rust,
+    /// With sidegate.h, which is put beside it.
+    C,
+    /// C++17, likewise.
+    Cpp,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod inspect;
 mod key_log;
 mod live_edit;
 mod manual;
+mod new_filter;
 mod plans;
 mod ready;
 mod run;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         cli::Command::Cert(args) => cert::cert(&args),
         cli::Command::Keygen(args) => sign::keygen(&args),
         cli::Command::Sign(args) => sign::sign(&args),
+        cli::Command::NewFilter(args) => new_filter::new_filter(&args),
         cli::Command::Completions(args) => manual::completions(&args),
         cli::Command::Man(args) => manual::pages(&args),
     }

@@ -2,7 +2,8 @@
 
 use sidegate_harness::sidegate;
 
-const COMMANDS: [&str; 4] = ["run", "check", "inspect", "schema"];
+const COMMANDS: [&str; 10] =
+    ["run", "check", "inspect", "schema", "cert", "keygen", "sign", "new-filter", "completions", "man"];
 
 #[test]
 fn every_command_explains_itself() {

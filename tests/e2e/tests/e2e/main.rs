@@ -43,6 +43,7 @@ mod matching;
 mod metrics;
 mod modules;
 mod mosn;
+mod new_filter;
 mod overload;
 mod panics;
 mod plugins;
