@@ -31,7 +31,7 @@ help:
 	@echo "make test       format, clippy, build and all tests"
 	@echo "make test-slow  the tests that take long"
 	@echo "make test-peers  foreign clients, servers and judges of HTTP/2 and TLS against the release build"
-	@echo "make test-plugins  plugins that know MOSN's protocol alone, in Python and Go, behind the release build"
+	@echo "make test-plugins  plugins in Go, Python, Java, Node and Rust behind the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
 	@echo "make fuzz       libFuzzer on the readers of foreign bytes (FUZZ=targets, FUZZ_SECONDS=60 each)"
 	@echo "make install    binary, header with its pkg-config file, manual, completions (PREFIX=, DESTDIR=)"
@@ -90,7 +90,7 @@ test-compilers: build
 test-peers: build
 	python3 tests/peers/run.py --sidegate $(RELEASE)/sidegate --install $(PEERS)
 
-# Installs what is missing below the target folder; see tests/plugins/README.md.
+# Installs what is missing below the target folder; PLUGINS="--only Python" runs some. See tests/plugins/README.md.
 test-plugins: build
 	python3 tests/plugins/run.py --sidegate $(RELEASE)/sidegate --work $(TARGET)/plugins $(PLUGINS)
 
