@@ -51,8 +51,10 @@ cargo about generate --offline --fail -c docker-build/about.toml -m server/Cargo
 echo "bill of materials"
 bom=sidegate-bom
 cargo cyclonedx --quiet --manifest-path server/Cargo.toml --format json --override-filename "$bom" --target "$arch-unknown-linux-gnu"
-mv "server/$bom.json" "$tree/sidegate.cdx.json"
-# It writes one beside every member of the workspace.
+# Where it was built is nobody's business, and differs between builders.
+sed "s|$PWD|/sidegate|g" "server/$bom.json" >"$tree/sidegate.cdx.json"
+# One lies beside every member of the workspace.
+rm -f "server/$bom.json"
 git ls-files -o --exclude-standard -- "*/$bom.json" | xargs -r rm -f
 
 echo "crates"

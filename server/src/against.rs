@@ -1,116 +1,27 @@
-//! The client of `sidegate check --against`: asks a process that runs what a
-//! configuration would change.
+//! What `sidegate check --against` asks: what a configuration would change in a
+//! process that runs.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::admin_client::{AdminAddress, Call, CallError};
+
 /// How long each step may take; comparing ten thousands of clusters takes
 /// seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// More than that is no answer of ours.
-const MAX_ANSWER: u64 = 64 << 20;
-
-/// An admin interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AdminAddress {
-    /// `HOST:PORT`, maybe with `http://` in front.
-    Tcp(String),
-    /// `unix:PATH`
-    Unix(PathBuf),
-}
 
 /// Why there is no diff.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AgainstError {
-    #[error("cannot reach the admin interface at {address}: {error}")]
-    Unreachable { address: String, error: io::Error },
     #[error("cannot read the token: {0}")]
     Token(io::Error),
-    #[error("expected an answer of an admin interface of Sidegate at {address}, found {found}")]
-    Strange { address: String, found: String },
+    #[error(transparent)]
+    Call(#[from] CallError),
     #[error("the admin interface at {address} refuses: {said}")]
     Refused { address: String, said: String },
-}
-
-impl AdminAddress {
-    /// As it is given on the command line.
-    pub(crate) fn parse(text: &str) -> Result<AdminAddress, String> {
-        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-            return Ok(AdminAddress::Unix(path.into()));
-        }
-        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-        match authority.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() && !authority.contains('/') => {
-                Ok(AdminAddress::Tcp(authority.to_owned()))
-            }
-            _ => Err("expected HOST:PORT, http://HOST:PORT or unix:PATH".to_owned()),
-        }
-    }
-
-    fn connect(&self) -> Result<Box<dyn Connection>, AgainstError> {
-        let failed = |error| AgainstError::Unreachable { address: self.to_string(), error };
-        match self {
-            AdminAddress::Unix(path) => {
-                let stream = UnixStream::connect(path).map_err(failed)?;
-                let bounds = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
-                bounds.map_err(failed)?;
-                Ok(Box::new(stream))
-            }
-            AdminAddress::Tcp(authority) => {
-                let stream = connect_tcp(authority).map_err(failed)?;
-                let bounds = stream.set_read_timeout(Some(PATIENCE)).and(stream.set_write_timeout(Some(PATIENCE)));
-                bounds.map_err(failed)?;
-                Ok(Box::new(stream))
-            }
-        }
-    }
-
-    /// Whether what goes there leaves this machine, or cannot be told not to.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        match self {
-            AdminAddress::Unix(_) => false,
-            AdminAddress::Tcp(authority) => match authority.to_socket_addrs() {
-                Ok(addresses) => addresses.into_iter().any(|address: SocketAddr| !address.ip().is_loopback()),
-                Err(_) => true,
-            },
-        }
-    }
-
-    fn host(&self) -> &str {
-        match self {
-            AdminAddress::Unix(_) => "localhost",
-            AdminAddress::Tcp(authority) => authority,
-        }
-    }
-}
-
-impl std::fmt::Display for AdminAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            AdminAddress::Tcp(authority) => f.write_str(authority),
-            AdminAddress::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-trait Connection: Read + Write {}
-
-impl<T: Read + Write> Connection for T {}
-
-fn connect_tcp(authority: &str) -> io::Result<TcpStream> {
-    let mut last = None;
-    for address in authority.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }
 
 /// What the process at `address` says of the configuration `body`, with the
@@ -124,84 +35,19 @@ pub(crate) fn ask(
         Some(path) => Some(std::fs::read_to_string(path).map_err(AgainstError::Token)?.trim().to_owned()),
         None => None,
     };
-    let failed = |error| AgainstError::Unreachable { address: address.to_string(), error };
-    let mut connection = address.connect()?;
-    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-    // HTTP/1.0: the answer ends with the connection and comes in one piece.
-    let head = format!(
-        "POST /api/v1/config/diff HTTP/1.0\r\nHost: {}\r\n{authorization}Content-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n",
-        address.host(),
-        body.len()
-    );
-    let sent = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body));
-    let mut answer = Vec::new();
-    let read = connection.take(MAX_ANSWER).read_to_end(&mut answer);
-    match parse(&answer) {
-        Some((status, text)) => read_answer(address, status, text),
-        // Whoever refuses a body may close before all of it was sent.
-        None => {
-            sent.and(read.map(drop)).map_err(failed)?;
-            Err(strange(address, "something else"))
-        }
-    }
+    let call = Call { method: "POST", path: "/api/v1/config/diff", token: token.as_deref(), body, patience: PATIENCE };
+    let answer = address.call(&call)?;
+    read_answer(address, answer.status, &answer.body)
 }
 
 fn read_answer(address: &AdminAddress, status: u16, text: &[u8]) -> Result<(u16, Value), AgainstError> {
     match serde_json::from_slice::<Value>(text) {
         Ok(value) if value.get("ok").is_some_and(Value::is_boolean) => Ok((status, value)),
-        _ if status == 404 || status == 405 => Err(strange(address, "one that knows no /api/v1/config/diff")),
+        _ if status == 404 || status == 405 => Err(address.strange("one that knows no /api/v1/config/diff").into()),
         _ if status >= 400 => {
             let said = String::from_utf8_lossy(text.get(..1000).unwrap_or(text)).trim().to_owned();
             Err(AgainstError::Refused { address: address.to_string(), said: format!("{status}: {said}") })
         }
-        _ => Err(strange(address, "something else")),
-    }
-}
-
-fn strange(address: &AdminAddress, found: &str) -> AgainstError {
-    AgainstError::Strange { address: address.to_string(), found: found.to_owned() }
-}
-
-/// Status and body.
-fn parse(answer: &[u8]) -> Option<(u16, &[u8])> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let (head, body) = (std::str::from_utf8(answer.get(..end)?).ok()?, answer.get(end + 4..)?);
-    let mut words = head.lines().next()?.split(' ');
-    let is_http = words.next()?.starts_with("HTTP/1.");
-    let status = words.next()?.parse().ok()?;
-    is_http.then_some((status, body))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_admin_interfaces() {
-        let parse = AdminAddress::parse;
-        assert_eq!(parse("127.0.0.1:34901"), Ok(AdminAddress::Tcp("127.0.0.1:34901".to_owned())));
-        assert_eq!(parse("http://[::1]:34901/"), Ok(AdminAddress::Tcp("[::1]:34901".to_owned())));
-        assert_eq!(parse("unix:/run/a.sock"), Ok(AdminAddress::Unix("/run/a.sock".into())));
-        for wrong in ["", "unix:", "localhost", ":80", "a:b", "https://a:1", "a:1/path", "http://"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn loopback_and_unix_sockets_are_here() {
-        for (address, elsewhere) in
-            [("127.0.0.1:1", false), ("[::1]:1", false), ("unix:/x", false), ("192.0.2.1:1", true), ("0.0.0.0:1", true)]
-        {
-            assert_eq!(AdminAddress::parse(address).unwrap().is_elsewhere(), elsewhere, "{address}");
-        }
-    }
-
-    #[test]
-    fn answers_are_read_by_status_and_body() {
-        assert_eq!(parse(b"HTTP/1.1 200 OK\r\na: b\r\n\r\n{}"), Some((200, &b"{}"[..])));
-        for wrong in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 x\r\n\r\n"] {
-            assert_eq!(parse(wrong), None);
-        }
+        _ => Err(address.strange("something else").into()),
     }
 }

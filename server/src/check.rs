@@ -11,7 +11,8 @@ use sidegate_api::Metrics;
 use sidegate_config::{Config, ConfigFile, Diagnostic, LoadEnv, LoadMode, Wire};
 use sidegate_generic_filter::{GenericFilter, Lasting, Verdict, inspect_with};
 
-use crate::against::{AdminAddress, ask};
+use crate::admin_client::AdminAddress;
+use crate::against::ask;
 use crate::cli::{CheckArgs, Format};
 use crate::compose::{ComposeError, built_in_filters};
 use crate::start::Start;

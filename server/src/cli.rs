@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::against::AdminAddress;
+use crate::admin_client::AdminAddress;
 
 /// A sidecar proxy that is extended by dropping in a shared library.
 ///
@@ -54,6 +54,16 @@ pub(crate) enum Command {
   sidegate check -c config.yaml --against 127.0.0.1:34901
   sidegate check -c config.yaml --against unix:/run/sidegate/admin.sock")]
     Check(CheckArgs),
+    /// Ask a process that runs whether it takes traffic.
+    ///
+    /// For images without a shell, whose health check is the binary itself.
+    /// Asks /ready of the admin interface, or /live, without a token. Exits
+    /// with 0 if the answer is 200, with 1 for any other and for none.
+    #[command(after_long_help = "Examples:
+  sidegate health -c /etc/sidegate/config.yaml
+  sidegate health --admin 127.0.0.1:34901 --live
+  sidegate health --admin unix:/run/sidegate/admin.sock --timeout 2")]
+    Health(HealthArgs),
     /// Make a pair of keys to sign modules with.
     ///
     /// In the format of minisign. FILE.pub is what `modules.trusted_keys` of a
@@ -247,6 +257,23 @@ pub(crate) struct CheckArgs {
     /// How to print the findings.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// The admin interface: HOST:PORT or unix:PATH.
+    #[arg(long, value_name = "ADMIN", required_unless_present = "config", conflicts_with = "config", value_parser = AdminAddress::parse)]
+    pub(crate) admin: Option<AdminAddress>,
+    /// Configuration of that process, which says where its admin interface is.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Ask whether it is worth going on with the process, not whether it takes
+    /// traffic: while it drains, the one is true and the other is not.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Seconds that each step may take: the connection, the request, the answer.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=60))]
+    pub(crate) timeout: u16,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_client;
 mod admin_source;
 mod against;
 mod cert;
@@ -15,6 +16,7 @@ mod ending;
 mod errands;
 mod fronts;
 mod hangs;
+mod health;
 mod inspect;
 mod key_log;
 mod live_edit;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Run(args) => under_init(|| start::with_modules(|start| run::run(&args, start))),
         cli::Command::Check(args) => start::with_modules(|start| check::check(&args, start)),
+        cli::Command::Health(args) => health::health(&args),
         cli::Command::Inspect(args) => inspect::inspect(&args),
         cli::Command::Schema(args) => schema::schema(&args),
         cli::Command::Cert(args) => cert::cert(&args),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use sidegate_api::{BuildEnv, Metrics, Reads, Registry};
+use sidegate_api::{Address, BuildEnv, Metrics, Reads, Registry};
 use sidegate_files::{ReadError, read_bounded};
 use sidegate_tls::KeyLog;
 
@@ -156,6 +156,14 @@ impl ConfigFile {
         let mut top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP)?;
         let mut plugin = top.get("plugin")?.object(&schema::PLUGIN)?;
         plugin.get("log_base")?.string().map(str::to_owned)
+    }
+
+    /// Where `admin` listens; mistakes in it are left for
+    /// [`resolve`](Self::resolve).
+    pub fn admin_address(&self) -> Option<Address> {
+        let report = Report::new("");
+        let mut top = Cursor::root(&self.root, &report, &schema::DOCUMENT).object(&schema::TOP)?;
+        crate::resolve::admin_address(&top.get("admin")?)
     }
 
     /// What `modules` says of trust; mistakes in it are left for

@@ -56,6 +56,12 @@ pub(super) fn admin<'a>(cursor: &Cursor<'a>) -> Option<(AdminConfig, Cursor<'a>)
     Some((AdminConfig { address, token, hosts, socket_mode, live_edit }, at))
 }
 
+/// Where it listens, whatever else is wrong with it.
+pub(crate) fn admin_address(cursor: &Cursor<'_>) -> Option<Address> {
+    let address = cursor.object(&schema::ADMIN)?.get("address")?;
+    Some(address_of(address.object(&schema::ADMIN_ADDRESS)?)?.0)
+}
+
 fn address_of(mut object: ObjectReader<'_>) -> Option<(Address, Option<u32>)> {
     let unix = object.get("unix");
     let socket = object.get("socket_address");

@@ -61,6 +61,7 @@ use sidegate_upstream::{ClusterConfig, Resolver};
 
 pub use access_log::AccessLogConfig;
 pub use admin::AdminConfig;
+pub(crate) use admin::admin_address;
 pub use metrics::{MetricsConfig, MetricsSink};
 pub use module_directory::KnownModule;
 pub(crate) use module_directory::{known_modules, module_directories};

@@ -2,8 +2,8 @@
 
 use sidegate_harness::sidegate;
 
-const COMMANDS: [&str; 10] =
-    ["run", "check", "inspect", "schema", "cert", "keygen", "sign", "new-filter", "completions", "man"];
+const COMMANDS: [&str; 11] =
+    ["run", "check", "health", "inspect", "schema", "cert", "keygen", "sign", "new-filter", "completions", "man"];
 
 #[test]
 fn every_command_explains_itself() {

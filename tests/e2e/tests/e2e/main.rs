@@ -26,6 +26,7 @@ mod examples;
 mod exhaustion;
 mod filters;
 mod health;
+mod health_command;
 mod health_http2;
 mod help;
 mod http2_attacks;
