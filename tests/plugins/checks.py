@@ -181,6 +181,8 @@ OWN = [over_tcp, attached, by_hand]
 
 def belongs(check, program):
     """Whether the program can do that at all."""
+    if check in (edits, large):
+        return program.edit is not None
     if check is speaks:
         return program.says is not None
     if check in (answers, healthy):

@@ -1,6 +1,7 @@
 """The plugins, and how each is built below one folder from what the registries have."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,8 @@ class Program:
     kit: str
     # From what was built to the command that starts it.
     command: Callable[[Path], list]
-    edit: Edit
+    # None: it makes none.
+    edit: Optional[Edit]
     # What requests must have.
     expected: dict = field(default_factory=lambda: {"User": "admin"})
     # Whether it takes `--listen`, and so serves TCP and can be started by somebody else.
@@ -61,6 +63,11 @@ def java(program):
                           f"sidegate.plugin.{program}"]
 
 
+def book(name, kit, command):
+    """A program that the book shows whole: it decides, and does nothing else."""
+    return Program(f"the book, {name}", f"book-{kit}", command, None)
+
+
 PROGRAMS = [
     example("Python, grpcio", "python", "python", lambda built: [built / "bin/python", EXAMPLES / "python/auth.py"]),
     example("Go, go-plugin", "go", "go", lambda built: [built / "auth"], listens=False),
@@ -74,6 +81,11 @@ PROGRAMS = [
             "logged by the plugin"),
     foreign("protocol alone, go-plugin 1.0.1", "foreign-go", "go", lambda built: [built / "mosn.mod.out"],
             "logged by the plugin"),
+    book("Python", "python", lambda built: [built.parent / "python/bin/python", built / "auth.py"]),
+    book("Go", "go", lambda built: [built / "book"]),
+    book("Java", "java", java("Small")),
+    book("JavaScript", "node", lambda built: ["node", built / "auth.js"]),
+    book("Rust", "rust", lambda built: [built.parent / "rust/debug/book"]),
 ]
 
 
@@ -129,8 +141,12 @@ def build_foreign_go(folder, work):
 
 def build_java(folder, work):
     need("mvn", "java", "javac")
+    maven(EXAMPLES / "java", folder, work)
+
+
+def maven(source, folder, work):
     run(["mvn", "--batch-mode", "--quiet", "--no-transfer-progress", f"-Dmaven.repo.local={work / 'cache/maven'}",
-         f"-Dbuild.folder={folder}", "package"], EXAMPLES / "java")
+         f"-Dbuild.folder={folder}", "package"], source)
 
 
 def build_node(folder, work):
@@ -155,5 +171,67 @@ def copied(source, folder):
     return shutil.copytree(source, folder, dirs_exist_ok=True, ignore=ignored)
 
 
+def shown(language):
+    """The program of the book in that language."""
+    page = (HERE.parents[1] / "docs/src/plugins.md").read_text()
+    found = re.findall(rf"<!-- plugin: {language} -->\n```\w+\n(.*?)```\n", page, re.DOTALL)
+    if len(found) != 1:
+        raise RuntimeError(f"the page shows {len(found)} programs in {language}")
+    return found[0]
+
+
+def write(file, text):
+    """Leaves a file alone that is as it should be: what is built of it is then as well."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists() or file.read_text() != text:
+        file.write_text(text)
+
+
+def messages(folder):
+    page = (HERE.parents[1] / "docs/src/plugins.md").read_text()
+    text = re.search(r"<!-- file: plugin.proto -->\n```text\n(.*?)```\n", page, re.DOTALL).group(1)
+    write(folder / "plugin.proto", text)
+
+
+def build_book_python(folder, work):
+    build("python", work)
+    messages(folder)
+    write(folder / "auth.py", shown("python"))
+
+
+def build_book_go(folder, work):
+    need("go")
+    source = copied(EXAMPLES / "go", folder / "source")
+    write(source / "cmd/book/main.go", shown("go"))
+    run(["go", "generate", "./..."], source, **go(work))
+    run(["go", "build", "-o", str(folder) + "/", "./cmd/book"], source, **go(work))
+
+
+def build_book_java(folder, work):
+    need("mvn", "java", "javac")
+    source = copied(EXAMPLES / "java", folder / "source")
+    write(source / "src/main/java/sidegate/plugin/Small.java", shown("java"))
+    maven(source, folder, work)
+
+
+def build_book_node(folder, work):
+    build_node(folder, work)
+    messages(folder)
+    write(folder / "auth.js", shown("node"))
+
+
+def build_book_rust(folder, work):
+    need("cargo")
+    source = copied(EXAMPLES / "rust", folder / "source")
+    (source / "src/plugin.rs").unlink()
+    messages(source / "proto")
+    (source / "src/main.rs").write_text(shown("rust"))
+    # Dependencies are those of the example, and built once; the binary beside its one needs another name.
+    manifest = (source / "Cargo.toml").read_text()
+    (source / "Cargo.toml").write_text(manifest.replace('[[bin]]\nname = "auth"', '[[bin]]\nname = "book"'))
+    run(["cargo", "build", "--quiet", "--locked"], source, CARGO_TARGET_DIR=str(work / "rust"), RUSTFLAGS="-D warnings")
+
+
 BUILDERS = {"python": build_python, "go": build_go, "java": build_java, "node": build_node, "rust": build_rust,
-            "foreign-go": build_foreign_go}
+            "foreign-go": build_foreign_go, "book-python": build_book_python, "book-go": build_book_go,
+            "book-java": build_book_java, "book-node": build_book_node, "book-rust": build_book_rust}
