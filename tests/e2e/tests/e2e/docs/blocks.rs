@@ -51,12 +51,13 @@ pub fn book() -> Vec<PathBuf> {
 /// The same and the pages of the examples.
 pub fn pages() -> Vec<PathBuf> {
     let mut pages = book();
-    let examples = repository().join("so-examples");
-    pages.extend(markdown_in(&examples));
-    for entry in std::fs::read_dir(examples).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            pages.extend(markdown_in(&path));
+    for examples in ["so-examples", "plugin-examples"].map(|name| repository().join(name)) {
+        pages.extend(markdown_in(&examples));
+        for entry in std::fs::read_dir(examples).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pages.extend(markdown_in(&path));
+            }
         }
     }
     pages

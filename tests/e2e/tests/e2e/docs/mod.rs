@@ -207,6 +207,27 @@ fn every_block_is_run_or_listed() {
     assert!(listed.is_empty(), "no such blocks: {listed:?}");
 }
 
+/// Each has a copy of its own, so that its folder can be copied.
+#[test]
+fn example_plugins_speak_the_protocol_of_the_proxy() {
+    // Declarations alone, whatever their spacing: comments and options are the copy's own.
+    let declarations = |file: PathBuf| {
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.starts_with("option "));
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    };
+    let ours = declarations(repository().join("proto/mosn/plugin.proto"));
+    for copy in [
+        "go/plugin.proto",
+        "java/src/main/protobuf/plugin.proto",
+        "node/plugin.proto",
+        "python/plugin.proto",
+        "rust/proto/plugin.proto",
+    ] {
+        assert_eq!(declarations(repository().join("plugin-examples").join(copy)), ours, "{copy}");
+    }
+}
+
 #[test]
 fn the_summary_lists_every_page_of_the_book() {
     let summary = std::fs::read_to_string(repository().join("docs/src/SUMMARY.md")).unwrap();
