@@ -46,6 +46,8 @@ class Program:
     is_example: bool = False
     # What it says on standard error for a request with `X-Print`, or when it starts.
     says: Optional[str] = None
+    # It brings certificates and does nothing else.
+    is_loader: bool = False
 
 
 def example(name, kit, language, command, listens=True):
@@ -68,6 +70,10 @@ def book(name, kit, command):
     return Program(f"the book, {name}", f"book-{kit}", command, None)
 
 
+def loader(name, kit, command):
+    return Program(f"loader, {name}", kit, command, None, is_loader=True)
+
+
 PROGRAMS = [
     example("Python, grpcio", "python", "python", lambda built: [built / "bin/python", EXAMPLES / "python/auth.py"]),
     example("Go, go-plugin", "go", "go", lambda built: [built / "auth"], listens=False),
@@ -81,6 +87,9 @@ PROGRAMS = [
             "logged by the plugin"),
     foreign("protocol alone, go-plugin 1.0.1", "foreign-go", "go", lambda built: [built / "mosn.mod.out"],
             "logged by the plugin"),
+    loader("Python", "python", lambda built: [built / "bin/python", EXAMPLES / "python/loader.py"]),
+    loader("Go", "go", lambda built: [built / "loader"]),
+    loader("Java", "java", java("Loader")),
     book("Python", "python", lambda built: [built.parent / "python/bin/python", built / "auth.py"]),
     book("Go", "go", lambda built: [built / "book"]),
     book("Java", "java", java("Small")),
