@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, ModuleSpec, ModuleStatus, nearest};
+use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, ModuleSpec, ModuleStatus};
 use sidegate_api::{StreamFilterBuilder, StreamFilterFactory};
 
 use crate::control::ModuleControl;
@@ -15,7 +15,7 @@ use crate::create;
 use crate::factory::{FactoryCore, ModuleFactory};
 use crate::generation::Generation;
 use crate::loaded::{LoadEnv, LoadedModule};
-use crate::manifest::Manifest;
+use crate::manifest::agrees;
 use crate::oversight::Oversight;
 use crate::policy::Policy;
 use crate::preflight::{Preflight, SealedModule, signature_file};
@@ -36,6 +36,8 @@ pub struct GenericFilter {
     workers: Workers,
     /// Of modules that were checked: what prevents their unloading.
     lasting: Mutex<BTreeMap<String, Lasting>>,
+    /// Of modules that were checked: what their manifests say they send to.
+    sends_to: Mutex<BTreeMap<String, SendsTo>>,
     /// Held while loading: two entries of one file must share one copy.
     loading: Mutex<()>,
     /// Only a process that serves unmaps: what a start or a check has loaded
@@ -67,6 +69,17 @@ pub struct Lasting {
     pub why: Vec<String>,
 }
 
+/// A module and the clusters that its manifest says it sends to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendsTo {
+    /// Its name.
+    pub module: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// Names of clusters.
+    pub clusters: Vec<String>,
+}
+
 /// A file that was read, or everything that is wrong with it.
 pub(crate) type Opened = Arc<Result<Arc<SealedModule>, Vec<Refusal>>>;
 
@@ -80,6 +93,7 @@ impl GenericFilter {
             registry: Arc::default(),
             workers: Workers::default(),
             lasting: Mutex::default(),
+            sends_to: Mutex::default(),
             loading: Mutex::default(),
             unmaps: Arc::default(),
         })
@@ -126,6 +140,11 @@ impl GenericFilter {
         self.lasting.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// Clusters that the modules that were checked say they send to, by name.
+    pub fn sends_to(&self) -> Vec<SendsTo> {
+        self.sends_to.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Waits until factories and route objects that nothing uses any more are
     /// destroyed, and their modules unmapped unless a thread still holds them.
     pub fn settle(&self) {
@@ -155,6 +174,7 @@ impl GenericFilter {
         let read = || Preflight::open(&file, module.sha256, &policy).map(Arc::new);
         let opened = env.reads.once((file.clone(), module.sha256), read);
         if let Ok(sealed) = &*opened {
+            self.note_clusters(&module.name, sealed);
             let mut lasting = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
             match sealed.facts.not_reloadable.as_slice() {
                 [] => drop(lasting.remove(&module.name)),
@@ -165,6 +185,13 @@ impl GenericFilter {
             }
         }
         opened
+    }
+
+    fn note_clusters(&self, module: &str, sealed: &SealedModule) {
+        let named = sealed.facts.manifest.iter().flat_map(|manifest| &manifest.clusters);
+        let clusters: Vec<String> = named.map(|cluster| cluster.name.clone()).collect();
+        let note = SendsTo { module: module.to_owned(), file: sealed.file.clone(), clusters };
+        self.sends_to.lock().unwrap_or_else(PoisonError::into_inner).insert(note.module.clone(), note);
     }
 
     /// The bytes of a former generation.
@@ -315,44 +342,6 @@ pub(crate) fn module_of(spec: &FilterSpec) -> Result<&ModuleSpec, Vec<FilterConf
 pub(crate) fn sealed(opened: &Opened, module: &ModuleSpec) -> Result<Arc<SealedModule>, Vec<FilterConfigError>> {
     let refused = |refusals: &Vec<Refusal>| refusals.iter().map(|refusal| config_error(refusal, module)).collect();
     opened.as_ref().as_ref().cloned().map_err(refused)
-}
-
-/// Whether the module of `file` offers the filter that is wanted, with such a
-/// configuration, by what its manifest says.
-fn agrees(
-    manifest: &Manifest,
-    file: &Path,
-    module: &ModuleSpec,
-    config: &serde_json::Value,
-) -> Result<(), Vec<FilterConfigError>> {
-    if manifest.filters.is_empty() {
-        return Ok(());
-    }
-    let Some(filter) = manifest.filter(&module.filter) else {
-        let names: Vec<&str> = manifest.filters.iter().map(|filter| filter.name.as_str()).collect();
-        let mut hint = nearest::hint(&module.filter, names.iter().copied());
-        if hint.is_empty() {
-            hint = format!("; it has {}", names.join(", "));
-        }
-        let reason = Reason::FilterNotInManifest { found: module.filter.clone(), hint };
-        return Err(vec![config_error(&Refusal::new(file, reason), module)]);
-    };
-    let Some(schema) = &filter.schema else { return Ok(()) };
-    let none = serde_json::json!({});
-    let problems = schema.check(if config.is_null() { &none } else { config });
-    let errors = problems.into_iter().map(|problem| {
-        let path = match problem.path.as_str() {
-            "" => "config".to_owned(),
-            path if path.starts_with('[') => format!("config{path}"),
-            path => format!("config.{path}"),
-        };
-        let message = format!("expected what the manifest of {} says: {}", file.display(), problem.message);
-        FilterConfigError::new(path, message).with_kind("config_schema")
-    });
-    match errors.collect::<Vec<_>>() {
-        errors if errors.is_empty() => Ok(()),
-        errors => Err(errors),
-    }
 }
 
 pub(crate) fn config_error(refusal: &Refusal, module: &ModuleSpec) -> FilterConfigError {

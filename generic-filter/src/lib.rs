@@ -53,7 +53,7 @@ mod unload;
 mod wish;
 mod workers;
 
-pub use builder::{GenericFilter, Lasting};
+pub use builder::{GenericFilter, Lasting, SendsTo};
 pub use inspect::{Inspection, RefusedBecause, Verdict, inspect, inspect_with};
 pub use manifest::{Bodies, FilterManifest, Manifest, MetricManifest, Named, Source};
 pub use policy::{Policy, Rule, Signatures, Unsigned};

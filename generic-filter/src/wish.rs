@@ -7,6 +7,7 @@ use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, StreamF
 
 use crate::builder::{GenericFilter, config_error, module_of, sealed};
 use crate::loaded::LoadedModule;
+use crate::manifest::agrees;
 use crate::refusal::Refusal;
 
 /// A generation that somebody wants.
@@ -48,7 +49,11 @@ impl StreamFilterBuilder for Wishing {
         match self.wish.what {
             What::Former(digest) if self.is_wished(spec) => {
                 let module = module_of(spec)?;
-                self.filter.former(module, &digest, env).map(drop).map_err(|r| vec![config_error(&r, module)])
+                let former = self.filter.former(module, &digest, env).map_err(|r| vec![config_error(&r, module)])?;
+                match &former.facts.manifest {
+                    Some(manifest) => agrees(manifest, &former.file, module, &spec.config),
+                    None => Ok(()),
+                }
             }
             _ => self.filter.check(spec, env),
         }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sidegate_api::Metrics;
+use sidegate_api::nearest::hint;
 use sidegate_config::{Config, ConfigFile, Diagnostic, LoadEnv, LoadMode, Wire};
-use sidegate_generic_filter::{GenericFilter, Lasting, Verdict, inspect_with};
+use sidegate_generic_filter::{GenericFilter, Lasting, SendsTo, Verdict, inspect_with};
 
 use crate::admin_client::AdminAddress;
 use crate::against::ask;
@@ -46,6 +47,7 @@ pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
 fn accepted(args: &CheckArgs, path: &Path, config: &Config, modules: &GenericFilter) {
     let omitted = config.warnings_omitted;
     let mut unfit = unfit_modules(config);
+    unfit.extend(modules.sends_to().iter().flat_map(|needs| clusters_missing(needs, config)));
     unfit.extend(modules.lasting().into_iter().map(stays_loaded));
     match args.format {
         Format::Json => {
@@ -95,6 +97,23 @@ fn stays_loaded(lasting: Lasting) -> Unfit {
     let Lasting { module, file, why } = lasting;
     let message = format!("{}: module `{module}` will not be unloaded: {}", file.display(), why.join("; "));
     Unfit { file, kind: "not_reloadable", message }
+}
+
+/// A manifest speaks for every use of its module: this one may do without.
+fn clusters_missing(needs: &SendsTo, config: &Config) -> Vec<Unfit> {
+    let known = || config.clusters.iter().map(|cluster| &*cluster.name);
+    let missing = needs.clusters.iter().filter(|name| !known().any(|known| known == name.as_str()));
+    let unfit = missing.map(|name| Unfit {
+        file: needs.file.clone(),
+        kind: "cluster_missing",
+        message: format!(
+            "{}: the manifest of module `{}` says that it sends to cluster {name:?}, which is not in the configuration{}",
+            needs.file.display(),
+            needs.module,
+            hint(name, known())
+        ),
+    });
+    unfit.collect()
 }
 
 /// A module that a filter could name and that would be refused then, or that

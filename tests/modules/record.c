@@ -46,6 +46,9 @@ SIDEGATE_MANIFEST(MANIFEST)
 #elif defined(MANIFEST_BYTES)
 const unsigned char sidegate_manifest_storage[] __asm__("sidegate_manifest_v1")
     __attribute__((visibility("default"))) = {MANIFEST_BYTES};
+#elif defined(MANIFEST_IS_WRITABLE)
+unsigned char sidegate_manifest_storage[] __asm__("sidegate_manifest_v1")
+    __attribute__((visibility("default"))) = "SGMANIF1\2\0\0\0\0\0\0\0{}";
 #elif defined(MANIFEST_IN_BSS)
 char sidegate_manifest_storage[64] __asm__("sidegate_manifest_v1") __attribute__((visibility("default")));
 #elif defined(MANIFEST_IS_RELOCATED)

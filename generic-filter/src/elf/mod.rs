@@ -75,6 +75,11 @@ impl<'a> Elf<'a> {
         self.segments.may_relocate(address, len, self.dynamic.text_relocations())
     }
 
+    /// Whether these bytes lie in memory that a module may write to.
+    pub(crate) fn is_writable(&self, address: u64, len: u64) -> bool {
+        self.segments.may_relocate(address, len, false)
+    }
+
     /// Where in the file `DF_1_NODELETE` ("never unload") is set, and what the
     /// number there is without it.
     pub(crate) fn no_delete_flag(&self) -> Option<(u64, u64)> {

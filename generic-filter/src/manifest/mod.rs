@@ -2,6 +2,8 @@
 //! [`crate::preflight`]): filters and their configuration, and what they need.
 //! The text is a stranger's; nothing of it is run.
 
+mod agree;
+mod bounds;
 mod page;
 mod schema;
 
@@ -13,6 +15,7 @@ use serde_json::Value;
 
 use crate::text::printable;
 
+pub(crate) use agree::agrees;
 pub(crate) use schema::ConfigSchema;
 
 /// Filters that one module may offer.

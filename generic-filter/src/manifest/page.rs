@@ -9,6 +9,8 @@ use crate::text::printable;
 
 /// How deep the keys of a configuration are followed.
 const MAX_DEPTH: usize = 6;
+/// Rows of a table.
+const MAX_ROWS: usize = 500;
 /// Bytes of a cell.
 const MAX_CELL: usize = 300;
 
@@ -64,7 +66,7 @@ fn write_filter(page: &mut String, filter: &FilterManifest) -> fmt::Result {
     }
     let Some(schema) = &filter.config else { return Ok(()) };
     let mut rows = Vec::new();
-    keys(schema, "", 0, &mut rows);
+    keys(Place { root: schema, schema, path: "", depth: 0 }, &mut rows);
     if rows.is_empty() {
         return Ok(());
     }
@@ -85,29 +87,55 @@ struct Row<'a> {
     what: &'a str,
 }
 
-/// The keys of an object's schema, and of objects in it.
-fn keys<'a>(schema: &'a Value, prefix: &str, depth: usize, rows: &mut Vec<Row<'a>>) {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+/// A schema within another.
+#[derive(Clone, Copy)]
+struct Place<'a, 'p> {
+    root: &'a Value,
+    schema: &'a Value,
+    path: &'p str,
+    depth: usize,
+}
+
+/// The keys of an object's schema, and of objects in it; `*` stands for any key
+/// and `[]` for any element.
+fn keys<'a>(place: Place<'a, '_>, rows: &mut Vec<Row<'a>>) {
+    let Place { root, path, depth, .. } = place;
+    let schema = target(root, place.schema);
     let required = |key: &str| {
         let names = schema.get("required").and_then(Value::as_array);
         names.is_some_and(|names| names.iter().any(|name| name == key))
     };
-    for (key, of) in properties {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let named = properties.into_iter().flatten().map(|(key, of)| (key.as_str(), of));
+    let others = schema.get("additionalProperties").filter(|of| of.is_object()).map(|of| ("*", of));
+    for (key, of) in named.chain(others) {
+        if rows.len() >= MAX_ROWS {
+            return;
+        }
+        let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let meant = target(root, of);
+        let said = |name: &str| of.get(name).or_else(|| meant.get(name));
         rows.push(Row {
             key: path.clone(),
-            kind: kind(of),
-            default: of.get("default"),
+            kind: kind(meant),
+            default: said("default"),
             required: required(key),
-            what: of.get("description").and_then(Value::as_str).unwrap_or_default(),
+            what: said("description").and_then(Value::as_str).unwrap_or_default(),
         });
         if depth < MAX_DEPTH {
-            keys(of, &path, depth + 1, rows);
-            if let Some(items) = of.get("items") {
-                keys(items, &format!("{path}[]"), depth + 1, rows);
+            keys(Place { root, schema: meant, path: &path, depth: depth + 1 }, rows);
+            if let Some(items) = meant.get("items") {
+                let path = format!("{path}[]");
+                keys(Place { root, schema: items, path: &path, depth: depth + 1 }, rows);
             }
         }
     }
+}
+
+/// What a schema stands for: itself, or the place that it names.
+fn target<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let place = schema.get("$ref").and_then(Value::as_str).and_then(|place| place.strip_prefix('#'));
+    place.and_then(|place| root.pointer(place)).unwrap_or(schema)
 }
 
 fn kind(schema: &Value) -> String {

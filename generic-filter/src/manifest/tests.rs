@@ -62,6 +62,50 @@ fn configurations_are_checked_where_and_without_their_values() {
     assert!(problem.path.is_empty() && problem.message.contains("token"), "{problem:?}");
 }
 
+/// Definitions, each of which refers to the next.
+fn chain(len: usize, link: impl Fn(&str) -> Value) -> Value {
+    let name = |number: usize| format!("#/$defs/{number}");
+    let mut defs: serde_json::Map<String, Value> =
+        (0..len).map(|number| (number.to_string(), link(&name(number + 1)))).collect();
+    defs.insert(len.to_string(), json!({"type": "object"}));
+    json!({"$defs": defs, "$ref": name(0)})
+}
+
+#[test]
+fn schemas_that_go_round_in_circles_come_to_an_end() {
+    let of = |schema: Value| parse(&json!({"filters": [{"name": "a", "config": schema}]})).unwrap();
+    let check = |schema: Value, config: Value| of(schema).filters[0].schema.as_ref().unwrap().check(&config).len();
+    for round in [json!({"$ref": "#"}), json!({"allOf": [{"$ref": "#"}]}), json!({"not": {"not": {"$ref": "#"}}})] {
+        check(round, json!({"a": 1}));
+    }
+    let tree = json!({"properties": {"value": {"type": "string"}, "next": {"$ref": "#"}}});
+    assert_eq!(check(tree.clone(), json!({"next": {"next": {"value": "a"}}})), 0);
+    assert_eq!(check(tree.clone(), json!({"next": {"next": {"value": 1}}})), 1);
+    assert!(of(tree).to_markdown("a", "1").contains("`next.next.value`"));
+    let small = chain(100, |next| json!({"$ref": next}));
+    assert_eq!(check(small, json!(1)), 1);
+}
+
+#[test]
+fn keys_that_are_not_known_are_named_with_what_was_meant() {
+    let manifest = parse(&auth()).unwrap();
+    let problems = manifest.filters[0].schema.as_ref().unwrap().check(&json!({"token": "s", "tokn": "x"}));
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.path, "tokn");
+    assert!(problem.message.contains("did you mean \"token\"?"), "{problem:?}");
+}
+
+#[test]
+fn pages_follow_references_and_maps() {
+    let config = json!({
+        "properties": {"limits": {"$ref": "#/$defs/limits", "description": "by name"}},
+        "$defs": {"limits": {"type": "object", "additionalProperties": {"type": "integer", "description": "per second"}}}
+    });
+    let page = parse(&json!({"filters": [{"name": "a", "config": config}]})).unwrap().to_markdown("a", "1");
+    assert!(page.contains("| `limits` | object |  | by name |"), "{page}");
+    assert!(page.contains("| `limits.*` | integer |  | per second |"), "{page}");
+}
+
 #[test]
 fn what_is_no_manifest_is_refused_with_words() {
     let schema = |schema: Value| json!({"filters": [{"name": "a", "config": schema}]});
@@ -76,6 +120,12 @@ fn what_is_no_manifest_is_refused_with_words() {
         (schema(json!({"type": "text"})), "JSON Schema"),
         (schema(json!({"$ref": "https://example.com/schema"})), "JSON Schema"),
         (schema(json!({"$ref": "file:///etc/passwd"})), "JSON Schema"),
+        (schema(json!({"$ref": "#/$defs/none"})), "references to places in it"),
+        (schema(json!({"$dynamicRef": "#"})), "`$ref` for references"),
+        (schema(json!({"items": {"$id": "https://example.com/a"}})), "no `$id`"),
+        (schema(chain(300, |next| json!({"$ref": next}))), "within each other"),
+        (schema(chain(300, |next| json!({"properties": {"a": {"$ref": next}}}))), "within each other"),
+        (schema(chain(30, |next| json!({"allOf": [{"$ref": next}, {"$ref": next}]}))), "for one value"),
         // Look-around cannot be had in linear time.
         (schema(json!({"properties": {"a": {"pattern": "(?=a)b"}}})), "JSON Schema"),
         (schema(json!({"properties": {"a": {"pattern": "(a{1000}){1000}"}}})), "JSON Schema"),

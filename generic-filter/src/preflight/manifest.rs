@@ -17,6 +17,9 @@ pub(super) fn read(elf: &Elf<'_>, symbol: &Symbol<'_>) -> Result<Manifest, Reaso
     }
     let data = elf.bytes(symbol.address, symbol.size);
     let data = data.ok_or(Reason::RecordNotInFile { symbol: SYMBOL_MANIFEST })?;
+    if elf.is_writable(symbol.address, symbol.size) {
+        return Err(bad("expected it in memory that is only read, found it in a writable segment".to_owned()));
+    }
     let magic = data.bytes(0, 8).unwrap_or_default();
     if magic != MANIFEST_MAGIC {
         let (expected, found) = (MANIFEST_MAGIC.escape_ascii(), magic.escape_ascii());

@@ -104,6 +104,7 @@ fn manifests_that_lie() {
         (bytes("3,0,0,0,0,0,0,0,'{','}'"), "bad_manifest", "found one of 3 bytes"),
         (bytes("1,0,4,0,0,0,0,0,'{','}'"), "bad_manifest", "at most 262144"),
         (bytes("255,255,255,255,0,0,0,0,'{','}'"), "bad_manifest", "at most 262144"),
+        ("-DMANIFEST_IS_WRITABLE".to_owned(), "bad_manifest", "writable segment"),
         ("-DMANIFEST_IN_BSS".to_owned(), "record_not_in_file", "sidegate_manifest_v1"),
         ("-DMANIFEST_IS_RELOCATED".to_owned(), "ambiguous", "relocations"),
         ("-DMANIFEST_IS_A_FUNCTION".to_owned(), "symbol_missing", "sidegate_manifest_v1"),

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use crate::modules::Module;
 use serde_json::{Value, json};
 use sidegate_harness::{ConfigBuilder, Origin, Outcome, TempDir, artifact, sidegate};
 
@@ -273,6 +274,25 @@ fn configurations_are_held_to_manifests_before_modules_are_loaded() {
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stderr.contains(&format!("{at}.so_config.filter: ")), "{}", outcome.output());
     assert!(outcome.stderr.contains("paywall"), "{}", outcome.output());
+}
+
+#[test]
+fn clusters_that_a_manifest_names_and_nobody_has_are_warned_of() {
+    let text = r#"-DMANIFEST="{\"clusters\": [{\"name\": \"usres\"}, {\"name\": \"records\"}]}""#;
+    let module = Module::compile_with("tests/modules/record.c", &[text]);
+    let config = valid().filter(module.entry("", &json!({}))).cluster("users", &["127.0.0.1:9".parse().unwrap()]);
+    let outcome = check(&built(&config), &["--no-load", "--format", "json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let warnings = report["warnings"].as_array().unwrap();
+    let missing: Vec<&str> = warnings
+        .iter()
+        .filter(|warning| warning["kind"] == "cluster_missing")
+        .map(|warning| warning["message"].as_str().unwrap())
+        .collect();
+    let [first, second] = missing[..] else { panic!("{report}") };
+    assert!(first.contains("\"usres\"") && first.contains("did you mean \"users\"?"), "{first}");
+    assert!(second.contains("\"records\"") && !second.contains("did you mean"), "{second}");
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! Holding configurations to manifests.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sidegate_api::{FilterConfigError, ModuleSpec, nearest};
+
+use super::Manifest;
+use crate::builder::config_error;
+use crate::refusal::{Reason, Refusal};
+
+/// Whether the module of `file` offers the filter that is wanted, with such a
+/// configuration, by what its manifest says.
+pub(crate) fn agrees(
+    manifest: &Manifest,
+    file: &Path,
+    module: &ModuleSpec,
+    config: &Value,
+) -> Result<(), Vec<FilterConfigError>> {
+    if manifest.filters.is_empty() {
+        return Ok(());
+    }
+    let Some(filter) = manifest.filter(&module.filter) else {
+        let names: Vec<&str> = manifest.filters.iter().map(|filter| filter.name.as_str()).collect();
+        let mut hint = nearest::hint(&module.filter, names.iter().copied());
+        if hint.is_empty() {
+            hint = format!("; it has {}", names.join(", "));
+        }
+        let reason = Reason::FilterNotInManifest { found: module.filter.clone(), hint };
+        return Err(vec![config_error(&Refusal::new(file, reason), module)]);
+    };
+    let Some(schema) = &filter.schema else { return Ok(()) };
+    let none = serde_json::json!({});
+    let problems = schema.check(if config.is_null() { &none } else { config });
+    let errors = problems.into_iter().map(|problem| {
+        let path = match problem.path.as_str() {
+            "" => "config".to_owned(),
+            path if path.starts_with('[') => format!("config{path}"),
+            path => format!("config.{path}"),
+        };
+        let message = format!("expected what the manifest of {} says: {}", file.display(), problem.message);
+        FilterConfigError::new(path, message).with_kind("config_schema")
+    });
+    match errors.collect::<Vec<_>>() {
+        errors if errors.is_empty() => Ok(()),
+        errors => Err(errors),
+    }
+}
