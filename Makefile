@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 CC ?= cc
+CXX ?= c++
 DEMO_PORT ?= 2046
 # Set to 1 to end the demo after its requests.
 CHECK ?=
@@ -18,6 +19,12 @@ ABI_INCLUDE := ffi-api/include
 C_EXAMPLES := $(patsubst so-examples/%/,%,$(sort $(dir $(wildcard so-examples/*/*.c))))
 C_MODULES := $(foreach example,$(C_EXAMPLES),$(RELEASE)/lib$(subst -,_,$(example)).so)
 c_sources = $(filter-out %_test.c,$(wildcard so-examples/$(1)/*.c))
+# The same in C++: so-examples/auth-cpp becomes libauth_cpp.so.
+CXX_EXAMPLES := $(patsubst so-examples/%/,%,$(sort $(dir $(wildcard so-examples/*/*.cpp))))
+CXX_MODULES := $(foreach example,$(CXX_EXAMPLES),$(RELEASE)/lib$(subst -,_,$(example)).so)
+cxx_sources = $(filter-out %_test.cpp,$(wildcard so-examples/$(1)/*.cpp))
+# clang makes no unique symbols, and does not know the option.
+CXX_UNIQUE = $(shell $(CXX) -fno-gnu-unique -x c++ -E /dev/null >/dev/null 2>&1 && echo -fno-gnu-unique)
 
 .DEFAULT_GOAL := help
 .PHONY: help build modules demo test test-slow test-peers test-plugins test-compilers fmt clippy test-rust test-c doc book clean
@@ -44,7 +51,7 @@ build:
 	$(CARGO) build --release --workspace
 	@$(MAKE) --no-print-directory modules
 
-modules: $(C_MODULES)
+modules: $(C_MODULES) $(CXX_MODULES)
 	@:
 
 # The one line that builds a module in C.
@@ -53,6 +60,12 @@ $(RELEASE)/lib$(subst -,_,$(1)).so: $(call c_sources,$(1)) $(wildcard so-example
 	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -shared -fPIC -I$(ABI_INCLUDE) -o $$@ $(call c_sources,$(1))
 endef
 $(foreach example,$(C_EXAMPLES),$(eval $(call c_module,$(example))))
+
+define cxx_module
+$(RELEASE)/lib$(subst -,_,$(1)).so: $(call cxx_sources,$(1)) $(wildcard so-examples/$(1)/*.h so-examples/$(1)/*.hpp $(ABI_INCLUDE)/*)
+	$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -shared -fPIC $$(CXX_UNIQUE) -I$(ABI_INCLUDE) -o $$@ $(call cxx_sources,$(1))
+endef
+$(foreach example,$(CXX_EXAMPLES),$(eval $(call cxx_module,$(example))))
 
 demo: build
 	@$(RELEASE)/sidegate-demo --port $(DEMO_PORT) --bin $(RELEASE)/sidegate --module $(RELEASE)/libauth.so \
@@ -70,10 +83,10 @@ test: fmt clippy build test-c test-rust
 test-rust: build
 	SIDEGATE_BIN=$(RELEASE)/sidegate $(CARGO) test --workspace --no-fail-fast
 
-# Each C example brings its own test.
+# Each example in C or C++ brings its own test.
 test-c:
-	@for example in $(C_EXAMPLES); do \
-		echo "so-examples/$$example/test.sh"; CC="$(CC)" so-examples/$$example/test.sh || exit 1; \
+	@for example in $(C_EXAMPLES) $(CXX_EXAMPLES); do \
+		echo "so-examples/$$example/test.sh"; CC="$(CC)" CXX="$(CXX)" so-examples/$$example/test.sh || exit 1; \
 	done
 
 test-slow: build test-compilers

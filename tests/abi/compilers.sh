@@ -72,6 +72,16 @@ build_c() {
     done
 }
 
+# build_cpp NAME COMPILER [OPTION]...: what stands on sidegate.hpp.
+build_cpp() {
+    local to=$modules/$1
+    shift
+    local line=("$@" -std=c++17 -O2 -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iffi-api/include)
+    mkdir -p "$to"
+    "${line[@]}" -o "$to/libconform.so" tests/abi/cpp/conform.cpp -pthread
+    "${line[@]}" -o "$to/libauth_cpp.so" so-examples/auth-cpp/auth.cpp
+}
+
 # build_tables NAME RUSTC: the module on the raw tables.
 build_tables() {
     local to=$modules/$1 compiler=("$2" --edition 2021 -O -Dwarnings)
@@ -107,6 +117,8 @@ build_c gcc gcc -std=gnu11
 build_c clang clang -std=gnu11
 build_c g++ g++ -x c++ -std=c++17 -fno-gnu-unique
 build_c clang++ clang++ -x c++ -std=c++17
+build_cpp hpp-g++ g++ -fno-gnu-unique
+build_cpp hpp-clang++ clang++
 pinned=$(rustup which rustc 2>/dev/null || command -v rustc)
 cargo=$(rustup which cargo 2>/dev/null || command -v cargo)
 build_tables tables-debian "$target/debian/rustc/rustc"

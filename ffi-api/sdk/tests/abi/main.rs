@@ -11,6 +11,7 @@ mod macros;
 mod record;
 mod reference;
 mod snapshot;
+mod wrapper;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

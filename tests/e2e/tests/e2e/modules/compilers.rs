@@ -43,14 +43,23 @@ fn modules_of_every_compiler_behave_the_same() {
             Some(conform) => Built::one(&how, conform).behaves(),
             None => Built::four(&how, dir.clone()).behaves(),
         }
-        ["libauth.so", "libauth_c.so"].into_iter().filter_map(file).for_each(|file| guards(&file));
+        ["libauth.so", "libauth_c.so", "libauth_cpp.so"].into_iter().filter_map(file).for_each(|file| guards(&file));
         file("libheaders_c.so").iter().for_each(|file| edits(file));
         seen.push(how);
     }
     seen.sort_unstable();
-    for wanted in
-        ["clang", "clang++", "g++", "gcc", "tables-debian", "tables-debian-web", "tables-pinned", "sdk-pinned"]
-    {
+    for wanted in [
+        "clang",
+        "clang++",
+        "g++",
+        "gcc",
+        "hpp-clang++",
+        "hpp-g++",
+        "tables-debian",
+        "tables-debian-web",
+        "tables-pinned",
+        "sdk-pinned",
+    ] {
         assert!(seen.iter().any(|how| how == wanted), "{wanted} was not built: {seen:?}");
     }
 }

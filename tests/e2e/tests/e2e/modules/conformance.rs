@@ -224,6 +224,23 @@ fn a_module_on_the_sdk_works() {
 }
 
 #[test]
+fn a_module_in_cpp_on_the_wrapper_works() {
+    let dir = TempDir::new();
+    let module = dir.join("libconform.so");
+    compile(
+        Command::new("c++")
+            .args(["-std=c++17", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-gnu-unique"])
+            .args(["-I", "ffi-api/include", "-o"])
+            .arg(&module)
+            .args(["tests/abi/cpp/conform.cpp", "-pthread"]),
+    );
+    let seen = sidegate(["inspect".as_ref(), module.as_os_str()]);
+    assert_eq!(seen.code, Some(0), "{}", seen.output());
+    assert!(seen.stdout.contains("sidegate.hpp") && !seen.stdout.contains("not reloadable"), "{}", seen.output());
+    Built::one("sidegate.hpp", module).behaves();
+}
+
+#[test]
 fn what_was_frozen_stays_as_it_is() {
     let outcome = run(Command::new("sha256sum")
         .args(["--check", "--strict", "--quiet", "SHA256SUMS"])
