@@ -57,13 +57,24 @@ fn write(args: &NewFilterArgs) -> Result<PathBuf, NewFilterError> {
     for (path, template) in files(args.lang) {
         write_file(&folder.join(path), &filler.fill(template))?;
     }
-    match args.lang {
-        Language::Rust => {}
-        Language::C | Language::Cpp => {
-            write_file(&folder.join("sidegate.h"), include_str!("../../../ffi-api/include/sidegate.h"))?;
-        }
+    for (path, header) in headers(args.lang) {
+        write_file(&folder.join(path), header)?;
     }
     Ok(folder)
+}
+
+/// Headers that go into the folder as they are.
+fn headers(language: Language) -> &'static [(&'static str, &'static str)] {
+    const ALL: [(&str, &str); 3] = [
+        ("sidegate.h", include_str!("../../../ffi-api/include/sidegate.h")),
+        ("sidegate_test.h", include_str!("../../../ffi-api/include/sidegate_test.h")),
+        ("sidegate.hpp", include_str!("../../../ffi-api/include/sidegate.hpp")),
+    ];
+    match language {
+        Language::Rust => &[],
+        Language::C => &ALL[..2],
+        Language::Cpp => &ALL,
+    }
 }
 
 /// Paths in the folder, and what goes there.
@@ -84,7 +95,6 @@ fn files(language: Language) -> Vec<(&'static str, &'static str)> {
             ),
             (".gitignore", "/target\n*.so\n*.so.new\n"),
         ]),
-        // The C filter is C++ as well: its macros and helpers are those of both.
         Language::C => files.extend([
             ("filter.c", include_str!("templates/c/filter.c.txt")),
             ("test.c", include_str!("templates/c/test.c.txt")),
@@ -92,8 +102,8 @@ fn files(language: Language) -> Vec<(&'static str, &'static str)> {
             (".gitignore", "/.test\n*.so\n*.so.new\n"),
         ]),
         Language::Cpp => files.extend([
-            ("filter.cpp", include_str!("templates/c/filter.c.txt")),
-            ("test.cpp", include_str!("templates/c/test.c.txt")),
+            ("filter.cpp", include_str!("templates/cpp/filter.cpp.txt")),
+            ("test.cpp", include_str!("templates/cpp/test.cpp.txt")),
             ("Makefile", c_makefile),
             (".gitignore", "/.test\n*.so\n*.so.new\n"),
         ]),
@@ -120,10 +130,11 @@ impl Filler<'_> {
             (Language::Rust, None) => RUST_NOTE,
             _ => "",
         };
-        let (compiler, command, standard, source, test) = match self.language {
-            Language::Cpp => ("CXX", "c++", "c++17", "filter.cpp", "test.cpp"),
-            Language::C | Language::Rust => ("CC", "cc", "c11", "filter.c", "test.c"),
+        let (compiler, command, standard, source, test, unique) = match self.language {
+            Language::Cpp => ("CXX", "c++", "c++17", "filter.cpp", "test.cpp", UNIQUE),
+            Language::C | Language::Rust => ("CC", "cc", "c11", "filter.c", "test.c", ""),
         };
+        let headers = headers(self.language).iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
         [
             ("{{name}}", self.name),
             ("{{ident}}", &self.ident),
@@ -134,6 +145,8 @@ impl Filler<'_> {
             ("{{standard}}", standard),
             ("{{source}}", source),
             ("{{test}}", test),
+            ("{{unique}}", unique),
+            ("{{headers}}", &headers),
         ]
         .iter()
         .fold(template.to_owned(), |text, (mark, value)| text.replace(mark, value))
@@ -142,6 +155,12 @@ impl Filler<'_> {
 
 /// What Cargo asks of the SDK's version.
 const SDK_VERSION: &str = "1.1";
+
+/// For the Makefile of a filter in C++.
+const UNIQUE: &str = "\
+# Else the module cannot be unloaded; clang needs no such option, and knows none.
+CHECKS += $(shell $(CXX) -fno-gnu-unique -x c++ -E /dev/null >/dev/null 2>&1 && echo -fno-gnu-unique)
+";
 
 const RUST_NOTE: &str = "
 Where crates.io does not have `sidegate-sdk` yet, or another copy is wanted, add to `Cargo.toml`:

@@ -92,7 +92,7 @@ fn a_filter_in_cpp() {
     let folder = dir.path().join("greeter");
     let outcome = new_filter(&folder, &["--lang", "cpp"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
-    works(&folder, "filter.cpp", "hook->stream, 200,", "hook->stream, 201,");
+    works(&folder, "filter.cpp", "Reply::text(200,", "Reply::text(201,");
 }
 
 #[test]

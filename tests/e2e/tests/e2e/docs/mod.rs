@@ -143,27 +143,30 @@ fn sessions_print_what_is_shown() {
 }
 
 #[test]
-fn code_in_c_compiles_without_a_warning() {
-    let mut compiled = 0;
+fn code_in_c_and_cpp_compiles_without_a_warning() {
+    const C: &[(&str, &str)] = &[("cc", "-std=c11"), ("c++", "-xc++ -std=c++17")];
+    let (mut compiled, mut compiled_cpp) = (0, 0);
     for page in book() {
         let mut session = Session::new();
         for block in blocks(&page) {
             session.take_file(&block);
-            if block.language != "c" {
-                continue;
-            }
+            let compilers = match &*block.language {
+                "c" => C,
+                "cpp" => &C[1..],
+                _ => continue,
+            };
             let file = block.noted("file").unwrap_or_else(|| panic!("{}: no `file:` before it", block.place()));
-            for (compiler, language) in [("cc", "-std=c11"), ("c++", "-xc++ -std=c++17")] {
+            for (compiler, language) in compilers {
                 let mut command = Command::new(compiler);
                 command.args(language.split(' ')).args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]);
                 command.arg("-I").arg(repository().join("ffi-api/include")).arg(session.folder().join(file));
                 let outcome = run(&mut command);
                 assert_eq!(outcome.code, Some(0), "{}: {compiler}:\n{}", block.place(), outcome.output());
             }
-            compiled += 1;
+            *if compilers == C { &mut compiled } else { &mut compiled_cpp } += 1;
         }
     }
-    assert!(compiled > 0, "no block in C found");
+    assert!(compiled > 0 && compiled_cpp > 0, "blocks found: {compiled} in C, {compiled_cpp} in C++");
 }
 
 /// Doctests of that crate compile and run them.
@@ -195,7 +198,7 @@ fn every_block_is_run_or_listed() {
     let mut listed: Vec<_> = NOT_RUN.iter().map(|(page, line, _)| (*page, *line)).collect();
     for block in book().iter().flat_map(|page| blocks(page)) {
         let tested = match &*block.language {
-            "" | "text" | "console" | "rust" | "c" => true,
+            "" | "text" | "console" | "rust" | "c" | "cpp" => true,
             "json" | "yaml" => block.is_configuration() || block.noted("in").is_some(),
             // Whole programs, which `tests/plugins/run.py` builds and runs.
             _ => block.noted("plugin").is_some(),
