@@ -69,7 +69,7 @@ def healthy(proxy, program):
 def stays(proxy, program):
     """lives on over a reload"""
     before = proxy.status()["pid"]
-    proxy.write(timeout="29s")
+    proxy.write(timeout="49s")
     same(proxy.order("POST", "/api/v1/config/reload")[0], 200)
     same((proxy.status()["pid"], proxy.ask(ADMIN)[0]), (before, 200))
 

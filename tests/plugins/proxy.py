@@ -87,7 +87,7 @@ class Proxy:
 
     def write(self, **more):
         """The configuration; `more` is settings of the plugin."""
-        plugin = {"name": "auth", "timeout": "30s", "send_body": True, **self.plugin, **more}
+        plugin = {"name": "auth", "timeout": "50s", "send_body": True, **self.plugin, **more}
         if self.command:
             command, *arguments = self.command
             plugin = {"command": command, "args": [*arguments, "-c", str(self.folder / "expected.json")],
