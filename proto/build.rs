@@ -2,7 +2,14 @@
 
 use std::error::Error;
 
-const FILES: [&str; 3] = ["mosn/plugin.proto", "go_plugin/plugin.proto", "grpc/health/v1/health.proto"];
+const FILES: [&str; 6] = [
+    "mosn/plugin.proto",
+    "go_plugin/plugin.proto",
+    "grpc/health/v1/health.proto",
+    "sidegate/plugin/v1/plugin.proto",
+    "sidegate/plugin/v1/event.proto",
+    "sidegate/plugin/v1/answer.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {
@@ -10,6 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let compiled = protox::compile(FILES, ["."])?;
     // Connections are made elsewhere.
-    tonic_prost_build::configure().build_transport(false).compile_fds(compiled)?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        // Bodies are not copied out of the message they came in.
+        .bytes(".sidegate.plugin.v1")
+        .compile_fds(compiled)?;
     Ok(())
 }

@@ -19,3 +19,8 @@ pub mod go_plugin {
 pub mod health {
     tonic::include_proto!("grpc.health.v1");
 }
+
+/// Sidegate's own plugin protocol, `package sidegate.plugin.v1`.
+pub mod v1 {
+    tonic::include_proto!("sidegate.plugin.v1");
+}
