@@ -372,6 +372,11 @@ impl<'a> FilterCx<'a> {
         Ok(body)
     }
 
+    /// Bytes that a body may have in this filter's hands, or that of a reply.
+    pub fn body_limit(&self) -> usize {
+        self.limits.body
+    }
+
     /// Replaces the visible body bytes.
     pub fn replace_body(&mut self, direction: BodyDirection, bytes: &[u8]) -> Result<(), EditError> {
         let limit = self.limits.body;

@@ -131,6 +131,7 @@ fn value(shape: &'static Shape, inside: &mut Vec<&'static Table>) -> Value {
         Shape::Array(element) => json!({"type": "array", "items": value(element, inside)}),
         Shape::Object(table) => object(table, inside),
         Shape::Map(inner) => json!({"type": "object", "additionalProperties": value(inner, inside)}),
+        Shape::Any => json!({}),
         Shape::Refused => json!(false),
     }
 }

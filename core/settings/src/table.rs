@@ -62,6 +62,8 @@ pub enum Shape {
     Object(&'static Table),
     /// An object whose keys are names that the user chose.
     Map(&'static Shape),
+    /// Whatever it is: somebody else reads it.
+    Any,
     /// Known elsewhere and an error here; `doc` says why.
     Refused,
 }

@@ -172,6 +172,12 @@ impl<'a> Setting<'a> {
         }
     }
 
+    /// Whatever it is.
+    pub fn any(&self) -> &'a Value {
+        debug_assert!(matches!(self.shape, Shape::Any), "{}: the table says more of it", self.path);
+        self.value
+    }
+
     /// The entries of an object whose keys are names that the user chose.
     pub fn entries(&self) -> Vec<(&'a str, Setting<'a>)> {
         let Shape::Map(shape) = self.shape else {

@@ -12,6 +12,7 @@ use crate::filter::{Factory, Use};
 use crate::host::PluginHost;
 use crate::settings::{DEMO_PLUGIN, PLUGIN, PLUGIN_FILTER, Settings, Surroundings};
 use crate::spec::Source;
+use crate::streaming::StreamingFactory;
 
 /// What filters with plugins need of the process.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +89,11 @@ impl StreamFilterBuilder for Builder {
             }
             _ => None,
         };
-        Ok(Arc::new(Factory(Use::new(usage, plugin))))
+        let is_streaming = usage.streaming.is_some();
+        let usage = Use::new(usage, plugin);
+        Ok(match is_streaming {
+            true => Arc::new(StreamingFactory::new(usage)),
+            false => Arc::new(Factory(usage)),
+        })
     }
 }

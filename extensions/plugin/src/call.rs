@@ -12,10 +12,21 @@ use tokio::time::{Instant, timeout_at};
 use crate::connection::CallError;
 use crate::link::Link;
 use crate::plugin::Shared;
+use crate::streaming::Session;
+
+/// Work for the thread `plugins`.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// One call of MOSN's protocol.
+    Unary(Box<Unary>),
+    /// Everything that one use of a plugin does by our own, for as long as there
+    /// is that use.
+    Session(Box<Session>),
+}
 
 /// A call on its way.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct Unary {
     pub(crate) plugin: Arc<Shared>,
     pub(crate) request: Bytes,
     pub(crate) begun: Instant,
@@ -66,10 +77,19 @@ impl Failure {
 }
 
 impl Call {
+    pub(crate) async fn run(self) {
+        match self {
+            Call::Unary(unary) => unary.run().await,
+            Call::Session(session) => session.run().await,
+        }
+    }
+}
+
+impl Unary {
     /// Makes the call and wakes the stream. Given up as soon as the stream is
     /// gone, and the plugin is told.
-    pub(crate) async fn run(self) {
-        let Call { plugin, request, begun, timeout, mut answer, resume } = self;
+    async fn run(self) {
+        let Unary { plugin, request, begun, timeout, mut answer, resume } = self;
         plugin.metrics.in_flight.add(1);
         let made = tokio::select! {
             biased;
@@ -143,7 +163,7 @@ async fn make(plugin: &Shared, request: Bytes, deadline: Instant, timeout: Durat
 }
 
 /// What somebody else wrote, fit for a log.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const SHOWN: usize = 200;
     text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -135,6 +135,11 @@ impl Connection {
         }
     }
 
+    /// For calls of other services.
+    pub(crate) fn grpc(&self) -> Grpc<Carrier> {
+        Grpc::with_origin(self.carrier.clone(), origin())
+    }
+
     /// Asks for its health.
     pub(crate) async fn health(&self) -> Result<Health, Status> {
         let mut client = HealthClient::with_origin(self.carrier.clone(), origin());
@@ -181,10 +186,10 @@ fn origin() -> Uri {
 
 /// Carries HTTP messages for tonic.
 #[derive(Debug, Clone)]
-struct Carrier(http2::SendRequest<Body>);
+pub(crate) struct Carrier(http2::SendRequest<Body>);
 
 #[derive(Debug, thiserror::Error)]
-enum CarrierError {
+pub(crate) enum CarrierError {
     #[error("the connection is closed")]
     NotSent,
     #[error("{0}")]

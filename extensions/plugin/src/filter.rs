@@ -13,7 +13,7 @@ use sidegate_api::{
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Instant;
 
-use crate::call::{Answer, Call, Failure};
+use crate::call::{Answer, Call, Failure, Unary};
 use crate::fields::{self, Parts};
 use crate::host::Calls;
 use crate::plugin::Plugin;
@@ -47,7 +47,7 @@ struct Told {
 #[derive(Debug)]
 pub(crate) struct Factory(pub(crate) Arc<Use>);
 
-struct Filter {
+pub(crate) struct Filter {
     usage: Arc<Use>,
     /// The request was shown to the plugin, or need not be.
     asked: bool,
@@ -64,7 +64,7 @@ struct Waiting {
 }
 
 /// A place among the calls in flight.
-struct Place(Arc<Use>);
+pub(crate) struct Place(Arc<Use>);
 
 impl Use {
     pub(crate) fn new(settings: UseSettings, plugin: Option<(Arc<Plugin>, Calls)>) -> Arc<Self> {
@@ -72,7 +72,7 @@ impl Use {
         Arc::new(Use { settings, plugin, in_flight: AtomicUsize::new(0), told })
     }
 
-    fn place(self: &Arc<Self>) -> Result<Place, Failure> {
+    pub(crate) fn place(self: &Arc<Self>) -> Result<Place, Failure> {
         let most = self.settings.max_in_flight;
         let taken =
             self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1));
@@ -81,7 +81,7 @@ impl Use {
 
     /// Tells of a failure, with others that came soon before it.
     #[cold]
-    fn tell(&self, failure: &Failure) {
+    pub(crate) fn tell(&self, failure: &Failure) {
         let plugin = self.plugin.as_ref().map_or("", |(plugin, _)| plugin.shared.name());
         let now = (self.told.since.elapsed().as_millis() as u64).max(1);
         let last = self.told.last.load(Ordering::Relaxed);
@@ -111,9 +111,10 @@ impl Drop for Place {
     }
 }
 
-impl StreamFilterFactory for Factory {
-    fn interests(&self) -> Interests {
-        let settings = &self.0.settings;
+impl UseSettings {
+    /// What is to be seen for MOSN's call.
+    pub(crate) fn interests(&self) -> Interests {
+        let settings = self;
         let (request, response) = (settings.request, settings.response);
         let body = |wanted| if wanted && settings.send_body { BodyInterest::Whole } else { BodyInterest::None };
         let phases: &[ReceiverPhase] = match (request, settings.send_body) {
@@ -130,9 +131,15 @@ impl StreamFilterFactory for Factory {
             ..Interests::default()
         }
     }
+}
+
+impl StreamFilterFactory for Factory {
+    fn interests(&self) -> Interests {
+        self.0.settings.interests()
+    }
 
     fn create_filter(&self, _worker: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {
-        Ok(Box::new(Filter { usage: self.0.clone(), asked: false, refused: false, waiting: None }))
+        Ok(Box::new(Filter::new(self.0.clone())))
     }
 }
 
@@ -186,6 +193,10 @@ impl StreamFilter for Filter {
 }
 
 impl Filter {
+    pub(crate) fn new(usage: Arc<Use>) -> Self {
+        Filter { usage, asked: false, refused: false, waiting: None }
+    }
+
     fn ask(&mut self, cx: &mut FilterCx<'_>, direction: BodyDirection, parts: Parts) -> Status {
         let usage = self.usage.clone();
         let Some((plugin, calls)) = &usage.plugin else {
@@ -203,14 +214,14 @@ impl Filter {
         let timeout = usage.settings.timeout;
         let resume = cx.resume_handle();
         cx.wake_after(timeout.saturating_add(GRACE));
-        calls.send(Call {
+        calls.send(Call::Unary(Box::new(Unary {
             plugin: plugin.shared.clone(),
             request,
             begun: Instant::now(),
             timeout,
             answer: tell,
             resume,
-        });
+        })));
         self.waiting = Some(Waiting { answer, direction, parts, _place: place });
         Status::Pending
     }

@@ -7,6 +7,7 @@
 //!      ▸ child, handshake, output   a program as a child process
 //!      ▸ confine, cgroup, usage     what it may take of the machine
 //!      ▸ connection                 gRPC to it
+//!  streaming                        our own protocol: many streams over one call
 //!  filter ▸ call                    a stream that asks: from its worker to the
 //!                                   thread `plugins` and back
 //! ```
@@ -36,6 +37,7 @@ mod output;
 mod plugin;
 mod settings;
 mod spec;
+mod streaming;
 mod supervisor;
 mod usage;
 mod wire;

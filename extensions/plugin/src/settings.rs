@@ -15,6 +15,7 @@ use crate::address::PluginAddress;
 use crate::host::Names;
 use crate::limits::{LIMITS, Limits};
 use crate::spec::{BackoffSpec, PluginSpec, Program, Source};
+use crate::streaming::{STREAMING, StreamingSettings};
 
 /// Calls one after the other without an answer that make a plugin one that
 /// hangs.
@@ -87,6 +88,14 @@ pub(crate) static PLUGIN: Table = Table::new(
             "true",
             "Whether calls have `:method`, `:path`, `:scheme`, `:authority` and `:status` beside the fields.",
         ),
+        key(
+            "protocol",
+            Shape::Words(&["mosn", "sidegate", "auto"]),
+            "mosn",
+            "How it is spoken to: by MOSN's call, by the streaming protocol `sidegate.plugin.v1`, or by that where the \
+             plugin serves it and else by MOSN's call.",
+        ),
+        key("streaming", Shape::Object(&STREAMING), "none", "Of the streaming protocol."),
         key("max_procs", Shape::Integer(0, 1024), "1", "`MOSN_PROCS`: processors that a plugin made for MOSN uses."),
         key("max_in_flight", Shape::Integer(1, 100_000), "1024", "Calls of this filter at once; what is more fails."),
         key("limits", Shape::Object(&LIMITS), "none", "What it may take of the machine."),
@@ -136,6 +145,8 @@ pub(crate) struct UseSettings {
     /// Whether `type` says what a call is about.
     pub(crate) says_type: bool,
     pub(crate) max_in_flight: usize,
+    /// `None`: MOSN's call alone.
+    pub(crate) streaming: Option<Box<StreamingSettings>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +212,9 @@ impl Settings {
             pseudo_headers: object.get("pseudo_headers").and_then(|s| s.bool()).unwrap_or(true),
             says_type: true,
             max_in_flight: number(object, "max_in_flight", 1024),
+            streaming: None,
         };
+        let usage = UseSettings { streaming: StreamingSettings::read(object, &usage).map(Box::new), ..usage };
         let backoff = BackoffSpec {
             first: time("restart_backoff", Duration::from_millis(100)),
             most: time("restart_backoff_max", Duration::from_secs(30)),
@@ -250,6 +263,7 @@ fn mosn_usage() -> UseSettings {
         pseudo_headers: false,
         says_type: false,
         max_in_flight: 1024,
+        streaming: None,
     }
 }
 

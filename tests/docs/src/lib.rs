@@ -18,3 +18,7 @@ pub mod filter {}
 /// How to test one.
 #[doc = include_str!("../../../docs/src/testing.md")]
 pub mod testing {}
+
+/// Plugins that are programs.
+#[doc = include_str!("../../../docs/src/plugins.md")]
+pub mod plugins {}

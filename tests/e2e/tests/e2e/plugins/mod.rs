@@ -10,6 +10,8 @@ mod kills;
 mod life;
 mod mosn;
 mod refused;
+mod streaming;
+mod streaming_faults;
 
 use serde_json::{Value, json};
 use sidegate_harness::{Call, ConfigBuilder, Origin, Proxy, artifact, until};

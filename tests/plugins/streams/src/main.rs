@@ -1,0 +1,19 @@
+//! A plugin for tests of the streaming protocol. With the argument `raw` it
+//! breaks the protocol as fields of requests ask for; else it is made with the
+//! kit and obeys what they say.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a plugin prints is its protocol")]
+
+mod obeys;
+mod raw;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let how = std::env::args().nth(1).unwrap_or_default();
+    match how.as_str() {
+        "raw" => raw::serve(),
+        how => sidegate_plugin_kit::serve(obeys::Obeys::new(how)),
+    }
+}
