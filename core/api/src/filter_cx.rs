@@ -1,14 +1,15 @@
 //! What a filter may see and do in a hook.
 
-use std::borrow::Cow;
+mod request_line;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::stream::HeadState;
 use crate::{
     BodyBuffer, BodyInterest, HeaderLimit, HeaderProblem, Headers, LbMetadata, LocalReply, Method, MirrorFan, Protocol,
-    RefusedReply, ResumeHandle, ResumeSlot, RouteFilterConfig, SetReply, Slashes, StreamState, Variable, VariableValue,
-    WorkerIndex, check_filter_header, check_trailer, is_token, normalize_path,
+    RefusedReply, ResumeHandle, ResumeSlot, RouteFilterConfig, SetReply, StreamState, Variable, VariableValue,
+    WorkerIndex, check_filter_header, check_trailer, is_token,
 };
 
 /// One of a stream's four header maps. Numbers are the module ABI's.
@@ -183,54 +184,6 @@ impl<'a> FilterCx<'a> {
             }
             _ => Err(EditError::NotNow),
         }
-    }
-
-    fn set_request_line(&mut self, variable: Variable, value: &[u8]) -> Result<(), EditError> {
-        let request = &mut self.stream.request;
-        if variable == Variable::Method {
-            // Framing was decided by the method the client sent.
-            let method = Method::parse(value).ok_or(EditError::BadValue)?;
-            if method == Method::Connect || (method == Method::Head) != (request.method == Method::Head) {
-                return Err(EditError::BadValue);
-            }
-            request.method = method;
-            return Ok(());
-        }
-        let text = visible_ascii(value).ok_or(EditError::BadValue)?;
-        match variable {
-            Variable::Authority => {
-                if text.bytes().any(|b| matches!(b, b'/' | b'?' | b'#' | b'@' | b',' | b'\\')) {
-                    return Err(EditError::BadValue);
-                }
-                request.authority.clear();
-                request.authority.push_str(text);
-                request.authority.make_ascii_lowercase();
-            }
-            Variable::Path => {
-                if !text.starts_with('/') || text.contains(['?', '#']) {
-                    return Err(EditError::BadValue);
-                }
-                request.set_path(&normal_form(text)?);
-            }
-            Variable::Query => {
-                if text.contains('#') {
-                    return Err(EditError::BadValue);
-                }
-                let mut target = request.path().to_owned();
-                if !text.is_empty() {
-                    target.push('?');
-                    target.push_str(text);
-                }
-                request.set_target(&target);
-            }
-            _ => {
-                if !text.starts_with('/') || text.contains('#') {
-                    return Err(EditError::BadValue);
-                }
-                request.set_target(&normal_form(text)?);
-            }
-        }
-        Ok(())
     }
 
     /// One of the header maps, to read. `host` of a request is the authority
@@ -491,25 +444,4 @@ impl<'a> FilterCx<'a> {
     pub fn route_config(&self) -> Option<&dyn RouteFilterConfig> {
         self.routes.route_config(self.filter_index)
     }
-}
-
-/// A path, with or without a query, as the codec would have made it of a
-/// client's: what filters and routes judge afterwards is what the upstream gets.
-/// Slashes stay as they are.
-fn normal_form(text: &str) -> Result<Cow<'_, str>, EditError> {
-    let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
-    if path.contains('\\') {
-        return Err(EditError::BadValue);
-    }
-    if !path.contains('%') && !path.contains("/.") {
-        return Ok(Cow::Borrowed(text));
-    }
-    let mut normal = String::with_capacity(text.len());
-    normalize_path(path, Slashes::Keep, &mut normal).map_err(|_| EditError::BadValue)?;
-    normal.push_str(query);
-    Ok(Cow::Owned(normal))
-}
-
-fn visible_ascii(value: &[u8]) -> Option<&str> {
-    if value.iter().all(|b| (0x21..0x7f).contains(b)) { std::str::from_utf8(value).ok() } else { None }
 }
