@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    FilterConfigError, Fingerprint, HookStatus, Metrics, QuarantineStatus, Reads, RegexBudget, StreamFilterFactory,
+    CertificateBuilder, FilterConfigError, Fingerprint, HookStatus, Metrics, QuarantineStatus, Reads, RegexBudget,
+    StreamFilterFactory,
 };
 
 /// What happens to a stream whose filter faulted.
@@ -290,6 +291,7 @@ impl GenerationState {
 pub struct Registry {
     stream_filters: BTreeMap<String, Arc<dyn StreamFilterBuilder>>,
     modules: Option<Arc<dyn StreamFilterBuilder>>,
+    certificates: BTreeMap<String, Arc<dyn CertificateBuilder>>,
 }
 
 impl Registry {
@@ -309,6 +311,22 @@ impl Registry {
     pub fn modules(&mut self, builder: Arc<dyn StreamFilterBuilder>) -> &mut Self {
         self.modules = Some(builder);
         self
+    }
+
+    /// Registers what brings certificates, by the `type` of a TLS context.
+    pub fn certificates(&mut self, context_type: &str, builder: Arc<dyn CertificateBuilder>) -> &mut Self {
+        self.certificates.insert(context_type.to_owned(), builder);
+        self
+    }
+
+    /// What brings certificates to contexts of a type.
+    pub fn certificate_builder(&self, context_type: &str) -> Option<&Arc<dyn CertificateBuilder>> {
+        self.certificates.get(context_type)
+    }
+
+    /// Types of contexts whose certificates are brought, sorted.
+    pub fn certificate_types(&self) -> impl Iterator<Item = &str> {
+        self.certificates.keys().map(String::as_str)
     }
 
     /// The builder for entries that name a module.

@@ -12,6 +12,7 @@ mod body;
 mod builder;
 mod config_error;
 mod connection;
+mod credentials;
 pub mod duration;
 mod filter;
 mod filter_cx;
@@ -54,6 +55,7 @@ pub use builder::{
 };
 pub use config_error::FilterConfigError;
 pub use connection::{ConnectionInfo, TlsAgreed, TlsFact, TlsInfo};
+pub use credentials::{CertificateBuilder, CertificateProvider, Credentials};
 pub use filter::{
     BodyInterest, Completion, EndOfStream, FaultKind, FilterFault, HookSet, Interests, ReceiverPhase, ResetBy,
     RouteFilterConfig, Status, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,

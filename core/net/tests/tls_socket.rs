@@ -31,7 +31,8 @@ fn sessions() -> (Session, Session) {
     let read = |_: &Path| Err(missing());
     let system_roots = || Err(missing());
     let tickets = TicketSecrets::rotated().unwrap();
-    let materials = Materials { read: &read, system_roots: &system_roots, tickets, key_log: None };
+    let materials =
+        Materials { read: &read, system_roots: &system_roots, tickets, key_log: None, taken: Default::default() };
     let server = ServerSettings {
         identity: Identity { chain: inline(certificate.pem()), key: inline(key.serialize_pem()), ocsp: None },
         server_names: Vec::new(),

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::algorithms::{Groups, Suites, Versions};
 use crate::choose::ServerContexts;
+use crate::provided::Provided;
 use crate::san::SanMatch;
 use crate::slot::Slot;
 use crate::source::Source;
@@ -66,7 +67,28 @@ impl ServerSettings {
     }
 }
 
+impl ServerSettings {
+    /// Who brings a part of a context of these settings.
+    pub fn providers(&self) -> impl Iterator<Item = &Provided> {
+        let trust = match &self.clients {
+            ClientAuth::Verified(trust) | ClientAuth::Required(trust) => Some(trust),
+            ClientAuth::None | ClientAuth::Unverified => None,
+        };
+        self.identity.chain.provided().into_iter().chain(trust.and_then(Trust::provided))
+    }
+}
+
 impl ClientSettings {
+    /// Who brings a part of a context of these settings.
+    pub fn providers(&self) -> impl Iterator<Item = &Provided> {
+        let trust = match &self.verify {
+            ServerAuth::Verified(trust) => Some(trust),
+            ServerAuth::Nothing => None,
+        };
+        let own = self.identity.as_ref().and_then(|own| own.chain.provided());
+        own.into_iter().chain(trust.and_then(Trust::provided))
+    }
+
     /// The files that a context of these settings is made of.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let trust = match &self.verify {
@@ -84,6 +106,13 @@ impl Identity {
 }
 
 impl Trust {
+    fn provided(&self) -> Option<&Provided> {
+        match &self.roots {
+            Roots::Given(source) => source.provided(),
+            Roots::System | Roots::Pinned => None,
+        }
+    }
+
     fn files(&self) -> impl Iterator<Item = &Path> {
         let roots = match &self.roots {
             Roots::Given(source) => source.path(),

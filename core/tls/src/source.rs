@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::provided::{Provided, ProvidedPart, Taken};
+
 /// Text in PEM, or the file that holds it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Source {
@@ -13,6 +15,8 @@ pub enum Source {
     Inline(Arc<str>),
     /// This file holds it.
     File(PathBuf),
+    /// Somebody brings it.
+    Provided(Provided, ProvidedPart),
 }
 
 impl Source {
@@ -31,14 +35,23 @@ impl Source {
         match self {
             Source::Inline(_) => "inline".to_owned(),
             Source::File(path) => path.display().to_string(),
+            Source::Provided(provided, _) => provided.name().to_owned(),
         }
     }
 
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Source::Inline(_) => None,
+            Source::Inline(_) | Source::Provided(..) => None,
             Source::File(path) => Some(path),
+        }
+    }
+
+    /// Who brings it, if somebody does.
+    pub fn provided(&self) -> Option<&Provided> {
+        match self {
+            Source::Inline(_) | Source::File(_) => None,
+            Source::Provided(provided, _) => Some(provided),
         }
     }
 }
@@ -56,6 +69,7 @@ impl fmt::Debug for Source {
         match self {
             Source::Inline(_) => f.write_str("inline"),
             Source::File(path) => path.fmt(f),
+            Source::Provided(provided, part) => write!(f, "{part:?} of {}", provided.name()),
         }
     }
 }
@@ -73,6 +87,8 @@ pub struct Materials<'a> {
     pub tickets: Arc<crate::TicketSecrets>,
     /// Whom session keys are told. `None`: nobody.
     pub key_log: Option<Arc<dyn rustls::KeyLog>>,
+    /// What was brought for the context that is being made.
+    pub taken: Taken,
 }
 
 impl Materials<'_> {
@@ -80,6 +96,7 @@ impl Materials<'_> {
         match source {
             Source::Inline(text) => Ok(text.as_bytes().to_vec()),
             Source::File(path) => (self.read)(path),
+            Source::Provided(provided, part) => self.taken.part(provided, *part),
         }
     }
 }

@@ -10,6 +10,7 @@ use sidegate_settings::{self as settings, Object, Table, json_schema};
 
 use crate::filter::{Factory, Use};
 use crate::host::PluginHost;
+use crate::loader::LoaderBuilder;
 use crate::settings::{DEMO_PLUGIN, PLUGIN, PLUGIN_FILTER, Settings, Surroundings};
 use crate::spec::Source;
 use crate::streaming::StreamingFactory;
@@ -36,6 +37,7 @@ pub fn register(registry: &mut Registry, plugins: &Plugins) {
     registry
         .stream_filter("plugin", builder(&PLUGIN, Settings::plugin))
         .stream_filter("demo_plugin", builder(&DEMO_PLUGIN, Settings::demo_plugin))
+        .certificates("loader", Arc::new(LoaderBuilder { host: plugins.host.clone(), log_base: log_base.clone() }))
         .stream_filter("pluginfilter", builder(&PLUGIN_FILTER, Settings::plugin_filter));
 }
 

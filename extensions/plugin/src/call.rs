@@ -115,7 +115,7 @@ impl Unary {
 
 /// A call that the plugin has not seen is made again with the next connection,
 /// for as long as there is time.
-async fn make(plugin: &Shared, request: Bytes, deadline: Instant, timeout: Duration) -> Answer {
+pub(crate) async fn make(plugin: &Shared, request: Bytes, deadline: Instant, timeout: Duration) -> Answer {
     let timed_out = || Failure::Timeout(timeout);
     let mut links = plugin.links();
     loop {

@@ -14,9 +14,10 @@ use tokio::time::timeout;
 
 use crate::call::Call;
 use crate::child::Spawner;
+use crate::loader::Loader;
 use crate::metrics::PluginMetrics;
 use crate::plugin::{Plugin, Shared, Wish};
-use crate::spec::{PluginSpec, Source};
+use crate::spec::{PluginSpec, Purpose, Source};
 use crate::supervisor::supervise;
 
 /// The plugins of a process. Cheap to clone; its threads are there from the
@@ -28,6 +29,8 @@ pub struct PluginHost(Arc<Inner>);
 struct Inner {
     threads: OnceLock<Threads>,
     known: Mutex<Known>,
+    /// What brings certificates.
+    loaders: Mutex<Vec<Weak<Loader>>>,
     /// Whether plugins are started.
     open: watch::Sender<bool>,
 }
@@ -163,7 +166,11 @@ impl PluginHost {
                         () => Wish::Run,
                     };
                     let shared = Arc::new(Shared::new(spec, series, wish));
-                    let life = supervise(shared.clone(), threads.spawner.clone(), self.0.open.subscribe());
+                    let gate = match shared.spec.purpose {
+                        Purpose::Streams => self.0.open.subscribe(),
+                        Purpose::Keys(_) => watch::channel(true).1,
+                    };
+                    let life = supervise(shared.clone(), threads.spawner.clone(), gate);
                     known.supervisors.push((shared.clone(), threads.runtime.spawn(life)));
                     let plugin = Arc::new(Plugin { shared });
                     known.plugins.push(Arc::downgrade(&plugin));
@@ -171,10 +178,28 @@ impl PluginHost {
                 }
             }
         };
-        if *self.0.open.borrow() {
+        // Who takes keys waits for itself.
+        if *self.0.open.borrow() && plugin.shared.spec.purpose == Purpose::Streams {
             threads.runtime.block_on(settle_one(&plugin.shared))?;
         }
         Ok((plugin, calls))
+    }
+
+    /// Where plugins are spoken with.
+    pub(crate) fn runtime(&self) -> Result<Handle, UseError> {
+        self.threads().map(|threads| threads.runtime.clone()).map_err(UseError::Threads)
+    }
+
+    /// The one that runs and that `is_it`, or another.
+    pub(crate) fn loader(&self, is_it: impl Fn(&Loader) -> bool, make: impl FnOnce() -> Loader) -> Arc<Loader> {
+        let mut loaders = self.0.loaders.lock().unwrap_or_else(PoisonError::into_inner);
+        loaders.retain(|loader| loader.strong_count() > 0);
+        let known = loaders.iter().filter_map(Weak::upgrade).find(|loader| is_it(loader));
+        known.unwrap_or_else(|| {
+            let made = Arc::new(make());
+            loaders.push(Arc::downgrade(&made));
+            made
+        })
     }
 
     fn switch(&self, name: &str, wish: Wish) -> Switched {

@@ -10,6 +10,7 @@
 //!  streaming                        our own protocol: many streams over one call
 //!  filter ▸ call                    a stream that asks: from its worker to the
 //!                                   thread `plugins` and back
+//!  loader                           certificates that a plugin brings
 //! ```
 //!
 //! Workers never wait: a call is sent to the thread `plugins`, which makes it
@@ -31,6 +32,7 @@ mod handshake;
 mod host;
 mod limits;
 mod link;
+mod loader;
 mod log_line;
 mod metrics;
 mod output;

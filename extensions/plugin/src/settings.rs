@@ -14,7 +14,7 @@ use sidegate_settings::{Object, Setting, Shape, Table, key};
 use crate::address::PluginAddress;
 use crate::host::Names;
 use crate::limits::{LIMITS, Limits};
-use crate::spec::{BackoffSpec, PluginSpec, Program, Source};
+use crate::spec::{BackoffSpec, PluginSpec, Program, Purpose, Source};
 use crate::streaming::{STREAMING, StreamingSettings};
 
 /// Calls one after the other without an answer that make a plugin one that
@@ -115,7 +115,7 @@ pub(crate) static PLUGIN: Table = Table::new(
 )
 .exactly_one(&["command", "address"]);
 
-static COOKIE: Table = Table::new(
+pub(crate) static COOKIE: Table = Table::new(
     "A variable of go-plugin's handshake.",
     &[key("key", Shape::Name, "`MOSN_PLUGIN`", "Its name."), key("value", Shape::Name, "`ON`", "Its value.")],
 );
@@ -183,7 +183,6 @@ impl Settings {
             let setting = object.get(name)?;
             Some((setting.duration()?, setting)).or(default)
         };
-        let time = |name, default: Duration| object.get(name).and_then(|setting| setting.duration()).unwrap_or(default);
         let timeout = match duration("timeout", None) {
             Some((timeout, setting)) if timeout.is_zero() => {
                 setting.expected("a duration above zero");
@@ -215,25 +214,7 @@ impl Settings {
             streaming: None,
         };
         let usage = UseSettings { streaming: StreamingSettings::read(object, &usage).map(Box::new), ..usage };
-        let backoff = BackoffSpec {
-            first: time("restart_backoff", Duration::from_millis(100)),
-            most: time("restart_backoff_max", Duration::from_secs(30)),
-        };
-        let max_timeouts = number(object, "max_timeouts", MAX_TIMEOUTS as usize) as u32;
-        let source = match (object.get("command"), object.get("address")) {
-            (Some(command), None) => program(object, &command, around, time).map(|p| Source::Program(Box::new(p))),
-            (None, Some(address)) => attached(object, &address).map(Source::Address),
-            _ => None,
-        };
-        let plugin = source.and_then(|source| {
-            let name = match object.get("name") {
-                Some(name) => name.text()?.to_owned(),
-                None => default_name(&source),
-            };
-            let spec = PluginSpec { name: name.into(), source, backoff, max_timeouts };
-            is_alone(&spec, around.env, |message| object.error("", message)).then_some(spec)
-        });
-        Settings { usage, plugin }
+        Settings { usage, plugin: plugin_spec(object, around, Purpose::Streams) }
     }
 
     /// `type: demo_plugin`
@@ -241,14 +222,35 @@ impl Settings {
         let path = object.get("config_path").and_then(|s| s.text());
         let args = path.map(|path| vec!["-c".to_owned(), path.to_owned()]).unwrap_or_default();
         let usage = UseSettings { timeout: Duration::from_secs(1), on_error: OnError::Deny, ..mosn_usage() };
-        Settings { usage, plugin: mosn_plugin("checker", args, object, around) }
+        Settings { usage, plugin: mosn_plugin("checker", args, object, around, Purpose::Streams) }
     }
 
     /// `type: pluginfilter`
     pub(crate) fn plugin_filter(object: &Object<'_>, around: &Surroundings<'_>) -> Settings {
         let usage = UseSettings { send_body: true, ..mosn_usage() };
-        Settings { usage, plugin: mosn_plugin("pluginfilter", Vec::new(), object, around) }
+        Settings { usage, plugin: mosn_plugin("pluginfilter", Vec::new(), object, around, Purpose::Streams) }
     }
+}
+
+/// The plugin that an object means by `command` or `address`.
+pub(crate) fn plugin_spec(object: &Object<'_>, around: &Surroundings<'_>, purpose: Purpose) -> Option<PluginSpec> {
+    let time = |name, default: Duration| object.get(name).and_then(|setting| setting.duration()).unwrap_or(default);
+    let backoff = BackoffSpec {
+        first: time("restart_backoff", Duration::from_millis(100)),
+        most: time("restart_backoff_max", Duration::from_secs(30)),
+    };
+    let max_timeouts = number(object, "max_timeouts", MAX_TIMEOUTS as usize) as u32;
+    let source = match (object.get("command"), object.get("address")) {
+        (Some(command), None) => program(object, &command, around, time).map(|p| Source::Program(Box::new(p))),
+        (None, Some(address)) => attached(object, &address).map(Source::Address),
+        _ => None,
+    }?;
+    let name = match object.get("name") {
+        Some(name) => name.text()?.to_owned(),
+        None => default_name(&source),
+    };
+    let spec = PluginSpec { name: name.into(), source, backoff, max_timeouts, purpose };
+    is_alone(&spec, around.env, |message| object.error("", message)).then_some(spec)
 }
 
 /// As MOSN's `pluginfilter`, less the body.
@@ -268,11 +270,12 @@ fn mosn_usage() -> UseSettings {
 }
 
 /// A program that MOSN looks for beside its own.
-fn mosn_plugin(
+pub(crate) fn mosn_plugin(
     name: &'static str,
     args: Vec<String>,
     object: &Object<'_>,
     around: &Surroundings<'_>,
+    purpose: Purpose,
 ) -> Option<PluginSpec> {
     let report = |message: String| object.error("", message);
     let own = match std::env::current_exe() {
@@ -310,6 +313,7 @@ fn mosn_plugin(
         source: Source::Program(Box::new(program)),
         backoff,
         max_timeouts: MAX_TIMEOUTS,
+        purpose,
     };
     is_alone(&spec, around.env, report).then_some(spec)
 }

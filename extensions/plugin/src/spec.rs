@@ -20,6 +20,35 @@ pub(crate) struct PluginSpec {
     /// Calls one after the other without an answer after which it is started
     /// again; 0: whatever their number.
     pub(crate) max_timeouts: u32,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Filters ask it about streams; it is started once the process serves.
+    Streams,
+    /// It brings keys: it is started while the configuration is read.
+    Keys(Carriers),
+}
+
+/// How a plugin may be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carriers {
+    /// By Unix sockets: the system says who is at the other end.
+    Unix,
+    /// By TCP too, where it could be anybody on this machine.
+    Any,
+}
+
+impl Purpose {
+    /// Whether a plugin for this may be reached so.
+    pub(crate) fn allows(self, address: &PluginAddress) -> bool {
+        match (self, address) {
+            (Purpose::Keys(Carriers::Unix), PluginAddress::Tcp(_)) => false,
+            (Purpose::Streams | Purpose::Keys(_), _) => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

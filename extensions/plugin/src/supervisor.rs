@@ -212,7 +212,7 @@ async fn start(shared: &Arc<Shared>, spawner: &Spawner) -> Result<Running, Faile
     let mut running = match &shared.spec.source {
         Source::Program(program) => start_program(shared, program, spawner).await?,
         Source::Address(address) => {
-            let connection = connect(address, Trust::Anybody).await?;
+            let connection = connect(shared, address, Trust::Anybody).await?;
             shared.set_address(address.to_string());
             Running { process: None, connection, says_health: false, socket: None, readers: Readers::default() }
         }
@@ -266,7 +266,7 @@ async fn start_program(shared: &Arc<Shared>, program: &Program, spawner: &Spawne
     };
     let address = crate::handshake::parse(&line).map_err(|error| Fault::Handshake.because(error))?;
     readers.0.push(tokio::spawn(discard(stdout, name.clone())));
-    let connection = connect(&address, Trust::OwnUser).await?;
+    let connection = connect(shared, &address, Trust::OwnUser).await?;
     shared.set_address(address.to_string());
     let of_stdio = connection.clone();
     readers.0.push(tokio::spawn(async move { read_stdio(&of_stdio, &name).await }));
@@ -277,7 +277,12 @@ async fn start_program(shared: &Arc<Shared>, program: &Program, spawner: &Spawne
     Ok(Running { process: Some(process), connection, says_health: false, socket, readers })
 }
 
-async fn connect(address: &PluginAddress, trust: Trust) -> Result<Connection, Failed> {
+async fn connect(shared: &Shared, address: &PluginAddress, trust: Trust) -> Result<Connection, Failed> {
+    if !shared.spec.purpose.allows(address) {
+        return Err(Fault::Start.because(format_args!(
+            "it listens at {address}, and keys come over a Unix socket; `allow_tcp` lets them come over TCP"
+        )));
+    }
     match timeout(CONNECT_TIMEOUT, Connection::open(address, trust)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(Fault::Start.because(format_args!("cannot connect to {address}: {error}"))),

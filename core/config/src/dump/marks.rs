@@ -23,10 +23,28 @@ type Named = HashMap<String, Vec<Marks>>;
 /// Hides what is marked, in the filters' own configurations and in what routes
 /// and virtual hosts say about them.
 pub(super) fn redact(document: &mut Value, registry: &Registry) {
+    in_contexts(document, registry);
     let mut named = Named::new();
     in_filters(document, registry, &mut named);
     if !named.is_empty() {
         in_routes(document, &named);
+    }
+}
+
+/// Hides in the settings of what brings certificates to TLS contexts.
+fn in_contexts(value: &mut Value, registry: &Registry) {
+    match value {
+        Value::Object(entries) => {
+            let schema = text(entries, "type").and_then(|kind| Some(registry.certificate_builder(kind)?.schema()));
+            for (key, value) in entries {
+                match &schema {
+                    Some(schema) if key.eq_ignore_ascii_case("extend_verify") => by_schema(value, schema),
+                    _ => in_contexts(value, registry),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| in_contexts(element, registry)),
+        _ => {}
     }
 }
 

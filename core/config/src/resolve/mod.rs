@@ -299,7 +299,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
         check_directory(directory, registry);
     }
     let compat = top.get("compat").and_then(|cursor| compat::compat(&cursor)).unwrap_or_default();
-    let materials = tls::Materials::new(env, chains.cache.contexts().clone());
+    let materials = tls::Materials::new(env, chains.cache.contexts().clone(), registry);
     let mut clusters = match top.get("cluster_manager") {
         Some(manager) => cluster::clusters(&manager, &mut names, &known, &materials),
         None => Vec::new(),

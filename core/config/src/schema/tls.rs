@@ -187,8 +187,14 @@ static COMMON: &[Key] = &[
         "Of a listener that does not verify clients: serve in clear text if the certificate or key cannot be used, as \
          MOSN does. An error elsewhere.",
     ),
-    key("type", Shape::Text, "none", "Certificates of an extension; there are none here."),
-    key("extend_verify", Shape::Anything, "none", "Settings of such an extension."),
+    key(
+        "type",
+        Shape::Text,
+        "none",
+        "Who brings certificate, key and, without `ca_cert`, CAs: `loader` is a plugin, as in MOSN's example. \
+         `cert_chain` and `private_key` are not given then.",
+    ),
+    key("extend_verify", Shape::Anything, "none", "Its settings; those of `loader` are on the page about TLS."),
     key("callbacks", Shape::Text, "none", "Hooks of such an extension."),
     key("sds_source", Shape::Anything, "none", "Certificates of a discovery service; not there yet."),
 ];

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sidegate_api::{Counter, Gauge, MetricError, Metrics};
-use sidegate_tls::{ContextId, Holdings};
+use sidegate_tls::{ContextId, Holdings, Provided};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -73,6 +73,8 @@ pub(crate) struct Certificates {
     reading: Option<oneshot::Receiver<Remade>>,
     /// They have changed while they were read.
     again: bool,
+    /// Up to when certificates that were brought have been read.
+    brought: Option<SystemTime>,
     expiries: Expiries,
     next_day: Instant,
     meters: Meters,
@@ -134,6 +136,7 @@ impl Certificates {
             changed: Arc::new(changed),
             reading: None,
             again: false,
+            brought: None,
             expiries: Expiries::new(metrics),
             next_day: Instant::now() + DAY,
             meters: Meters::new(metrics)?,
@@ -180,13 +183,28 @@ impl Certificates {
 
     fn follow(&mut self, running: &Running) {
         let (mut paths, mut since) = (BTreeSet::<PathBuf>::new(), SystemTime::now());
-        for context in in_use(running).servers.values() {
-            paths.extend(context.settings().files().map(PathBuf::from));
-            since = since.min(context.made());
+        let (in_use, mut newer) = (in_use(running), None::<SystemTime>);
+        let mut look_at = |made: SystemTime, files: Vec<PathBuf>, providers: Vec<&Provided>| {
+            paths.extend(files);
+            since = since.min(made);
+            for provider in providers {
+                provider.0.tell(self.changed.clone());
+                newer = newer.max(provider.0.since().filter(|brought| *brought > made));
+            }
+        };
+        for context in in_use.servers.values() {
+            let settings = context.settings();
+            look_at(context.made(), settings.files().map(PathBuf::from).collect(), settings.providers().collect());
         }
-        for context in in_use(running).clients.values() {
-            paths.extend(context.settings().files().map(PathBuf::from));
-            since = since.min(context.made());
+        for context in in_use.clients.values() {
+            let settings = context.settings();
+            look_at(context.made(), settings.files().map(PathBuf::from).collect(), settings.providers().collect());
+        }
+        // Brought after a context was made and before anybody was told; once for
+        // each, as a context may refuse them.
+        if newer > self.brought {
+            self.brought = newer;
+            (self.changed)();
         }
         let paths: Vec<PathBuf> = paths.into_iter().collect();
         match &self.watch {

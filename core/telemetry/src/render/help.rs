@@ -118,6 +118,8 @@ fn health_check(key: &str) -> Option<&'static str> {
 fn own(key: &str) -> Option<&'static str> {
     Some(match key {
         "tls_reload_total" => "TLS contexts read again because their files changed, by what came of it.",
+        "tls_loader_refreshes_total" => "Questions for certificates that plugins were asked, by what came of them.",
+        "tls_loader_failing" => "Whether the last question for certificates came to nothing.",
         "tls_stale_contexts" => "TLS contexts whose files are no good; those before serve on.",
         "tls_expiry_timestamp_seconds" => "When the first certificate, CA or list of a listener or cluster expires.",
         "build_info" => "Always 1; the label tells the version.",

@@ -53,6 +53,7 @@ impl ContextError {
         let message = match source {
             Source::File(path) => format!("cannot read {}: {error}", path.display()),
             Source::Inline(_) => error.to_string(),
+            Source::Provided(provided, _) => format!("{}: {error}", provided.name()),
         };
         ContextError { part, message }
     }
@@ -62,6 +63,7 @@ impl ContextError {
         let message = match source {
             Source::File(path) => format!("{}: {problem}", path.display()),
             Source::Inline(_) => problem.to_string(),
+            Source::Provided(provided, _) => format!("{}: {problem}", provided.name()),
         };
         ContextError { part, message }
     }

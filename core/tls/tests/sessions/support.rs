@@ -150,7 +150,13 @@ impl World {
             true => Err(missing()),
             false => Ok(self.system.clone()),
         };
-        make(&Materials { read: &read, system_roots: &system_roots, tickets: self.tickets.clone(), key_log: None })
+        make(&Materials {
+            read: &read,
+            system_roots: &system_roots,
+            tickets: self.tickets.clone(),
+            key_log: None,
+            taken: Default::default(),
+        })
     }
 
     pub fn server(&self, settings: &ServerSettings) -> Result<ServerContext, ContextError> {

@@ -38,6 +38,17 @@ impl Plugin for Behaviour {
     async fn call(&self, request: tonic::Request<Request>) -> Result<tonic::Response<Response>, Status> {
         let request = request.into_inner();
         let mut response = Response { status: 1, ..Response::default() };
+        if request.r#type == "certificate" {
+            // Whatever stands there is the answer; without a file, an error that
+            // says what it must not.
+            let file = std::env::var("TEST_PLUGIN_ANSWER").unwrap_or_default();
+            response.body = match std::fs::read(&file) {
+                Ok(body) if body == b"die" => std::process::exit(9),
+                Ok(body) => body,
+                Err(_) => return Err(Status::internal("-----BEGIN PRIVATE KEY----- told in an error")),
+            };
+            return Ok(tonic::Response::new(response));
+        }
         let field = |name: &str| request.header.get(name).map(String::as_str);
         let wanted = field("X-Do").unwrap_or_default().to_owned();
         for word in wanted.split(',').map(str::trim).filter(|word| !word.is_empty()) {

@@ -17,7 +17,8 @@ use behaviour::Behaviour;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let how = arguments.next().unwrap_or_default();
+    // MOSN's own plugins are started without arguments.
+    let how = arguments.next().or_else(|| std::env::var("TEST_PLUGIN_HOW").ok()).unwrap_or_default();
     if std::env::var("MOSN_PLUGIN").as_deref() != Ok("ON") {
         eprintln!("[ERROR] this is a plugin; it is not started by hand");
         return ExitCode::from(3);
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
             while std::io::stdout().write_all(&line).is_ok() {}
             return ExitCode::FAILURE;
         }
-        "" | "unix" | "slow" | "plain" | "forks" | "ill" | "others" | "stdio" | "twice" => {
+        "" | "unix" | "slow" | "plain" | "forks" | "ill" | "others" | "stdio" | "twice" | "loader" => {
             return serve::serve(Behaviour::new(&how));
         }
         // Says its second argument if it names a file from where it stands.

@@ -46,7 +46,7 @@ async fn run(behaviour: Behaviour) -> std::io::Result<()> {
     if behaviour.is("slow") {
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
-    if behaviour.is("unix") || behaviour.is("others") {
+    if behaviour.is("unix") || behaviour.is("loader") || behaviour.is("others") {
         let path = std::env::temp_dir().join(format!("sidegate-test-plugin-{}", std::process::id()));
         let listener = UnixListener::bind(&path)?;
         if behaviour.is("others") {

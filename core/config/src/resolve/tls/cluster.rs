@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sidegate_tls::{ClientContext, ClientSettings, NameRule, ServerAuth};
 
+use super::brought::IdentityFrom;
 use super::common::{Common, common};
 use super::materials::Materials;
 use crate::diagnostic::{Finding, kind};
@@ -68,7 +69,7 @@ pub(super) fn settings<'a>(
     if more {
         common.at.inert("TLS is off here, as `status` is not true");
     }
-    if !on {
+    if !on || matches!(common.identity_from, IdentityFrom::Refused | IdentityFrom::Unasked) {
         return None;
     }
     let verify = match skip {

@@ -7,6 +7,7 @@ use sidegate_tls::{
     Suites, Trust, Version, Versions,
 };
 
+use super::brought::{IdentityFrom, identity_from};
 use super::materials::Materials;
 use crate::diagnostic::{Finding, kind};
 use crate::reader::{Cursor, ObjectReader};
@@ -31,7 +32,7 @@ pub(super) struct Common<'a> {
     pub tickets: Option<Cursor<'a>>,
     pub fall_back: Option<Cursor<'a>>,
     pub identity: Option<Identity>,
-    identity_from: IdentityFrom,
+    pub identity_from: IdentityFrom<'a>,
     /// Roots as far as `ca_cert` and pins say.
     pub trust: Trust,
     pub has_ca: bool,
@@ -43,7 +44,7 @@ pub(super) fn common<'a>(object: &mut ObjectReader<'a>, materials: &Materials<'_
     let at = object.cursor().clone();
     let status = object.get("status");
     let on = status.as_ref().and_then(|cursor| cursor.bool()) == Some(true);
-    let identity_from = extensions(object, on);
+    let identity_from = identity_from(object, on, materials);
     let chain = source(object, "cert_chain", materials);
     let key = source(object, "private_key", materials);
     let ca = source(object, "ca_cert", materials);
@@ -55,7 +56,7 @@ pub(super) fn common<'a>(object: &mut ObjectReader<'a>, materials: &Materials<'_
     let roots = match &ca {
         Some((_, source)) => Roots::Given(source.clone()),
         None if !pins.is_empty() => Roots::Pinned,
-        None => Roots::System,
+        None => identity_from.cas().map_or(Roots::System, Roots::Given),
     };
     let (min_version, versions) = versions(object, on);
     let suites_at = object.text("cipher_suites");
@@ -69,13 +70,14 @@ pub(super) fn common<'a>(object: &mut ObjectReader<'a>, materials: &Materials<'_
     let fall_back = object.get("fall_back").filter(|cursor| cursor.bool() == Some(true) && on);
     let identity = match (&chain, &key) {
         (Some((_, chain)), Some((_, key))) => Some(Identity { chain: chain.clone(), key: key.clone(), ocsp: None }),
-        _ => None,
+        _ => identity_from.identity(),
     };
+    let is_here = matches!(identity_from, IdentityFrom::Here);
     match (&chain, &key) {
-        (Some((cursor, _)), None) if on => {
+        (Some((cursor, _)), None) if on && is_here => {
             cursor.error(Finding::mismatch(kind::BAD_VALUE, "`private_key` beside it", "none"));
         }
-        (None, Some((cursor, _))) if on => {
+        (None, Some((cursor, _))) if on && is_here => {
             cursor.error(Finding::mismatch(kind::BAD_VALUE, "`cert_chain` beside it", "none"));
         }
         _ => {}
@@ -114,7 +116,7 @@ impl<'a> Common<'a> {
     /// Whether there is neither certificate nor key, and nothing else that was
     /// to bring them.
     pub fn has_no_identity(&self) -> bool {
-        self.chain.is_none() && self.key.is_none() && self.identity_from == IdentityFrom::Here
+        self.chain.is_none() && self.key.is_none() && matches!(self.identity_from, IdentityFrom::Here)
     }
 
     /// Where a part of the context stands.
@@ -130,7 +132,11 @@ impl<'a> Common<'a> {
             Part::Name => &self.names,
             Part::Tickets => &self.tickets,
         };
-        own.as_ref().unwrap_or(&self.at)
+        let brought = match (&self.identity_from, part) {
+            (IdentityFrom::Brought(at, _), Part::Chain | Part::Key | Part::Ca) => Some(at),
+            _ => None,
+        };
+        own.as_ref().or(brought).unwrap_or(&self.at)
     }
 
     /// Says what is odd about a context, but works.
@@ -139,33 +145,6 @@ impl<'a> Common<'a> {
             self.place(*part).warning(Finding::said(kind::BAD_VALUE, words.clone()));
         }
     }
-}
-
-/// Where certificate and key are to come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum IdentityFrom {
-    Here,
-    /// An extension or a service, which is refused by its own key.
-    Elsewhere,
-}
-
-/// Keys of things that are not here.
-fn extensions(object: &mut ObjectReader<'_>, on: bool) -> IdentityFrom {
-    let refuse = |cursor: Option<Cursor<'_>>, message: &str| {
-        if let Some(cursor) = cursor.filter(|cursor| on && !cursor.node().value.was_left_out()) {
-            cursor.unsupported(message);
-        }
-    };
-    let kind = object.text("type").map(|(cursor, _)| cursor);
-    let by_extension = kind.is_some();
-    refuse(kind, "certificates do not come from extensions here; expected no `type`, and `cert_chain`");
-    refuse(object.get("extend_verify"), "extensions do not verify here; expected no such key");
-    let callbacks = object.text("callbacks").map(|(cursor, _)| cursor);
-    refuse(callbacks, "there are no such extensions here; expected no such key");
-    let sds = object.get("sds_source");
-    let by_service = sds.is_some();
-    refuse(sds, "certificates do not come from a discovery service yet; expected no such key, and `cert_chain`");
-    if by_extension || by_service { IdentityFrom::Elsewhere } else { IdentityFrom::Here }
 }
 
 /// PEM, or a file.

@@ -8,6 +8,7 @@ use sidegate_tls::{
     Source, TicketKeys,
 };
 
+use super::brought::IdentityFrom;
 use super::common::{Common, common};
 use super::materials::Materials;
 use crate::diagnostic::{Finding, kind};
@@ -127,7 +128,8 @@ fn clients(object: &mut ObjectReader<'_>, common: &Common<'_>) -> Option<ClientA
     let mut flag = |name| object.get(name).filter(|cursor| cursor.bool() == Some(true) && common.on);
     let (verify, require) = (flag("verify_client"), flag("require_client_cert"));
     let trust = &common.trust;
-    let has_trust = common.has_ca || !trust.pins.is_empty();
+    let has_own = common.has_ca || !trust.pins.is_empty();
+    let has_trust = has_own || matches!(common.identity_from, IdentityFrom::Brought(..) | IdentityFrom::Unasked);
     match (verify, require) {
         (Some(verify), _) if !has_trust => {
             verify.error(Finding::said(
@@ -148,7 +150,7 @@ fn clients(object: &mut ObjectReader<'_>, common: &Common<'_>) -> Option<ClientA
             Some(ClientAuth::Unverified)
         }
         (None, None) => {
-            if common.on && has_trust {
+            if common.on && has_own {
                 common.place(Part::Ca).inert("does nothing without `verify_client`");
             }
             Some(ClientAuth::None)

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sidegate_api::BuildEnv;
+use sidegate_api::{BuildEnv, Registry};
 use sidegate_files::read_regular;
-use sidegate_tls::{ClientContext, ClientSettings, ContextError, KeyLog, ServerContext, ServerSettings, TicketSecrets};
+use sidegate_tls::{
+    ClientContext, ClientSettings, ContextError, KeyLog, ServerContext, ServerSettings, Taken, TicketSecrets,
+};
 
 /// A large list of revoked certificates has some MiB.
 const MAX_FILE: u64 = 32 << 20;
@@ -26,6 +28,7 @@ pub struct ContextMaker {
 pub(crate) struct Materials<'e> {
     env: &'e BuildEnv,
     maker: ContextMaker,
+    registry: &'e Registry,
 }
 
 /// A file that belongs to TLS, by its path.
@@ -59,7 +62,7 @@ impl ContextMaker {
         make: impl FnOnce(&sidegate_tls::Materials<'_>) -> T,
     ) -> T {
         let (tickets, key_log) = (self.tickets.clone(), self.key_log.clone());
-        make(&sidegate_tls::Materials { read, system_roots, tickets, key_log })
+        make(&sidegate_tls::Materials { read, system_roots, tickets, key_log, taken: Taken::default() })
     }
 }
 
@@ -68,8 +71,13 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl<'e> Materials<'e> {
-    pub fn new(env: &'e BuildEnv, maker: ContextMaker) -> Materials<'e> {
-        Materials { env, maker }
+    pub fn new(env: &'e BuildEnv, maker: ContextMaker, registry: &'e Registry) -> Materials<'e> {
+        Materials { env, maker, registry }
+    }
+
+    /// What there is of extensions.
+    pub fn registry(&self) -> &'e Registry {
+        self.registry
     }
 
     pub fn env(&self) -> &'e BuildEnv {

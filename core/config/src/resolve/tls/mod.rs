@@ -1,5 +1,6 @@
 //! TLS contexts of listeners and clusters.
 
+mod brought;
 mod cluster;
 mod common;
 mod listener;

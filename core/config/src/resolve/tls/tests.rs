@@ -25,7 +25,8 @@ fn read<T>(shape: &'static Shape, text: &str, read: impl FnOnce(Cursor<'_>, &Mat
     let node = parse(text, Format::Yaml).unwrap();
     let report = Report::new("c");
     let env = build_env();
-    let materials = Materials::new(&env, ContextMaker::default());
+    let registry = sidegate_api::Registry::new();
+    let materials = Materials::new(&env, ContextMaker::default(), &registry);
     let value = read(Cursor::root(&node, &report, shape), &materials);
     let lines = |list: Vec<crate::Diagnostic>| {
         list.iter().map(|line| format!("{}: {}", line.path, line.message)).collect::<Vec<_>>()

@@ -10,6 +10,7 @@ mod hosts;
 mod https_only;
 mod identity;
 mod identity_header;
+mod loader;
 mod own_ca;
 mod raw;
 mod renewal;
