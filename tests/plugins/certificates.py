@@ -11,7 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from proxy import PATIENCE, same
+from proxy import PATIENCE, Proxy, is_alive, same, until
 
 NAMES = "localhost,gate.test,127.0.0.1"
 
@@ -87,6 +87,33 @@ def keeps(loader):
             path = Path(folder, name)
             assert not path.is_file() or secret not in path.read_text(errors="replace"), path
     assert secret not in "".join(loader.said)
+
+
+def serves(binary, command):
+    """is served by the proxy, and rotated"""
+    with Proxy(binary, loader=[*command, "--name", NAMES]) as proxy:
+        trusting = ssl.create_default_context(cafile=proxy.folder / "ca.pem")
+
+        def serial():
+            with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as connection:
+                with trusting.wrap_socket(connection, server_hostname="gate.test") as session:
+                    session.sendall(b"GET / HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n\r\n")
+                    same(session.recv(12), b"HTTP/1.1 200")
+                    return session.getpeercert()["serialNumber"]
+
+        seen = {serial()}
+        # Each of them is good: none is half another.
+        until("three certificates", lambda: seen.add(serial()) or len(seen) >= 3)
+        assert "PRIVATE KEY" not in proxy.logs()
+        pid = proxy.status()["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        # What was brought is served while nobody brings anything.
+        try:
+            serial()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        proxy.process.terminate()
+        same((proxy.process.wait(PATIENCE), is_alive(pid)), (0, False))
 
 
 def handshake(folder, brought, name):

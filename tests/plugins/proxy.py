@@ -39,10 +39,14 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
 
 class Proxy:
-    """`plugin` is what starts it or where it listens; `expected` is the file that its argument `-c` names."""
+    """`plugin` is what starts it or where it listens; `expected` is the file that its argument `-c` names.
 
-    def __init__(self, binary, command=None, expected=None, **plugin):
+    With `loader`, a command, TLS is served with what that brings, and nothing else is a plugin.
+    """
+
+    def __init__(self, binary, command=None, expected=None, loader=None, **plugin):
         self.binary, self.command, self.expected, self.plugin = binary, command, expected, plugin
+        self.loader = loader
         self.stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -95,6 +99,13 @@ class Proxy:
         (self.folder / "config.json").write_text(json.dumps(self.configuration(plugin)))
 
     def configuration(self, plugin):
+        chain, filters = {}, [{"type": "plugin", "config": plugin}]
+        if self.loader:
+            command, *arguments = self.loader
+            brings = {"command": command, "args": [*arguments, "--ca-out", str(self.folder / "ca.pem")],
+                      "env": {"TMPDIR": str(self.temporary)}, "name": "loader", "timeout": "30s",
+                      "refresh_interval": "500ms"}
+            chain, filters = {"tls_context": {"status": True, "type": "loader", "extend_verify": brings}}, []
         return {
             "servers": [{
                 "default_log_path": "stdout",
@@ -102,10 +113,10 @@ class Proxy:
                     "domains": ["*"], "routers": [{"match": {"prefix": "/"}, "route": {"cluster_name": "o"}}]}]}],
                 "listeners": [{
                     "name": "main", "address": "127.0.0.1:0", "bind_port": True,
-                    "filter_chains": [{"filters": [{"type": "proxy", "config": {
+                    "filter_chains": [{**chain, "filters": [{"type": "proxy", "config": {
                         "downstream_protocol": "Http1", "router_config_name": "r",
                         "limits": {"max_buffered_body": 16 << 20}}}]}],
-                    "stream_filters": [{"type": "plugin", "config": plugin}],
+                    "stream_filters": filters,
                 }],
             }],
             "cluster_manager": {"clusters": [{"name": "o", "hosts": [{"address": f"127.0.0.1:{self.origin}"}]}]},

@@ -76,7 +76,7 @@ def main():
         begun = time.monotonic()
         if program.is_loader:
             # It is asked by grpcio.
-            examine_loader(table, program, command, programs.build("python", work) / "bin/python")
+            examine_loader(table, binary, program, command, programs.build("python", work) / "bin/python")
         else:
             examine(table, binary, program, command, options.quick)
         seconds[program.name] = time.monotonic() - begun
@@ -84,13 +84,15 @@ def main():
     return 1 if table.failed or not table.passed else 0
 
 
-def examine_loader(table, program, command, ask):
+def examine_loader(table, binary, program, command, ask):
     def alone(check):
         with certificates.Loader(command, ask) as loader:
             check(loader)
 
     for check in certificates.CHECKS:
         table.attempt(program.name, check.__doc__, lambda: alone(check))
+    serves = certificates.serves
+    table.attempt(program.name, serves.__doc__, lambda: serves(binary, command))
 
 
 def examine(table, binary, program, command, quick):
