@@ -19,6 +19,6 @@ pub mod filter {}
 #[doc = include_str!("../../../docs/src/testing.md")]
 pub mod testing {}
 
-/// Plugins that are programs.
-#[doc = include_str!("../../../docs/src/plugins.md")]
-pub mod plugins {}
+/// Plugins that are programs, by the streaming protocol.
+#[doc = include_str!("../../../docs/src/plugin-streaming.md")]
+pub mod plugin_streaming {}
