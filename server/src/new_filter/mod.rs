@@ -216,7 +216,7 @@ mod tests {
             let filler = Filler { name: "my-filter", ident: "my_filter".to_owned(), sdk: None, language };
             for (path, template) in files(language) {
                 let text = filler.fill(template);
-                assert!(!text.contains("{{") && !text.contains("}}"), "{path}: {text}");
+                assert!(!text.contains("{{"), "{path}: {text}");
             }
         }
     }
