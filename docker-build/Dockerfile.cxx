@@ -7,5 +7,5 @@ RUN dnf install -y gcc-toolset-13-gcc-c++ git python3 && dnf clean all
 COPY sidegate /usr/local/bin/sidegate
 COPY include/ /usr/local/include/
 COPY build.sh /usr/local/bin/build-module
-ENV PATH=/opt/rh/gcc-toolset-13/root/usr/bin:/usr/local/bin:/usr/bin:/bin HOME=/tmp
-ENTRYPOINT ["build-module"]
+ENV HOME=/tmp
+ENTRYPOINT ["scl", "enable", "gcc-toolset-13", "--", "build-module"]
