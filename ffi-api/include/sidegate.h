@@ -225,6 +225,15 @@ extern "C" {
 #define SIDEGATE_RESET_PROXY UINT32_C(4)
 #define SIDEGATE_RESET_OTHER UINT32_MAX /* one that this minor does not know */
 
+/* Of minor 1: how a call of a plugin ended. */
+#define SIDEGATE_PLUGIN_ANSWERED UINT32_C(0)
+#define SIDEGATE_PLUGIN_TIMEOUT UINT32_C(1)  /* not in time */
+#define SIDEGATE_PLUGIN_DOWN UINT32_C(2)     /* it does not run */
+#define SIDEGATE_PLUGIN_DISABLED UINT32_C(3) /* somebody disabled it */
+#define SIDEGATE_PLUGIN_LOST UINT32_C(4)     /* it ended in the call */
+#define SIDEGATE_PLUGIN_ERROR UINT32_C(5)    /* it answered with an error */
+#define SIDEGATE_PLUGIN_OTHER UINT32_MAX     /* something newer than this minor */
+
 /* A duration that is not known. */
 #define SIDEGATE_NO_DURATION UINT64_MAX
 
@@ -281,6 +290,32 @@ typedef struct sidegate_reply_v1 {
     uint64_t headers_len;
     sidegate_slice body;
 } sidegate_reply_v1;
+
+/* Of minor 1: what a plugin is asked. */
+typedef struct sidegate_plugin_call_v1 {
+    uint64_t size;
+    sidegate_slice plugin;          /* a name in so_config.plugins */
+    sidegate_slice kind;            /* what it is about, for the plugin: UTF-8; may be empty */
+    const sidegate_header *headers; /* names in UTF-8; values of one name become one */
+    uint64_t headers_len;
+    const sidegate_header *trailers;
+    uint64_t trailers_len;
+    sidegate_slice body;
+    uint64_t timeout_ns; /* less than the configuration's; 0: that */
+} sidegate_plugin_call_v1;
+
+/* Of minor 1: how a call of a plugin ended. Lent until the hook returns. */
+typedef struct sidegate_plugin_answer_v1 {
+    uint64_t size;    /* set by the module */
+    uint32_t outcome; /* SIDEGATE_PLUGIN_*; all but ANSWERED have a message and nothing else */
+    int32_t status;   /* the plugin's own number; MOSN's refuse with -1 */
+    const sidegate_header *headers;
+    uint64_t headers_len;
+    const sidegate_header *trailers;
+    uint64_t trailers_len;
+    sidegate_slice body;
+    sidegate_slice message; /* why there is no answer, for people */
+} sidegate_plugin_answer_v1;
 
 /* How a stream ended. */
 typedef struct sidegate_completion_v1 {
@@ -457,6 +492,31 @@ typedef struct sidegate_host_v1 {
      * on its thread: GONE elsewhere. LIMIT above 16 MiB in all; nothing is
      * handed over then. */
     uint32_t (*state_write)(sidegate_state_out *state, sidegate_slice bytes);
+
+    /* Of minor 1; sidegate_call_plugin asks for it. Begins a call of a plugin
+     * that the configuration lets this filter call, and writes its number to
+     * *id. Never waits: return STATUS_PENDING, and on_resume follows once a
+     * call has ended; no resume handle is needed. There it may be another's
+     * end: ask with plugin_answer, and return STATUS_PENDING again if it is
+     * not there. The wait is as long as the calls' own bounds let it. Several
+     * calls may be on their way; the end of the stream or of the filter
+     * cancels them. Everything is copied. In hooks. NOT_FOUND (the
+     * configuration gives this filter no such plugin), LIMIT (calls of the
+     * stream: 16 that were not answered or read; of the plugin: its
+     * max_in_flight; more than 64 MiB), BAD_NAME (no UTF-8), UNSUPPORTED (no
+     * plugin is run here), GONE in on_complete. Whatever goes wrong later (a
+     * plugin that is down, disabled, dies, answers late) is the call's end. */
+    uint32_t (*plugin_call)(sidegate_stream *stream, const sidegate_plugin_call_v1 *call, uint64_t *id);
+
+    /* Of minor 1. Writes how call `id` of this filter ended to *answer, whose
+     * size the module has set: once. In hooks. NOT_NOW (it has not ended),
+     * ALREADY (read before, or cancelled), NOT_FOUND (this filter has made no
+     * such call on this stream). */
+    uint32_t (*plugin_answer)(sidegate_stream *stream, uint64_t id, sidegate_plugin_answer_v1 *answer);
+
+    /* Of minor 1. Gives call `id` up: its end will not be told. In hooks.
+     * ALREADY (read or cancelled before), NOT_FOUND. */
+    uint32_t (*plugin_cancel)(sidegate_stream *stream, uint64_t id);
 } sidegate_host_v1;
 
 /* ---- What the module gives. --------------------------------------------- */
@@ -767,6 +827,12 @@ static inline uint32_t sidegate_waive_body(const sidegate_host_v1 *host, sidegat
 static inline uint32_t sidegate_state_write(const sidegate_host_v1 *host, sidegate_state_out *state,
                                             sidegate_slice bytes) {
     return SIDEGATE_HAS(host, state_write) ? host->state_write(state, bytes) : SIDEGATE_UNSUPPORTED;
+}
+
+/* plugin_call, or UNSUPPORTED on a host of 1.0. */
+static inline uint32_t sidegate_call_plugin(const sidegate_host_v1 *host, sidegate_stream *stream,
+                                            const sidegate_plugin_call_v1 *call, uint64_t *id) {
+    return SIDEGATE_HAS(host, plugin_call) ? host->plugin_call(stream, call, id) : SIDEGATE_UNSUPPORTED;
 }
 
 /* Sets a reply with a plain-text body; return it from a hook. FAULT if the host

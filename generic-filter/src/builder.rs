@@ -12,11 +12,12 @@ use sidegate_api::{StreamFilterBuilder, StreamFilterFactory};
 
 use crate::control::ModuleControl;
 use crate::create;
-use crate::factory::{FactoryCore, ModuleFactory};
+use crate::factory::{FactoryCore, ModuleFactory, Plugins};
 use crate::generation::Generation;
 use crate::loaded::{LoadEnv, LoadedModule};
 use crate::manifest::agrees;
 use crate::oversight::Oversight;
+use crate::plugins;
 use crate::policy::Policy;
 use crate::preflight::{Preflight, SealedModule, signature_file};
 use crate::refusal::{Reason, Refusal};
@@ -275,6 +276,7 @@ impl GenericFilter {
         module: &ModuleSpec,
         spec: &FilterSpec,
         env: &BuildEnv,
+        plugins: Plugins,
     ) -> Result<Arc<FactoryCore>, Refusal> {
         let config = if spec.config.is_null() { "{}".to_owned() } else { spec.config.to_string() };
         let name = if module.filter.is_empty() { spec.name.clone() } else { module.filter.clone() };
@@ -283,7 +285,7 @@ impl GenericFilter {
         let made = self.control.run(move || {
             let parts = create::create(&asked, &filter, &config, workers)?;
             // Made here, so that one that nobody waits for is destroyed.
-            Ok(FactoryCore::new(asked, parts, name, oversight, workers))
+            Ok(FactoryCore::new(asked, parts, name, oversight, plugins, workers))
         });
         let file = &loaded.generation.file;
         made.unwrap_or_else(|none| Err(none.into())).map_err(|reason| Refusal::new(file, reason))
@@ -296,8 +298,11 @@ impl GenericFilter {
         module: &ModuleSpec,
         spec: &FilterSpec,
         env: &BuildEnv,
-    ) -> Result<Arc<dyn StreamFilterFactory>, Refusal> {
-        Ok(Arc::new(ModuleFactory::new(self.make_factory(loaded, module, spec, env)?)))
+    ) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
+        let plugins = plugins::open(module, env)?;
+        let made = self.make_factory(loaded, module, spec, env, plugins);
+        let core = made.map_err(|refusal| vec![config_error(&refusal, module)])?;
+        Ok(Arc::new(ModuleFactory::new(core)))
     }
 }
 
@@ -305,6 +310,7 @@ impl StreamFilterBuilder for GenericFilter {
     fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>> {
         let module = module_of(spec)?;
         let sealed = sealed(&self.open(module, env), module)?;
+        plugins::check(module, env)?;
         match &sealed.facts.manifest {
             Some(manifest) => agrees(manifest, &sealed.file, module, &spec.config),
             None => Ok(()),
@@ -319,15 +325,16 @@ impl StreamFilterBuilder for GenericFilter {
     fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
         let opened = spec.module.as_ref().map(|module| self.open(module, env));
         let sealed = opened.as_deref().and_then(|opened| opened.as_ref().ok());
-        sealed.map_or(Fingerprint::SPEC, |sealed| Fingerprint::of(sealed.sha256))
+        let of_file = sealed.map_or(Fingerprint::SPEC, |sealed| Fingerprint::of(sealed.sha256));
+        spec.module.as_ref().map_or(of_file, |module| plugins::fingerprint(of_file, module, env))
     }
 
     fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {
         let module = module_of(spec)?;
         let opened = self.open(module, env);
         let sealed = sealed(&opened, module)?;
-        let made = self.load(sealed, module, env).and_then(|loaded| self.finish(&loaded, module, spec, env));
-        made.map_err(|refusal| vec![config_error(&refusal, module)])
+        let loaded = self.load(sealed, module, env).map_err(|refusal| vec![config_error(&refusal, module)])?;
+        self.finish(&loaded, module, spec, env)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A module's factory, adapted to the proxy's.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use sidegate_abi::{FactoryTable, FilterTable, OK};
 use sidegate_api::{
     Counter, FilterConfigError, FilterFault, HookStatus, InheritError, Inherited, Interests, ModuleStatus,
-    QuarantineStatus, RouteFilterConfig, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
+    PluginCaller, QuarantineStatus, RouteFilterConfig, StreamFilter, StreamFilterFactory, Tenure, WorkerIndex,
 };
 use sidegate_watch::{Hook, Place, enter};
 
@@ -56,6 +57,8 @@ pub(crate) struct FactoryCore {
     pub(crate) filters: FilterTable,
     pub(crate) interests: Interests,
     pub(crate) times: HookTimes,
+    /// Plugins that its filters may call, by the names they have there.
+    pub(crate) plugins: Plugins,
     filter_name: String,
     quarantine: Option<QuarantineState>,
     generation_timeout: Option<Duration>,
@@ -76,6 +79,9 @@ impl LiveCount {
     }
 }
 
+/// Callers of plugins, by name.
+pub(crate) type Plugins = BTreeMap<String, Arc<dyn PluginCaller>>;
+
 /// What [`FactoryCore`] is made of.
 pub(crate) struct FactoryParts {
     pub(crate) object: Foreign,
@@ -90,6 +96,7 @@ impl FactoryCore {
         parts: FactoryParts,
         filter_name: String,
         oversight: Oversight,
+        plugins: Plugins,
         workers: usize,
     ) -> Arc<Self> {
         let FactoryParts { object, table, filters, interests } = parts;
@@ -105,6 +112,7 @@ impl FactoryCore {
             filters,
             interests,
             times,
+            plugins,
             filter_name,
             quarantine,
             generation_timeout,

@@ -13,7 +13,7 @@ use sidegate_api::{
 use sidegate_watch::Hook as At;
 
 use crate::factory::WorkerHandle;
-use crate::host;
+use crate::host::{self, Calls};
 use crate::timing::Weight;
 
 /// One filter of one stream. Lives and dies on its worker.
@@ -25,6 +25,8 @@ pub(crate) struct ModuleFilter {
     state: State,
     /// For how many streams its times stand.
     weight: Weight,
+    /// Of plugins.
+    calls: Calls,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,14 @@ enum State {
 impl ModuleFilter {
     pub(crate) fn new(worker: Arc<WorkerHandle>, object: *mut c_void, weight: Weight) -> Self {
         worker.filter_made();
-        ModuleFilter { worker, object, last: (abi::PHASE_BEFORE_ROUTE, 0), state: State::Working, weight }
+        ModuleFilter {
+            worker,
+            object,
+            last: (abi::PHASE_BEFORE_ROUTE, 0),
+            state: State::Working,
+            weight,
+            calls: Calls::default(),
+        }
     }
 
     fn call(&mut self, at: At, hook: Option<HookFn>, cx: &mut FilterCx<'_>, phase: u32, flags: u32) -> Status {
@@ -49,12 +58,14 @@ impl ModuleFilter {
         }
         self.last = (phase, flags);
         let core = &*self.worker.core;
-        let (status, said) = host::enter(cx, core, |stream, host| {
-            let told = self.told(stream, phase, flags);
+        let object = self.object;
+        let told = |stream| told(&self.worker, stream, phase, flags);
+        let (status, said) = host::enter(cx, core, &mut self.calls, |stream, host| {
+            let told = told(stream);
             let begun = core.times.begin();
             // SAFETY: the module's hook with its own filter, on its worker;
             // the stream's number is valid until `enter` returns.
-            let status = unsafe { hook(self.object, &told) };
+            let status = unsafe { hook(object, &told) };
             core.times.end(begun, at, self.weight);
             (status, host.said())
         });
@@ -70,14 +81,13 @@ impl ModuleFilter {
             }
             other => Status::Fault(FilterFault::new(format!("a hook returned {other:#x}, which is no status"))),
         };
+        if self.calls.any() {
+            self.calls.hook_returned(cx, &status);
+        }
         match cx.stream().reply.contradicts(&status).map_or(status, Status::Fault) {
             Status::Fault(fault) => self.fault(fault),
             status => status,
         }
-    }
-
-    fn told(&self, stream: *mut abi::Stream, phase: u32, flags: u32) -> Hook {
-        Hook { size: size_of::<Hook>() as u64, stream, worker_state: self.worker.state(), phase, flags }
     }
 
     fn fault(&mut self, fault: FilterFault) -> Status {
@@ -92,6 +102,10 @@ impl ModuleFilter {
         let first = self.worker.core.interests.phases.first_phase();
         first.unwrap_or(ReceiverPhase::BeforeRoute) as u32
     }
+}
+
+fn told(worker: &WorkerHandle, stream: *mut abi::Stream, phase: u32, flags: u32) -> Hook {
+    Hook { size: size_of::<Hook>() as u64, stream, worker_state: worker.state(), phase, flags }
 }
 
 fn flags(end: EndOfStream) -> u32 {
@@ -189,8 +203,8 @@ impl StreamFilter for ModuleFilter {
             upstream_duration_ns: completion.upstream_duration.map_or(abi::NO_DURATION, nanoseconds),
         };
         let core = &*self.worker.core;
-        host::enter(cx, core, |stream, _| {
-            let told = self.told(stream, abi::PHASE_SEND, abi::HOOK_END);
+        host::enter(cx, core, &mut self.calls, |stream, _| {
+            let told = told(&self.worker, stream, abi::PHASE_SEND, abi::HOOK_END);
             let begun = core.times.begin();
             // SAFETY: as in `call`.
             unsafe { hook(self.object, &told, &completion) };

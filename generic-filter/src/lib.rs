@@ -38,6 +38,7 @@ mod loaded;
 mod manifest;
 mod maps;
 mod oversight;
+mod plugins;
 mod policy;
 mod preflight;
 mod quarantine;

@@ -8,6 +8,7 @@ use sidegate_api::{BuildEnv, FilterConfigError, FilterSpec, Fingerprint, StreamF
 use crate::builder::{GenericFilter, config_error, module_of, sealed};
 use crate::loaded::LoadedModule;
 use crate::manifest::agrees;
+use crate::plugins;
 use crate::refusal::Refusal;
 
 /// A generation that somebody wants.
@@ -49,6 +50,7 @@ impl StreamFilterBuilder for Wishing {
         match self.wish.what {
             What::Former(digest) if self.is_wished(spec) => {
                 let module = module_of(spec)?;
+                plugins::check(module, env)?;
                 let former = self.filter.former(module, &digest, env).map_err(|r| vec![config_error(&r, module)])?;
                 match &former.facts.manifest {
                     Some(manifest) => agrees(manifest, &former.file, module, &spec.config),
@@ -61,7 +63,10 @@ impl StreamFilterBuilder for Wishing {
 
     fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
         match self.wish.what {
-            What::Former(digest) if self.is_wished(spec) => Fingerprint::of(digest),
+            What::Former(digest) if self.is_wished(spec) => {
+                let of_file = Fingerprint::of(digest);
+                spec.module.as_ref().map_or(of_file, |module| plugins::fingerprint(of_file, module, env))
+            }
             _ => self.filter.fingerprint(spec, env),
         }
     }
@@ -93,6 +98,6 @@ impl StreamFilterBuilder for Wishing {
             }
         };
         drop(made);
-        self.filter.finish(&loaded, module, spec, env).map_err(refused)
+        self.filter.finish(&loaded, module, spec, env)
     }
 }

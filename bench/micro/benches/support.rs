@@ -74,6 +74,7 @@ impl Setup {
             search_dirs: Vec::new(),
             regexes: Default::default(),
             reads: Default::default(),
+            plugins: None,
         };
         env.metrics.enter_worker(0);
         Setup { env, modules }
@@ -92,6 +93,7 @@ impl Setup {
             slow_hook: ModuleSpec::SLOW_HOOK,
             watch: false,
             generation_timeout: None,
+            plugins: Default::default(),
         };
         self.modules.build(&spec(name, config, Some(module)), &self.env).unwrap()
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    CertificateBuilder, FilterConfigError, Fingerprint, HookStatus, Metrics, QuarantineStatus, Reads, RegexBudget,
-    StreamFilterFactory,
+    CertificateBuilder, FilterConfigError, Fingerprint, HookStatus, Metrics, PluginCallers, QuarantineStatus, Reads,
+    RegexBudget, StreamFilterFactory,
 };
 
 /// What happens to a stream whose filter faulted.
@@ -102,6 +102,9 @@ pub struct ModuleSpec {
     /// How long tunnels may keep filters that wait for `on_complete` once there
     /// is a newer generation; `None`: to their end.
     pub generation_timeout: Option<Duration>,
+    /// Plugins that it may call and no others, as the configuration describes
+    /// them, by the name that the module has for each.
+    pub plugins: BTreeMap<String, serde_json::Value>,
 }
 
 /// One entry of a filter chain's configuration, typed as far as the host can.
@@ -133,6 +136,8 @@ pub struct BuildEnv {
     pub regexes: RegexBudget,
     /// What was read for this configuration.
     pub reads: Reads,
+    /// Who makes callers of plugins; `None` where there are no plugins.
+    pub plugins: Option<Arc<dyn PluginCallers>>,
 }
 
 impl BuildEnv {
@@ -292,6 +297,7 @@ pub struct Registry {
     stream_filters: BTreeMap<String, Arc<dyn StreamFilterBuilder>>,
     modules: Option<Arc<dyn StreamFilterBuilder>>,
     certificates: BTreeMap<String, Arc<dyn CertificateBuilder>>,
+    plugins: Option<Arc<dyn PluginCallers>>,
 }
 
 impl Registry {
@@ -327,6 +333,17 @@ impl Registry {
     /// Types of contexts whose certificates are brought, sorted.
     pub fn certificate_types(&self) -> impl Iterator<Item = &str> {
         self.certificates.keys().map(String::as_str)
+    }
+
+    /// Registers who makes callers of plugins.
+    pub fn plugins(&mut self, callers: Arc<dyn PluginCallers>) -> &mut Self {
+        self.plugins = Some(callers);
+        self
+    }
+
+    /// Who makes callers of plugins.
+    pub fn plugin_callers(&self) -> Option<&Arc<dyn PluginCallers>> {
+        self.plugins.as_ref()
     }
 
     /// The builder for entries that name a module.

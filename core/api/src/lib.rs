@@ -30,6 +30,7 @@ mod mirror;
 pub mod nearest;
 mod path;
 mod peer;
+mod plugin_call;
 mod plugin_status;
 mod reads;
 mod reason;
@@ -76,6 +77,10 @@ pub use metrics::{
 pub use mirror::{MirrorFan, MirrorHosts};
 pub use path::normalize_path;
 pub use peer::{PeerFact, PeerIdentity};
+pub use plugin_call::{
+    Callee, PluginAnswer, PluginCall, PluginCaller, PluginCallers, PluginFailure, PluginFailureKind, PluginFields,
+    PluginRefused, PluginRequest,
+};
 pub use plugin_status::{LimitKeeper, PluginLimit, PluginLimits, PluginPhase, PluginStatus};
 pub use reads::Reads;
 pub use reason::Reason;

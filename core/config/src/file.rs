@@ -217,6 +217,7 @@ impl ConfigFile {
             search_dirs: self.search_dirs(&env.working_dir),
             regexes: cache.regexes().clone(),
             reads: Reads::default(),
+            plugins: registry.plugin_callers().cloned(),
         };
         let chains = Chains::new(registry, &build_env, mode, before, cache);
         let mut config = resolve(&self.root, self.read.names.clone(), chains)?;

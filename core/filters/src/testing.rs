@@ -36,6 +36,7 @@ pub(crate) fn env() -> BuildEnv {
         search_dirs: Vec::new(),
         regexes: Default::default(),
         reads: Default::default(),
+        plugins: None,
     }
 }
 

@@ -8,11 +8,11 @@ use sidegate_api::{
 };
 use sidegate_settings::{self as settings, Object, Table, json_schema};
 
+use crate::caller::Callers;
 use crate::filter::{Factory, Use};
 use crate::host::PluginHost;
 use crate::loader::LoaderBuilder;
 use crate::settings::{DEMO_PLUGIN, PLUGIN, PLUGIN_FILTER, Settings, Surroundings};
-use crate::spec::Source;
 use crate::streaming::StreamingFactory;
 
 /// What filters with plugins need of the process.
@@ -25,7 +25,8 @@ pub struct Plugins {
     pub log_base: Option<String>,
 }
 
-/// Registers the filter `plugin`, and those of MOSN's examples.
+/// Registers the filter `plugin`, those of MOSN's examples, and who makes
+/// callers of plugins for modules.
 pub fn register(registry: &mut Registry, plugins: &Plugins) {
     let log_base = match plugins.log_base.as_deref() {
         None | Some("") => "logs/".to_owned(),
@@ -38,7 +39,16 @@ pub fn register(registry: &mut Registry, plugins: &Plugins) {
         .stream_filter("plugin", builder(&PLUGIN, Settings::plugin))
         .stream_filter("demo_plugin", builder(&DEMO_PLUGIN, Settings::demo_plugin))
         .certificates("loader", Arc::new(LoaderBuilder { host: plugins.host.clone(), log_base: log_base.clone() }))
-        .stream_filter("pluginfilter", builder(&PLUGIN_FILTER, Settings::plugin_filter));
+        .stream_filter("pluginfilter", builder(&PLUGIN_FILTER, Settings::plugin_filter))
+        .plugins(Arc::new(Callers { host: plugins.host.clone(), log_base: log_base.clone() }));
+}
+
+/// Marks the environment, which is where secrets are.
+pub(crate) fn secret_env(mut schema: Value) -> Value {
+    if let Some(Value::Object(env)) = schema.pointer_mut("/properties/env/additionalProperties") {
+        env.insert("writeOnly".to_owned(), json!(true));
+    }
+    schema
 }
 
 type Reader = fn(&Object<'_>, &Surroundings<'_>) -> Settings;
@@ -63,21 +73,13 @@ impl StreamFilterBuilder for Builder {
     }
 
     fn schema(&self) -> Value {
-        let mut schema = json_schema(self.table);
-        // The environment is where secrets are.
-        if let Some(Value::Object(env)) = schema.pointer_mut("/properties/env/additionalProperties") {
-            env.insert("writeOnly".to_owned(), json!(true));
-        }
-        schema
+        secret_env(json_schema(self.table))
     }
 
     fn fingerprint(&self, spec: &FilterSpec, env: &BuildEnv) -> Fingerprint {
         // What cannot be read is for the check to say.
         let read = self.settings(spec, env).ok().and_then(|settings| settings.plugin);
-        match read.map(|plugin| plugin.source) {
-            Some(Source::Program(program)) => Fingerprint::of(program.digest).and(program.log_base.as_bytes()),
-            Some(Source::Address(_)) | None => Fingerprint::SPEC,
-        }
+        read.map_or(Fingerprint::SPEC, |plugin| plugin.fingerprint())
     }
 
     fn build(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<Arc<dyn StreamFilterFactory>, Vec<FilterConfigError>> {

@@ -176,11 +176,7 @@ fn maps(direction: BodyDirection) -> (HeaderMapKind, HeaderMapKind) {
 /// All values of a name as one, RFC 9110 section 5.3; what is no UTF-8 is
 /// replaced, as protocol buffers have nothing else.
 fn joined<'a>(headers: &'a Headers, name: &'a str) -> Cow<'a, str> {
-    let separator = match name {
-        "cookie" => "; ",
-        SET_COOKIE => COOKIES,
-        _ => ", ",
-    };
+    let separator = separator(name);
     let mut values = headers.get_all(name.as_bytes());
     let mut all = String::from_utf8_lossy(values.next().unwrap_or_default());
     for more in values {
@@ -189,6 +185,15 @@ fn joined<'a>(headers: &'a Headers, name: &'a str) -> Cow<'a, str> {
         all.push_str(&String::from_utf8_lossy(more));
     }
     all
+}
+
+/// What stands between values of one name that become one.
+pub(crate) fn separator(name: &str) -> &'static str {
+    match name {
+        "cookie" => "; ",
+        SET_COOKIE => COOKIES,
+        _ => ", ",
+    }
 }
 
 /// A name as it is written in calls.

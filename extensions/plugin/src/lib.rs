@@ -8,6 +8,7 @@
 //!      ▸ confine, cgroup, usage     what it may take of the machine
 //!      ▸ connection                 gRPC to it
 //!  streaming                        our own protocol: many streams over one call
+//!  caller ▸ call                    others that ask, such as modules
 //!  filter ▸ call                    a stream that asks: from its worker to the
 //!                                   thread `plugins` and back
 //!  loader                           certificates that a plugin brings
@@ -21,6 +22,7 @@
 mod address;
 mod builder;
 mod call;
+mod caller;
 mod cgroup;
 mod child;
 mod confine;

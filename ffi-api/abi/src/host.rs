@@ -28,6 +28,57 @@ pub struct Reply {
     pub body: Slice,
 }
 
+/// What a plugin is asked, for [`HostTable::plugin_call`]. Of minor 1.
+#[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
+#[derive(Debug)]
+pub struct PluginCall {
+    /// Length of this struct in bytes.
+    pub size: u64,
+    /// Which plugin: a name in `so_config.plugins`.
+    pub plugin: Slice,
+    /// What the call is about, for the plugin; UTF-8.
+    pub kind: Slice,
+    /// Its header; names are UTF-8.
+    pub headers: *const Header,
+    /// Number of fields.
+    pub headers_len: u64,
+    /// Its trailer.
+    pub trailers: *const Header,
+    /// Number of fields.
+    pub trailers_len: u64,
+    /// Its body.
+    pub body: Slice,
+    /// Bound of the call if it is shorter than the configuration's; 0: that.
+    pub timeout_ns: u64,
+}
+
+/// How a call of a plugin ended, from [`HostTable::plugin_answer`]. Of minor 1.
+/// Lent until the hook returns.
+#[repr(C)]
+#[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
+#[derive(Debug)]
+pub struct PluginAnswer {
+    /// Length of this struct in bytes, set by the module.
+    pub size: u64,
+    /// `PLUGIN_*`; all but `PLUGIN_ANSWERED` have a `message` and nothing else.
+    pub outcome: u32,
+    /// The plugin's own number.
+    pub status: i32,
+    /// Its header.
+    pub headers: *const Header,
+    /// Number of fields.
+    pub headers_len: u64,
+    /// Its trailer.
+    pub trailers: *const Header,
+    /// Number of fields.
+    pub trailers_len: u64,
+    /// Its body.
+    pub body: Slice,
+    /// Why there is no answer, for people.
+    pub message: Slice,
+}
+
 /// How a stream ended, for `on_complete`.
 #[repr(C)]
 #[cfg_attr(feature = "abi_stable", derive(abi_stable::StableAbi))]
@@ -186,4 +237,13 @@ pub struct HostTable {
     /// Of minor 1: appends to what `export_state` hands over. In that function,
     /// on its thread. `LIMIT` above 16 MiB in all, and then nothing is handed over.
     pub state_write: Option<unsafe extern "C" fn(state: *mut StateOut, bytes: Slice) -> u32>,
+
+    /// Of minor 1: begins a call of a plugin and sets its number. While the
+    /// filter is `PENDING`, `on_resume` follows each end of a call.
+    pub plugin_call: Option<unsafe extern "C" fn(stream: *mut Stream, call: *const PluginCall, id: *mut u64) -> u32>,
+    /// Of minor 1: the end of this filter's call `id`, once. `NOT_NOW`: it has
+    /// none yet.
+    pub plugin_answer: Option<unsafe extern "C" fn(stream: *mut Stream, id: u64, answer: *mut PluginAnswer) -> u32>,
+    /// Of minor 1: gives the call `id` up.
+    pub plugin_cancel: Option<unsafe extern "C" fn(stream: *mut Stream, id: u64) -> u32>,
 }

@@ -31,7 +31,7 @@ pub use factory::{
     CreateArgs, CreateFilterFactory, CreateResult, FactoryTable, FilterTable, Hook, HookFn, Interests, LayoutFn,
     ThreadDetach,
 };
-pub use host::{Completion, HeaderVisitor, HostTable, Reply};
+pub use host::{Completion, HeaderVisitor, HostTable, PluginAnswer, PluginCall, Reply};
 #[cfg(feature = "abi_stable")]
 pub use layout::{layout, ABI_STABLE_VERSION};
 pub use manifest::Manifest;

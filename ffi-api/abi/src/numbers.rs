@@ -240,5 +240,20 @@ pub const RESET_PROXY: u32 = 4;
 /// Who reset a stream: something a newer host knows.
 pub const RESET_OTHER: u32 = u32::MAX;
 
+/// How a call of a plugin ended: with an answer.
+pub const PLUGIN_ANSWERED: u32 = 0;
+/// Without: not in time.
+pub const PLUGIN_TIMEOUT: u32 = 1;
+/// Without: the plugin does not run.
+pub const PLUGIN_DOWN: u32 = 2;
+/// Without: somebody disabled the plugin.
+pub const PLUGIN_DISABLED: u32 = 3;
+/// Without: the plugin ended in the call.
+pub const PLUGIN_LOST: u32 = 4;
+/// Without: the plugin answered with an error.
+pub const PLUGIN_ERROR: u32 = 5;
+/// A value that a newer host knows and this minor does not.
+pub const PLUGIN_OTHER: u32 = u32::MAX;
+
 /// A duration that is not known.
 pub const NO_DURATION: u64 = u64::MAX;

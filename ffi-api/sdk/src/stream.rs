@@ -86,6 +86,10 @@ impl<'a> Stream<'a> {
         Stream { host, raw, worker_state: worker_state.cast(), phase, flags, _hook: PhantomData }
     }
 
+    pub(crate) fn raw(&self) -> *mut abi::Stream {
+        self.raw
+    }
+
     /// Which phase this hook runs in.
     pub fn phase(&self) -> Phase {
         Phase::from_number(self.phase)

@@ -9,12 +9,14 @@ mod arguments;
 mod body;
 mod headers;
 mod module;
+mod plugin;
 mod reply;
 mod resume;
 mod scope;
 mod state;
 mod variables;
 
+pub(crate) use plugin::Calls;
 pub(crate) use scope::{current_slot, enter};
 pub(crate) use state::{StateSink, exporting};
 
@@ -69,6 +71,9 @@ pub(crate) fn table() -> &'static HostTable {
         fault: Some(reply::fault),
         body_waive: Some(body::body_waive),
         state_write: Some(state::state_write),
+        plugin_call: Some(plugin::plugin_call),
+        plugin_answer: Some(plugin::plugin_answer),
+        plugin_cancel: Some(plugin::plugin_cancel),
     });
     &TABLE.0
 }

@@ -8,6 +8,7 @@ use sidegate_abi as abi;
 use sidegate_api::{EditError, FilterCx, RefusedReply};
 
 use super::edit_result;
+use super::plugin::Calls;
 use crate::factory::FactoryCore;
 use crate::interpose::SlotIndex;
 
@@ -19,6 +20,8 @@ pub(crate) struct HostStream<'h> {
     /// visitor, during which it is not borrowed.
     cx: *mut FilterCx<'h>,
     pub(crate) core: &'h FactoryCore,
+    /// The filter's calls of plugins.
+    pub(super) calls: RefCell<&'h mut Calls>,
     /// What the module said about a fault.
     pub(crate) fault: RefCell<Option<String>>,
     /// The last call that changes something and was refused, for the log of a
@@ -41,11 +44,13 @@ thread_local! {
 pub(crate) fn enter<R>(
     cx: &mut FilterCx<'_>,
     core: &FactoryCore,
+    calls: &mut Calls,
     hook: impl FnOnce(*mut abi::Stream, &HostStream<'_>) -> R,
 ) -> R {
     let stream = HostStream {
         cx: std::ptr::from_mut(cx).cast::<FilterCx<'_>>(),
         core,
+        calls: RefCell::new(calls),
         fault: RefCell::new(None),
         refused: RefCell::new(None),
         visits: Cell::new(0),

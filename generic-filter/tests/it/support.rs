@@ -62,6 +62,7 @@ pub fn env(workers: usize) -> BuildEnv {
         search_dirs: Vec::new(),
         regexes: Default::default(),
         reads: Default::default(),
+        plugins: None,
     }
 }
 
@@ -81,6 +82,7 @@ pub fn spec(file: &Path, filter: &str) -> FilterSpec {
             slow_hook: ModuleSpec::SLOW_HOOK,
             watch: false,
             generation_timeout: None,
+            plugins: Default::default(),
         }),
         on_fault: FaultPolicy::default(),
     }

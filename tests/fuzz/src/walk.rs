@@ -56,6 +56,7 @@ fn build() -> &'static [Arc<dyn StreamFilterFactory>] {
         search_dirs: Vec::new(),
         regexes: Default::default(),
         reads: Default::default(),
+        plugins: None,
     };
     let factories = FILTERS.iter().map(|(name, ..)| {
         let factory = generic.build(&spec(&module, name), &env).expect("the module of the walk loads");
@@ -103,6 +104,7 @@ fn spec(file: &Path, filter: &str) -> FilterSpec {
         slow_hook: ModuleSpec::SLOW_HOOK,
         watch: false,
         generation_timeout: None,
+        plugins: Default::default(),
     };
     FilterSpec {
         filter_type: "loadso".to_owned(),

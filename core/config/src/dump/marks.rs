@@ -70,6 +70,15 @@ fn in_filters(value: &mut Value, registry: &Registry, named: &mut Named) {
 fn in_filter(filter: &mut Value, registry: &Registry, named: &mut Named) {
     let Value::Object(filter) = filter else { return };
     let filter_type = text(filter, "type").unwrap_or_default().to_owned();
+    if let Some(callers) = registry.plugin_callers()
+        && let Some((_, module)) = filter.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case("so_config"))
+        && let Some((_, plugins)) = module
+            .as_object_mut()
+            .and_then(|module| module.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case("plugins")))
+    {
+        let schema = callers.schema();
+        plugins.as_object_mut().into_iter().flat_map(|all| all.values_mut()).for_each(|one| by_schema(one, &schema));
+    }
     let module = ["so_config", "go_plugin_config"].iter().find_map(|key| get(filter, key)?.as_object());
     let marks = match module {
         Some(module) => {

@@ -1,5 +1,6 @@
 //! One entry of `stream_filters`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -81,12 +82,24 @@ fn so_config<'a>(cursor: &Cursor<'a>, modules: &mut Modules<'_>) -> ModuleAndFau
     let slow_hook = object.get("slow_hook").and_then(|c| c.duration()).unwrap_or(ModuleSpec::SLOW_HOOK);
     let watch = object.get("watch").and_then(|c| c.bool()).unwrap_or_default();
     let generation_timeout = object.get("generation_timeout").and_then(|c| c.duration());
+    let plugins = object.get("plugins").map(|c| plugins(&c)).unwrap_or_default();
     object.finish();
     let module = (|| {
         let (source, so_path, name) = file?;
         let (sha256, quarantine) = (some_or_refused(sha256)?, some_or_refused(quarantine)?);
         let filter = filter?.to_owned();
-        Some(ModuleSpec { source, so_path, name, filter, sha256, quarantine, slow_hook, watch, generation_timeout })
+        Some(ModuleSpec {
+            source,
+            so_path,
+            name,
+            filter,
+            sha256,
+            quarantine,
+            slow_hook,
+            watch,
+            generation_timeout,
+            plugins,
+        })
     })();
     (module, on_fault)
 }
@@ -136,7 +149,14 @@ fn go_plugin_config(cursor: &Cursor<'_>, modules: &mut Modules<'_>) -> Option<Mo
         slow_hook: ModuleSpec::SLOW_HOOK,
         watch: false,
         generation_timeout: None,
+        plugins: BTreeMap::new(),
     })
+}
+
+/// What each is, is for those to read who run plugins.
+fn plugins(cursor: &Cursor<'_>) -> BTreeMap<String, Value> {
+    let entries = cursor.map().unwrap_or_default();
+    entries.into_iter().filter_map(|(name, settings)| Some((name.to_owned(), settings.json_object()?))).collect()
 }
 
 /// Absent is fine, given and refused is not.

@@ -95,6 +95,14 @@ pub(crate) static SO_CONFIG: Object = Object::new(
              module, or none is in use. Then the filter is told (`reset_by` is the proxy, `response_details` `generation_timeout`, bytes \
              are those so far), and the tunnel goes on without it. Other streams keep their filters to their end.",
         ),
+        own(
+            "plugins",
+            Shape::Map(&Shape::Free),
+            "none",
+            "Plugins that the filter may call, by the names that it has for them, and no others. Each is described as \
+             by `config` of the filter `plugin`: `command` or `address`, `args`, `env`, `directory`, `limits`, `name` \
+             (default: the name here), `timeout` (default: `1s`), `max_in_flight` and the bounds of its life.",
+        ),
     ],
 )
 .rules(&[Rule::ExactlyOne(&["so_path", "module"]), Rule::AtMostOne(&["module", "name"])]);

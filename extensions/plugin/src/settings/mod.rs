@@ -18,7 +18,7 @@ use sidegate_settings::Object;
 use crate::spec::{PluginSpec, Purpose};
 use crate::streaming::StreamingSettings;
 
-pub(crate) use plugin::{mosn_plugin, plugin_spec};
+pub(crate) use plugin::{mosn_plugin, plugin_called, plugin_spec};
 pub(crate) use tables::{COOKIE, DEMO_PLUGIN, PLUGIN, PLUGIN_FILTER};
 
 /// A filter's settings.
@@ -137,6 +137,6 @@ fn mosn_usage() -> UseSettings {
     }
 }
 
-fn number(object: &Object<'_>, name: &'static str, default: usize) -> usize {
+pub(crate) fn number(object: &Object<'_>, name: &'static str, default: usize) -> usize {
     object.get(name).and_then(|s| s.integer()).and_then(|n| usize::try_from(n).ok()).unwrap_or(default)
 }

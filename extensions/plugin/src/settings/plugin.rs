@@ -21,6 +21,16 @@ const MAX_TIMEOUTS: u32 = 30;
 
 /// The plugin that an object means by `command` or `address`.
 pub(crate) fn plugin_spec(object: &Object<'_>, around: &Surroundings<'_>, purpose: Purpose) -> Option<PluginSpec> {
+    plugin_called(None, object, around, purpose)
+}
+
+/// As [`plugin_spec`]; called `fallback` where the object has no `name`.
+pub(crate) fn plugin_called(
+    fallback: Option<&str>,
+    object: &Object<'_>,
+    around: &Surroundings<'_>,
+    purpose: Purpose,
+) -> Option<PluginSpec> {
     let time = |name, default: Duration| object.get(name).and_then(|setting| setting.duration()).unwrap_or(default);
     let backoff = BackoffSpec {
         first: time("restart_backoff", Duration::from_millis(100)),
@@ -32,9 +42,10 @@ pub(crate) fn plugin_spec(object: &Object<'_>, around: &Surroundings<'_>, purpos
         (None, Some(address)) => attached(object, &address).map(Source::Address),
         _ => None,
     }?;
-    let name = match object.get("name") {
-        Some(name) => name.text()?.to_owned(),
-        None => default_name(&source),
+    let name = match (object.get("name"), fallback) {
+        (Some(name), _) => name.text()?.to_owned(),
+        (None, Some(fallback)) => fallback.to_owned(),
+        (None, None) => default_name(&source),
     };
     let spec = PluginSpec { name: name.into(), source, backoff, max_timeouts, purpose };
     is_alone(&spec, around.env, |message| object.error("", message)).then_some(spec)

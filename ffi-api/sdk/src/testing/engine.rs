@@ -383,6 +383,16 @@ impl Engine<'_> {
         let first = Instant::now();
         let mut resumes = 0;
         while status == abi::STATUS_PENDING {
+            if !self.leave_when_pending && resumes < MAX_RESUMES && self.state().calls.end_one() {
+                resumes += 1;
+                // SAFETY: the SDK's table.
+                let on_resume = unsafe { (*self.host.filter_table).on_resume };
+                status = self.call_once("on_resume", on_resume, phase, flags);
+                continue;
+            }
+            if self.leave_when_pending && self.state().resume.is_none() && self.state().calls.end_one() {
+                return Err(End::Closed(abi::RESET_DOWNSTREAM));
+            }
             let Some(slot) = self.state().resume.take() else {
                 return Err(self.fault("pending without a resume handle"));
             };

@@ -93,6 +93,7 @@ mod handover;
 #[cfg(test)]
 mod head_tests;
 mod outcome;
+mod plugins;
 mod script;
 #[cfg(test)]
 mod script_tests;
@@ -116,6 +117,7 @@ use std::time::Duration;
 use sidegate_abi as abi;
 
 pub use outcome::{Action, Call, Outcome, Request, Response, Source};
+pub use plugins::PluginAsked;
 pub use script::ScriptError;
 pub use stream::TestStream;
 

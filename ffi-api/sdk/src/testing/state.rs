@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_abi as abi;
 
+use super::plugins::{Calls, Plugin};
 use super::stream::TestStream;
 use super::table_reply::ReplyState;
 use super::Action;
@@ -21,6 +22,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct ModuleState {
     logs: Mutex<Vec<(Level, String)>>,
     metrics: Mutex<Vec<MetricState>>,
+    pub(super) plugins: Mutex<BTreeMap<String, Plugin>>,
 }
 
 pub(super) struct MetricState {
@@ -99,6 +101,8 @@ pub(super) struct StreamState {
     pub(super) reply: SetReply,
     pub(super) fault: Option<String>,
     pub(super) resume: Option<Arc<ResumeSlot>>,
+    /// Of plugins.
+    pub(super) calls: Calls,
     pub(super) route_config: *mut c_void,
     /// Name of the running hook.
     pub(super) hook: &'static str,
@@ -157,6 +161,7 @@ pub(super) fn open(test: &TestStream<'_>, route_config: *mut c_void) -> StreamSt
         reply: SetReply::None,
         fault: None,
         resume: None,
+        calls: Calls::new(test.host.module),
         route_config,
         hook: "",
         actions: Vec::new(),

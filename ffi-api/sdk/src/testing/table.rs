@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sidegate_abi as abi;
 
+use super::plugins::{plugin_answer, plugin_call, plugin_cancel};
 use super::state::{Field, MetricState, ModuleState, StreamState};
 use super::table_headers::{header_add, header_get, header_get_all, header_remove, header_set, headers_visit};
 use super::table_reply::reply;
@@ -55,6 +56,9 @@ pub(crate) const HOST: abi::HostTable = abi::HostTable {
     fault: Some(fault),
     body_waive: Some(body_waive),
     state_write: Some(super::handover::state_write),
+    plugin_call: Some(plugin_call),
+    plugin_answer: Some(plugin_answer),
+    plugin_cancel: Some(plugin_cancel),
 };
 
 const NAME: &[u8] = b"sidegate-sdk in-memory host";

@@ -65,7 +65,13 @@ pub fn types() -> Vec<Type> {
             metric_set metric_observe header_get header_get_all headers_visit header_set header_add header_remove
             variable_get variable_get_u64 variable_set named_get named_set body_len body_read body_replace
             body_append body_drain reply resume_handle resume resume_retain resume_release route_config fault
-            body_waive state_write
+            body_waive state_write plugin_call plugin_answer plugin_cancel
+        }
+        "sidegate_plugin_call_v1" PluginCall {
+            size plugin kind headers headers_len trailers trailers_len body timeout_ns
+        }
+        "sidegate_plugin_answer_v1" PluginAnswer {
+            size outcome status headers headers_len trailers trailers_len body message
         }
         "sidegate_hook_v1" Hook { size stream worker_state phase flags }
         "sidegate_filter_table_v1" FilterTable {

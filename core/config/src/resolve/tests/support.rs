@@ -162,6 +162,7 @@ pub fn build_env() -> BuildEnv {
         search_dirs: vec![working_dir],
         regexes: Default::default(),
         reads: Default::default(),
+        plugins: None,
     }
 }
 
