@@ -49,7 +49,7 @@ pub(super) struct Calls {
     last: u64,
     /// Whether its end is there, and the end.
     open: Vec<(u64, bool, End)>,
-    lent: Vec<Box<Lent>>,
+    lent: Vec<Lent>,
 }
 
 struct Lent {
@@ -170,7 +170,7 @@ pub(super) unsafe extern "C" fn plugin_answer(
         Ok(answer) => (raw(&answer.headers), raw(&answer.trailers)),
         Err(_) => Default::default(),
     };
-    let lent = Box::new(Lent { end, headers, trailers });
+    let lent = Lent { end, headers, trailers };
     let (outcome, status, body, message) = match &lent.end {
         Ok(answer) => (abi::PLUGIN_ANSWERED, answer.status, answer.body.as_slice(), ""),
         Err(failure) => (failure.kind.number(), 0, &[][..], failure.message.as_str()),

@@ -7,6 +7,7 @@ pub(crate) mod headers;
 pub(crate) mod jwt;
 pub(crate) mod multi;
 pub(crate) mod rate_limit;
+pub(crate) mod with_plugin;
 
 use std::path::Path;
 
