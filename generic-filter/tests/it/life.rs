@@ -47,6 +47,7 @@ fn one_file_is_loaded_once_and_shared() {
     drop(second);
     // This thread, as a worker, has entered it and is not asked to leave.
     assert_eq!(states(), [(1, GenerationState::Unloading, 0), (2, GenerationState::Current, 0)]);
+    changed.detach_worker(WorkerIndex(0));
     drop(changed);
     assert_eq!(builder.modules()[0].filters, [""; 0]);
 }
