@@ -28,6 +28,8 @@ FILTER_LABEL = {
     "demo": "built in",
     "rust": "Rust .so",
     "c": "C .so",
+    "plugin": "plugin, MOSN's call",
+    "plugin-streaming": "plugin, streaming",
 }
 MODULE = {"rust": "libauth.so", "c": "libauth_c.so"}
 
@@ -64,7 +66,8 @@ class Contestant:
 class Running:
     """A contestant that is up, with its configuration in `directory`."""
 
-    def __init__(self, contestant, tools, directory, core, origin_port):
+    def __init__(self, contestant, tools, directory, core, origin_port, marks=None):
+        """`marks` are filled in besides what every configuration has."""
         self.contestant = contestant
         self.port, self.admin_port = free_ports(2)
         directory = Path(directory)
@@ -77,6 +80,7 @@ class Running:
             "ADMIN_PORT": self.admin_port,
             "ORIGIN_PORT": origin_port,
             "MODULES": Path(tools["libauth.so"] or tools["libauth_c.so"] or "/nowhere").parent,
+            **(marks or {}),
         }
         command = COMMANDS[contestant.peer](contestant, tools[contestant.peer], directory, values)
         self.process = Process(contestant.peer, command, core, directory)
@@ -204,18 +208,14 @@ class NginxOrigin:
             raise
 
 
-class Ends:
-    """`sidegate-ends`: origin and clients in one thread."""
+class Asked:
+    """A program that is given runs, line by line, and reports each."""
 
-    def __init__(self, tools, directory, core):
+    def __init__(self, name, command, directory, core):
+        self.name = name
         directory = Path(directory)
         directory.mkdir(parents=True)
-        self.process = Process("ends", [tools["sidegate-ends"]], core, directory, asked=True)
-        try:
-            self.port = self.answer(10)["origin_port"]
-        except BaseException:
-            self.process.stop()
-            raise
+        self.process = Process(name, command, core, directory, asked=True)
 
     def ask(self, plan, seconds):
         """The report of one run, which may take so long."""
@@ -224,14 +224,26 @@ class Ends:
         pipe.flush()
         report = self.answer(seconds)
         if "failure" in report:
-            raise BenchError(f"sidegate-ends: {report['failure']}")
+            raise BenchError(f"{self.name}: {report['failure']}")
         return report
 
     def answer(self, seconds):
         output = self.process.child.stdout
         if not select.select([output], [], [], seconds)[0]:
-            raise BenchError(f"sidegate-ends did not answer within {seconds} s")
+            raise BenchError(f"{self.name} did not answer within {seconds} s")
         line = output.readline()
         if not line:
-            raise BenchError(f"sidegate-ends ended: {self.process.tail()}")
+            raise BenchError(f"{self.name} ended: {self.process.tail()}")
         return json.loads(line)
+
+
+class Ends(Asked):
+    """`sidegate-ends`: origin and clients in one thread."""
+
+    def __init__(self, tools, directory, core):
+        super().__init__("sidegate-ends", [tools["sidegate-ends"]], directory, core)
+        try:
+            self.port = self.answer(10)["origin_port"]
+        except BaseException:
+            self.process.stop()
+            raise

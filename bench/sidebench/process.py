@@ -88,6 +88,11 @@ class Process:
             user, system = user + int(fields[11]), system + int(fields[12])
         return Cpu(user * TICK, system * TICK)
 
+    def own_cpu(self):
+        """Microseconds of the process without its descendants, as exact as the kernel counts."""
+        # What clock_getcpuclockid(3) gives on Linux.
+        return time.clock_gettime(~self.child.pid << 3 | 2) * 1e6
+
     def rss(self):
         """Resident bytes of all its processes; what they share counts for each."""
         return sum(status_kib(pid, "VmRSS:") for pid in self.pids()) * 1024
@@ -159,3 +164,13 @@ def connects(port):
             return True
     except OSError:
         return False
+
+
+def connects_to(path):
+    """Whether somebody listens at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.connect(str(path))
+            return True
+        except OSError:
+            return False

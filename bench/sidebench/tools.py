@@ -18,6 +18,7 @@ HOW = {
     " (or give another one with --envoy PATH)",
     "sidegate": "make build (or give another one with --sidegate PATH)",
     "sidegate-ends": "make build (it lies beside sidegate)",
+    "sidegate-callends": "make build (it lies beside sidegate)",
     "sidegate-h2relay": "make build (it lies beside sidegate)",
     "sidegate-tlsrelay": "make build (it lies beside sidegate)",
     "h2load": "Debian: apt-get install nghttp2-client",
@@ -62,7 +63,7 @@ def find(envoy=None, sidegate=None, modules=None):
     paths = {name: which(name) for name in ("nginx", "haproxy", "wrk", "h2load", "valgrind")}
     paths["envoy"] = executable(envoy) if envoy else find_envoy()
     paths["sidegate"] = sidegate
-    for name in ("sidegate-ends", "sidegate-h2relay", "sidegate-tlsrelay"):
+    for name in ("sidegate-ends", "sidegate-callends", "sidegate-h2relay", "sidegate-tlsrelay"):
         paths[name] = executable(folder / name)
     for module in ("libauth.so", "libauth_c.so"):
         file = (folder / module).resolve()
