@@ -212,3 +212,6 @@ impl Writer {
         self.bytes(2, value);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,19 +119,19 @@ impl Table {
             // A failure stays until somebody hears of it.
             entry.early.take_if(|early| early.is_ok());
         }
-        match (entry.early.take(), reply) {
-            (Some(early), Some(reply)) => reply.say(early.map(Word::Answer)),
-            // The rest of it is not wanted.
-            (Some(early), None) => entry.early = Some(early),
-            (None, Some(reply)) => {
+        entry.sent[direction as usize] += body;
+        let Some(early) = entry.early.take() else {
+            if let Some(reply) = reply {
                 entry.waits = Waits::ForAnswer(reply);
-                entry.sent[direction as usize] += body;
-                encode::event(out, id, hook, kind, &bytes);
             }
-            (None, None) => {
-                entry.sent[direction as usize] += body;
-                encode::event(out, id, hook, kind, &bytes);
-            }
+            encode::event(out, id, hook, kind, &bytes);
+            return;
+        };
+        // The rest of it is not wanted, and nobody credits what is not sent.
+        entry.cell.set_credited(direction, entry.sent[direction as usize]);
+        match reply {
+            Some(reply) => reply.say(early.map(Word::Answer)),
+            None => entry.early = Some(early),
         }
     }
 
@@ -241,5 +241,39 @@ impl Pieces for v1::Answer {
     fn body_bytes(&self) -> usize {
         let of_body = self.body.as_ref().map_or(0, |body| body.data.len());
         of_body.max(self.reply.as_ref().map_or(0, |reply| reply.body.len()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn piece(stream: &Arc<Cell>, begins: bool, body: u64) -> Order {
+        Order::Event(Box::new(Event {
+            stream: stream.clone(),
+            begins,
+            hook: 1,
+            kind: 4,
+            bytes: Bytes::new(),
+            body,
+            direction: BodyDirection::Request,
+            limit: 100,
+            reply: None,
+        }))
+    }
+
+    #[test]
+    fn pieces_after_an_early_answer_are_not_sent_and_take_no_room() {
+        let (mut table, mut out, stream) = (Table::default(), Vec::new(), Cell::new(1));
+        table.obey(piece(&stream, true, 10), &mut out);
+        let sent = out.len();
+        assert!(sent > 0);
+        let answer = v1::Answer { hook: 1, ..Default::default() };
+        table.take(v1::PluginEvent { stream: 1, kind: Some(v1::plugin_event::Kind::Answer(answer)) }).unwrap();
+        assert_eq!(stream.credited(BodyDirection::Request), 10);
+        table.obey(piece(&stream, false, 20), &mut out);
+        assert_eq!(out.len(), sent);
+        assert_eq!(stream.credited(BodyDirection::Request), 30, "nothing is on its way");
     }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what a plugin prints is its protocol")]
 
+mod early;
 mod obeys;
 mod raw;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sidegate_plugin_kit::{
-    Answer, BodyChunk, Completion, Configure, Description, Field, Filter, Hooks, Interest, Part, Plugin,
+    Answer, BodyChunk, Completion, Configure, Description, Field, Filter, Hooks, Interest, Part, Phase, Plugin,
     RequestHeaders, ResponseHeaders, Trailers, Use, Variable, async_trait,
 };
 
@@ -73,6 +73,13 @@ impl Stream {
                     self.deeds.retain(|(_, deed, _)| deed != "rematch");
                     Answer::rematch_route().variable(Variable::Target, value)
                 }
+                "rechoose" => {
+                    // Once.
+                    self.deeds.retain(|(_, deed, _)| deed != "rechoose");
+                    Answer::rechoose_host()
+                }
+                "rechoose-always" => Answer::rechoose_host(),
+                "label" => answer.host_label(name, rest),
                 "upper" => answer.body(data.to_ascii_uppercase()),
                 "replace" => answer.body(value),
                 "grow" => answer.body(vec![b'g'; number(&value)]),
@@ -127,6 +134,8 @@ impl Filter for Stream {
         let variables: Vec<String> =
             head.variables.iter().map(|v| format!("{}={}", v.variable, String::from_utf8_lossy(&v.value))).collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        // A host was chosen: deeds of their own.
+        let hook = if head.phase() == Phase::AfterChooseHost { "chosen" } else { "head" };
         let what = format!(
             "{} {} {} {} fields:{} variables:{} route:{} config:{} end:{}",
             head.phase,
@@ -139,8 +148,8 @@ impl Filter for Stream {
             self.config,
             head.end_of_stream
         );
-        self.saw("head", what);
-        self.obey("head", b"").await
+        self.saw(hook, what);
+        self.obey(hook, b"").await
     }
 
     async fn request_body(&mut self, chunk: BodyChunk) -> Answer {

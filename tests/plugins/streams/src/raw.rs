@@ -16,6 +16,8 @@ use tonic::codegen::Service;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::early::Early;
+
 #[derive(Clone)]
 struct Raw;
 
@@ -65,10 +67,11 @@ impl Plugin for Raw {
         let (out, messages) = mpsc::channel(4);
         let mut incoming = request.into_inner();
         tokio::spawn(async move {
+            let mut early = Early::default();
             while let Ok(Some(message)) = incoming.message().await {
                 let mut events = Vec::new();
                 for event in message.events {
-                    match answers(&event) {
+                    match early.answers(&event).map_or_else(|| answers(&event), Some) {
                         Some(more) => events.extend(more),
                         // The call ends here.
                         None => return,

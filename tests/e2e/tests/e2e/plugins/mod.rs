@@ -11,7 +11,9 @@ mod life;
 mod mosn;
 mod refused;
 mod streaming;
+mod streaming_early;
 mod streaming_faults;
+mod streaming_hosts;
 
 use serde_json::{Value, json};
 use sidegate_harness::{Call, ConfigBuilder, Origin, Proxy, artifact, until};
