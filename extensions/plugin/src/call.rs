@@ -18,7 +18,7 @@ use crate::streaming::Session;
 #[derive(Debug)]
 pub(crate) enum Call {
     /// One call of MOSN's protocol.
-    Unary(Box<Unary>),
+    Unary(Unary),
     /// Everything that one use of a plugin does by our own, for as long as there
     /// is that use.
     Session(Box<Session>),
@@ -77,11 +77,13 @@ impl Failure {
 }
 
 impl Call {
-    pub(crate) async fn run(self) {
+    /// Goes on by itself from here. A task for each kind: one for both would
+    /// take the room of a session for each call.
+    pub(crate) fn begin(self) {
         match self {
-            Call::Unary(unary) => unary.run().await,
-            Call::Session(session) => session.run().await,
-        }
+            Call::Unary(unary) => tokio::spawn(unary.run()),
+            Call::Session(session) => tokio::spawn(session.run()),
+        };
     }
 }
 

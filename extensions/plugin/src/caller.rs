@@ -158,14 +158,14 @@ impl PluginCaller for Caller {
         wait.poll_resumed(&Context::from_waker(&waker));
         let (tell, answer) = oneshot::channel();
         let begun = Instant::now();
-        calls.send(Call::Unary(Box::new(Unary {
+        calls.send(Call::Unary(Unary {
             plugin: plugin.shared.clone(),
             request: written(request),
             begun,
             timeout,
             answer: tell,
             resume,
-        })));
+        }));
         let deadline = begun.checked_add(timeout.saturating_add(GRACE)).unwrap_or(begun);
         Ok(Box::new(Ongoing { answer: Some(answer), timeout, deadline, _wait: wait, _place: place }))
     }

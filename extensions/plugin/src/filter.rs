@@ -214,14 +214,14 @@ impl Filter {
         let timeout = usage.settings.timeout;
         let resume = cx.resume_handle();
         cx.wake_after(timeout.saturating_add(GRACE));
-        calls.send(Call::Unary(Box::new(Unary {
+        calls.send(Call::Unary(Unary {
             plugin: plugin.shared.clone(),
             request,
             begun: Instant::now(),
             timeout,
             answer: tell,
             resume,
-        })));
+        }));
         self.waiting = Some(Waiting { answer, direction, parts, _place: place });
         Status::Pending
     }

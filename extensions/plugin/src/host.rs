@@ -265,7 +265,7 @@ impl Threads {
             runtime.block_on(async {
                 // Ends with the host.
                 while let Some(call) = received.recv().await {
-                    tokio::spawn(call.run());
+                    call.begin();
                 }
             });
         })?;

@@ -1,28 +1,22 @@
 //! A stream that a plugin sees by our own protocol.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod outcome;
+mod send;
 
-use sidegate_api::{
-    BodyDirection, BodyInterest, Completion, EndOfStream, FilterCx, LocalReply, ReceiverPhase, Status, StreamFilter,
-};
-use sidegate_proto::v1;
+use std::sync::Arc;
+
+use sidegate_api::{BodyInterest, Completion, EndOfStream, FilterCx, ReceiverPhase, Status, StreamFilter};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Instant;
 
-use super::apply::apply;
-use super::encode::{self, Extras, Piece};
+use super::encode::{self, Extras};
 use super::factory::Line;
 use super::hook::Hook;
 use super::known::Speaks;
-use super::order::{Cell, Event, Order, Reply, Told, Word};
+use super::order::{Cell, Order, Told, Word};
 use super::settings::StreamingSettings;
 use crate::call::Failure;
 use crate::filter::{self as unary, Place, Use};
-use crate::settings::OnError;
-
-/// Bytes of a body in one event.
-const PIECE: usize = 64 << 10;
 
 pub(crate) struct Filter {
     usage: Arc<Use>,
@@ -138,182 +132,6 @@ impl Filter {
         let (number, reply) = (self.hook, self.wait(cx, hook, 0, in_flight));
         self.event(&line, hook, number, bytes, 0, limit, Some(reply));
         Status::Pending
-    }
-
-    /// Sends what there is room for of a body's hook, from `offset` on.
-    fn send_body(
-        &mut self,
-        cx: &mut FilterCx<'_>,
-        line: &Arc<Line>,
-        hook: Hook,
-        mut offset: usize,
-        number: u32,
-        mut in_flight: Option<InFlight>,
-    ) -> Status {
-        let direction = hook.direction();
-        let end = match hook {
-            Hook::RequestBody(end) | Hook::ResponseBody(end) => end,
-            _ => EndOfStream::More,
-        };
-        let total = cx.body(direction).map_or(0, |body| body.len());
-        let mode = hook.mode(&self.settings.hooks);
-        loop {
-            let seen = match &self.state {
-                State::Open(cell) => cell.credited(direction),
-                _ => 0,
-            };
-            let underway = self.sent[direction as usize].saturating_sub(seen);
-            let room = (self.settings.window as u64).saturating_sub(underway) as usize;
-            if room == 0 && offset < total {
-                let in_flight = match in_flight.take().map_or_else(|| self.in_flight(cx), Ok) {
-                    Ok(in_flight) => in_flight,
-                    Err(status) => return status,
-                };
-                let State::Open(stream) = &self.state else { return Status::Continue };
-                let stream = stream.clone();
-                let reply = self.wait(cx, hook, offset, in_flight);
-                line.order(Order::Credit { stream, direction, seen, reply });
-                return Status::Pending;
-            }
-            let to = total.min(offset + room.min(PIECE));
-            let more = to < total;
-            let piece = Piece { from: offset, to, more, with_trailers: mode == BodyInterest::Whole };
-            let bytes = encode::body(cx, hook, end, piece);
-            let (sent, limit) = (to - offset, cx.body_limit());
-            offset = to;
-            let reply = match in_flight.take() {
-                Some(in_flight) if !more => Some(self.wait(cx, hook, offset, in_flight)),
-                kept => {
-                    in_flight = kept;
-                    None
-                }
-            };
-            let is_answered = reply.is_some();
-            self.event(line, hook, number, bytes, sent as u64, limit, reply);
-            if !more {
-                return if is_answered { Status::Pending } else { Status::Continue };
-            }
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the parts of one event, which is made here alone")]
-    fn event(
-        &mut self,
-        line: &Line,
-        hook: Hook,
-        number: u32,
-        bytes: bytes::Bytes,
-        body: u64,
-        limit: usize,
-        reply: Option<Reply>,
-    ) {
-        let (stream, begins) = match &self.state {
-            State::Open(cell) => (cell.clone(), false),
-            _ => {
-                let cell = Cell::new(line.number());
-                self.state = State::Open(cell.clone());
-                (cell, true)
-            }
-        };
-        let direction = hook.direction();
-        self.sent[direction as usize] += body;
-        line.order(Order::Event(Box::new(Event {
-            stream,
-            begins,
-            hook: number,
-            kind: hook.number(),
-            bytes,
-            body,
-            direction,
-            limit,
-            reply,
-        })));
-    }
-
-    fn in_flight(&mut self, cx: &mut FilterCx<'_>) -> Result<InFlight, Status> {
-        InFlight::new(&self.usage).map_err(|failure| {
-            self.count(&failure);
-            self.failed(cx, &failure)
-        })
-    }
-
-    fn wait(&mut self, cx: &mut FilterCx<'_>, hook: Hook, offset: usize, in_flight: InFlight) -> Reply {
-        let (tell, told) = oneshot::channel();
-        let timeout = self.usage.settings.timeout;
-        let resume = cx.resume_handle();
-        cx.wake_after(timeout);
-        let begun = Instant::now();
-        self.waiting = Some(Waiting { told, hook, offset, begun, in_flight });
-        // What is beyond the clock's end is as good as never.
-        let give_up = begun.checked_add(timeout).unwrap_or_else(|| begun + Duration::from_secs(86_400));
-        Reply { tell, resume, give_up }
-    }
-
-    /// Does what the answer says.
-    fn obey(&mut self, cx: &mut FilterCx<'_>, hook: Hook, answer: &v1::Answer) -> Status {
-        let status = match apply(cx, hook, answer) {
-            Ok(status) => status,
-            Err(why) => return self.bad(cx, why),
-        };
-        let waives: &[BodyDirection] = match v1::Interest::try_from(answer.interest) {
-            Ok(v1::Interest::All) => return status,
-            Ok(v1::Interest::NoRequestBody) => &[BodyDirection::Request],
-            Ok(v1::Interest::NoResponseBody) => &[BodyDirection::Response],
-            Ok(v1::Interest::NoBodies | v1::Interest::None) => &[BodyDirection::Request, BodyDirection::Response],
-            Err(_) => return self.bad(cx, format!("no interest has number {}", answer.interest)),
-        };
-        for &direction in waives {
-            self.waived[direction as usize] = true;
-            if hook.is_head() {
-                cx.waive_body(direction);
-            }
-        }
-        if answer.interest == v1::Interest::None as i32
-            && let State::Open(cell) = &self.state
-        {
-            self.state = State::Muted(cell.clone());
-        }
-        status
-    }
-
-    #[cold]
-    fn bad(&mut self, cx: &mut FilterCx<'_>, why: String) -> Status {
-        let failure = Failure::BadAnswer(why);
-        self.count(&failure);
-        self.failed(cx, &failure)
-    }
-
-    fn count(&self, failure: &Failure) {
-        if let Some((plugin, _)) = &self.usage.plugin {
-            plugin.shared.metrics.failed(failure);
-        }
-    }
-
-    /// The plugin has lost the stream, or the stream the plugin: it is asked
-    /// nothing more.
-    #[cold]
-    fn failed(&mut self, cx: &mut FilterCx<'_>, failure: &Failure) -> Status {
-        self.usage.tell(failure);
-        self.end(bytes::Bytes::new());
-        match self.usage.settings.on_error {
-            OnError::Allow => {
-                cx.waive_body(BodyDirection::Request);
-                cx.waive_body(BodyDirection::Response);
-                Status::Continue
-            }
-            OnError::Deny => match cx.reply(LocalReply::new(500, "plugin_failed")) {
-                Ok(()) => Status::Stop,
-                // The response is on its way: all that is left is to end it.
-                Err(_) => Status::Terminate,
-            },
-        }
-    }
-
-    fn end(&mut self, completion: bytes::Bytes) {
-        let state = std::mem::replace(&mut self.state, State::Over);
-        if let (State::Open(cell) | State::Muted(cell), Some(line)) = (state, &self.line) {
-            line.order(Order::End { stream: cell.id, completion });
-        }
     }
 }
 

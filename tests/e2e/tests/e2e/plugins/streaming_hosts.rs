@@ -99,9 +99,9 @@ fn what_has_no_meaning_before_a_host_is_a_bad_answer() {
 }
 
 #[test]
-fn who_asks_for_another_host_for_ever_is_stopped() {
+fn who_wants_none_of_the_hosts_gets_none() {
     let fleet = Fleet::new(json!({"phases": PHASES}));
-    assert_eq!(fleet.proxy.call(&asks("chosen.rechoose-always")).status(), 500);
+    assert_eq!(fleet.proxy.call(&asks("chosen.rechoose-always")).status(), 502);
     assert_eq!((fleet.stable.count(), fleet.canary.count()), (0, 0));
     assert_eq!(fleet.proxy.call(&asks("")).text(), "stable");
 }
