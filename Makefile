@@ -159,6 +159,9 @@ bench-h2:
 bench-tls:
 	python3 bench/tls.py $(BENCH)
 
+bench-plugin:
+	python3 bench/plugin.py $(BENCH)
+
 bench-gate:
 	python3 bench/gate.py $(or $(GATE),--check)
-.PHONY: bench bench-h2 bench-tls bench-gate
+.PHONY: bench bench-h2 bench-tls bench-plugin bench-gate
