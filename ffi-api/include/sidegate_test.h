@@ -192,15 +192,19 @@ static inline uint32_t sidegate_test_hand_over(sidegate_test *from, sidegate_tes
 /* ---- Texts and maps. ------------------------------------------------------ */
 
 static inline void sidegate_test_fail(const char *file, int line, const char *what, const char *found) {
-    fprintf(stderr, "%s:%d: %s%s%s\n", file, line, what, found ? ", found " : "", found ? found : "");
+    if (found)
+        fprintf(stderr, "%s:%d: %s, found %s\n", file, line, what, found);
+    else
+        fprintf(stderr, "%s:%d: %s\n", file, line, what);
     abort();
 }
 
 static inline void sidegate_test_expect_text(const char *file, int line, const char *what, const char *found,
                                              const char *wanted) {
     if (found && wanted ? strcmp(found, wanted) == 0 : found == wanted) return;
-    fprintf(stderr, "%s:%d: %s: expected \"%s\", found \"%s\"\n", file, line, what, wanted ? wanted : "(none)",
-            found ? found : "(none)");
+    if (!found) found = "(none)";
+    if (!wanted) wanted = "(none)";
+    fprintf(stderr, "%s:%d: %s: expected \"%s\", found \"%s\"\n", file, line, what, wanted, found);
     abort();
 }
 
@@ -836,7 +840,8 @@ static inline enum sidegate_test_end_of sidegate_test_hook(sidegate_stream *stre
     sidegate_test_leave(stream);
     if (status == SIDEGATE_STATUS_TERMINATE) return SIDEGATE_TEST_ENDS;
     if (status == SIDEGATE_STATUS_FAULT || status > SIDEGATE_STATUS_FAULT) {
-        stream->fault = stream->fault_text.ptr ? stream->fault_text.ptr : "it did not say why";
+        stream->fault = "it did not say why";
+        if (stream->fault_text.ptr) stream->fault = stream->fault_text.ptr;
         return SIDEGATE_TEST_ENDS;
     }
     if (stream->reply_refused != SIDEGATE_OK || (stream->reply_status != 0 && status != SIDEGATE_STATUS_STOP)) {
@@ -979,6 +984,7 @@ static inline uint32_t sidegate_test_create(const char *filter, const char *conf
     sidegate_create_args_v1 args;
     /* A copy of exactly that length: reading beyond it is caught. */
     uint8_t *copy = (uint8_t *)sidegate_test_grow(NULL, strlen(config) + (strlen(config) == 0));
+    const char *why = "it did not say why";
     uint32_t code;
     memcpy(copy, config, strlen(config));
     memset(&error, 0, sizeof error);
@@ -1002,7 +1008,11 @@ static inline uint32_t sidegate_test_create(const char *filter, const char *conf
     path[error.path_len] = 0;
     told[0] = 0;
     if (code == SIDEGATE_OK) return code;
-    snprintf(told, room, "%s%s%s", path, path[0] ? ": " : "", message[0] ? message : "it did not say why");
+    if (message[0]) why = message;
+    if (path[0])
+        snprintf(told, room, "%s: %s", path, why);
+    else
+        snprintf(told, room, "%s", why);
     return code;
 }
 

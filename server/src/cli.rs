@@ -120,12 +120,15 @@ pub(crate) enum Command {
     /// NAME/ gets a filter that answers `GET /hello`, its test on a host in
     /// memory, a configuration and a Makefile: `make` builds and tests, `make run` runs it
     /// under this proxy and replaces it while it runs, whenever a source is
-    /// saved. In Go and Zig there is no template: a process takes one module
-    /// with Go's runtime, for ever, and its signal handlers come along.
+    /// saved. In Go a saved source starts the proxy anew: a process takes one
+    /// module with Go's runtime, for ever, and its signal handlers come along.
+    /// In Zig a check that fails ends the proxy, which its configuration has to
+    /// permit.
     #[command(after_long_help = "Examples:
   sidegate new-filter greeter
   sidegate new-filter greeter --sdk ~/sidegate/ffi-api/sdk
-  sidegate new-filter greeter --lang c")]
+  sidegate new-filter greeter --lang c
+  sidegate new-filter greeter --lang go")]
     NewFilter(NewFilterArgs),
     /// Print completions for a shell.
     #[command(after_long_help = "Examples:
@@ -164,6 +167,10 @@ pub(crate) enum Language {
     C,
     /// C++17, likewise.
     Cpp,
+    /// With cgo, on sidegate.h.
+    Go,
+    /// On sidegate.h, likewise.
+    Zig,
 }
 
 #[derive(Debug, Args)]

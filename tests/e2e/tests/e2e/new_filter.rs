@@ -1,7 +1,10 @@
 //! `sidegate new-filter`: what it writes builds, tests itself, runs, and is
 //! replaced when a source is saved.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,8 +36,11 @@ fn make(folder: &Path, targets: &[&str]) -> Command {
     for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CARGO_TARGET_DIR"] {
         make.env_remove(variable);
     }
-    // One folder for all runs: the crates of others are built once.
+    // One folder for all runs: what others wrote is built once.
     make.env("CARGO_TARGET_DIR", built());
+    for cache in ["GOCACHE", "GOMODCACHE", "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"] {
+        make.env(cache, built().join(cache.to_lowercase()));
+    }
     make
 }
 
@@ -42,10 +48,49 @@ fn built() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-filter")
 }
 
-/// Builds and runs the filter in `folder`, changes `source` and sees the change.
+/// A filter of a template, and what is changed in it.
+struct Tried<'a> {
+    folder: &'a Path,
+    /// Variables of make.
+    variables: &'a [String],
+    source: &'a str,
+    from: &'a str,
+    to: &'a str,
+}
+
+/// What the ready file says of the process that wrote it.
+fn ready(file: &Path) -> Option<(u64, SocketAddr)> {
+    let said: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    Some((said["pid"].as_u64()?, said["listeners"]["ingress"].as_str()?.parse().ok()?))
+}
+
+/// Asks for `path`, unless nobody listens.
+fn get(address: SocketAddr, path: &str) -> Option<Message> {
+    TcpStream::connect(address).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    Some(Wire::connect(address).send(request).response())
+}
+
+fn on_free_ports(folder: &Path) {
+    let config = folder.join("config.yaml");
+    let text = fs::read_to_string(&config).unwrap().replace("127.0.0.1:2046", "127.0.0.1:0");
+    fs::write(&config, text.replace("port_value: 34901", "port_value: 0")).unwrap();
+}
+
+/// Starts `make run`, whose output goes to `run.log`.
+fn run(folder: &Path, variables: &[String]) -> Running {
+    let mut run = make(folder, &["run", &format!("RUN=--ready-file {}", folder.join("ready.json").display())]);
+    let log = fs::File::create(folder.join("run.log")).unwrap();
+    run.args(variables).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
+    Running(run.spawn().unwrap())
+}
+
+/// Builds and runs the filter, changes `source` and sees the change. Says
+/// whether it came without a new process.
 #[track_caller]
-fn works(folder: &Path, source: &str, from: &str, to: &str) {
-    let made = make(folder, &[]).output().unwrap();
+fn works(tried: &Tried<'_>) -> bool {
+    let folder = tried.folder;
+    let made = make(folder, &[]).args(tried.variables).output().unwrap();
     assert!(
         made.status.success(),
         "{}{}",
@@ -53,28 +98,30 @@ fn works(folder: &Path, source: &str, from: &str, to: &str) {
         String::from_utf8_lossy(&made.stderr)
     );
 
-    let config = folder.join("config.yaml");
-    let text = fs::read_to_string(&config).unwrap().replace("127.0.0.1:2046", "127.0.0.1:0");
-    fs::write(&config, text.replace("port_value: 34901", "port_value: 0")).unwrap();
-    let ready = folder.join("ready.json");
-    let mut run = make(folder, &["run", &format!("RUN=--ready-file {}", ready.display())]);
-    let log = fs::File::create(folder.join("run.log")).unwrap();
-    run.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
-    let _running = Running(run.spawn().unwrap());
-    let addresses: Value = until("the proxy to listen", || serde_json::from_slice(&fs::read(&ready).ok()?).ok());
-    let address = addresses["listeners"]["ingress"].as_str().unwrap().parse().unwrap();
-    let get = |path: &str| -> Message {
-        Wire::connect(address).send(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).response()
-    };
-    let hello = get("/hello");
+    on_free_ports(folder);
+    let _running = run(folder, tried.variables);
+    let file = folder.join("ready.json");
+    let (first, address) = until("the proxy to listen", || ready(&file));
+    let hello = get(address, "/hello").unwrap();
     assert_eq!((hello.status(), hello.body.as_slice()), (200, &b"hello\n"[..]));
-    assert_eq!(get("/").body, b"not said hello\n");
+    assert_eq!(get(address, "/").unwrap().body, b"not said hello\n");
 
-    let file = folder.join(source);
-    let text = fs::read_to_string(&file).unwrap();
-    assert!(text.contains(from), "{text}");
-    fs::write(&file, text.replace(from, to)).unwrap();
-    until("the changed filter to answer", || (get("/hello").status() == 201).then_some(()));
+    let source = folder.join(tried.source);
+    let text = fs::read_to_string(&source).unwrap();
+    assert!(text.contains(tried.from), "{text}");
+    fs::write(&source, text.replace(tried.from, tried.to)).unwrap();
+    until("the changed filter to answer", || {
+        let (pid, address) = ready(&file)?;
+        // One that is about to end may not answer.
+        let stays = pid == first && !restarts(folder);
+        let asked = stays || pid != first;
+        (asked && get(address, "/hello")?.status() == 201).then_some(stays)
+    })
+}
+
+/// Whether `make run` starts a new process for a new module.
+fn restarts(folder: &Path) -> bool {
+    fs::read_to_string(folder.join("Makefile")).unwrap().contains("RELOAD=restart")
 }
 
 #[test]
@@ -83,7 +130,13 @@ fn a_filter_in_c() {
     let folder = dir.path().join("greeter");
     let outcome = new_filter(&folder, &["--lang", "c"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
-    works(&folder, "filter.c", "hook->stream, 200,", "hook->stream, 201,");
+    assert!(works(&Tried {
+        folder: &folder,
+        variables: &[],
+        source: "filter.c",
+        from: "hook->stream, 200,",
+        to: "hook->stream, 201,"
+    }));
 }
 
 #[test]
@@ -92,7 +145,13 @@ fn a_filter_in_cpp() {
     let folder = dir.path().join("greeter");
     let outcome = new_filter(&folder, &["--lang", "cpp"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
-    works(&folder, "filter.cpp", "Reply::text(200,", "Reply::text(201,");
+    assert!(works(&Tried {
+        folder: &folder,
+        variables: &[],
+        source: "filter.cpp",
+        from: "Reply::text(200,",
+        to: "Reply::text(201,"
+    }));
 }
 
 #[test]
@@ -102,7 +161,151 @@ fn a_filter_in_rust() {
     let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ffi-api/sdk");
     let outcome = new_filter(&folder, &["--sdk", sdk.to_str().unwrap()]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.output());
-    works(&folder, "src/lib.rs", "Reply::text(200,", "Reply::text(201,");
+    assert!(works(&Tried {
+        folder: &folder,
+        variables: &[],
+        source: "src/lib.rs",
+        from: "Reply::text(200,",
+        to: "Reply::text(201,"
+    }));
+}
+
+/// The command of a compiler that not everybody has, if it is there. Where it is
+/// missing this is said past libtest, which shows nothing of tests that pass;
+/// with `SIDEGATE_TEST_COMPILERS=all` it fails.
+fn compiler(variable: &str, commands: &[&[&str]]) -> Option<String> {
+    let said = std::env::var(variable).ok().filter(|command| !command.is_empty());
+    let mut all = said.iter().map(|command| command.split_whitespace().collect()).collect::<Vec<Vec<&str>>>();
+    all.extend(commands.iter().map(|command| command.to_vec()));
+    let works = |command: &&Vec<&str>| {
+        let asked = Command::new(command[0]).args(&command[1..]).arg("version").output();
+        asked.is_ok_and(|outcome| outcome.status.success())
+    };
+    let found = all.iter().find(works).map(|command| command.join(" "));
+    if found.is_none() {
+        let why = format!("SKIPPED: no {}: the template for it was not tried", commands[0].join(" "));
+        assert!(std::env::var_os("SIDEGATE_TEST_COMPILERS").is_none_or(|asked| asked != "all"), "{why}");
+        let _ = writeln!(std::io::stderr(), "{why}");
+    }
+    found
+}
+
+#[test]
+fn a_filter_in_go() {
+    let Some(go) = compiler("GO", &[&["go"]]) else { return };
+    let dir = TempDir::new();
+    let folder = dir.path().join("greeter");
+    let outcome = new_filter(&folder, &["--lang", "go"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+    assert!(outcome.stdout.contains("a new build of it needs a restart"), "{}", outcome.output());
+    let variables = [format!("GO={go}")];
+    let (from, to) = ("stream.Reply(200,", "stream.Reply(201,");
+    let stayed = works(&Tried { folder: &folder, variables: &variables, source: "filter.go", from, to });
+    assert!(!stayed);
+    let log = fs::read_to_string(folder.join("run.log")).unwrap();
+    assert!(log.contains("starting the proxy again") && !log.contains("ERROR"), "{log}");
+    a_second_go_runtime_is_refused(&folder);
+    a_panic_in_go_fails_the_request(&folder, &variables);
+}
+
+/// Two modules in Go in one process, and a new build of one that is loaded.
+#[track_caller]
+fn a_second_go_runtime_is_refused(folder: &Path) {
+    let second = folder.join("second.so");
+    fs::copy(folder.join("libgreeter.so"), &second).unwrap();
+    // Behind the end of what is mapped: another file with the same code.
+    fs::OpenOptions::new().append(true).open(&second).unwrap().write_all(b"\n").unwrap();
+    let text = fs::read_to_string(folder.join("config.yaml")).unwrap();
+    let line = "          - type: loadso\n";
+    let more = format!(
+        "{line}            name: second\n            so_config: {{ so_path: ./second.so, filter: greeter }}\n            \
+         config: {{ greeting: second }}\n"
+    );
+    let config = folder.join("two.yaml");
+    fs::write(&config, text.replacen(line, &format!("{more}{line}"), 1)).unwrap();
+    let outcome = sidegate(["run".as_ref(), "-c".as_ref(), config.as_os_str()]);
+    let said = "found the Go runtime in it: a process holds one and never lets it go";
+    assert!(outcome.code == Some(1) && outcome.stderr.contains(said), "{}", outcome.output());
+    assert!(outcome.stderr.contains("has brought it already"), "{}", outcome.output());
+}
+
+#[track_caller]
+fn a_panic_in_go_fails_the_request(folder: &Path, variables: &[String]) {
+    let source = folder.join("filter.go");
+    let text = fs::read_to_string(&source).unwrap();
+    let panics =
+        "\tif stream.Path() == \"/panic\" {\n\t\tvar none *Greeter\n\t\treturn stream.Reply(200, none.Greeting)\n\t}\n";
+    let hook = "\tif stream.Path() != \"/hello\" {\n";
+    fs::write(&source, text.replacen(hook, &format!("{panics}{hook}"), 1)).unwrap();
+    fs::remove_file(folder.join("ready.json")).unwrap();
+    let _running = run(folder, variables);
+    let (_, address) = until("the proxy to listen", || ready(&folder.join("ready.json")));
+    assert_eq!(get(address, "/panic").unwrap().status(), 500);
+    assert_eq!(get(address, "/hello").unwrap().status(), 201);
+    let log = fs::read_to_string(folder.join("run.log")).unwrap();
+    assert!(log.contains("panicked: runtime error: invalid memory address"), "{log}");
+}
+
+#[test]
+fn a_filter_in_zig() {
+    let Some(zig) = compiler("ZIG", &[&["zig"], &["python3", "-m", "ziglang"]]) else { return };
+    let dir = TempDir::new();
+    let folder = dir.path().join("greeter");
+    let outcome = new_filter(&folder, &["--lang", "zig"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.output());
+    assert!(outcome.stdout.contains("panic_abort"), "{}", outcome.output());
+    // Optimized code would take a minute of a busy machine.
+    let variables = [format!("ZIG={zig}"), "MODE=Debug".to_owned()];
+    let (from, to) = ("stream.reply(200,", "stream.reply(201,");
+    assert!(works(&Tried { folder: &folder, variables: &variables, source: "filter.zig", from, to }));
+    let module = folder.join("libgreeter.so");
+    let inspected = sidegate([OsStr::new("inspect"), module.as_os_str()]);
+    // What is not permitted is refused, with that reason.
+    assert!(inspected.output().contains("a panic would end the proxy"), "{}", inspected.output());
+}
+
+/// GNU make that gets a signal at the same time as what it waits for says `wait:
+/// No child processes`: what is sent to the group of `make run` must not reach
+/// the makes and compilers under it, which end all the same.
+#[test]
+fn what_make_run_started_ends_with_it_and_hears_no_signals_for_its_group() {
+    let dir = TempDir::new();
+    let folder = dir.path().join("greeter");
+    assert_eq!(new_filter(&folder, &["--lang", "c"]).code, Some(0));
+    on_free_ports(&folder);
+    // A compiler that takes for ever, and tells its number and its group.
+    let compiler = folder.join("cc.sh");
+    fs::write(&compiler, "read -r pid _ _ _ group _ </proc/self/stat\necho $$ $group >>compiling\nexec sleep 600\n")
+        .unwrap();
+    let slow = [format!("CC=sh {}", compiler.display())];
+    let compiling = |number: usize| {
+        until("the compiler to run", || {
+            let told = fs::read_to_string(folder.join("compiling")).ok()?;
+            let line = told.lines().nth(number)?.split_once(' ')?;
+            Some((line.0.parse::<u32>().ok()?, line.1.parse::<u32>().ok()?))
+        })
+    };
+    let ends = |mut running: Running, (compiler, group): (u32, u32)| {
+        assert_ne!(group, running.0.id(), "in the group of `make run`");
+        let all = format!("-{}", running.0.id());
+        assert!(Command::new("kill").args(["-TERM", "--", &all]).status().unwrap().success());
+        until("make to end", || running.0.try_wait().unwrap());
+        let there = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
+        until("the compiler to end", || (!there(compiler)).then_some(()));
+        let log = fs::read_to_string(folder.join("run.log")).unwrap();
+        assert!(!log.contains("No child processes"), "{log}");
+    };
+    // The first build, and one while the proxy runs.
+    let running = run(&folder, &slow);
+    ends(running, compiling(0));
+    assert!(!folder.join("ready.json").exists());
+    assert!(make(&folder, &["libgreeter.so"]).output().unwrap().status.success());
+    let running = run(&folder, &slow);
+    let (pid, _) = until("the proxy to listen", || ready(&folder.join("ready.json")));
+    let source = folder.join("filter.c");
+    fs::write(&source, fs::read_to_string(&source).unwrap()).unwrap();
+    ends(running, compiling(1));
+    until("the proxy to end", || (!Path::new("/proc").join(pid.to_string()).exists()).then_some(()));
 }
 
 #[test]
