@@ -135,6 +135,19 @@ for file in "$modules"/*/lib{guard,conform}.so; do
     compiler=$(grep -oE '(rustc|clang) version [0-9.]+' <<<"$named" || grep -oE -m1 'GCC: .*' <<<"$named")
     printf '%-18s %s\n' "$(basename "$(dirname "$file")")" "$compiler"
 done
+# The templates of new-filter for languages whose compilers not everybody has.
+command -v go >/dev/null || { echo "Go 1.21 or newer has to be installed" >&2; exit 1; }
+if [ -z "${ZIG:-}" ] && ! command -v zig >/dev/null; then
+    install_command python3 python3
+    python=$target/zig/bin/python
+    if ! "$python" -m ziglang version >/dev/null 2>&1; then
+        echo "fetching ziglang"
+        python3 -m venv "$target/zig"
+        "$python" -m pip install --quiet 'ziglang==0.15.*'
+    fi
+    export ZIG="$python -m ziglang"
+fi
+SIDEGATE_TEST_COMPILERS=all cargo test --quiet -p sidegate-e2e --test e2e -- new_filter::
 # Those of each compiler leave the process.
 SIDEGATE_COMPILED=$modules cargo test --quiet -p sidegate-generic-filter --test unload -- --ignored of_every_compiler
 SIDEGATE_COMPILED=$modules cargo test --quiet -p sidegate-e2e --test e2e -- --ignored modules::compilers

@@ -34,6 +34,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "kill -HUP \"$PID\"                                            # read the file again; a refused one changes nothing",
         "a list of commands",
     ),
+    ("filter-go-zig.md", "sidegate new-filter greeter --lang go    # or zig", "the tests of new-filter run it"),
     (
         "operations.md",
         "{ \"pid\": 4711, \"listeners\": { \"ingress\": \"127.0.0.1:2046\" }, \"admin\": \"127.0.0.1:34901\", \"metrics\": [] }",
