@@ -80,6 +80,11 @@ impl<'a> Elf<'a> {
         self.segments.may_relocate(address, len, false)
     }
 
+    /// Whether a function may lie there.
+    pub(crate) fn is_code(&self, address: u64) -> bool {
+        self.segments.is_code(address)
+    }
+
     /// Where in the file `DF_1_NODELETE` ("never unload") is set, and what the
     /// number there is without it.
     pub(crate) fn no_delete_flag(&self) -> Option<(u64, u64)> {

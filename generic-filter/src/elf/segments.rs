@@ -110,6 +110,13 @@ impl Segments {
         })
     }
 
+    /// Whether code lies there.
+    pub(super) fn is_code(&self, address: u64) -> bool {
+        self.loads.iter().any(|load| {
+            load.flags & PF_X != 0 && address.checked_sub(load.address).is_some_and(|into| into < load.file_len)
+        })
+    }
+
     /// Where `len` bytes at the loader's `address` lie in the file, if they are
     /// in the file's part of one segment and no other is mapped over its pages.
     pub(super) fn offset(&self, address: u64, len: u64) -> Option<u64> {

@@ -21,6 +21,8 @@ pub(crate) enum Binding {
 pub(crate) enum Kind {
     Data,
     Function,
+    /// `STT_GNU_IFUNC`: whoever looks it up runs code that says where it is.
+    Resolved,
     Other,
 }
 
@@ -31,6 +33,10 @@ pub(crate) struct Symbol<'a> {
     pub(crate) binding: Binding,
     pub(crate) kind: Kind,
     pub(crate) defined: bool,
+    /// Whether its address is one of the file's, and no number.
+    pub(crate) in_section: bool,
+    /// Whether others than the file itself may bind to it.
+    pub(crate) visible: bool,
     pub(crate) address: u64,
     pub(crate) size: u64,
     /// Version it is bound to, where one was recorded.
@@ -46,6 +52,8 @@ pub(crate) struct Requirement<'a> {
 }
 
 const SYMBOL_LEN: u64 = 24;
+/// The first of the section numbers that stand for no section.
+const SHN_LORESERVE: u16 = 0xff00;
 /// More than any real file has; bounds the work on a hostile one.
 const MAX_REQUIREMENTS: usize = 4096;
 
@@ -83,7 +91,8 @@ impl<'a> SymbolTable<'a> {
         let mut names_left = strings.len().saturating_mul(16).saturating_add(1 << 20);
         for index in 1..count {
             let at = index * SYMBOL_LEN;
-            let (Some(name), Some(info), Some(section)) = (table.u32(at), table.u8(at + 4), table.u16(at + 6)) else {
+            let numbers = (table.u32(at), table.u8(at + 4), table.u8(at + 5), table.u16(at + 6));
+            let (Some(name), Some(info), Some(other), Some(section)) = numbers else {
                 break;
             };
             let name = strings.text(name.into());
@@ -101,10 +110,14 @@ impl<'a> SymbolTable<'a> {
                 },
                 kind: match info & 0xf {
                     1 => Kind::Data,
-                    2 | 10 => Kind::Function,
+                    2 => Kind::Function,
+                    10 => Kind::Resolved,
                     _ => Kind::Other,
                 },
                 defined: section != 0,
+                in_section: section < SHN_LORESERVE,
+                // STV_DEFAULT and STV_PROTECTED.
+                visible: matches!(other & 3, 0 | 3),
                 address: table.u64(at + 8).unwrap_or_default(),
                 size: table.u64(at + 16).unwrap_or_default(),
                 version: if wanted > 1 { versions.get(&wanted).copied() } else { None },

@@ -226,52 +226,58 @@ fn check_exports(
     facts: &mut Facts,
     problems: &mut Vec<Reason>,
 ) {
-    match export(symbols, SYMBOL_RECORD, Kind::Data, "data") {
+    match export(elf, symbols, SYMBOL_RECORD, Kind::Data) {
         Ok(symbol) => match record::read(elf, symbol, policy, problems) {
             Ok(record) => facts.record = Some(record),
             Err(reason) => problems.push(reason),
         },
         Err(reason) => problems.push(reason),
     }
-    if let Err(reason) = export(symbols, SYMBOL_CREATE, Kind::Function, "function") {
+    if let Err(reason) = export(elf, symbols, SYMBOL_CREATE, Kind::Function) {
         problems.push(reason);
     }
     if symbols.iter().any(|s| s.name == SYMBOL_MANIFEST.as_bytes()) {
-        let symbol = export(symbols, SYMBOL_MANIFEST, Kind::Data, "data");
+        let symbol = export(elf, symbols, SYMBOL_MANIFEST, Kind::Data);
         match symbol.and_then(|symbol| manifest::read(elf, symbol)) {
             Ok(manifest) => facts.manifest = Some(manifest),
             Err(reason) => problems.push(reason),
         }
     }
     for optional in [SYMBOL_THREAD_DETACH, SYMBOL_LAYOUT] {
-        if export(symbols, optional, Kind::Function, "function").is_ok() {
-            facts.optional_symbols.push(optional);
+        if !symbols.iter().any(|s| s.defined && s.name == optional.as_bytes()) {
+            continue;
+        }
+        match export(elf, symbols, optional, Kind::Function) {
+            Ok(_) => facts.optional_symbols.push(optional),
+            Err(reason) => problems.push(reason),
         }
     }
 }
 
+/// The one symbol of this name, which the host could look up and use as what it
+/// is expected to be.
 fn export<'s, 'a>(
+    elf: &Elf<'_>,
     symbols: &'s [Symbol<'a>],
     name: &'static str,
     kind: Kind,
-    expected: &'static str,
 ) -> Result<&'s Symbol<'a>, Reason> {
+    let expected = if kind == Kind::Function { "function" } else { "data" };
     let missing = |found| Reason::SymbolMissing { symbol: name, expected, found };
     let mut named = symbols.iter().filter(|s| s.name == name.as_bytes());
     let symbol = named.next().ok_or_else(|| missing("no such symbol"))?;
     if named.next().is_some() {
         return Err(Reason::Ambiguous { what: format!("it has two symbols `{name}`") });
     }
-    if !symbol.defined {
-        return Err(missing("it undefined"));
-    }
-    if symbol.binding == Binding::Local {
-        return Err(missing("it hidden"));
-    }
-    if symbol.kind != kind {
-        return Err(missing("a symbol of another type"));
-    }
-    Ok(symbol)
+    let problem = match symbol {
+        Symbol { defined: false, .. } => "it undefined",
+        Symbol { binding: Binding::Local, .. } | Symbol { visible: false, .. } => "it hidden",
+        Symbol { kind: found, .. } if *found != kind => "a symbol of another type",
+        Symbol { in_section: false, .. } => "a number that is no address of the file",
+        Symbol { address, .. } if kind == Kind::Function && !elf.is_code(*address) => "it outside the file's code",
+        _ => return Ok(symbol),
+    };
+    Err(missing(problem))
 }
 
 /// Every Go plugin brings tables of the packages it was built from, which the

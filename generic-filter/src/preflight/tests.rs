@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use sidegate_abi::SYMBOL_CREATE;
+
 use super::{Facts, check_bytes};
+use crate::elf::{Elf, Relocations, SymbolTable};
 use crate::policy::Policy;
 use crate::refusal::Reason;
 
@@ -103,5 +106,38 @@ fn huge_numbers_in_every_header_field_are_survived() {
                 check(&bytes);
             }
         }
+    }
+}
+
+/// A host looks the function up and calls what it finds.
+#[test]
+fn a_factory_that_is_no_code_of_the_file_is_refused() {
+    let good = module();
+    let elf = Elf::parse(good).unwrap();
+    let table = SymbolTable::read(&elf, &Relocations::of(&elf).unwrap()).unwrap();
+    let index = table.symbols.iter().position(|symbol| symbol.name == SYMBOL_CREATE.as_bytes()).unwrap() + 1;
+    // What is first in the file lies where its offsets say.
+    let at = usize::try_from(elf.dynamic.symtab).unwrap() + index * 24;
+    let data = elf.dynamic.symtab;
+    let changed = |offset: usize, with: &[u8]| {
+        let mut bytes = good.to_vec();
+        bytes[at + offset..][..with.len()].copy_from_slice(with);
+        check(&bytes).1
+    };
+    let (info, other, section, value) = (4, 5, 6, 8);
+    for (offset, with, found) in [
+        (value, data.to_le_bytes().as_slice(), "it outside the file's code"),
+        (value, &0_u64.to_le_bytes(), "it outside the file's code"),
+        (value, &(1_u64 << 47).to_le_bytes(), "it outside the file's code"),
+        (value, &u64::MAX.to_le_bytes(), "it outside the file's code"),
+        (section, &0xfff1_u16.to_le_bytes(), "a number that is no address of the file"),
+        (section, &0xfff2_u16.to_le_bytes(), "a number that is no address of the file"),
+        (info, &[0x1a], "a symbol of another type"),
+        (info, &[0x11], "a symbol of another type"),
+        (info, &[0x02], "it hidden"),
+        (other, &[2], "it hidden"),
+    ] {
+        let expected = Reason::SymbolMissing { symbol: SYMBOL_CREATE, expected: "function", found };
+        assert_eq!(changed(offset, with), [expected], "{with:x?} at {offset}");
     }
 }
