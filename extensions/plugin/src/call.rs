@@ -50,6 +50,8 @@ pub(crate) enum Failure {
     Disabled,
     #[error("{0} calls are in flight already")]
     TooMany(usize),
+    #[error("{0} bytes wait already for the plugin to read them")]
+    Behind(usize),
     #[error("the plugin's connection ended in the call")]
     Lost,
     #[error("the plugin answered with an error: {0}")]
@@ -68,7 +70,7 @@ impl Failure {
             Failure::Timeout(_) => "timeout",
             Failure::Down(_) => "down",
             Failure::Disabled => "disabled",
-            Failure::TooMany(_) => "too_many",
+            Failure::TooMany(_) | Failure::Behind(_) => "too_many",
             Failure::Lost => "lost",
             Failure::Error(_) => "error",
             Failure::BadAnswer(_) => "bad_answer",

@@ -221,7 +221,9 @@ fn kind_of(failure: &Failure) -> PluginFailureKind {
         Failure::Down(_) => PluginFailureKind::Down,
         Failure::Disabled => PluginFailureKind::Disabled,
         Failure::Lost => PluginFailureKind::Lost,
-        Failure::TooMany(_) | Failure::Error(_) | Failure::BadAnswer(_) => PluginFailureKind::Error,
+        Failure::TooMany(_) | Failure::Behind(_) | Failure::Error(_) | Failure::BadAnswer(_) => {
+            PluginFailureKind::Error
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::tokio_stream;
 use tonic::{Code, Status, Streaming};
 use tower_service::Service;
 
@@ -46,7 +48,7 @@ const HEALTH_SERVICE: &str = "plugin";
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     carrier: Carrier,
-    open: watch::Receiver<bool>,
+    open: Arc<watch::Sender<bool>>,
 }
 
 /// Why a call came to nothing.
@@ -103,20 +105,29 @@ impl Connection {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2.initial_stream_window_size(1 << 20).initial_connection_window_size(4 << 20);
         let (sender, connection) = http2.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        let (is_open, open) = watch::channel(true);
+        let open = Arc::new(watch::Sender::new(true));
+        let (state, mut is_open) = (open.clone(), open.subscribe());
         tokio::spawn(async move {
-            // Its calls are told what went wrong.
-            let _ = connection.await;
-            is_open.send_replace(false);
+            tokio::select! {
+                // Its calls are told what went wrong.
+                _ = connection => {}
+                _ = is_open.wait_for(|open| !open) => {}
+            }
+            state.send_replace(false);
         });
         Ok(Connection { carrier: Carrier(sender), open })
     }
 
     /// Waits for its end.
     pub(crate) async fn closed(&self) {
-        let mut open = self.open.clone();
-        // The other half goes with the connection.
-        let _ = open.wait_for(|open| !open).await;
+        // The other half is in `self`.
+        let _ = self.open.subscribe().wait_for(|open| !open).await;
+    }
+
+    /// Ends it, and the calls that are under way, also those whose requests the
+    /// plugin does not read.
+    pub(crate) fn close(&self) {
+        self.open.send_replace(false);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -129,9 +140,15 @@ impl Connection {
         let mut request = tonic::Request::new(request);
         request.set_timeout(timeout);
         let mut grpc = Grpc::with_origin(self.carrier.clone(), origin()).max_decoding_message_size(MAX_ANSWER);
-        match grpc.unary(request, CALL, Encoded).await {
-            Ok(response) => Ok(response.into_inner()),
-            Err(status) => Err(CallError::of(status)),
+        let one = request.map(tokio_stream::once);
+        let mut answers = grpc.streaming(one, CALL, Encoded).await.map_err(CallError::of)?.into_inner();
+        let first = answers.message().await.map_err(CallError::of)?;
+        // Its status comes after the answer, and tonic's own unary call does not
+        // look whether there is another in between.
+        match (first, answers.message().await.map_err(CallError::of)?) {
+            (Some(answer), None) => Ok(answer),
+            (None, _) => Err(CallError::of(Status::internal("it ended the call without an answer"))),
+            (Some(_), Some(_)) => Err(CallError::of(Status::internal("it answered twice"))),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Why a plugin's process is no good any more.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What went wrong, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,15 @@ pub(crate) enum Fault {
     Memory,
     /// It has more processes and threads than it may.
     Tasks,
+}
+
+/// By what a plugin is known to hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Hang {
+    #[error("it answered none of {0} calls in time")]
+    Unanswered(u32),
+    #[error("it read nothing of a call for {0:?}")]
+    Unread(Duration),
 }
 
 impl Fault {

@@ -8,6 +8,7 @@ use sidegate_api::{PluginLimits, PluginPhase, PluginStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::fault::Hang;
 use crate::link::Link;
 use crate::metrics::PluginMetrics;
 use crate::spec::PluginSpec;
@@ -48,7 +49,7 @@ pub(crate) struct Shared {
     /// Calls one after the other that had no answer in time.
     unanswered: AtomicU32,
     /// How many that were when they were too many.
-    hangs: watch::Sender<Option<u32>>,
+    hangs: watch::Sender<Option<Hang>>,
     facts: Mutex<Facts>,
 }
 
@@ -167,16 +168,26 @@ impl Shared {
         };
         let most = self.spec.max_timeouts;
         if most != 0 && count >= most && silence >= SILENCE {
-            self.hangs.send_if_modified(|hangs| hangs.replace(count).is_none());
+            self.hang(Hang::Unanswered(count));
         }
     }
 
-    /// Waits until too many calls had no answer.
-    pub(crate) async fn hung(&self) -> u32 {
+    /// It has not read what was sent for as long.
+    #[cold]
+    pub(crate) fn unread(&self, time: Duration) {
+        self.hang(Hang::Unread(time));
+    }
+
+    fn hang(&self, hang: Hang) {
+        self.hangs.send_if_modified(|hangs| hangs.replace(hang).is_none());
+    }
+
+    /// Waits until it is taken for one that hangs.
+    pub(crate) async fn hung(&self) -> Hang {
         let mut hangs = self.hangs.subscribe();
-        let count = hangs.wait_for(Option::is_some).await.ok().and_then(|count| *count);
-        match count {
-            Some(count) => count,
+        let hang = hangs.wait_for(Option::is_some).await.ok().and_then(|hang| *hang);
+        match hang {
+            Some(hang) => hang,
             None => std::future::pending().await,
         }
     }

@@ -1,5 +1,6 @@
 //! The life of a plugin: started, watched, started again, stopped.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,6 +107,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>, spawner: Spawner, mut gate: w
                     continue;
                 }
                 End::Failed(why) => {
+                    running.connection.close();
                     running.kill().await;
                     let steady = begun.elapsed() >= STEADY;
                     if steady {
@@ -171,10 +173,9 @@ async fn up(shared: &Arc<Shared>, running: &mut Running, wishes: &mut watch::Rec
     }
 }
 
-/// Ends once too many calls had no answer.
+/// Ends once it is taken for one that hangs.
 async fn silent(shared: &Shared) -> Failed {
-    let count = shared.hung().await;
-    Fault::Hang.because(format_args!("it answered none of {count} calls in time"))
+    Fault::Hang.because(shared.hung().await)
 }
 
 /// Asks for its health again and again; ends with what is wrong.
@@ -327,14 +328,16 @@ async fn stop(shared: &Shared, mut running: Running) {
         return;
     };
     let patience = program.stop_timeout;
-    let _ = timeout(patience, running.connection.shut_down()).await;
+    let mut killed = pin!(sleep(patience));
+    // One that does not read leaves time for the signal.
+    let _ = timeout(patience / 2, running.connection.shut_down()).await;
     // Programs of go-plugin end by the call, and all others by the signal.
     if timeout(Duration::from_millis(50), process.ended()).await.is_err() {
         process.terminate();
     }
-    match timeout(patience, process.ended()).await {
-        Ok(ended) => tracing::info!(plugin, "plugin was stopped: it {ended}"),
-        Err(_) => tracing::warn!(plugin, ?patience, "plugin does not end and is killed"),
+    tokio::select! {
+        ended = process.ended() => tracing::info!(plugin, "plugin was stopped: it {ended}"),
+        () = &mut killed => tracing::warn!(plugin, ?patience, "plugin does not end and is killed"),
     }
     running.kill().await;
 }

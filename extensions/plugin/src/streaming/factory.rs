@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::filter::Filter;
 use super::known::Known;
-use super::order::Order;
+use super::order::{Order, Queue};
 use super::session::Session;
 use super::settings::StreamingSettings;
 use crate::call::Call;
@@ -40,6 +40,7 @@ pub(crate) struct StreamingFactory {
 pub(crate) struct Line {
     pub(crate) orders: mpsc::UnboundedSender<Order>,
     pub(crate) known: Arc<Known>,
+    pub(crate) queue: Queue,
     next: AtomicU64,
 }
 
@@ -68,7 +69,7 @@ impl StreamingFactory {
             let session =
                 Session::new(plugin.shared.clone(), settings.clone(), usage.settings.timeout, known.clone(), received);
             calls.send(Call::Session(Box::new(session)));
-            Arc::new(Line { orders, known, next: AtomicU64::new(1) })
+            Arc::new(Line { orders, known, queue: Queue::default(), next: AtomicU64::new(1) })
         };
         let lines = (0..settings.calls).map(line).collect();
         StreamingFactory { usage, settings, lines }

@@ -115,6 +115,10 @@ impl Filter {
         if waived || !hook.is_wanted(&self.settings.hooks) || !line.known.wants(hook) {
             return Status::Continue;
         }
+        if let Err(failure) = self.keeps_up(&line) {
+            self.count(&failure);
+            return self.failed(cx, &failure);
+        }
         if hook.mode(&self.settings.hooks) == BodyInterest::Observe {
             return self.send_body(cx, &line, hook, 0, 0, None);
         }

@@ -1,7 +1,7 @@
 //! What goes from a stream on its worker to the session, and back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use sidegate_api::{BodyDirection, ResumeHandle};
@@ -49,6 +49,19 @@ pub(crate) struct Event {
     pub(crate) limit: usize,
     /// With the last piece of a hook that is answered.
     pub(crate) reply: Option<Reply>,
+    /// Until the event is written, or is given up.
+    pub(crate) _queued: Queued,
+}
+
+/// Bytes of events that the session has not written yet.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Queue(Arc<AtomicUsize>);
+
+/// An event's part of them.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    queue: Queue,
+    bytes: usize,
 }
 
 /// What worker and session both know of a stream.
@@ -89,6 +102,25 @@ impl Cell {
     /// Only the session does this.
     pub(crate) fn set_credited(&self, direction: BodyDirection, bytes: u64) {
         self.credited[direction as usize].store(bytes, Ordering::Release);
+    }
+}
+
+impl Queue {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts an event of so many bytes, and what it takes beside them.
+    pub(crate) fn add(&self, bytes: usize) -> Queued {
+        let bytes = bytes + size_of::<Event>();
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Queued { queue: self.clone(), bytes }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.queue.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -33,6 +33,9 @@ const MINOR: u32 = 0;
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a call that ended while its connection did not.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A plugin that reads nothing for so long, though there is something, hangs; a
+/// longer timeout of its calls holds here too.
+const UNREAD: Duration = Duration::from_secs(10);
 /// Orders that are taken at once.
 const ORDERS: usize = 64;
 /// Bytes of a message, about: what is there is sent together up to here.
@@ -200,7 +203,14 @@ impl Session {
         let mut opening = pin!(grpc.streaming(request, PROCESS, Messages));
         let mut incoming: Option<Streaming<v1::PluginMessage>> = None;
         let mut taken = Vec::with_capacity(ORDERS);
+        let mut waits_since = None;
         loop {
+            if self.waiting.is_empty() {
+                waits_since = None;
+            } else {
+                waits_since.get_or_insert_with(Instant::now);
+            }
+            let give_up = waits_since.and_then(|since: Instant| since.checked_add(self.timeout.max(UNREAD)));
             tokio::select! {
                 biased;
                 opened = &mut opening, if incoming.is_none() => match opened {
@@ -222,6 +232,7 @@ impl Session {
                 },
                 permit = out.reserve(), if !self.waiting.is_empty() => {
                     let Ok(permit) = permit else { return End::Lost(Failure::Lost) };
+                    waits_since = None;
                     let message = self.batch();
                     if !message.is_empty() {
                         permit.send(message);
@@ -234,6 +245,11 @@ impl Session {
                     self.waiting.extend(taken.drain(..));
                 },
                 () = connection.closed() => return End::Lost(Failure::Lost),
+                () = at(give_up) => {
+                    let time = self.timeout.max(UNREAD);
+                    self.plugin.unread(time);
+                    return End::Lost(Failure::Timeout(time));
+                }
             }
         }
     }
@@ -273,6 +289,13 @@ impl Session {
 
 /// Nobody waits for as long.
 const FOREVER: Duration = Duration::from_secs(30 * 86_400);
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
 
 async fn next(incoming: &mut Option<Streaming<v1::PluginMessage>>) -> Result<Option<v1::PluginMessage>, Status> {
     match incoming {

@@ -85,7 +85,7 @@ impl Table {
     }
 
     fn event(&mut self, event: Event, out: &mut Vec<u8>) {
-        let Event { stream: cell, begins, hook, kind, bytes, body, direction, limit, reply } = event;
+        let Event { stream: cell, begins, hook, kind, bytes, body, direction, limit, reply, _queued } = event;
         let id = cell.id;
         if begins {
             if reply.as_ref().is_some_and(Reply::is_gone) {
@@ -247,6 +247,7 @@ impl Pieces for v1::Answer {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::order::Queue;
     use super::*;
 
     fn piece(stream: &Arc<Cell>, begins: bool, body: u64) -> Order {
@@ -260,6 +261,7 @@ mod tests {
             direction: BodyDirection::Request,
             limit: 100,
             reply: None,
+            _queued: Queue::default().add(0),
         }))
     }
 

@@ -1,5 +1,5 @@
 //! A plugin for tests of the streaming protocol. With the argument `raw` it
-//! breaks the protocol as fields of requests ask for; else it is made with the
+//! breaks the protocol as fields of requests ask for, with `deaf` it reads nothing; else it is made with the
 //! kit and obeys what they say.
 
 #![forbid(unsafe_code)]
@@ -14,7 +14,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let how = std::env::args().nth(1).unwrap_or_default();
     match how.as_str() {
-        "raw" => raw::serve(),
+        "raw" => raw::serve(false),
+        "deaf" => raw::serve(true),
         how => sidegate_plugin_kit::serve(obeys::Obeys::new(how)),
     }
 }

@@ -19,13 +19,16 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::early::Early;
 
 #[derive(Clone)]
-struct Raw;
+struct Raw {
+    /// Whether it takes calls and reads nothing of them.
+    deaf: bool,
+}
 
-pub(crate) fn serve() -> ExitCode {
+pub(crate) fn serve(deaf: bool) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return ExitCode::FAILURE;
     };
-    match runtime.block_on(run()) {
+    match runtime.block_on(run(Raw { deaf })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("[ERROR] {error}");
@@ -34,17 +37,18 @@ pub(crate) fn serve() -> ExitCode {
     }
 }
 
-async fn run() -> std::io::Result<()> {
+async fn run(raw: Raw) -> std::io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("1|1|tcp|{}|grpc|", listener.local_addr()?);
     std::io::stdout().flush()?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
+        let raw = raw.clone();
         tokio::spawn(async move {
-            let service = service_fn(|request| async move {
-                let mut server = PluginServer::new(Raw);
-                Ok::<_, Infallible>(server.call(request).await.unwrap_or_else(|never| match never {}))
+            let service = service_fn(|request| {
+                let mut server = PluginServer::new(raw.clone());
+                async move { Ok::<_, Infallible>(server.call(request).await.unwrap_or_else(|never| match never {})) }
             });
             let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
@@ -66,7 +70,12 @@ impl Plugin for Raw {
     ) -> Result<Response<Self::ProcessStream>, Status> {
         let (out, messages) = mpsc::channel(4);
         let mut incoming = request.into_inner();
+        let deaf = self.deaf;
         tokio::spawn(async move {
+            if deaf {
+                // Until the host ends the call.
+                out.closed().await;
+            }
             let mut early = Early::default();
             while let Ok(Some(message)) = incoming.message().await {
                 let mut events = Vec::new();

@@ -13,9 +13,12 @@ use super::super::factory::Line;
 use super::super::hook::Hook;
 use super::super::order::{Cell, Event, Order, Reply};
 use super::{Filter, InFlight, State, Waiting};
+use crate::call::Failure;
 
 /// Bytes of a body in one event.
 const PIECE: usize = 64 << 10;
+/// Bytes that may wait until a plugin reads them.
+const MOST_QUEUED: usize = 64 << 20;
 
 impl Filter {
     /// Sends what there is room for of a body's hook, from `offset` on.
@@ -95,6 +98,7 @@ impl Filter {
         };
         let direction = hook.direction();
         self.sent[direction as usize] += body;
+        let queued = line.queue.add(bytes.len());
         line.order(Order::Event(Box::new(Event {
             stream,
             begins,
@@ -105,7 +109,15 @@ impl Filter {
             direction,
             limit,
             reply,
+            _queued: queued,
         })));
+    }
+
+    /// No stream waits for what is only shown, so that a plugin that reads too
+    /// slowly would be owed more and more.
+    pub(super) fn keeps_up(&self, line: &Line) -> Result<(), Failure> {
+        let behind = line.queue.bytes();
+        if behind > MOST_QUEUED { Err(Failure::Behind(behind)) } else { Ok(()) }
     }
 
     pub(super) fn in_flight(&mut self, cx: &mut FilterCx<'_>) -> Result<InFlight, Status> {

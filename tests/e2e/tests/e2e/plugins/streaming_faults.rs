@@ -136,3 +136,23 @@ fn an_answer_larger_than_bodies_may_be_is_none() {
     assert_eq!(proxy.call(&post("head.flood=5000000")).status(), 500);
     assert_eq!(failures(&proxy, "bad_answer"), 2.0);
 }
+
+/// What is only shown waits for no answer, so that nothing but these bounds ends
+/// what a plugin is owed that reads nothing.
+#[test]
+fn a_plugin_that_reads_nothing_is_owed_a_bounded_number_of_bytes() {
+    let origin = Origin::echo();
+    let observed = json!({"phases": [], "request_body": "observe", "window": 1_048_576});
+    let more = json!({"timeout": "100ms", "max_timeouts": 0});
+    let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(entry("deaf", observed, more)));
+    let one = Call::post("/", vec![b'x'; 1 << 20]);
+    // 64 MiB, and what connection and call hold.
+    let refused = (0..100).position(|_| proxy.call(&one).status() == 500).expect("a request that is too much");
+    assert!(refused >= 60, "{refused} requests of a mebibyte");
+    assert!(failures(&proxy, "too_many") >= 1.0);
+    await_log(&proxy, "bytes wait already for the plugin to read them");
+    // Then it is taken for one that hangs, and another is asked.
+    await_log(&proxy, "it read nothing of a call for 10s");
+    until("requests that pass again", || (proxy.call(&one).status() == 200).then_some(()));
+    assert_eq!(status(&proxy)["restarts"], 1);
+}
