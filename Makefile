@@ -40,6 +40,7 @@ help:
 	@echo "make test-peers  foreign clients, servers and judges of HTTP/2 and TLS against the release build"
 	@echo "make test-plugins  plugins in Go, Python, Java, Node and Rust behind the release build"
 	@echo "make test-compilers  modules by gcc, clang and old and new Rust, all with one table of behaviour"
+	@echo "make test-docker-build  modules by docker-build/build.sh: same bytes in two folders, old glibc, refusals"
 	@echo "make fuzz       libFuzzer on the readers of foreign bytes (FUZZ=targets, FUZZ_SECONDS=60 each)"
 	@echo "make install    binary, header with its pkg-config file, manual, completions (PREFIX=, DESTDIR=)"
 	@echo "make dist       a release: binary, header, SDK, manual, licences, bill of materials, checksums"
@@ -137,6 +138,11 @@ install-header:
 dist:
 	docker-build/dist.sh $(DIST)
 .PHONY: dist
+
+# build.sh without an engine; docker-build/test.sh tests the images, docker-build/arm64.sh aarch64.
+test-docker-build: build
+	docker-build/test-quick.sh --sidegate $(RELEASE)/sidegate $(DOCKER_BUILD)
+.PHONY: test-docker-build
 
 # rustdoc of the SDK and of the crates, without warnings.
 doc:

@@ -15,6 +15,8 @@
 #   --image IMAGE         the toolchain (sidegate-build)
 #   --no-docker           with the toolchain of this machine
 #
+# DOCKER names the client and its options, DOCKER_OPTIONS more of `docker run`,
+# CARGO_CACHE the registry/ folder of a CARGO_HOME whose crates are taken.
 # SOURCE_DATE_EPOCH is the time that out/NAME.json and the signature name; by
 # default the last commit's. C++ is built by the image's own compiler and
 # library: take Dockerfile.cxx for old systems.
@@ -74,7 +76,7 @@ if [ -n "$docker" ]; then
     if [ -n "$password" ]; then options+=(-v "$password:/password:ro") && inner+=(--password-file /password); fi
     # Crates that an earlier build has fetched.
     if [ -n "${CARGO_CACHE:-}" ]; then options+=(-v "$CARGO_CACHE:/tmp/cargo/registry"); fi
-    exec docker run "${options[@]}" ${DOCKER_OPTIONS:-} "$image" "${inner[@]}" "$source"
+    exec ${DOCKER:-docker} run "${options[@]}" ${DOCKER_OPTIONS:-} "$image" "${inner[@]}" "$source"
 fi
 
 sidegate=${SIDEGATE:-sidegate}
@@ -141,8 +143,19 @@ import datetime, json, os, sys
 
 found = json.load(open(sys.argv[1]))
 bound = tuple(map(int, os.environ["GLIBC"].split(".")))
-newer = [v for v in found["versions"] if v.startswith("GLIBC_") and v != "GLIBC_PRIVATE"
-         and tuple(map(int, v[6:].split("."))) > bound]
+# What libstdc++ had in the distributions that have such a glibc: RHEL 8, Debian 11,
+# RHEL 9, Debian 12. Between them the older one counts.
+eras = [((2, 28), (3, 4, 25), (1, 3, 11)), ((2, 31), (3, 4, 28), (1, 3, 12)),
+        ((2, 34), (3, 4, 29), (1, 3, 13)), ((2, 36), (3, 4, 30), (1, 3, 13))]
+bounds = {"GLIBC": bound}
+if bound < (2, 38):
+    _, bounds["GLIBCXX"], bounds["CXXABI"] = max([era for era in eras if era[0] <= bound] or eras[:1])
+
+def is_newer(version):
+    library, _, number = version.partition("_")
+    return library in bounds and number[:1].isdigit() and tuple(map(int, number.split("."))) > bounds[library]
+
+newer = [version for version in found["versions"] if is_newer(version)]
 if newer:
     hint = "; for C++ take an image of that age, Dockerfile.cxx" if os.environ["LANGUAGE"] == "c++" else ""
     sys.exit(f"build.sh: expected a module for glibc {os.environ['GLIBC']} or older, "
