@@ -1,12 +1,14 @@
 # Read by the test scripts: steps that are bounded in time, and a count of them.
 #
 #   step SECONDS NAME COMMAND...   a function or a program; says ok or FAILED
+#   went_well                      whether the last step did
 #   skip NAME WHY                  what cannot be had on this machine
 #   finish                         the count; fails if a step did
 #
 # Of a step that went well its lines that begin with `- ` are shown, of one that
-# failed the last forty.
-steps_passed=0 steps_failed=0 steps_skipped=0
+# failed the last forty. Not to be called where the shell ignores failures, such as
+# before `||`: a step then would do so as well.
+steps_last=0 steps_passed=0 steps_failed=0 steps_skipped=0
 steps_log=$(mktemp)
 
 step() {
@@ -41,8 +43,10 @@ step() {
         echo "FAILED  $name ($((SECONDS - start)) s, code $code)"
         tail -40 "$steps_log" | sed 's/^/        /'
     fi
-    return "$code"
+    steps_last=$code
 }
+
+went_well() { ((steps_last == 0)); }
 
 skip() {
     steps_skipped=$((steps_skipped + 1))

@@ -32,7 +32,8 @@ tools() {
     fi
     echo "- zig $("$tools/bin/python3" -m ziglang version), $("$tools/bin/cargo-zigbuild" --version | head -1)"
 }
-step 300 "zig and cargo-zigbuild" tools || { finish; exit 1; }
+step 300 "zig and cargo-zigbuild" tools
+went_well || { finish; exit 1; }
 export PATH=$tools/bin:$PATH SIDEGATE=$sidegate SIDEGATE_INCLUDE=$source/ffi-api/include SOURCE_DATE_EPOCH=1700000000
 build=("$here/build.sh" --no-docker)
 
@@ -46,7 +47,8 @@ copies() {
     git -C "$work/one" add -A
     git -C "$work/one" -c user.name=t -c user.email=t@localhost commit --quiet -m sources
 }
-step 60 "two copies of the sources" copies || { finish; exit 1; }
+step 60 "two copies of the sources" copies
+went_well || { finish; exit 1; }
 export BUILD_ROOT
 
 signed_rust() {
@@ -58,9 +60,9 @@ both_c() {
     BUILD_ROOT=$work/one "${build[@]}" --out "$work/a" "$work/one/so-examples/auth-c"
     BUILD_ROOT=$work/two/and/deeper "${build[@]}" --out "$work/b" --offline "$work/two/and/deeper/so-examples/auth-c"
 }
-step 600 "auth, in Rust, signed" signed_rust || true
-step 600 "the same in another folder, without a network" again_rust || true
-step 120 "auth-c, in two folders" both_c || true
+step 600 "auth, in Rust, signed" signed_rust
+step 600 "the same in another folder, without a network" again_rust
+step 120 "auth-c, in two folders" both_c
 
 same_bytes() {
     for module in auth auth_c; do
@@ -68,7 +70,7 @@ same_bytes() {
         echo "- $(sha256sum <"$work/a/$module.so" | cut -c1-16)... $module, in both folders"
     done
 }
-step 5 "the same bytes" same_bytes || true
+step 5 "the same bytes" same_bytes
 
 glibc() {
     local found
@@ -78,7 +80,7 @@ glibc() {
         claim "GLIBC_2.28 or older" [ "$(printf '%s\nGLIBC_2.28\n' "$found" | sort -V | tail -1)" = GLIBC_2.28 ]
     done
 }
-step 5 "no symbol above GLIBC_2.28" glibc || true
+step 5 "no symbol above GLIBC_2.28" glibc
 
 records() {
     python3 - "$work/a" "$work/b" <<'PYTHON'
@@ -99,7 +101,7 @@ for name, toolchain in [("auth", r"rustc \S+ .*; cargo-zigbuild \S+; zig \S+"), 
     assert other.pop("source_revision") is None and record.pop("source_revision") and other == record, (other, record)
 PYTHON
 }
-step 10 "NAME.json" records || true
+step 10 "NAME.json" records
 
 signature() {
     printf '{"modules": {"require_signature": true, "trusted_keys": ["%s"]}}' "$(tail -1 "$work/key.pub")" >"$work/trust.json"
@@ -114,7 +116,7 @@ signature() {
     refused "" "$sidegate" inspect -c "$work/trust.json" "$work/changed.so"
     claim "the signature names the time of the sources" grep -q 2023-11-14T22:13:20Z "$work/a/auth.so.minisig"
 }
-step 30 "the signature, and others' keys, no signature, a changed byte" signature || true
+step 30 "the signature, and others' keys, no signature, a changed byte" signature
 
 refusals() {
     mkdir -p "$work"/{empty,plain,lost,rlib/src}
@@ -136,7 +138,7 @@ refusals() {
     refused "sign" "${build[@]}" --out "$work/none" --key "$work/key.pub" "$work/one/so-examples/auth-c"
     claim "nothing is left of what was refused" [ -z "$(ls -A "$work/none")" ]
 }
-step 180 "refusals, which leave nothing behind" refusals || true
+step 180 "refusals, which leave nothing behind" refusals
 
 # What the compiler of this machine makes is as new as this machine.
 too_new() {
@@ -154,5 +156,5 @@ too_new() {
     claim "nothing is left of it" [ -z "$(ls -A "$work/none")" ]
     echo "- $newest refused"
 }
-if command -v "${CXX:-c++}" >/dev/null; then step 120 "C++ that is too new" too_new || true; else skip "C++ that is too new" "no c++"; fi
+if command -v "${CXX:-c++}" >/dev/null; then step 120 "C++ that is too new" too_new; else skip "C++ that is too new" "no c++"; fi
 finish

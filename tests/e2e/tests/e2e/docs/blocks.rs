@@ -14,7 +14,7 @@ pub struct Block {
     pub language: String,
     pub content: String,
     /// What a comment right before the fence says: `<!-- file: NAME -->`,
-    /// `<!-- in: /json/pointer -->`.
+    /// `<!-- in: /json/pointer -->`, `<!-- from: PATH -->`.
     pub note: Option<(String, String)>,
 }
 

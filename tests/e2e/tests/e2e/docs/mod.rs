@@ -194,6 +194,19 @@ fn the_first_filter_is_the_one_that_is_built() {
     assert_eq!(shown.content.trim_end(), built.trim_end(), "{}", shown.place());
 }
 
+/// What a page shows of a file of the repository says so: `<!-- from: PATH -->`.
+#[test]
+fn parts_of_files_are_as_the_files_have_them() {
+    let mut compared = 0;
+    for block in book().iter().flat_map(|page| blocks(page)) {
+        let Some(path) = block.noted("from") else { continue };
+        let file = std::fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert!(file.contains(&format!("{}\n", block.content)), "{} is not in {path}", block.place());
+        compared += 1;
+    }
+    assert!(compared > 0, "no part of a file found");
+}
+
 #[test]
 fn every_block_is_run_or_listed() {
     let mut listed: Vec<_> = NOT_RUN.iter().map(|(page, line, _)| (*page, *line)).collect();
@@ -204,6 +217,7 @@ fn every_block_is_run_or_listed() {
             // Whole programs, which `tests/plugins/run.py` builds and runs.
             _ => block.noted("plugin").is_some(),
         };
+        let tested = tested || block.noted("from").is_some();
         let before = listed.len();
         listed.retain(|name| *name != block.name());
         assert!(tested || listed.len() < before, "{}: nobody runs this block: {:?}", block.place(), block.name());
