@@ -1,5 +1,7 @@
 # The engine, the base image and the two images of the project.
 
+wants() { [[ " $only " == *" $1 "* ]]; }
+
 start_engine() {
     mkdir -p "$engine"
     # No bridge of its own and no rules for packets: nothing of this machine's network
@@ -43,12 +45,19 @@ if [ -z "$base" ]; then
 fi
 step 300 "the base image" import_base "$base" sidegate-base
 went_well || return 0
-if [ -z "$wheels" ]; then
-    wheels=$work/wheels
-    step 300 "wheels of cargo-zigbuild and zig" wheels_by_pip
+# What the groups that were asked for need.
+if wants modules || wants cxx; then
+    if [ -z "$wheels" ]; then
+        wheels=$work/wheels
+        step 300 "wheels of cargo-zigbuild and zig" wheels_by_pip
+        went_well || return 0
+    fi
+    step 900 "Dockerfile: the toolchain" build_image
     went_well || return 0
 fi
-step 900 "Dockerfile: the toolchain" build_image
-went_well || return 0
-step 300 "Dockerfile.runtime: the proxy" runtime_image
-went_well || return 0
+if wants runtime || wants compose || wants cxx; then
+    step 300 "Dockerfile.runtime: the proxy" runtime_image
+    went_well || return 0
+fi
+# A toolchain is large, and so is what is kept of its building.
+docker builder prune --force >/dev/null

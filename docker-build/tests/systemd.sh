@@ -80,7 +80,7 @@ removed() {
     docker rm -f systemd >/dev/null
 }
 
-step 120 "a Debian package" package
+step 600 "a Debian package" package
 
 went_well || return 0
 step 120 "installed, kept a changed configuration, removed, purged" without_systemd

@@ -54,17 +54,20 @@ pub fn configurations() -> Vec<Block> {
     pages().iter().flat_map(|page| blocks(page)).filter(Block::is_configuration).collect()
 }
 
-/// A folder with the certificates that pages name: those of `sidegate cert`.
-fn with_certificates() -> TempDir {
+/// A folder with the certificates and the key that pages name: those of
+/// `sidegate cert` and `sidegate keygen`.
+fn with_certificates_and_key() -> TempDir {
     let dir = TempDir::new();
     let made = sidegate(["cert".as_ref(), dir.path().as_os_str()]);
+    assert_eq!(made.code, Some(0), "{}", made.output());
+    let made = sidegate(["keygen".as_ref(), dir.join("release").as_os_str(), "--no-password".as_ref()]);
     assert_eq!(made.code, Some(0), "{}", made.output());
     dir
 }
 
 #[test]
 fn configurations_in_the_documentation_pass_the_check() {
-    let dir = with_certificates();
+    let dir = with_certificates_and_key();
     let mut checked = 0;
     for block in configurations() {
         let file = dir.write(format!("{checked}.{}", block.language), &block.content);
@@ -92,7 +95,7 @@ fn may_warn(block: &Block, line: &str) -> bool {
 /// A part of a configuration says where it belongs: `<!-- in: /json/pointer -->`.
 #[test]
 fn parts_of_configurations_pass_the_check_where_they_belong() {
-    let dir = with_certificates();
+    let dir = with_certificates_and_key();
     for block in book().iter().flat_map(|page| blocks(page)) {
         let Some(pointer) = block.noted("in") else { continue };
         assert_eq!(block.language, "json", "{}: parts are in JSON", block.place());
