@@ -57,9 +57,18 @@ step() {
 }
 
 if [ ! -x "$root/usr/bin/apt-get" ]; then
-    step 1200 "a Debian bookworm" debootstrap --variant=minbase --include=ca-certificates bookworm "$root" "$mirror"
+    step 1200 "a Debian bookworm" unshare --mount debootstrap --variant=minbase --include=ca-certificates bookworm "$root" "$mirror"
 fi
-mkdir -p "$work/build"
+# A copy, with the times of its files: what is edited meanwhile is another build.
+copy_sources() {
+    rm -rf "$work/source"
+    mkdir -p "$work/build" "$work/source"
+    git -C "$source" -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
+        tar -C "$source" --null --ignore-failed-read -T - -c | tar -C "$work/source" -xp
+}
+export -f copy_sources
+export work source
+step 120 "a copy of the sources" bash -euo pipefail -c copy_sources
 
 # Mounts of this are gone when it ends. Its first process is a shell: the proxy is
 # no init here.
@@ -79,10 +88,10 @@ inside() {
         cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
         if [ -f /etc/ssl/certs/ca-certificates.crt ]; then cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"; fi
         chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/build LC_ALL=C.UTF-8 "$@"
-    ' inside "$root" "$source" "$work/build" "$registry" "$@"
+    ' inside "$root" "$work/source" "$work/build" "$registry" "$@"
 }
 export -f inside
-export root source work registry
+export root registry
 in_root() { step "$1" "$2" bash -euc 'inside "$@"' in_root "${@:3}"; }
 
 # Of Rust, Debian has by this name what its browsers are built with; its standard

@@ -75,7 +75,7 @@ end() {
     for pid in $(ip -o link show type bridge 2>/dev/null | grep -o 'br-[0-9a-f]\{12\}' | sort -u); do
         grep -qx "${pid#br-}" "$work/networks" 2>/dev/null && ip link del "$pid" 2>/dev/null || true
     done
-    if [ -z "$keep" ]; then rm -rf "$work"; fi
+    if [ -z "$keep" ]; then rm -rf --one-file-system "$work"; fi
     rm -f "$steps_log"
 }
 trap end EXIT

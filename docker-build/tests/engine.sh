@@ -13,7 +13,8 @@ start_engine() {
 }
 
 debian() { # SUITE FOLDER
-    debootstrap --variant=minbase --include=ca-certificates,curl,gcc,g++,libc6-dev,git,python3,python3-pip,binutils,xz-utils "$1" "$2" "$mirror"
+    # What it mounts is gone with it, however it ends.
+    unshare --mount debootstrap --variant=minbase --include=ca-certificates,curl,gcc,g++,libc6-dev,git,python3,python3-pip,binutils,xz-utils "$1" "$2" "$mirror"
     rm -rf "$2"/var/cache/apt/archives/*.deb
 }
 import_base() { tar -C "$1" -c . | docker import - "$2"; }
@@ -36,7 +37,6 @@ runtime_image() {
 export DOCKER_BUILD_OPTIONS=--network=host
 
 step 90 "an engine, by hand" start_engine
-
 went_well || return 0
 if [ -z "$base" ]; then
     base=$work/base
