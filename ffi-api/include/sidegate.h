@@ -502,8 +502,8 @@ typedef struct sidegate_host_v1 {
      * calls may be on their way; the end of the stream or of the filter
      * cancels them. Everything is copied. In hooks. NOT_FOUND (the
      * configuration gives this filter no such plugin), LIMIT (calls of the
-     * stream: 16 that were not answered or read; of the plugin: its
-     * max_in_flight; more than 64 MiB), BAD_NAME (no UTF-8), UNSUPPORTED (no
+     * stream: 16 that were not answered or read, 64 MiB that they ask; of the
+     * plugin: its max_in_flight), BAD_NAME (no UTF-8), UNSUPPORTED (no
      * plugin is run here), GONE in on_complete. Whatever goes wrong later (a
      * plugin that is down, disabled, dies, answers late) is the call's end. */
     uint32_t (*plugin_call)(sidegate_stream *stream, const sidegate_plugin_call_v1 *call, uint64_t *id);
@@ -652,6 +652,9 @@ typedef struct sidegate_create_args_v1 {
     sidegate_error_out_v1 *error; /* for sidegate_error */
     uint32_t workers;             /* worker numbers are below it */
     uint32_t unused;              /* 0 */
+
+    const sidegate_slice *plugins; /* of minor 1: names of the plugins that the filter may call */
+    uint64_t plugins_len;          /* ask sidegate_has_plugin */
 } sidegate_create_args_v1;
 
 /* Filled by the module. The host sets `size` and zeroes the rest; the module
@@ -833,6 +836,17 @@ static inline uint32_t sidegate_state_write(const sidegate_host_v1 *host, sidega
 static inline uint32_t sidegate_call_plugin(const sidegate_host_v1 *host, sidegate_stream *stream,
                                             const sidegate_plugin_call_v1 *call, uint64_t *id) {
     return SIDEGATE_HAS(host, plugin_call) ? host->plugin_call(stream, call, id) : SIDEGATE_UNSUPPORTED;
+}
+
+/* Whether a factory's filters may call this plugin: OK; NOT_FOUND if the
+ * configuration gives them no such plugin; UNSUPPORTED by a host of 1.0. */
+static inline uint32_t sidegate_has_plugin(const sidegate_create_args_v1 *args, sidegate_slice name) {
+    uint64_t at;
+    if (args->size < offsetof(sidegate_create_args_v1, plugins_len) + sizeof(args->plugins_len))
+        return SIDEGATE_UNSUPPORTED;
+    for (at = 0; at < args->plugins_len; at++)
+        if (sidegate_slice_eq(args->plugins[at], name)) return SIDEGATE_OK;
+    return SIDEGATE_NOT_FOUND;
 }
 
 /* Sets a reply with a plain-text body; return it from a hook. FAULT if the host

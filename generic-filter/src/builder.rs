@@ -282,8 +282,9 @@ impl GenericFilter {
         let name = if module.filter.is_empty() { spec.name.clone() } else { module.filter.clone() };
         let oversight = Oversight::new(module, &name, &env.metrics);
         let (filter, workers, asked) = (module.filter.clone(), env.workers, loaded.clone());
+        let names: Vec<String> = plugins.keys().cloned().collect();
         let made = self.control.run(move || {
-            let parts = create::create(&asked, &filter, &config, workers)?;
+            let parts = create::create(&asked, &filter, &config, workers, &names)?;
             // Made here, so that one that nobody waits for is destroyed.
             Ok(FactoryCore::new(asked, parts, name, oversight, plugins, workers))
         });

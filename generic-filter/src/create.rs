@@ -19,9 +19,11 @@ pub(crate) fn create(
     filter: &str,
     config: &str,
     workers: usize,
+    plugins: &[String],
 ) -> Result<FactoryParts, Reason> {
     let mut buffers = ErrorBuffers::new();
     let mut error = buffers.lend();
+    let plugins: Vec<Slice> = plugins.iter().map(|name| Slice::from_bytes(name.as_bytes())).collect();
     let args = CreateArgs {
         size: size_of::<CreateArgs>() as u64,
         host: host::table(),
@@ -31,6 +33,8 @@ pub(crate) fn create(
         error: &mut error,
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         unused: 0,
+        plugins: plugins.as_ptr(),
+        plugins_len: plugins.len() as u64,
     };
     // SAFETY: null pointers, no functions and zero numbers are all valid.
     let mut result = unsafe { MaybeUninit::<CreateResult>::zeroed().assume_init() };

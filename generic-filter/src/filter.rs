@@ -181,16 +181,15 @@ impl StreamFilter for ModuleFilter {
 
     fn on_fault(&mut self, fault: &FilterFault) {
         self.state = State::Faulted;
+        self.calls = Calls::default();
         self.worker.core.fault(fault.clone());
     }
 
     fn on_complete(&mut self, cx: &mut FilterCx<'_>, completion: &Completion) {
-        let Some(hook) = self.worker.core.filters.on_complete else {
-            return;
+        let hook = match self.worker.core.filters.on_complete {
+            Some(hook) if self.state != State::Faulted => hook,
+            _ => return self.calls.end(cx),
         };
-        if self.state == State::Faulted {
-            return;
-        }
         let completion = abi::Completion {
             size: size_of::<abi::Completion>() as u64,
             status: completion.status.into(),
@@ -210,6 +209,7 @@ impl StreamFilter for ModuleFilter {
             unsafe { hook(self.object, &told, &completion) };
             core.times.end(begun, At::Complete, self.weight);
         });
+        self.calls.end(cx);
     }
 }
 

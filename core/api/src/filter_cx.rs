@@ -440,6 +440,12 @@ impl<'a> FilterCx<'a> {
         self.stream.wake_after = Some(delay);
     }
 
+    /// Says that the host holds `now` bytes for this filter, and not `before`
+    /// any longer, outside of what it sees of the stream.
+    pub fn hold(&mut self, before: u64, now: u64) {
+        self.stream.filter_bytes = self.stream.filter_bytes.saturating_sub(before).saturating_add(now);
+    }
+
     /// Object of the route's `per_filter_config` for this filter.
     pub fn route_config(&self) -> Option<&dyn RouteFilterConfig> {
         self.routes.route_config(self.filter_index)

@@ -84,6 +84,16 @@ pub struct PluginAnswer {
     pub body: Vec<u8>,
 }
 
+impl PluginAnswer {
+    /// What it takes of memory, about.
+    pub fn bytes(&self) -> usize {
+        /// Of a field beside its bytes.
+        const FIELD: usize = 48;
+        let fields = self.headers.iter().chain(&self.trailers);
+        fields.fold(self.body.len(), |sum, (name, value)| sum + FIELD + name.len() + value.len())
+    }
+}
+
 /// Why a call was not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PluginRefused {

@@ -29,6 +29,8 @@ pub struct StreamState {
     pub response_trailers: Headers,
     /// Variables that filters share.
     pub named: NamedVariables,
+    /// Bytes that filters make the host hold for this stream beside all this.
+    pub filter_bytes: u64,
     /// Facts for filters and logs.
     pub info: StreamInfo,
     /// Reply that a filter set in the hook that is running or just returned.
@@ -78,6 +80,7 @@ impl StreamState {
             body.shrink(KEEP_BYTES);
         }
         self.named.clear();
+        self.filter_bytes = 0;
         self.reply = SetReply::None;
         self.wake_after = None;
         self.waived_bodies = [false; 2];

@@ -37,6 +37,11 @@ pub struct CreateArgs {
     pub workers: u32,
     /// Not used; 0. (No table ends in padding: `size` tells every field.)
     pub unused: u32,
+
+    /// Of minor 1: names of the plugins that the filter may call, sorted.
+    pub plugins: *const Slice,
+    /// Number of names.
+    pub plugins_len: u64,
 }
 
 /// What a factory's filters want to see. Constant over the factory's life.

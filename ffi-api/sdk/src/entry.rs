@@ -1,6 +1,7 @@
 //! From the ABI's entry function to a factory of the module's own.
 
 use std::ffi::c_void;
+use std::mem::{size_of, MaybeUninit};
 use std::ptr::addr_of;
 
 use sidegate_abi as abi;
@@ -19,6 +20,7 @@ pub struct Request<'a> {
     host: Host,
     workers: u32,
     config: &'a [u8],
+    plugins: Option<Vec<String>>,
 }
 
 /// The filters of a module, as [`export!`](crate::export) lists them.
@@ -46,8 +48,8 @@ pub unsafe fn create(args: *const abi::CreateArgs, result: *mut abi::CreateResul
     if unsafe { (*args).size } < args_size {
         return abi::BAD_ARGUMENT;
     }
-    // SAFETY: long enough for what is read of it, as was just checked.
-    let args = unsafe { &*args };
+    // SAFETY: as long as it says.
+    let args = unsafe { known_of(args) };
     // SAFETY: every table begins with its size.
     if result.is_null() || unsafe { (*result).size } < result_size {
         let refused = ConfigError::new("", "the host's result is shorter than ABI 1.0 has it");
@@ -56,7 +58,7 @@ pub unsafe fn create(args: *const abi::CreateArgs, result: *mut abi::CreateResul
         return abi::FAILED;
     }
     // SAFETY: the host's pointers, by the rules of the ABI.
-    let made = unsafe { make(args, result, offer) };
+    let made = unsafe { make(&args, result, offer) };
     match made {
         Ok(()) => abi::OK,
         Err((code, error)) => {
@@ -64,6 +66,21 @@ pub unsafe fn create(args: *const abi::CreateArgs, result: *mut abi::CreateResul
             unsafe { write_error(args.error, &error) };
             code
         }
+    }
+}
+
+/// What a host gave, as long as this SDK knows it; what is beyond the host's
+/// own length is zero.
+///
+/// # Safety
+/// `args` is as long as its size says.
+unsafe fn known_of(args: *const abi::CreateArgs) -> abi::CreateArgs {
+    let mut known = MaybeUninit::<abi::CreateArgs>::zeroed();
+    // SAFETY: within both; null pointers and zero numbers are valid.
+    unsafe {
+        let size = (*args.cast::<u64>()).min(size_of::<abi::CreateArgs>() as u64) as usize;
+        args.cast::<u8>().copy_to_nonoverlapping(known.as_mut_ptr().cast(), size);
+        known.assume_init()
     }
 }
 
@@ -81,12 +98,33 @@ unsafe fn make(
     // SAFETY: lent for the call.
     let (name, config) = unsafe { (lent(args.filter_name), lent(args.config)) };
     let maker = find(offer.filters, name).map_err(|message| (abi::NOT_FOUND, ConfigError::new("", message)))?;
-    let request = Request { host, workers: args.workers, config };
+    // SAFETY: as above.
+    let plugins = unsafe { plugins_of(args) };
+    let request = Request { host, workers: args.workers, config, plugins };
     // SAFETY: `result` is long enough.
     match guard(|| unsafe { maker(&request, result) }) {
         Ok(made) => made.map_err(|error| (abi::FAILED, error)),
         Err(panicked) => Err((abi::PANICKED, ConfigError::new("", format!("the factory {panicked}")))),
     }
+}
+
+/// `None` from a host of 1.0.
+///
+/// # Safety
+/// What the arguments name is lent.
+unsafe fn plugins_of(args: &abi::CreateArgs) -> Option<Vec<String>> {
+    // SAFETY: only the address of the field is formed.
+    let needed = size_through(|args: *const abi::CreateArgs| unsafe { addr_of!((*args).plugins_len) });
+    if args.size < needed {
+        return None;
+    }
+    if args.plugins.is_null() || args.plugins_len == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: the caller's promise.
+    let names = unsafe { std::slice::from_raw_parts(args.plugins, args.plugins_len as usize) };
+    // SAFETY: as above.
+    Some(names.iter().map(|name| String::from_utf8_lossy(unsafe { lent(*name) }).into_owned()).collect())
 }
 
 fn find(filters: &[(&str, Maker)], name: &[u8]) -> Result<Maker, String> {
@@ -114,7 +152,8 @@ pub unsafe fn make_factory<F: FilterFactory>(
 ) -> Result<(), ConfigError> {
     let config = if request.config.is_empty() { b"{}" } else { request.config };
     let config = ConfigValue::from_bytes(config)?.parse()?;
-    let mut env = FactoryEnv { host: request.host, workers: request.workers };
+    let plugins = request.plugins.clone();
+    let mut env = FactoryEnv { host: request.host, workers: request.workers, plugins };
     let factory = F::new(config, &mut env)?;
     let interests = factory.hooks().0;
     let boxed: *mut FactoryBox<F> = Box::into_raw(Box::new(FactoryBox { host: request.host, factory }));
@@ -223,6 +262,8 @@ mod tests {
                 error: std::ptr::null_mut(),
                 workers: 1,
                 unused: 0,
+                plugins: std::ptr::null(),
+                plugins_len: 0,
             };
             assert_eq!(create(&args, std::ptr::null_mut(), offer()), abi::BAD_ARGUMENT);
             args.size = std::mem::size_of::<abi::CreateArgs>() as u64;

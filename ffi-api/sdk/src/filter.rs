@@ -309,6 +309,8 @@ pub trait FilterFactory: Sized + Send + Sync + 'static {
 pub struct FactoryEnv {
     pub(crate) host: Host,
     pub(crate) workers: u32,
+    /// `None` from a host of 1.0.
+    pub(crate) plugins: Option<Vec<String>>,
 }
 
 impl FactoryEnv {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sidegate_abi as abi;
 
 use crate::host::{check, host_fn, lent};
-use crate::{HostError, IntoBytes, Stream};
+use crate::{ConfigError, FactoryEnv, HostError, IntoBytes, Stream};
 
 /// What a plugin is asked. The plugin is named as `so_config.plugins` of the
 /// filter names it; others cannot be called.
@@ -190,6 +190,30 @@ impl fmt::Display for PluginFailure {
 }
 
 impl Error for PluginFailure {}
+
+impl FactoryEnv {
+    /// Plugins that the configuration lets the filter call; none in a host of
+    /// ABI 1.0.
+    pub fn plugins(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().flatten().map(String::as_str)
+    }
+
+    /// Refuses the configuration, at `path`, unless it lets the filter call this
+    /// plugin: else each of its calls would be [`HostError::NotFound`].
+    pub fn needs_plugin(&self, path: &str, name: &str) -> Result<(), ConfigError> {
+        let known = self.plugins.as_ref().ok_or_else(|| {
+            ConfigError::new(path, "this proxy offers no calls of plugins, which came with module ABI 1.1")
+        })?;
+        if known.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        let known = match known.as_slice() {
+            [] => "none".to_owned(),
+            known => format!("`{}`", known.join("`, `")),
+        };
+        Err(ConfigError::new(path, format_args!("expected a plugin of `so_config.plugins`, which has {known}")))
+    }
+}
 
 impl Stream<'_> {
     /// Begins a call of a plugin; nothing waits. Return

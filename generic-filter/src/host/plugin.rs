@@ -18,7 +18,7 @@ use super::scope::with;
 
 /// Calls of one filter of one stream whose end was not read.
 const MAX_CALLS: usize = 16;
-/// Bytes of one call.
+/// Bytes of all that they ask.
 const MAX_BYTES: usize = 64 << 20;
 
 /// What one filter of one stream asks plugins.
@@ -33,10 +33,14 @@ struct State {
     /// Lent until the hook returns.
     lent: VecDeque<Lent>,
     alarm: Arc<Alarm>,
+    /// Bytes that the stream was said to hold for all this.
+    counted: u64,
 }
 
 struct Open {
     id: u64,
+    /// Bytes of what was asked.
+    asked: usize,
     call: Box<dyn PluginCall>,
     end: Option<Result<PluginAnswer, PluginFailure>>,
 }
@@ -71,8 +75,27 @@ impl Calls {
     /// of each end that comes.
     #[cold]
     pub(crate) fn hook_returned(&mut self, cx: &mut FilterCx<'_>, status: &Status) {
+        if matches!(status, Status::Fault(_)) {
+            return self.end(cx);
+        }
         let Some(state) = &mut self.0 else { return };
         state.lent.clear();
+        state.wait(cx, status);
+        state.count(cx);
+    }
+
+    /// Gives up what is on its way.
+    #[cold]
+    pub(crate) fn end(&mut self, cx: &mut FilterCx<'_>) {
+        if let Some(state) = self.0.take() {
+            cx.hold(state.counted, 0);
+        }
+    }
+}
+
+impl State {
+    fn wait(&mut self, cx: &mut FilterCx<'_>, status: &Status) {
+        let state = self;
         if !matches!(status, Status::Pending) || state.open.is_empty() {
             *state.alarm.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return;
@@ -89,14 +112,27 @@ impl Calls {
             Waker::from(state.alarm.clone()).wake();
         }
         let waited = state.open.iter().filter(|open| open.end.is_none());
-        if let Some(latest) = waited.map(|open| open.call.deadline()).max() {
+        if let Some(next) = waited.map(|open| open.call.deadline()).min() {
             // Somewhat later than the call itself says that its time is up.
-            cx.wake_after(latest.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
+            cx.wake_after(next.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
         }
     }
-}
 
-impl State {
+    /// Says what is held: questions without an answer, answers that were not
+    /// read.
+    fn count(&mut self, cx: &mut FilterCx<'_>) {
+        let of_end = |end: &Result<PluginAnswer, PluginFailure>| end.as_ref().map_or(0, PluginAnswer::bytes);
+        let now: usize = self.open.iter().map(|open| open.end.as_ref().map_or(open.asked, of_end)).sum();
+        let now = now as u64;
+        cx.hold(self.counted, now);
+        self.counted = now;
+    }
+
+    /// Bytes of questions that have no answer yet.
+    fn asked(&self) -> usize {
+        self.open.iter().filter(|open| open.end.is_none()).map(|open| open.asked).sum()
+    }
+
     fn position(&self, id: u64) -> Result<usize, u32> {
         let known = self.open.iter().position(|open| open.id == id);
         known.ok_or(if (1..=self.last).contains(&id) { abi::ALREADY } else { abi::NOT_FOUND })
@@ -123,7 +159,7 @@ pub(super) unsafe extern "C" fn plugin_call(stream: *mut Stream, call: *const ab
             let caller = host.core.plugins.get(asked.plugin).ok_or(abi::NOT_FOUND)?;
             let mut calls = host.calls.borrow_mut();
             let state = calls.0.get_or_insert_default();
-            if state.open.len() >= MAX_CALLS {
+            if state.open.len() >= MAX_CALLS || state.asked().saturating_add(asked.bytes) > MAX_BYTES {
                 return Err(abi::LIMIT);
             }
             let begun = caller.call(&asked.request(), Waker::from(state.alarm.clone()));
@@ -132,7 +168,7 @@ pub(super) unsafe extern "C" fn plugin_call(stream: *mut Stream, call: *const ab
                 PluginRefused::NotRun => abi::UNSUPPORTED,
             })?;
             state.last += 1;
-            state.open.push(Open { id: state.last, call, end: None });
+            state.open.push(Open { id: state.last, asked: asked.bytes, call, end: None });
             // SAFETY: the module's place, checked above.
             unsafe { out.write(state.last) };
             Ok(())
@@ -148,6 +184,8 @@ struct Asked<'a> {
     trailers: Vec<(&'a str, &'a [u8])>,
     body: &'a [u8],
     timeout: Option<Duration>,
+    /// Of all of it.
+    bytes: usize,
 }
 
 impl<'a> Asked<'a> {
@@ -156,18 +194,19 @@ impl<'a> Asked<'a> {
     unsafe fn read(call: &'a abi::PluginCall) -> Result<Self, u32> {
         // SAFETY: the caller's promise.
         unsafe {
-            let asked = Asked {
+            let mut asked = Asked {
                 plugin: text(call.plugin)?,
                 kind: text(call.kind)?,
                 headers: fields(call.headers, call.headers_len)?,
                 trailers: fields(call.trailers, call.trailers_len)?,
                 body: bytes(call.body)?,
                 timeout: (call.timeout_ns > 0).then(|| Duration::from_nanos(call.timeout_ns)),
+                bytes: 0,
             };
             let of_fields = asked.headers.iter().chain(&asked.trailers);
             let of_fields = of_fields.fold(0_usize, |sum, (name, value)| sum.saturating_add(name.len() + value.len()));
-            let all = of_fields.saturating_add(asked.kind.len()).saturating_add(asked.body.len());
-            if all > MAX_BYTES { Err(abi::LIMIT) } else { Ok(asked) }
+            asked.bytes = of_fields.saturating_add(asked.kind.len()).saturating_add(asked.body.len());
+            if asked.bytes > MAX_BYTES { Err(abi::LIMIT) } else { Ok(asked) }
         }
     }
 

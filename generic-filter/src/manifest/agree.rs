@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use sidegate_api::{FilterConfigError, ModuleSpec, nearest};
 
-use super::Manifest;
+use super::{Manifest, callees};
 use crate::builder::config_error;
 use crate::refusal::{Reason, Refusal};
 
@@ -31,8 +31,9 @@ pub(crate) fn agrees(
     };
     let Some(schema) = &filter.schema else { return Ok(()) };
     let none = serde_json::json!({});
-    let problems = schema.check(if config.is_null() { &none } else { config });
-    let errors = problems.into_iter().map(|problem| {
+    let config = if config.is_null() { &none } else { config };
+    let unknown = callees::unknown(schema.source(), config, module.plugins.keys().map(String::as_str));
+    let errors = schema.check(config).into_iter().chain(unknown).map(|problem| {
         let path = match problem.path.as_str() {
             "" => "config".to_owned(),
             path if path.starts_with('[') => format!("config{path}"),

@@ -4,6 +4,7 @@
 
 mod agree;
 mod bounds;
+mod callees;
 mod page;
 mod schema;
 

@@ -54,6 +54,11 @@ impl ConfigSchema {
         Ok(ConfigSchema { validator, schema: schema.clone() })
     }
 
+    /// The schema as the manifest has it.
+    pub(crate) fn source(&self) -> &Value {
+        &self.schema
+    }
+
     /// Everything that is wrong with `config`, up to a bound.
     pub(crate) fn check(&self, config: &Value) -> Vec<Problem> {
         let problems = self.validator.iter_errors(config).flat_map(|error| self.problems(&error));

@@ -37,7 +37,8 @@ impl FilterFactory for WithPlugin {
     type Config = WithPlugin;
     type Filter<'f> = WithPluginFilter<'f>;
 
-    fn new(config: WithPlugin, _: &mut FactoryEnv) -> Result<Self, ConfigError> {
+    fn new(config: WithPlugin, env: &mut FactoryEnv) -> Result<Self, ConfigError> {
+        env.needs_plugin("plugin", &config.plugin)?;
         if let Some(at) = config.send.iter().position(|name| HeaderName::new(name).is_none()) {
             return Err(ConfigError::new(format!("send[{at}]"), "expected a header name"));
         }
@@ -70,7 +71,7 @@ impl Filter for WithPluginFilter<'_> {
                 Ok(Status::Pending)
             }
             Err(HostError::Limit) => self.failed(cx, &"too many calls are in flight"),
-            // A mistake in the configuration, or a proxy without plugins.
+            // Nothing that traffic can bring about.
             Err(error) => Err(error).or_fault(format_args!("plugin `{}`", self.settings.plugin)),
         }
     }

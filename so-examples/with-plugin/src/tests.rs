@@ -5,7 +5,7 @@ use crate::WithPlugin;
 
 fn host(on_failure: &str) -> TestHost {
     let config = json!({"plugin": "checker", "send": ["User"], "on_failure": on_failure});
-    let host = TestHost::new::<WithPlugin>(config).unwrap();
+    let host = TestHost::with_plugins::<WithPlugin>(config, &["checker"]).unwrap();
     host.plugin("checker", |asked| match asked.header("User") {
         Some("ann") => Ok(PluginAnswer {
             status: 1,
@@ -38,10 +38,11 @@ fn without_an_answer_the_configuration_decides() {
 }
 
 #[test]
-fn a_plugin_that_the_configuration_does_not_give_is_a_fault() {
-    let host = TestHost::new::<WithPlugin>(json!({"plugin": "other"})).unwrap();
-    let outcome = host.request("GET", "/", &[]).run();
-    assert_eq!(outcome.fault.as_deref(), Some("plugin `other`: not found"));
+fn a_plugin_that_the_configuration_does_not_give_is_refused() {
+    let refused = TestHost::with_plugins::<WithPlugin>(json!({"plugin": "chekker"}), &["checker"]).unwrap_err();
+    assert_eq!(refused.path, "plugin");
+    assert_eq!(refused.message, "expected a plugin of `so_config.plugins`, which has `checker`");
+    assert!(TestHost::new::<WithPlugin>(json!({"plugin": "checker"})).unwrap_err().message.ends_with("which has none"));
 }
 
 #[test]
@@ -53,6 +54,6 @@ fn a_client_that_leaves_ends_the_call() {
 
 #[test]
 fn settings_are_checked() {
-    let refused = TestHost::new::<WithPlugin>(json!({"plugin": "a", "send": ["a b"]})).unwrap_err();
+    let refused = TestHost::with_plugins::<WithPlugin>(json!({"plugin": "a", "send": ["a b"]}), &["a"]).unwrap_err();
     assert_eq!(refused.path, "send[0]");
 }

@@ -120,7 +120,11 @@ pub(crate) async fn call(s: &mut Stream<'_>, index: usize, hook: Hook) -> Result
     let mut wait = Wait::default();
     loop {
         let env = CallEnv { listener: s.listener, route: s.route, worker: s.worker.index };
-        match s.chain.call(index, hook, s.state, &env) {
+        let verdict = s.chain.call(index, hook, s.state, &env);
+        if held::filters_changed(s) {
+            held::recount_here(s).await;
+        }
+        match verdict {
             Verdict::Continue => return Ok(Step::Continue),
             Verdict::EndPhase => return Ok(Step::EndPhase),
             Verdict::Rematch => return Ok(Step::Go(Next::Rematch)),

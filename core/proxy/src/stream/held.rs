@@ -28,11 +28,13 @@ pub(crate) struct Held<'a> {
     /// looked at while the stream runs.
     pub(crate) mark: &'a HeavyMark,
     bytes: u64,
+    /// Of them, those of `StreamState::filter_bytes`.
+    of_filters: u64,
 }
 
 impl<'a> Held<'a> {
     pub(crate) fn new(mark: &'a HeavyMark) -> Self {
-        Held { mark, bytes: 0 }
+        Held { mark, bytes: 0, of_filters: 0 }
     }
 
     fn set(&mut self, ledger: &Ledger, bytes: u64, waker: Option<&Waker>) {
@@ -46,7 +48,7 @@ impl<'a> Held<'a> {
         if self.bytes > 0 {
             ledger.release(self.bytes);
             ledger.forget(self.mark, self.bytes);
-            self.bytes = 0;
+            (self.bytes, self.of_filters) = (0, 0);
         }
     }
 }
@@ -134,7 +136,8 @@ pub(crate) fn recount(s: &mut Stream<'_>, waker: Option<&Waker>) {
         Replay::Kept(_) => replay_room(s),
         Replay::Off | Replay::Lost => 0,
     };
-    let (now, before) = (buffers as u64 + kept, s.held.bytes);
+    s.held.of_filters = s.state.filter_bytes;
+    let (now, before) = ((buffers as u64 + kept).saturating_add(s.held.of_filters), s.held.bytes);
     if now == before {
         return;
     }
@@ -153,6 +156,12 @@ pub(crate) async fn recount_here(s: &mut Stream<'_>) {
         Poll::Ready(())
     })
     .await;
+}
+
+/// Whether filters hold more or less than was counted.
+#[inline]
+pub(crate) fn filters_changed(s: &Stream<'_>) -> bool {
+    s.held.of_filters != s.state.filter_bytes
 }
 
 /// Begins to keep the body for another attempt or a copy; not at all if

@@ -109,7 +109,7 @@ mod tests;
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::path::Path;
-use std::ptr;
+use std::ptr::{self, addr_of};
 use std::sync::atomic::Ordering;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -122,6 +122,7 @@ pub use script::ScriptError;
 pub use stream::TestStream;
 
 use crate::entry::{create, make_factory, Offer};
+use crate::host::size_through;
 use crate::{ConfigError, FilterFactory, Level};
 use state::ModuleState;
 
@@ -159,6 +160,15 @@ impl TestHost {
         Self::with_table::<F>(table::HOST, config, 1)
     }
 
+    /// The same for a filter that may call these plugins, which
+    /// [`plugin`](TestHost::plugin) then gives something to do.
+    pub fn with_plugins<F: FilterFactory>(
+        config: serde_json::Value,
+        plugins: &[&str],
+    ) -> Result<TestHost, ConfigError> {
+        Self::with::<F>(table::HOST, config, 1, plugins)
+    }
+
     /// The same in a host with so many workers, each with its own worker
     /// state. They share the test's thread: [`TestStream::worker`] says which
     /// one a stream lives on.
@@ -171,7 +181,17 @@ impl TestHost {
         config: serde_json::Value,
         workers: u32,
     ) -> Result<TestHost, ConfigError> {
+        Self::with::<F>(host, config, workers, &[])
+    }
+
+    fn with<F: FilterFactory>(
+        host: abi::HostTable,
+        config: serde_json::Value,
+        workers: u32,
+        plugins: &[&str],
+    ) -> Result<TestHost, ConfigError> {
         crate::panic::IN_TESTS.store(true, Ordering::Relaxed);
+        let is_1_0 = host.abi_minor == 0;
         let (module, host) = keep(host);
         let config = config.to_string();
         let (mut message, mut path) = ([0_u8; 512], [0_u8; 256]);
@@ -184,8 +204,12 @@ impl TestHost {
             path_capacity: path.len() as u64,
             path_len: 0,
         };
+        let names: Vec<abi::Slice> = plugins.iter().map(|name| abi::Slice::from_bytes(name.as_bytes())).collect();
+        // SAFETY: only the address of the field is formed.
+        let of_1_0 = size_through(|args: *const abi::CreateArgs| unsafe { addr_of!((*args).unused) });
+        let size = if is_1_0 { of_1_0 } else { size_of::<abi::CreateArgs>() as u64 };
         let args = abi::CreateArgs {
-            size: size_of::<abi::CreateArgs>() as u64,
+            size,
             host,
             module: module.as_raw(),
             filter_name: abi::Slice::EMPTY,
@@ -193,6 +217,8 @@ impl TestHost {
             error: &mut error,
             workers,
             unused: 0,
+            plugins: names.as_ptr(),
+            plugins_len: names.len() as u64,
         };
         let mut result = abi::CreateResult {
             size: size_of::<abi::CreateResult>() as u64,
@@ -206,6 +232,7 @@ impl TestHost {
         if code != abi::OK {
             return Err(read_error(&message, error.message_len, &path, error.path_len));
         }
+        module.let_call(plugins);
         let mut made = TestHost {
             module,
             factory_table: result.factory_table,

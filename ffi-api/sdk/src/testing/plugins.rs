@@ -9,7 +9,7 @@ use super::state::{lock, ModuleState, StreamState};
 use super::table::{fields, stream_of};
 use super::TestHost;
 use crate::host::lent;
-use crate::{PluginAnswer, PluginFailure};
+use crate::{PluginAnswer, PluginFailure, PluginFailureKind};
 
 /// What the filter asked a plugin.
 ///
@@ -82,6 +82,17 @@ impl Calls {
     fn position(&self, id: u64) -> Result<usize, u32> {
         let known = self.open.iter().position(|(open, _, _)| *open == id);
         known.ok_or(if (1..=self.last).contains(&id) { abi::ALREADY } else { abi::NOT_FOUND })
+    }
+}
+
+impl ModuleState {
+    /// Lets filters call these, which do nothing yet.
+    pub(super) fn let_call(&self, plugins: &[&str]) {
+        for name in plugins {
+            let message = format!("the test gives `{name}` nothing to do");
+            let down = PluginFailure { kind: PluginFailureKind::Down, message };
+            lock(&self.plugins).insert((*name).to_owned(), Arc::new(move |_| Err(down.clone())));
+        }
     }
 }
 

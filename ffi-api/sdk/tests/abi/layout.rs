@@ -82,7 +82,7 @@ pub fn types() -> Vec<Type> {
             size destroy create_filter create_route_config destroy_route_config worker_attach worker_detach
             export_state import_state
         }
-        "sidegate_create_args_v1" CreateArgs { size host module filter_name config error workers unused }
+        "sidegate_create_args_v1" CreateArgs { size host module filter_name config error workers unused plugins plugins_len }
         "sidegate_create_result_v1" CreateResult { size factory_table filter_table factory interests }
         "sidegate_module_record_v1" ModuleRecord {
             magic record_size abi_major abi_minor min_host_minor panic flags name version sdk sdk_version compiler
