@@ -276,6 +276,38 @@ struct Reply {
     }
 };
 
+/* What a plugin is asked: one that so_config.plugins names so. */
+struct PluginCall {
+    std::string plugin;
+    std::string kind = {};
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    std::vector<std::pair<std::string, std::string>> trailers = {};
+    std::string body = {};
+    uint64_t timeout_ns = 0; /* less than the configuration's; 0: that */
+};
+
+/* How a call ended. */
+struct PluginAnswer {
+    uint32_t outcome = SIDEGATE_PLUGIN_ANSWERED; /* SIDEGATE_PLUGIN_*: without an answer only `message` is set */
+    int32_t status = 0;                          /* the plugin's own */
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    std::vector<std::pair<std::string, std::string>> trailers = {};
+    std::string body = {};
+    std::string message = {};
+};
+
+/* The plugins that a configuration lets a filter call. Valid in the constructor
+ * it is given to. */
+class Plugins {
+public:
+    explicit Plugins(const sidegate_create_args_v1 *args) : args_(args) {}
+    /* False on a host of 1.0 too. */
+    bool has(std::string_view name) const { return sidegate_has_plugin(args_, slice(name)) == SIDEGATE_OK; }
+
+private:
+    const sidegate_create_args_v1 *args_;
+};
+
 /* The right to end one wait. Any thread; each copy is a reference. */
 class Resume {
 public:
@@ -366,6 +398,36 @@ public:
         return Resume(owned);
     }
 
+    /* Begins a call of a plugin: return Status::Pending, and on_resume follows
+     * once one has ended. The end of the stream gives it up. */
+    uint64_t call_plugin(const PluginCall &call) {
+        const auto headers = pairs(call.headers), trailers = pairs(call.trailers);
+        const sidegate_plugin_call_v1 asked = {
+            sizeof asked,    slice(call.plugin), slice(call.kind), headers.data(), headers.size(), trailers.data(),
+            trailers.size(), slice(call.body),   call.timeout_ns};
+        uint64_t id = 0;
+        check(sidegate_call_plugin(sidegate_host, raw(), &asked, &id), "calling plugin", call.plugin);
+        return id;
+    }
+    /* Its end, once; none yet: return Status::Pending again. */
+    std::optional<PluginAnswer> plugin_answer(uint64_t id) {
+        sidegate_plugin_answer_v1 lent = {};
+        lent.size = sizeof lent;
+        const uint32_t found = SIDEGATE_HAS(sidegate_host, plugin_answer)
+                                   ? sidegate_host->plugin_answer(raw(), id, &lent) : SIDEGATE_UNSUPPORTED;
+        if (found == SIDEGATE_NOT_NOW) return std::nullopt;
+        check(found, "reading a plugin's answer");
+        return PluginAnswer{lent.outcome, lent.status, copies(lent.headers, lent.headers_len),
+                            copies(lent.trailers, lent.trailers_len), std::string(view(lent.body)),
+                            std::string(view(lent.message))};
+    }
+    /* Gives a call up: its end will not be told. */
+    void cancel_plugin_call(uint64_t id) {
+        check(SIDEGATE_HAS(sidegate_host, plugin_cancel) ? sidegate_host->plugin_cancel(raw(), id)
+                                                         : SIDEGATE_UNSUPPORTED,
+              "giving a call of a plugin up");
+    }
+
     /* The `Route` that this filter made of the matched route's settings; null if
      * there are none. Shared with other workers. */
     template <class Filter> const typename Filter::Route *route() const {
@@ -380,6 +442,18 @@ public:
     sidegate_stream *raw() const { return hook_->stream; }
 
 private:
+    using Fields = std::vector<std::pair<std::string, std::string>>;
+    static std::vector<sidegate_header> pairs(const Fields &fields) {
+        std::vector<sidegate_header> pairs;
+        for (const auto &field : fields) pairs.push_back({slice(field.first), slice(field.second)});
+        return pairs;
+    }
+    static Fields copies(const sidegate_header *lent, uint64_t count) {
+        Fields fields;
+        for (uint64_t i = 0; i < count; i++) fields.emplace_back(view(lent[i].name), view(lent[i].value));
+        return fields;
+    }
+
     const sidegate_hook_v1 *hook_;
 };
 
@@ -392,7 +466,8 @@ struct Nothing {};
  * (const Config &), (). Of it may be named anew in a filter:
  *
  *   Config        an object per configuration, made of its text:
- *                 Config(std::string_view json), which throws ConfigError.
+ *                 Config(std::string_view json), which throws ConfigError; or
+ *                 Config(std::string_view json, const Plugins &).
  *                 Shared by all workers. It may have
  *                     std::string export_state() const
  *                     void import_state(std::string_view)
@@ -466,7 +541,8 @@ template <class F> struct Functions {
     static constexpr bool has_worker = !std::is_same_v<Worker, Nothing>;
     static constexpr bool has_route = !std::is_same_v<Route, Nothing>;
     static_assert(std::is_base_of_v<Filter, F>, "a filter derives from sidegate::Filter");
-    static_assert(std::is_same_v<Config, Nothing> || std::is_constructible_v<Config, std::string_view>,
+    static constexpr bool asks_plugins = std::is_constructible_v<Config, std::string_view, const Plugins &>;
+    static_assert(std::is_same_v<Config, Nothing> || std::is_constructible_v<Config, std::string_view> || asks_plugins,
                   "Config needs a constructor from std::string_view, its JSON");
 
     /* A hook that F inherits from Filter has Filter's own type. */
@@ -599,6 +675,7 @@ template <class F> struct Functions {
         };
         try {
             if constexpr (std::is_same_v<Config, Nothing>) result->factory = new Config();
+            else if constexpr (asks_plugins) result->factory = new Config(view(args->config), Plugins(args));
             else result->factory = new Config(view(args->config));
         } catch (...) {
             return refuse(args->error);

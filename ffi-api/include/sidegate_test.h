@@ -81,6 +81,23 @@ typedef struct sidegate_test_metric_series {
     double value; /* of a histogram the number of observations */
 } sidegate_test_metric_series;
 
+/* What a plugin answers: `answer` is zeroed, an answer without anything. What is
+ * set in it is copied. */
+typedef void (*sidegate_test_plugin_fn)(const sidegate_plugin_call_v1 *call, sidegate_plugin_answer_v1 *answer);
+
+/* A call of a plugin. */
+typedef struct sidegate_test_plugin_call {
+    struct sidegate_test_plugin_call *next;
+    uint64_t id;
+    int there; /* its end; 2: and lent to the hook that runs */
+    uint32_t outcome;
+    int32_t status;
+    sidegate_test_map fields[2]; /* header and trailer */
+    sidegate_header *lent[2];
+    sidegate_test_text body;
+    sidegate_test_text message;
+} sidegate_test_plugin_call;
+
 /* One filter of one configuration. */
 typedef struct sidegate_test {
     sidegate_create_result_v1 made;
@@ -113,6 +130,8 @@ struct sidegate_stream {
     uint32_t phase;
     int responding;
     int complete;
+    sidegate_test_plugin_call *calls; /* the oldest first */
+    uint64_t calls_made;
 };
 
 /* Shared with the threads of the module. */
@@ -129,7 +148,10 @@ static struct sidegate_test_host {
     size_t metrics_count;
     sidegate_test_text logs; /* all lines */
     pthread_mutex_t lock;
-} sidegate_test_host = {NULL, 0, {NULL, 0}, PTHREAD_MUTEX_INITIALIZER};
+    sidegate_slice plugins[16];
+    sidegate_test_plugin_fn plugin_fns[16];
+    size_t plugins_count;
+} sidegate_test_host = {NULL, 0, {NULL, 0}, PTHREAD_MUTEX_INITIALIZER, {{NULL, 0}}, {NULL}, 0};
 
 struct sidegate_state_out {
     sidegate_test_text written;
@@ -147,6 +169,10 @@ static inline void sidegate_test_end(sidegate_test *test);
 /* What a wrong configuration is told, as `path: message`; "" if it is taken.
  * Good until the next call. */
 static inline const char *sidegate_test_refusal(const char *filter, const char *config);
+
+/* Lets filters that are made from now on call a plugin, which answers so; the
+ * name is lent for ever. Calls end one by one while the filter is pending. */
+static inline void sidegate_test_plugin(const char *name, sidegate_test_plugin_fn answers);
 
 /* A request with header lines `name: value\n`. The host answers 200, empty,
  * unless told otherwise. */
@@ -251,16 +277,23 @@ static inline void sidegate_test_put(sidegate_test_text *text, sidegate_slice va
     *text = made;
 }
 
-static inline void sidegate_test_map_add(sidegate_test_map *map, sidegate_slice name, sidegate_slice value) {
+/* The name as it is. */
+static inline void sidegate_test_map_put(sidegate_test_map *map, sidegate_slice name, sidegate_slice value) {
     sidegate_test_field field;
-    size_t i;
     field.name = sidegate_test_copy(name);
     field.value = sidegate_test_copy(value);
-    for (i = 0; i < field.name.len; i++)
-        if (field.name.ptr[i] >= 'A' && field.name.ptr[i] <= 'Z') field.name.ptr[i] = (char)(field.name.ptr[i] + 32);
     map->fields =
         (sidegate_test_field *)sidegate_test_grow(map->fields, (map->count + 1) * sizeof *map->fields);
     map->fields[map->count++] = field;
+}
+
+static inline void sidegate_test_map_add(sidegate_test_map *map, sidegate_slice name, sidegate_slice value) {
+    sidegate_test_text made;
+    size_t i;
+    sidegate_test_map_put(map, name, value);
+    made = map->fields[map->count - 1].name;
+    for (i = 0; i < made.len; i++)
+        if (made.ptr[i] >= 'A' && made.ptr[i] <= 'Z') made.ptr[i] = (char)(made.ptr[i] + 32);
 }
 
 static inline uint64_t sidegate_test_map_remove(sidegate_test_map *map, sidegate_slice name) {
@@ -747,6 +780,128 @@ static inline uint32_t sidegate_test_state_write(sidegate_state_out *state, side
     return SIDEGATE_OK;
 }
 
+static inline void sidegate_test_free_call(sidegate_test_plugin_call *call) {
+    int map;
+    for (map = 0; map < 2; map++) {
+        sidegate_test_map_clear(&call->fields[map]);
+        free(call->lent[map]);
+    }
+    sidegate_test_clear(&call->body);
+    sidegate_test_clear(&call->message);
+    free(call);
+}
+
+static inline void sidegate_test_copy_fields(sidegate_test_map *map, const sidegate_header *fields, uint64_t count) {
+    uint64_t i;
+    for (i = 0; i < count; i++) sidegate_test_map_put(map, fields[i].name, fields[i].value);
+}
+
+static inline uint32_t sidegate_test_plugin_begin(sidegate_stream *stream, const sidegate_plugin_call_v1 *asked,
+                                                  uint64_t *id) SIDEGATE_NOEXCEPT {
+    sidegate_test_plugin_call *call, **last = &stream->calls;
+    sidegate_plugin_answer_v1 answer;
+    size_t at = 0, open = 0;
+    if (!id || !asked || asked->size < sizeof *asked) return SIDEGATE_BAD_ARGUMENT;
+    if (stream->complete) return SIDEGATE_GONE;
+    while (at < sidegate_test_host.plugins_count && !sidegate_slice_eq(sidegate_test_host.plugins[at], asked->plugin))
+        at++;
+    if (at == sidegate_test_host.plugins_count) return SIDEGATE_NOT_FOUND;
+    for (; *last; last = &(*last)->next) open += (*last)->there != 2;
+    if (open == 16) return SIDEGATE_LIMIT;
+    memset(&answer, 0, sizeof answer);
+    answer.size = sizeof answer;
+    sidegate_test_host.plugin_fns[at](asked, &answer);
+    call = (sidegate_test_plugin_call *)sidegate_test_grow(NULL, sizeof *call);
+    memset(call, 0, sizeof *call);
+    call->id = ++stream->calls_made;
+    call->outcome = answer.outcome;
+    if (answer.outcome == SIDEGATE_PLUGIN_ANSWERED) {
+        call->status = answer.status;
+        sidegate_test_copy_fields(&call->fields[0], answer.headers, answer.headers_len);
+        sidegate_test_copy_fields(&call->fields[1], answer.trailers, answer.trailers_len);
+        call->body = sidegate_test_copy(answer.body);
+    } else {
+        call->message = sidegate_test_copy(answer.message);
+    }
+    *last = call;
+    *id = call->id;
+    return SIDEGATE_OK;
+}
+
+/* The place of the call; what to answer if there is none. */
+static inline uint32_t sidegate_test_plugin_find(sidegate_stream *stream, uint64_t id,
+                                                 sidegate_test_plugin_call ***place) {
+    *place = &stream->calls;
+    while (**place && (**place)->id != id) *place = &(**place)->next;
+    if (**place && (**place)->there != 2) return SIDEGATE_OK;
+    return id > 0 && id <= stream->calls_made ? SIDEGATE_ALREADY : SIDEGATE_NOT_FOUND;
+}
+
+static inline uint32_t sidegate_test_plugin_end(sidegate_stream *stream, uint64_t id,
+                                                sidegate_plugin_answer_v1 *answer) SIDEGATE_NOEXCEPT {
+    sidegate_test_plugin_call **place, *call;
+    uint32_t found;
+    size_t map, i;
+    if (!answer || answer->size < sizeof *answer) return SIDEGATE_BAD_ARGUMENT;
+    found = sidegate_test_plugin_find(stream, id, &place);
+    if (found != SIDEGATE_OK) return found;
+    call = *place;
+    if (!call->there) return SIDEGATE_NOT_NOW;
+    call->there = 2;
+    memset(answer, 0, sizeof *answer);
+    answer->size = sizeof *answer;
+    answer->outcome = call->outcome;
+    answer->status = call->status;
+    answer->body = sidegate_test_lend(call->body);
+    answer->message = sidegate_test_lend(call->message);
+    for (map = 0; map < 2; map++) {
+        size_t count = call->fields[map].count;
+        call->lent[map] = (sidegate_header *)sidegate_test_grow(NULL, count * sizeof(sidegate_header) + 1);
+        for (i = 0; i < count; i++) {
+            call->lent[map][i].name = sidegate_test_lend(call->fields[map].fields[i].name);
+            call->lent[map][i].value = sidegate_test_lend(call->fields[map].fields[i].value);
+        }
+    }
+    answer->headers = call->lent[0];
+    answer->headers_len = call->fields[0].count;
+    answer->trailers = call->lent[1];
+    answer->trailers_len = call->fields[1].count;
+    return SIDEGATE_OK;
+}
+
+static inline uint32_t sidegate_test_plugin_cancel(sidegate_stream *stream, uint64_t id) SIDEGATE_NOEXCEPT {
+    sidegate_test_plugin_call **place, *call;
+    uint32_t found = sidegate_test_plugin_find(stream, id, &place);
+    if (found != SIDEGATE_OK) return found;
+    call = *place;
+    *place = call->next;
+    sidegate_test_free_call(call);
+    return SIDEGATE_OK;
+}
+
+/* Takes back what was lent to the hook that returned; all of it at the end. */
+static inline void sidegate_test_plugin_take_back(sidegate_stream *stream, int all) {
+    sidegate_test_plugin_call **place = &stream->calls;
+    while (*place) {
+        sidegate_test_plugin_call *call = *place;
+        if (!all && call->there != 2) {
+            place = &call->next;
+            continue;
+        }
+        *place = call->next;
+        sidegate_test_free_call(call);
+    }
+}
+
+/* Lets the oldest call end; 0 if there is none. One at a time, so that a filter
+ * that takes each resume for its call's end is found out. */
+static inline int sidegate_test_plugin_end_one(sidegate_stream *stream) {
+    sidegate_test_plugin_call *call = stream->calls;
+    while (call && call->there) call = call->next;
+    if (call) call->there = 1;
+    return call != NULL;
+}
+
 static inline const sidegate_host_v1 *sidegate_test_table(void) {
     static sidegate_host_v1 table;
     if (table.size > 0) return &table;
@@ -786,6 +941,9 @@ static inline const sidegate_host_v1 *sidegate_test_table(void) {
     table.fault = sidegate_test_fault;
     table.body_waive = sidegate_test_waive;
     table.state_write = sidegate_test_state_write;
+    table.plugin_call = sidegate_test_plugin_begin;
+    table.plugin_answer = sidegate_test_plugin_end;
+    table.plugin_cancel = sidegate_test_plugin_cancel;
     table.size = sizeof table;
     return &table;
 }
@@ -794,6 +952,7 @@ static inline const sidegate_host_v1 *sidegate_test_table(void) {
 
 static inline uint32_t sidegate_test_call(sidegate_stream *stream, sidegate_hook_fn hook_fn, uint32_t flags) {
     sidegate_hook_v1 hook;
+    uint32_t status;
     if (!hook_fn) return SIDEGATE_STATUS_CONTINUE;
     hook.size = sizeof hook;
     hook.stream = stream;
@@ -802,7 +961,9 @@ static inline uint32_t sidegate_test_call(sidegate_stream *stream, sidegate_hook
     hook.flags = flags;
     stream->reply_status = 0;
     stream->reply_refused = SIDEGATE_OK;
-    return hook_fn(stream->filter, &hook);
+    status = hook_fn(stream->filter, &hook);
+    sidegate_test_plugin_take_back(stream, 0);
+    return status;
 }
 
 /* Nothing can resume it any more. */
@@ -834,7 +995,7 @@ static inline enum sidegate_test_end_of sidegate_test_hook(sidegate_stream *stre
                                                            uint32_t flags) {
     uint32_t status = sidegate_test_call(stream, hook_fn, flags);
     while (status == SIDEGATE_STATUS_PENDING) {
-        sidegate_test_wait(stream);
+        if (!sidegate_test_plugin_end_one(stream)) sidegate_test_wait(stream);
         status = sidegate_test_call(stream, stream->test->made.filter_table->on_resume, flags);
     }
     sidegate_test_leave(stream);
@@ -972,6 +1133,7 @@ static inline void sidegate_test_run(sidegate_stream *stream) {
         hooks->on_complete(stream->filter, &hook, &how);
     }
     hooks->destroy(stream->filter);
+    sidegate_test_plugin_take_back(stream, 1);
 }
 
 /* ---- Factories and requests. ---------------------------------------------- */
@@ -1001,6 +1163,8 @@ static inline uint32_t sidegate_test_create(const char *filter, const char *conf
     args.config = sidegate_bytes(copy, strlen(config));
     args.error = &error;
     args.workers = 1;
+    args.plugins = sidegate_test_host.plugins;
+    args.plugins_len = sidegate_test_host.plugins_count;
     made->size = sizeof *made;
     code = sidegate_create_filter_factory_v1(&args, made);
     free(copy);
@@ -1092,6 +1256,17 @@ static inline void sidegate_test_variable(sidegate_stream *stream, uint32_t vari
         sidegate_test_fail(__FILE__, __LINE__, "no such variable", NULL);
     sidegate_test_put(&stream->variables[variable], sidegate_str(value));
     sidegate_test_retarget(stream, variable);
+}
+
+static inline void sidegate_test_plugin(const char *name, sidegate_test_plugin_fn answers) {
+    struct sidegate_test_host *host = &sidegate_test_host;
+    size_t at = 0;
+    while (at < host->plugins_count && !sidegate_slice_eq(host->plugins[at], sidegate_str(name))) at++;
+    if (at == sizeof host->plugins / sizeof *host->plugins)
+        sidegate_test_fail(__FILE__, __LINE__, "too many plugins", name);
+    host->plugins[at] = sidegate_str(name);
+    host->plugin_fns[at] = answers;
+    if (at == host->plugins_count) host->plugins_count++;
 }
 
 static inline void sidegate_test_chunk(sidegate_stream *stream, uint32_t direction, const char *chunk) {

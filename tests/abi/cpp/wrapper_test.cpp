@@ -144,6 +144,72 @@ struct Watcher : Other, sidegate::Filter {
     }
 };
 
+/* Asks two plugins about each request and takes what comes in any order. */
+struct Asker : sidegate::Filter {
+    struct Config {
+        Config(std::string_view, const sidegate::Plugins &plugins) {
+            if (!plugins.has("checker")) throw sidegate::ConfigError("plugin", "expected a plugin `checker`");
+            SIDEGATE_EXPECT(plugins.has("second") && !plugins.has("check"));
+        }
+    };
+    Status on_request_headers(Stream &stream) override {
+        const std::string user(stream.request().get("User").value_or(""));
+        sidegate::PluginCall call{"checker"};
+        call.kind = "request";
+        call.headers = {{"User", user}, {"X", "1"}};
+        call.trailers = {{"T", "2"}};
+        call.body = "body";
+        first = stream.call_plugin(call);
+        second = stream.call_plugin({"second"});
+        const uint64_t given_up = stream.call_plugin({"second"});
+        stream.cancel_plugin_call(given_up);
+        SIDEGATE_EXPECT(refused([&] { stream.plugin_answer(given_up); }) == SIDEGATE_ALREADY);
+        SIDEGATE_EXPECT(refused([&] { stream.plugin_answer(given_up + 1); }) == SIDEGATE_NOT_FOUND);
+        SIDEGATE_EXPECT(refused([&] { stream.call_plugin({"nobody"}); }) == SIDEGATE_NOT_FOUND);
+        SIDEGATE_EXPECT(!stream.plugin_answer(first));
+        if (user == "leaves") return Status::Continue;
+        return Status::Pending;
+    }
+    Status on_resume(Stream &stream) override {
+        if (const auto answer = stream.plugin_answer(second)) {
+            SIDEGATE_EXPECT(answer->outcome == SIDEGATE_PLUGIN_TIMEOUT && answer->message == "no answer");
+            return Status::Continue;
+        }
+        const auto answer = stream.plugin_answer(first);
+        SIDEGATE_EXPECT(answer && answer->outcome == SIDEGATE_PLUGIN_ANSWERED && answer->body == "body");
+        SIDEGATE_EXPECT(answer->trailers.size() == 1 && answer->trailers[0].first == "T");
+        SIDEGATE_EXPECT(refused([&] { stream.plugin_answer(first); }) == SIDEGATE_ALREADY);
+        if (answer->status == -1) return stream.reply({403});
+        for (const auto &field : answer->headers) stream.request().set(field.first, field.second);
+        return Status::Pending;
+    }
+    template <class Act> static uint32_t refused(Act act) {
+        try {
+            act();
+            return SIDEGATE_OK;
+        } catch (const sidegate::Error &error) {
+            return error.result();
+        }
+    }
+    uint64_t first = 0, second = 0;
+};
+
+void check_user(const sidegate_plugin_call_v1 *call, sidegate_plugin_answer_v1 *answer) {
+    static const sidegate_header role = {sidegate_str("X-Role"), sidegate_str("admin")};
+    SIDEGATE_EXPECT(call->headers_len == 2 && sidegate_slice_eq(call->kind, sidegate_str("request")));
+    if (!sidegate_slice_eq(call->headers[0].value, sidegate_str("ann"))) answer->status = -1;
+    answer->headers = &role;
+    answer->headers_len = 1;
+    answer->trailers = call->trailers;
+    answer->trailers_len = call->trailers_len;
+    answer->body = call->body;
+}
+
+void never(const sidegate_plugin_call_v1 *, sidegate_plugin_answer_v1 *answer) {
+    answer->outcome = SIDEGATE_PLUGIN_TIMEOUT;
+    answer->message = sidegate_str("no answer");
+}
+
 sidegate_stream *run(sidegate_test *test, const char *target, const char *headers) {
     sidegate_stream *stream = sidegate_test_request(test, "GET", target, headers);
     sidegate_test_run(stream);
@@ -237,18 +303,33 @@ void refusals() {
     SIDEGATE_EXPECT_TEXT(told("{\"std\":1}"), "no such file");
     SIDEGATE_EXPECT_TEXT(told("{\"int\":1}"), "an exception that is no std::exception");
     SIDEGATE_EXPECT_TEXT(told("{\"name\":1}"), "defining metric not a name: the name is not allowed");
-    const char *which = "expected one of this module's filters: doer, watcher";
+    const char *which = "expected one of this module's filters: doer, watcher, asker";
     SIDEGATE_EXPECT_TEXT(sidegate_test_refusal("other", "{}"), which);
     SIDEGATE_EXPECT_TEXT(sidegate_test_refusal(nullptr, "{}"), which);
     SIDEGATE_EXPECT(alive == 0);
 }
 
+void plugins() {
+    SIDEGATE_EXPECT_TEXT(sidegate_test_refusal("asker", "{}"), "plugin: expected a plugin `checker`");
+    sidegate_test_plugin("checker", check_user);
+    sidegate_test_plugin("second", never);
+    sidegate_test *test = sidegate_test_start("asker", "{}");
+    sidegate_stream *stream = run(test, "/", "user: ann");
+    SIDEGATE_EXPECT(stream->status == 200 && stream->reached);
+    SIDEGATE_EXPECT_TEXT(sidegate_test_header(stream, SIDEGATE_MAP_REQUEST, "x-role"), "admin");
+    SIDEGATE_EXPECT(run(test, "/", "user: bob")->status == 403);
+    SIDEGATE_EXPECT(run(test, "/", "user: leaves")->status == 200);
+    sidegate_test_end(test);
+}
+
 } // namespace
 
-SIDEGATE_CPP_MODULE("test", "1.0.0", sidegate::filter<Doer>("doer"), sidegate::filter<Watcher>("watcher"))
+SIDEGATE_CPP_MODULE("test", "1.0.0", sidegate::filter<Doer>("doer"), sidegate::filter<Watcher>("watcher"),
+                    sidegate::filter<Asker>("asker"))
 
 int main() {
     whole();
     interests();
     refusals();
+    plugins();
 }

@@ -93,6 +93,8 @@ mod handover;
 #[cfg(test)]
 mod head_tests;
 mod outcome;
+#[cfg(test)]
+mod plugin_tests;
 mod plugins;
 mod script;
 #[cfg(test)]
