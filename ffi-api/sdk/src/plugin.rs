@@ -109,10 +109,27 @@ impl<'r> PluginCall<'r> {
 }
 
 /// A call that was begun, by its number. Of use to the filter that began it.
+///
+/// ```
+/// # use sidegate_sdk::{prelude::*, PluginCall, PluginCallId};
+/// # fn ask(cx: &mut RequestHeaders<'_>) -> Result<(), HostError> {
+/// let first: PluginCallId = cx.call_plugin(&PluginCall::new("checker"))?;
+/// let second = cx.call_plugin(&PluginCall::new("checker"))?;
+/// cx.cancel_plugin_call(first)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PluginCallId(u64);
 
 /// What a plugin answered.
+///
+/// ```
+/// # use sidegate_sdk::PluginAnswer;
+/// let role = [("X-Role".to_owned(), "admin".to_owned())];
+/// let answer = PluginAnswer { status: 1, headers: role.into(), ..PluginAnswer::default() };
+/// assert_eq!(answer.header("x-role"), Some("admin"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PluginAnswer {
     /// Its own number; MOSN's plugins refuse with -1.
@@ -133,6 +150,12 @@ impl PluginAnswer {
 }
 
 /// Why a call has no answer.
+///
+/// ```
+/// # use sidegate_sdk::{PluginFailure, PluginFailureKind};
+/// let failure = PluginFailure { kind: PluginFailureKind::Down, message: "it does not run".to_owned() };
+/// assert_eq!(failure.to_string(), "it does not run");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginFailure {
     /// What kind of failure it is.
@@ -142,6 +165,13 @@ pub struct PluginFailure {
 }
 
 /// What kind of failure it is.
+///
+/// ```
+/// # use sidegate_sdk::PluginFailureKind;
+/// fn may_help_to_ask_again(kind: PluginFailureKind) -> bool {
+///     matches!(kind, PluginFailureKind::Lost | PluginFailureKind::Timeout)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PluginFailureKind {

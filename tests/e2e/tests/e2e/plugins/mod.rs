@@ -2,6 +2,7 @@
 
 mod admin;
 mod bounds;
+mod by_modules;
 mod calls;
 mod faults;
 mod hangs;
