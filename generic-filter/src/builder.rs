@@ -15,7 +15,7 @@ use crate::create;
 use crate::factory::{FactoryCore, ModuleFactory, Plugins};
 use crate::generation::Generation;
 use crate::loaded::{LoadEnv, LoadedModule};
-use crate::manifest::agrees;
+use crate::manifest::{agrees, agrees_with_route};
 use crate::oversight::Oversight;
 use crate::plugins;
 use crate::policy::Policy;
@@ -314,6 +314,26 @@ impl StreamFilterBuilder for GenericFilter {
         plugins::check(module, env)?;
         match &sealed.facts.manifest {
             Some(manifest) => agrees(manifest, &sealed.file, module, &spec.config),
+            None => Ok(()),
+        }
+    }
+
+    fn check_route_config(
+        &self,
+        spec: &FilterSpec,
+        config: &serde_json::Value,
+        env: &BuildEnv,
+    ) -> Result<(), Vec<FilterConfigError>> {
+        let Some(module) = &spec.module else { return Ok(()) };
+        // What is wrong with the module is said of the filter.
+        match self
+            .open(module, env)
+            .as_ref()
+            .as_ref()
+            .ok()
+            .and_then(|sealed| Some((sealed, sealed.facts.manifest.as_ref()?)))
+        {
+            Some((sealed, manifest)) => agrees_with_route(manifest, &sealed.file, module, config),
             None => Ok(()),
         }
     }

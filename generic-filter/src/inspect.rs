@@ -193,10 +193,14 @@ fn show(f: &mut fmt::Formatter<'_>, manifest: &Manifest) -> fmt::Result {
     for filter in &manifest.filters {
         line("filter", [filter.name.as_str(), filter.description.as_str()].join(": ").trim_end_matches(": "))?;
         line("  hooks", &filter.hooks.join(", "))?;
+        line("  phases", &filter.phases.join(", "))?;
         line("  request body", &filter.bodies.request)?;
         line("  response body", &filter.bodies.response)?;
         if let Some(schema) = &filter.config {
             line("  config", &text::printable(schema.to_string().as_bytes(), MAX_SCHEMA))?;
+        }
+        if let Some(schema) = &filter.per_filter_config {
+            line("  per route", &text::printable(schema.to_string().as_bytes(), MAX_SCHEMA))?;
         }
     }
     for cluster in &manifest.clusters {

@@ -168,6 +168,18 @@ pub trait StreamFilterBuilder: Send + Sync {
     /// Everything that can be said about `spec` without running foreign code.
     fn check(&self, spec: &FilterSpec, env: &BuildEnv) -> Result<(), Vec<FilterConfigError>>;
 
+    /// What can be said of one entry of `per_filter_config` for this filter
+    /// without running foreign code.
+    fn check_route_config(
+        &self,
+        spec: &FilterSpec,
+        config: &serde_json::Value,
+        env: &BuildEnv,
+    ) -> Result<(), Vec<FilterConfigError>> {
+        let _ = (spec, config, env);
+        Ok(())
+    }
+
     /// JSON Schema (draft 2020-12) of the filter's `config`, for
     /// `sidegate schema` and the reference page. Self-contained: no `$ref`, as
     /// it becomes part of a larger schema. Whatever it refuses,

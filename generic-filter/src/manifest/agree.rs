@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use sidegate_api::{FilterConfigError, ModuleSpec, nearest};
 
+use super::schema::Problem;
 use super::{Manifest, callees};
 use crate::builder::config_error;
 use crate::refusal::{Reason, Refusal};
@@ -33,17 +34,38 @@ pub(crate) fn agrees(
     let none = serde_json::json!({});
     let config = if config.is_null() { &none } else { config };
     let unknown = callees::unknown(schema.source(), config, module.plugins.keys().map(String::as_str));
-    let errors = schema.check(config).into_iter().chain(unknown).map(|problem| {
-        let path = match problem.path.as_str() {
-            "" => "config".to_owned(),
-            path if path.starts_with('[') => format!("config{path}"),
-            path => format!("config.{path}"),
-        };
-        let message = format!("expected what the manifest of {} says: {}", file.display(), problem.message);
+    let problems = schema.check(config).into_iter().chain(unknown);
+    errors(problems.map(|problem| Problem { path: below("config", &problem.path), ..problem }), file)
+}
+
+/// Whether a route may say `config` to the filter that is wanted.
+pub(crate) fn agrees_with_route(
+    manifest: &Manifest,
+    file: &Path,
+    module: &ModuleSpec,
+    config: &Value,
+) -> Result<(), Vec<FilterConfigError>> {
+    let filter = manifest.filter(&module.filter);
+    let Some(schema) = filter.and_then(|filter| filter.route_schema.as_ref()) else { return Ok(()) };
+    let unknown = callees::unknown(schema.source(), config, module.plugins.keys().map(String::as_str));
+    errors(schema.check(config).into_iter().chain(unknown), file)
+}
+
+fn errors(problems: impl Iterator<Item = Problem>, file: &Path) -> Result<(), Vec<FilterConfigError>> {
+    let errors = problems.map(|Problem { path, message }| {
+        let message = format!("expected what the manifest of {} says: {message}", file.display());
         FilterConfigError::new(path, message).with_kind("config_schema")
     });
     match errors.collect::<Vec<_>>() {
         errors if errors.is_empty() => Ok(()),
         errors => Err(errors),
+    }
+}
+
+fn below(key: &str, path: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path if path.starts_with('[') => format!("{key}{path}"),
+        path => format!("{key}.{path}"),
     }
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::text::printable;
 
-pub(crate) use agree::agrees;
+pub(crate) use agree::{agrees, agrees_with_route};
 pub(crate) use schema::ConfigSchema;
 
 /// Filters that one module may offer.
@@ -64,13 +64,23 @@ pub struct FilterManifest {
     /// JSON Schema of its `config`; `None`: not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
+    /// JSON Schema of what routes say to it in `per_filter_config`; `None`: not
+    /// said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_filter_config: Option<Value>,
     /// Hooks that it has, `request_headers`.
     pub hooks: Vec<String>,
+    /// Phases in which it sees request heads: `before_route`, `after_route`,
+    /// `after_choose_host`.
+    pub phases: Vec<String>,
     /// What it asks of bodies.
     pub bodies: Bodies,
     /// From `config`.
     #[serde(skip)]
     pub(crate) schema: Option<Arc<ConfigSchema>>,
+    /// From `per_filter_config`.
+    #[serde(skip)]
+    pub(crate) route_schema: Option<Arc<ConfigSchema>>,
 }
 
 /// What a filter asks of bodies: `none`, `observe`, `stream` or `whole`.
@@ -108,7 +118,7 @@ pub struct MetricManifest {
 
 impl Manifest {
     /// Reads the text of a manifest; the error says what was expected.
-    pub(crate) fn parse(text: &[u8]) -> Result<Manifest, String> {
+    pub fn parse(text: &[u8]) -> Result<Manifest, String> {
         let not_one = |error: serde_json::Error| {
             let error = printable(error.to_string().as_bytes(), MAX_TEXT);
             format!("expected a JSON object as the book has it: {error}")
@@ -130,13 +140,8 @@ impl Manifest {
             if !names.insert(name.clone()) {
                 return Err(format!("expected each filter once, found {name:?} twice"));
             }
-            if let Some(config) = &filter.config {
-                let schema = ConfigSchema::new(config).map_err(|error| {
-                    let error = printable(error.as_bytes(), MAX_TEXT);
-                    format!("expected a JSON Schema as `config` of filter {name:?}: {error}")
-                })?;
-                filter.schema = Some(Arc::new(schema));
-            }
+            filter.schema = schema(filter.config.as_ref(), "config", &name)?;
+            filter.route_schema = schema(filter.per_filter_config.as_ref(), "per_filter_config", &name)?;
         }
         manifest.shorten();
         Ok(manifest)
@@ -159,7 +164,7 @@ impl Manifest {
         }
         for filter in &mut self.filters {
             clean(&mut filter.description);
-            filter.hooks.iter_mut().for_each(clean);
+            filter.hooks.iter_mut().chain(&mut filter.phases).for_each(clean);
             clean(&mut filter.bodies.request);
             clean(&mut filter.bodies.response);
         }
@@ -173,6 +178,28 @@ impl Manifest {
             clean(description);
         }
     }
+}
+
+impl FilterManifest {
+    /// What is wrong with a configuration of the filter, and with what a route
+    /// says to it, by the schemas that it has; each with its place.
+    pub fn problems(&self, config: &Value, of_route: &Value) -> Vec<String> {
+        let checked = [(&self.schema, config), (&self.route_schema, of_route)];
+        let problems = checked.iter().filter_map(|(schema, value)| Some(schema.as_ref()?.check(value))).flatten();
+        problems
+            .map(|problem| format!("{}: {}", printable(problem.path.as_bytes(), MAX_TEXT), problem.message))
+            .collect()
+    }
+}
+
+/// What `key` of filter `name` says.
+fn schema(said: Option<&Value>, key: &str, name: &str) -> Result<Option<Arc<ConfigSchema>>, String> {
+    let Some(said) = said else { return Ok(None) };
+    let schema = ConfigSchema::new(said).map_err(|error| {
+        let error = printable(error.as_bytes(), MAX_TEXT);
+        format!("expected a JSON Schema as `{key}` of filter {name:?}: {error}")
+    })?;
+    Ok(Some(Arc::new(schema)))
 }
 
 #[cfg(test)]

@@ -55,22 +55,34 @@ impl Manifest {
 fn write_filter(page: &mut String, filter: &FilterManifest) -> fmt::Result {
     writeln!(page, "\n## Filter {}\n", code(&filter.name))?;
     paragraph(page, &filter.description)?;
-    if !filter.hooks.is_empty() {
-        let hooks: Vec<String> = filter.hooks.iter().map(|hook| code(hook)).collect();
-        writeln!(page, "- Hooks: {}", hooks.join(", "))?;
+    for (title, names) in [("Hooks", &filter.hooks), ("Phases", &filter.phases)] {
+        if !names.is_empty() {
+            let names: Vec<String> = names.iter().map(|name| code(name)).collect();
+            writeln!(page, "- {title}: {}", names.join(", "))?;
+        }
     }
     for (title, mode) in [("Request bodies", &filter.bodies.request), ("Response bodies", &filter.bodies.response)] {
         if !mode.is_empty() {
             writeln!(page, "- {title}: {}", text(mode))?;
         }
     }
-    let Some(schema) = &filter.config else { return Ok(()) };
+    if let Some(schema) = &filter.config {
+        write_keys(page, schema, "")?;
+    }
+    if let Some(schema) = &filter.per_filter_config {
+        write_keys(page, schema, "\nOf a route, in `per_filter_config`:\n")?;
+    }
+    Ok(())
+}
+
+/// The table of a schema's keys, after `words`.
+fn write_keys(page: &mut String, schema: &Value, words: &str) -> fmt::Result {
     let mut rows = Vec::new();
     keys(Place { root: schema, schema, path: "", depth: 0 }, &mut rows);
     if rows.is_empty() {
         return Ok(());
     }
-    writeln!(page, "\n| key | type | default | what |\n|---|---|---|---|")?;
+    writeln!(page, "{words}\n| key | type | default | what |\n|---|---|---|---|")?;
     for row in rows {
         let default = row.default.map(|value| code(&value.to_string())).unwrap_or_default();
         let needed = if row.required { " (required)" } else { "" };

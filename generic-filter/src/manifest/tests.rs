@@ -18,6 +18,12 @@ fn auth() -> Value {
             "name": "auth",
             "description": "Refuses | those *without*.",
             "hooks": ["request_headers"],
+            "phases": ["after_route"],
+            "per_filter_config": {
+                "type": "object",
+                "properties": {"off": {"type": "boolean", "description": "Lets all pass."}},
+                "additionalProperties": false
+            },
             "config": {
                 "type": "object",
                 "properties": {
@@ -58,6 +64,9 @@ fn configurations_are_checked_where_and_without_their_values() {
     for problem in &problems {
         assert!(!problem.message.contains("secret") && !problem.message.contains("7654321"), "{}", problem.message);
     }
+    let routes = manifest.filters[0].route_schema.as_ref().unwrap();
+    assert_eq!(routes.check(&json!({"off": true})), []);
+    assert_eq!(routes.check(&json!({"off": 1}))[0].path, "off");
     let [problem] = &schema.check(&json!({}))[..] else { panic!("one problem") };
     assert!(problem.path.is_empty() && problem.message.contains("token"), "{problem:?}");
 }
@@ -115,6 +124,7 @@ fn what_is_no_manifest_is_refused_with_words() {
         (json!({"filters": [{}]}), "name"),
         (json!({"filters": [{"name": "a\u{1b}[31m"}]}), "control"),
         (json!({"filters": [{"name": "a"}, {"name": "a"}]}), "twice"),
+        (json!({"filters": [{"name": "a", "per_filter_config": {"type": "text"}}]}), "`per_filter_config` of filter"),
         (json!({"filters": vec![json!({"name": "a"}); 65]}), "at most 64"),
         (schema(json!(true)), "JSON Schema"),
         (schema(json!({"type": "text"})), "JSON Schema"),
@@ -147,6 +157,9 @@ fn the_page_shows_everything_and_obeys_nothing() {
         "Refuses \\| those \\*without\\*.",
         "| `token` (required) | string |  | What to present. |",
         "| `rules[].path` | string |",
+        "- Phases: `after_route`",
+        "Of a route, in `per_filter_config`:\n\n| key |",
+        "| `off` | boolean |  | Lets all pass. |",
         "| `users` | knows them |",
         "| `denied` | counter | refused requests |",
     ] {

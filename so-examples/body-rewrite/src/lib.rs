@@ -14,21 +14,28 @@ use sidegate_sdk::{Body, BodyMut};
 
 /// `{"response": [{"from": "a", "to": "b"}], "content_types": ["text/"]}`
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RewriteConfig {
+    /// Replacements in bodies of requests.
     #[serde(default)]
     request: Vec<Replacement>,
+    /// Replacements in bodies of responses.
     #[serde(default)]
     response: Vec<Replacement>,
-    /// Bodies with these types are rewritten, others pass as they are.
+    /// How the types of bodies begin that are rewritten; others pass as they are.
     #[serde(default = "textual")]
     content_types: Vec<String>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Replacement {
+    /// A text.
+    #[cfg_attr(test, schemars(length(min = 1)))]
     from: String,
+    /// What takes its place.
     to: String,
 }
 
@@ -164,5 +171,17 @@ impl Filter for RewriteFilter<'_> {
     }
 }
 
-sidegate_sdk::manifest!(include_str!("../manifest.json"));
+// The schema is that of `RewriteConfig`: a test holds it to that, and writes it.
+sidegate_sdk::manifest!(concat!(
+    r#"{
+        "description": "Replaces texts in bodies while they stream by.",
+        "licence": "Apache-2.0",
+        "filters": [{
+            "name": "body-rewrite",
+            "hooks": ["request_headers", "request_body", "response_headers", "response_body"],
+            "bodies": { "request": "stream", "response": "stream" },
+            "config": "#,
+    include_str!("../config.schema.json"),
+    "}]}"
+));
 sidegate_sdk::export!(Rewrite);

@@ -1,7 +1,7 @@
 use serde_json::json;
 use sidegate_sdk::testing::TestHost;
 
-use super::Rewrite;
+use super::{Rewrite, RewriteConfig};
 
 const TEXT: &[(&str, &str)] = &[("content-type", "text/html; charset=utf-8"), ("etag", "\"1\"")];
 
@@ -45,4 +45,9 @@ fn other_types_and_compressed_bodies_pass() {
 fn an_empty_text_is_refused() {
     let refused = TestHost::new::<Rewrite>(json!({"response": [{"from": "", "to": "x"}]})).err().unwrap();
     assert_eq!(refused.path, "response[0].from");
+}
+
+#[test]
+fn the_schema_of_the_manifest_is_that_of_the_type() {
+    sidegate_sdk::testing::assert_schema_of::<RewriteConfig>("config.schema.json");
 }

@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod http1;
+pub mod manifest;
 pub mod preflight;
 pub mod trust;
 pub mod walk;
@@ -18,10 +19,11 @@ pub mod walk;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("config", config::resolved),
     ("http1_request", http1::request),
     ("http1_response", http1::response),
+    ("manifest", manifest::read),
     ("preflight", preflight::inspected),
     ("trust", trust::read),
     ("walk", walk::walked),

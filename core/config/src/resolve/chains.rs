@@ -9,7 +9,7 @@ use sidegate_proxy::{FilterEntry, RouteConfigs};
 use sidegate_telemetry::FilterReplies;
 
 use super::LoadMode;
-use super::filters::{answers_as, builder, report, route_configs};
+use super::filters::{answers_as, builder, check_route_configs, report, route_configs};
 use super::router::Router;
 use super::stream_filter::FilterAt;
 use crate::diagnostic::{Finding, kind};
@@ -60,6 +60,10 @@ impl<'r> Chains<'r> {
             let fingerprint = builder.fingerprint(&filter.spec, self.env);
             let identity = Arc::new(FilterIdentity { spec: filter.spec.clone(), fingerprint });
             identities.push(identity.clone());
+            if !check_route_configs(filter, builder.as_ref(), self.env, router) {
+                failed = true;
+                continue;
+            }
             if self.mode == LoadMode::Load {
                 // All of them, even after one failed: each reports its own
                 // errors.

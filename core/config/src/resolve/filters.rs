@@ -83,6 +83,24 @@ pub(super) fn answers_as(spec: &FilterSpec) -> AnsweredBy {
     AnsweredBy { filter: filter.into(), module: of_module.map(|module| module.name.as_str().into()) }
 }
 
+/// Everything that can be said of what routes say to a filter without running
+/// foreign code; whether it is good so far.
+pub(super) fn check_route_configs(
+    filter: &FilterAt<'_>,
+    builder: &dyn StreamFilterBuilder,
+    env: &BuildEnv,
+    router: &Router<'_>,
+) -> bool {
+    let mut is_good = true;
+    for (_, entry) in router.per_filter.iter().filter(|(_, entry)| entry.filter == filter.spec.name) {
+        if let Err(errors) = builder.check_route_config(&filter.spec, &entry.value.node().to_json(), env) {
+            report(&entry.value, errors);
+            is_good = false;
+        }
+    }
+    is_good
+}
+
 /// Has a factory make its objects for the routes of its listener.
 pub(super) fn route_configs(
     name: &str,

@@ -96,6 +96,8 @@ mod outcome;
 #[cfg(test)]
 mod plugin_tests;
 mod plugins;
+#[cfg(feature = "schema")]
+mod schema;
 mod script;
 #[cfg(test)]
 mod script_tests;
@@ -120,6 +122,8 @@ use sidegate_abi as abi;
 
 pub use outcome::{Action, Call, Outcome, Request, Response, Source};
 pub use plugins::PluginAsked;
+#[cfg(feature = "schema")]
+pub use schema::assert_schema_of;
 pub use script::ScriptError;
 pub use stream::TestStream;
 

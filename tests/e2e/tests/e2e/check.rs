@@ -277,6 +277,34 @@ fn configurations_are_held_to_manifests_before_modules_are_loaded() {
 }
 
 #[test]
+fn what_routes_say_is_held_to_manifests_too() {
+    let so_config = json!({"so_path": artifact("librate_limit.so")});
+    let own = json!({"requests": 100, "per": "1s"});
+    let filter = json!({"type": "x", "name": "limit", "so_config": so_config, "config": own});
+    let of_route = |limit: Value| {
+        let mut config = built(&valid().filter(filter.clone()));
+        let host = &mut config["servers"][0]["routers"][0]["virtual_hosts"][0];
+        host["per_filter_config"] = json!({"limit": {"requests": 31_337, "per": "1s"}});
+        host["routers"][0]["per_filter_config"] = json!({"limit": limit});
+        config
+    };
+    let good = of_route(json!({"requests": 1, "per": "1s", "name": "login"}));
+    assert_eq!(check(&good, &["--no-load"]).code, Some(0));
+    let at = "servers[0].routers[0].virtual_hosts[0].routers[0].per_filter_config.limit";
+    for options in [&["--no-load"][..], &[]] {
+        let outcome = check(&of_route(json!({"requests": "many", "per": "1s", "nmae": "login"})), options);
+        assert_eq!(outcome.code, Some(1), "{}", outcome.output());
+        assert!(outcome.stderr.contains(&format!("{at}.requests: expected what the manifest")), "{}", outcome.output());
+        assert!(outcome.stderr.contains("did you mean \"name\"?"), "{}", outcome.output());
+        // Values may be secret, and the virtual host's is good.
+        assert!(!outcome.output().contains("many") && !outcome.output().contains("31337"), "{}", outcome.output());
+    }
+    let shown = sidegate(["inspect".as_ref(), artifact("librate_limit.so").as_os_str()]);
+    assert!(shown.stdout.contains("phases        after_route"), "{}", shown.output());
+    assert!(shown.stdout.contains("per route     {"), "{}", shown.output());
+}
+
+#[test]
 fn clusters_that_a_manifest_names_and_nobody_has_are_warned_of() {
     let text = r#"-DMANIFEST="{\"clusters\": [{\"name\": \"usres\"}, {\"name\": \"records\"}]}""#;
     let module = Module::compile_with("tests/modules/record.c", &[text]);

@@ -34,6 +34,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "kill -HUP \"$PID\"                                            # read the file again; a refused one changes nothing",
         "a list of commands",
     ),
+    ("filter-rust.md", "[dependencies]", "so-examples/body-rewrite has the same"),
     ("filter-go-zig.md", "sidegate new-filter greeter --lang go    # or zig", "the tests of new-filter run it"),
     (
         "operations.md",
