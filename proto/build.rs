@@ -2,13 +2,14 @@
 
 use std::error::Error;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "mosn/plugin.proto",
     "go_plugin/plugin.proto",
     "grpc/health/v1/health.proto",
     "sidegate/plugin/v1/plugin.proto",
     "sidegate/plugin/v1/event.proto",
     "sidegate/plugin/v1/answer.proto",
+    "sidegate/plugin/v1/access_log.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

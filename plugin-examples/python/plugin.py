@@ -28,6 +28,11 @@ def arguments():
 
 def serve(call, listen=None):
     """Answers calls by `call(Request) -> Response`, from several threads, until SIGTERM."""
+    run(lambda server: services.add_PluginServicer_to_server(_Servicer(call), server), listen)
+
+
+def run(add, listen=None):
+    """Serves what `add(server)` adds, from several threads, until SIGTERM."""
     if not listen and os.environ.get("MOSN_PLUGIN") != "ON":
         sys.exit("this is a plugin: name it in a configuration of Sidegate, or say where to --listen")
     # A folder of mode 0700: nobody else can connect, whatever the umask.
@@ -37,7 +42,7 @@ def serve(call, listen=None):
     # Bodies may be larger than the 4 MiB that gRPC has as a bound; the listener bounds them.
     unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=unlimited)
-    services.add_PluginServicer_to_server(_Servicer(call), server)
+    add(server)
     healthy = health.HealthServicer()
     healthy.set("plugin", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)

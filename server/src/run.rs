@@ -281,6 +281,8 @@ fn serve(
         if settled.is_none() {
             name_who_is_left(&in_modules());
         }
+        // The last lines of access logs get to their plugins before those end.
+        let _ = ending.within(signals, |order| obedience.obey(order), plugins.flush_access_logs()).await;
         // Those that do not end are killed with the process.
         let _ = ending.within(signals, |order| obedience.obey(order), plugins.end()).await;
         // Slow clients of the admin interface do not make an end a bad one.

@@ -94,7 +94,7 @@ impl Settings {
             admin: config.admin.clone(),
             metrics: config.metrics.clone(),
             log: config.log.clone(),
-            rotations: logs.map(|log| (log.target.clone(), log.rotation)).collect(),
+            rotations: logs.filter_map(|log| Some((log.log()?.clone(), log.rotation))).collect(),
             graceful_timeout: config.graceful_timeout,
             drain_delay: config.drain_delay,
             overload: config.overload.clone(),

@@ -48,6 +48,8 @@ class Program:
     says: Optional[str] = None
     # It brings certificates and does nothing else.
     is_loader: bool = False
+    # It takes access logs and does nothing else.
+    is_log_sink: bool = False
 
 
 def example(name, kit, language, command, listens=True):
@@ -74,6 +76,10 @@ def loader(name, kit, command):
     return Program(f"loader, {name}", kit, command, None, is_loader=True)
 
 
+def log_sink(name, kit, command):
+    return Program(f"access log, {name}", kit, command, None, is_log_sink=True)
+
+
 PROGRAMS = [
     example("Python, grpcio", "python", "python", lambda built: [built / "bin/python", EXAMPLES / "python/auth.py"]),
     example("Go, go-plugin", "go", "go", lambda built: [built / "auth"], listens=False),
@@ -90,6 +96,7 @@ PROGRAMS = [
     loader("Python", "python", lambda built: [built / "bin/python", EXAMPLES / "python/loader.py"]),
     loader("Go", "go", lambda built: [built / "loader"]),
     loader("Java", "java", java("Loader")),
+    log_sink("Python", "python", lambda built: [built / "bin/python", EXAMPLES / "python/access_log.py"]),
     book("Python", "python", lambda built: [built.parent / "python/bin/python", built / "auth.py"]),
     book("Go", "go", lambda built: [built / "book"]),
     book("Java", "java", java("Small")),

@@ -41,12 +41,13 @@ class Origin(http.server.BaseHTTPRequestHandler):
 class Proxy:
     """`plugin` is what starts it or where it listens; `expected` is the file that its argument `-c` names.
 
-    With `loader`, a command, TLS is served with what that brings, and nothing else is a plugin.
+    With `loader`, a command, TLS is served with what that brings, and nothing else is a plugin; with `log_sink`, a
+    command, access logs go to that, as text and as JSON, and nothing else is one.
     """
 
-    def __init__(self, binary, command=None, expected=None, loader=None, **plugin):
+    def __init__(self, binary, command=None, expected=None, loader=None, log_sink=None, **plugin):
         self.binary, self.command, self.expected, self.plugin = binary, command, expected, plugin
-        self.loader = loader
+        self.loader, self.log_sink = loader, log_sink
         self.stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -106,6 +107,16 @@ class Proxy:
                       "env": {"TMPDIR": str(self.temporary)}, "name": "loader", "timeout": "30s",
                       "refresh_interval": "500ms"}
             chain, filters = {"tls_context": {"status": True, "type": "loader", "extend_verify": brings}}, []
+        logs = []
+        if self.log_sink:
+            command, *arguments = self.log_sink
+            takes = {"command": command, "args": [*arguments, "--folder", str(self.folder / "logs")], "name": "sink",
+                     "env": {"TMPDIR": str(self.temporary)}, "timeout": "30s", "batch_interval": "20ms",
+                     "restart_backoff": "0s"}
+            logs = [{"plugin": {**takes, "log_name": "text"}, "log_format": "%path% %response_code%"},
+                    {"plugin": {**takes, "log_name": "json"},
+                     "json_format": {"path": "%path%", "status": "%response_code%"}}]
+            filters = []
         return {
             "servers": [{
                 "default_log_path": "stdout",
@@ -117,17 +128,18 @@ class Proxy:
                         "downstream_protocol": "Http1", "router_config_name": "r",
                         "limits": {"max_buffered_body": 16 << 20}}}]}],
                     "stream_filters": filters,
+                    "access_logs": logs,
                 }],
             }],
             "cluster_manager": {"clusters": [{"name": "o", "hosts": [{"address": f"127.0.0.1:{self.origin}"}]}]},
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
         }
 
-    def ask(self, headers=(), body=None):
+    def ask(self, headers=(), body=None, path="/"):
         """Status, what the origin saw where it was asked, and the fields of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            connection.putrequest("POST" if body is not None else "GET", "/")
+            connection.putrequest("POST" if body is not None else "GET", path)
             for name, value in headers.items() if isinstance(headers, dict) else headers:
                 connection.putheader(name, value)
             if body is not None:

@@ -7,6 +7,7 @@ import time
 import traceback
 from pathlib import Path
 
+import access_logs
 import certificates
 import checks
 import programs
@@ -77,6 +78,9 @@ def main():
         if program.is_loader:
             # It is asked by grpcio.
             examine_loader(table, binary, program, command, programs.build("python", work) / "bin/python")
+        elif program.is_log_sink:
+            for check in access_logs.CHECKS:
+                table.attempt(program.name, check.__doc__, lambda: check(binary, command))
         else:
             examine(table, binary, program, command, options.quick)
         seconds[program.name] = time.monotonic() - begun

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    CertificateBuilder, FilterConfigError, Fingerprint, HookStatus, Metrics, PluginCallers, QuarantineStatus, Reads,
-    RegexBudget, StreamFilterFactory,
+    AccessLogSinkBuilder, CertificateBuilder, FilterConfigError, Fingerprint, HookStatus, Metrics, PluginCallers,
+    QuarantineStatus, Reads, RegexBudget, StreamFilterFactory,
 };
 
 /// What happens to a stream whose filter faulted.
@@ -310,6 +310,7 @@ pub struct Registry {
     modules: Option<Arc<dyn StreamFilterBuilder>>,
     certificates: BTreeMap<String, Arc<dyn CertificateBuilder>>,
     plugins: Option<Arc<dyn PluginCallers>>,
+    access_logs: Option<Arc<dyn AccessLogSinkBuilder>>,
 }
 
 impl Registry {
@@ -356,6 +357,23 @@ impl Registry {
     /// Who makes callers of plugins.
     pub fn plugin_callers(&self) -> Option<&Arc<dyn PluginCallers>> {
         self.plugins.as_ref()
+    }
+
+    /// Types of contexts whose certificates are brought with what brings them,
+    /// sorted by type.
+    pub fn certificate_builders(&self) -> impl Iterator<Item = (&str, &Arc<dyn CertificateBuilder>)> {
+        self.certificates.iter().map(|(name, builder)| (name.as_str(), builder))
+    }
+
+    /// Registers what takes lines of access logs whose entries have `plugin`.
+    pub fn access_logs(&mut self, builder: Arc<dyn AccessLogSinkBuilder>) -> &mut Self {
+        self.access_logs = Some(builder);
+        self
+    }
+
+    /// What takes lines of access logs whose entries have `plugin`.
+    pub fn access_log_builder(&self) -> Option<&Arc<dyn AccessLogSinkBuilder>> {
+        self.access_logs.as_ref()
     }
 
     /// The builder for entries that name a module.

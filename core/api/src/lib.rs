@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log_sink;
 mod address;
 mod body;
 mod builder;
@@ -48,6 +49,7 @@ mod tls_meters;
 mod validate;
 mod variable;
 
+pub use access_log_sink::{AccessLogSink, AccessLogSinkBuilder};
 pub use address::{Address, AddressError, PeerText};
 pub use body::BodyBuffer;
 pub use builder::{

@@ -40,8 +40,9 @@ pub use diff::{ConfigDiff, diff, needs_restart};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
-    AccessLogConfig, AdminConfig, Config, ContextMaker, KnownModule, Listener, LoadMode, MetricsConfig, MetricsSink,
-    ModuleAllowance, ModulePolicy, OpenListener, RouteShape, RouterShape, SignatureRule, VirtualHostShape,
+    AccessLogConfig, AccessLogTarget, AdminConfig, Config, ContextMaker, KnownModule, Listener, LoadMode,
+    MetricsConfig, MetricsSink, ModuleAllowance, ModulePolicy, OpenListener, PluginLog, RouteShape, RouterShape,
+    SignatureRule, VirtualHostShape,
 };
 pub use reuse::{FilterCache, FilterIdentity, FilterPlace, Succession};
 pub use schema::{json_schema, reference};

@@ -13,9 +13,10 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use sidegate_api::{Completion, StreamState};
+use sidegate_api::{AccessLogSink, Completion, StreamState};
 
 pub use self::format::{AccessLogFormat, LogStyle};
 pub use self::needs::LogNeeds;
@@ -29,32 +30,57 @@ pub struct AccessLog(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     format: AccessLogFormat,
-    sink: LogSink,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    Log(LogSink),
+    Extension(Arc<dyn AccessLogSink>),
 }
 
 impl AccessLog {
     /// A log that writes `format` to `sink`.
     pub fn new(format: AccessLogFormat, sink: LogSink) -> Self {
-        AccessLog(Arc::new(Parts { format, sink }))
+        AccessLog(Arc::new(Parts { format, target: Target::Log(sink) }))
+    }
+
+    /// A log whose lines an extension takes.
+    pub fn to_extension(format: AccessLogFormat, sink: Arc<dyn AccessLogSink>) -> Self {
+        AccessLog(Arc::new(Parts { format, target: Target::Extension(sink) }))
     }
 
     /// Logs one finished stream. Never waits for the log's target; a line that
     /// finds no room is counted and lost. Lines stand in the order in which
     /// streams ended only roughly: each worker has a buffer of its own.
     pub fn log(&self, stream: &StreamState, completion: &Completion) {
-        self.0.sink.push(|line| {
-            self.0.format.write(line, stream, completion);
-            line.push(b'\n');
+        match &self.0.target {
+            Target::Log(sink) => sink.push(|line| {
+                self.0.format.write(line, stream, completion);
+                line.push(b'\n');
+            }),
+            Target::Extension(sink) => self.log_to(&**sink, stream, completion),
+        }
+    }
+
+    /// Out of the way of logs that are files.
+    #[cold]
+    fn log_to(&self, sink: &dyn AccessLogSink, stream: &StreamState, completion: &Completion) {
+        thread_local! {
+            static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        // Nothing else of the thread logs meanwhile.
+        LINE.with(|kept| {
+            let mut line = kept.take();
+            line.clear();
+            self.0.format.write(&mut line, stream, completion);
+            sink.line(&line);
+            kept.set(line);
         });
     }
 
     /// What the lines look like.
     pub fn format(&self) -> &AccessLogFormat {
         &self.0.format
-    }
-
-    /// Where they go.
-    pub fn sink(&self) -> &LogSink {
-        &self.0.sink
     }
 }

@@ -1,10 +1,12 @@
 //! What a program implements.
 
+use std::sync::Arc;
+
 use sidegate_proto::v1::{
     BodyChunk, Completion, Configure, Hooks, RequestHeaders, ResponseHeaders, Trailers, Variable,
 };
 
-use crate::Answer;
+use crate::{Answer, LogSink};
 
 /// What a program says of itself.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,11 @@ pub trait Plugin: Send + Sync + 'static {
     /// A place in a filter chain with its configuration; an error fails all
     /// that is asked there. MOSN's calls have the default configuration.
     fn configure(&self, configure: &Configure) -> Result<Box<dyn Use>, String>;
+
+    /// What takes access logs, where the program does.
+    fn log_sink(&self) -> Option<Arc<dyn LogSink>> {
+        None
+    }
 }
 
 /// A place in a filter chain: makes the filters of its HTTP streams.

@@ -35,11 +35,13 @@
 //!  controls             health and the order to end
 //!  session ▸ stream     the streaming protocol
 //!  unary                MOSN's call
+//!  access_log           lines of access logs
 //!  filter, answer       what a program implements, and what it says
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod answer;
 mod controls;
 mod filter;
@@ -48,11 +50,12 @@ mod session;
 mod stream;
 mod unary;
 
+pub use access_log::{LogError, LogSink, serve_log_sink};
 pub use answer::Answer;
 pub use filter::{Description, Filter, Plugin, Use};
 pub use serve::serve;
 pub use sidegate_proto::v1::{
     BodyChunk, BodyMode, Completion, Configure, Field, Hooks, Interest, Part, Phase, RequestHeaders, ResponseHeaders,
-    Trailers, Variable,
+    Trailers, Variable, WriteRequest,
 };
 pub use tonic::async_trait;

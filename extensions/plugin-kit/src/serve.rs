@@ -22,6 +22,7 @@ use tonic::body::Body;
 use tonic::codegen::Service as _;
 
 use crate::Plugin;
+use crate::access_log::Logs;
 use crate::controls::Controls;
 use crate::session::Streams;
 use crate::unary::Unary;
@@ -114,6 +115,11 @@ impl<P: Plugin> Service<Request<Incoming>> for Services<P> {
         match request.uri().path().split('/').nth(1) {
             Some("sidegate.plugin.v1.Plugin") => {
                 let mut server = v1::plugin_server::PluginServer::new(Streams(plugin));
+                Box::pin(async move { server.call(request).await })
+            }
+            Some("sidegate.plugin.v1.AccessLog") => {
+                let server = v1::access_log_server::AccessLogServer::new(Logs(plugin.log_sink()));
+                let mut server = server.max_decoding_message_size(MAX_MESSAGE);
                 Box::pin(async move { server.call(request).await })
             }
             Some("grpc.health.v1.Health") => Box::pin(async move { HealthServer::new(Controls).call(request).await }),

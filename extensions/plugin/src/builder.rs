@@ -8,6 +8,7 @@ use sidegate_api::{
 };
 use sidegate_settings::{self as settings, Object, Table, json_schema};
 
+use crate::access_log::LogBuilder;
 use crate::caller::Callers;
 use crate::filter::{Factory, Use};
 use crate::host::PluginHost;
@@ -25,8 +26,9 @@ pub struct Plugins {
     pub log_base: Option<String>,
 }
 
-/// Registers the filter `plugin`, those of MOSN's examples, and who makes
-/// callers of plugins for modules.
+/// Registers the filter `plugin`, those of MOSN's examples, what brings
+/// certificates, what takes access logs, and who makes callers of plugins for
+/// modules.
 pub fn register(registry: &mut Registry, plugins: &Plugins) {
     let log_base = match plugins.log_base.as_deref() {
         None | Some("") => "logs/".to_owned(),
@@ -39,6 +41,7 @@ pub fn register(registry: &mut Registry, plugins: &Plugins) {
         .stream_filter("plugin", builder(&PLUGIN, Settings::plugin))
         .stream_filter("demo_plugin", builder(&DEMO_PLUGIN, Settings::demo_plugin))
         .certificates("loader", Arc::new(LoaderBuilder { host: plugins.host.clone(), log_base: log_base.clone() }))
+        .access_logs(Arc::new(LogBuilder { host: plugins.host.clone(), log_base: log_base.clone() }))
         .stream_filter("pluginfilter", builder(&PLUGIN_FILTER, Settings::plugin_filter))
         .plugins(Arc::new(Callers { host: plugins.host.clone(), log_base: log_base.clone() }));
 }

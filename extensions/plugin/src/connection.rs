@@ -152,6 +152,11 @@ impl Connection {
         }
     }
 
+    /// For clients of other services.
+    pub(crate) fn carrier(&self) -> Carrier {
+        self.carrier.clone()
+    }
+
     /// For calls of other services.
     pub(crate) fn grpc(&self) -> Grpc<Carrier> {
         Grpc::with_origin(self.carrier.clone(), origin())
@@ -183,7 +188,7 @@ impl Connection {
 }
 
 impl CallError {
-    fn of(status: Status) -> Self {
+    pub(crate) fn of(status: Status) -> Self {
         let carried = std::error::Error::source(&status).and_then(|source| source.downcast_ref::<CarrierError>());
         match carried {
             Some(CarrierError::NotSent) => CallError::NotSent,
@@ -197,7 +202,7 @@ impl CallError {
 }
 
 /// What Go's and everybody's servers see as the authority of calls.
-fn origin() -> Uri {
+pub(crate) fn origin() -> Uri {
     Uri::from_static("http://localhost")
 }
 

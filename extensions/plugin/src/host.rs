@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::access_log::{Ending, Log};
 use crate::call::Call;
 use crate::child::Spawner;
 use crate::loader::Loader;
@@ -31,6 +32,8 @@ struct Inner {
     known: Mutex<Known>,
     /// What brings certificates.
     loaders: Mutex<Vec<Weak<Loader>>>,
+    /// What takes access logs.
+    logs: Mutex<Vec<(Weak<Log>, Ending)>>,
     /// Whether plugins are started.
     open: watch::Sender<bool>,
 }
@@ -130,6 +133,15 @@ impl PluginHost {
         self.switch(name, Wish::Rest)
     }
 
+    /// Has all access logs sent, and waits until they are. No more lines come.
+    pub async fn flush_access_logs(&self) {
+        let endings: Vec<Ending> = self.logs().iter().map(|(_, ending)| ending.clone()).collect();
+        endings.iter().for_each(Ending::hurry);
+        for ending in endings {
+            ending.done().await;
+        }
+    }
+
     /// Stops all plugins and waits for their ends.
     pub async fn end(&self) {
         let supervisors = {
@@ -143,6 +155,8 @@ impl PluginHost {
         for (_, supervisor) in supervisors {
             let _ = supervisor.await;
         }
+        // What is left of them is lost, and said to be.
+        self.flush_access_logs().await;
     }
 
     /// The plugin `spec`, which runs already or is started now. Blocks until it
@@ -200,6 +214,30 @@ impl PluginHost {
             loaders.push(Arc::downgrade(&made));
             made
         })
+    }
+
+    /// The one that is open and that `is_it`, or another.
+    pub(crate) fn log(
+        &self,
+        is_it: impl Fn(&Log) -> bool,
+        open: impl FnOnce() -> Result<(Log, Ending), UseError>,
+    ) -> Result<Arc<Log>, UseError> {
+        let known = self.logs().iter().filter_map(|(log, _)| log.upgrade()).find(|log| is_it(log));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        // Not under the lock: it waits for the plugin. One thread reads
+        // configurations.
+        let (log, ending) = open()?;
+        let log = Arc::new(log);
+        let mut logs = self.logs();
+        logs.retain(|(_, ending)| !ending.is_done());
+        logs.push((Arc::downgrade(&log), ending));
+        Ok(log)
+    }
+
+    fn logs(&self) -> MutexGuard<'_, Vec<(Weak<Log>, Ending)>> {
+        self.0.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn switch(&self, name: &str, wish: Wish) -> Switched {

@@ -12,6 +12,7 @@
 //!  filter ▸ call                    a stream that asks: from its worker to the
 //!                                   thread `plugins` and back
 //!  loader                           certificates that a plugin brings
+//!  access_log                       lines of access logs that a plugin takes
 //! ```
 //!
 //! Workers never wait: a call is sent to the thread `plugins`, which makes it
@@ -19,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod address;
 mod builder;
 mod call;

@@ -95,6 +95,12 @@ impl Shared {
         self.link.subscribe()
     }
 
+    /// Waits until there is no connection.
+    pub(crate) async fn unlinked(&self) {
+        let mut links = self.links();
+        let _ = links.wait_for(|link| !matches!(link, Link::Up(connection) if !connection.is_closed())).await;
+    }
+
     pub(crate) fn wishes(&self) -> watch::Receiver<Wish> {
         self.wish.subscribe()
     }

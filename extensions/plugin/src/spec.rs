@@ -26,7 +26,8 @@ pub(crate) struct PluginSpec {
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Filters ask it about streams; it is started once the process serves.
+    /// Filters ask it about streams, or it takes access logs; it is started once
+    /// the process serves.
     Streams,
     /// It brings keys: it is started while the configuration is read.
     Keys(Carriers),

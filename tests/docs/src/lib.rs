@@ -22,3 +22,7 @@ pub mod testing {}
 /// Plugins that are programs, by the streaming protocol.
 #[doc = include_str!("../../../docs/src/plugin-streaming.md")]
 pub mod plugin_streaming {}
+
+/// Programs that take access logs.
+#[doc = include_str!("../../../docs/src/plugin-access-logs.md")]
+pub mod plugin_access_logs {}

@@ -24,6 +24,9 @@ type Named = HashMap<String, Vec<Marks>>;
 /// and virtual hosts say about them.
 pub(super) fn redact(document: &mut Value, registry: &Registry) {
     in_contexts(document, registry);
+    if let Some(builder) = registry.access_log_builder() {
+        in_access_logs(document, &builder.schema());
+    }
     let mut named = Named::new();
     in_filters(document, registry, &mut named);
     if !named.is_empty() {
@@ -44,6 +47,26 @@ fn in_contexts(value: &mut Value, registry: &Registry) {
             }
         }
         Value::Array(elements) => elements.iter_mut().for_each(|element| in_contexts(element, registry)),
+        _ => {}
+    }
+}
+
+/// Hides in what entries of `access_logs` say of their plugins.
+fn in_access_logs(value: &mut Value, schema: &Value) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                match value {
+                    Value::Array(logs) if key.eq_ignore_ascii_case("access_logs") => {
+                        let entries = logs.iter_mut().filter_map(Value::as_object_mut).flatten();
+                        let plugins = entries.filter(|(key, _)| key.eq_ignore_ascii_case("plugin"));
+                        plugins.for_each(|(_, plugin)| by_schema(plugin, schema));
+                    }
+                    value => in_access_logs(value, schema),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| in_access_logs(element, schema)),
         _ => {}
     }
 }

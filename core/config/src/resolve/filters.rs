@@ -62,7 +62,7 @@ pub(super) fn warn_of_namesakes(filters: &[FilterAt<'_>]) {
 }
 
 /// Texts that a dump has in place of secrets.
-fn redacted(value: &Value, path: &str, errors: &mut Vec<FilterConfigError>) {
+pub(super) fn redacted(value: &Value, path: &str, errors: &mut Vec<FilterConfigError>) {
     match value {
         Value::String(text) if text == crate::dump::REDACTED => {
             let message = "expected the secret itself, found what a dump shows in place of a secret";

@@ -8,7 +8,7 @@ use sidegate_net::{AcceptMode, ListenerConfig, PortSharing};
 use sidegate_proxy::{ClientCertMode, ForwardClientCert};
 use sidegate_tls::{ClearText, Limits, ListenerTls};
 
-use super::access_log::{AccessLogConfig, Rotations, access_log};
+use super::access_log::{ReadLog, Rotations, access_log};
 use super::address::{checked, socket_mode};
 use super::cluster_hosts::name_and_port;
 use super::modules::Modules;
@@ -25,7 +25,7 @@ pub(super) struct ReadListener<'a> {
     pub net: Option<ListenerConfig>,
     pub proxy: Option<ProxyFilter<'a>>,
     pub filters: Vec<FilterAt<'a>>,
-    pub access_logs: Vec<AccessLogConfig>,
+    pub access_logs: Vec<ReadLog<'a>>,
     pub tls: Option<ListenerTls>,
 }
 
@@ -66,7 +66,9 @@ pub(super) fn listener<'a>(
     let entries = object.get("stream_filters").and_then(|c| c.array()).unwrap_or_default();
     let filters = entries.iter().filter_map(|entry| stream_filter(entry, modules)).collect();
     let logs = object.get("access_logs").and_then(|c| c.array()).unwrap_or_default();
-    let access_logs = logs.iter().filter_map(|entry| access_log(entry, rotations)).collect();
+    let name = net.as_ref().map_or("", |net| &net.name);
+    let registry = materials.registry();
+    let access_logs = logs.iter().filter_map(|entry| access_log(entry, name, rotations, registry)).collect();
     object.finish();
     Some(ReadListener { net, proxy, filters, access_logs, tls })
 }

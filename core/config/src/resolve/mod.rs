@@ -55,11 +55,11 @@ use sidegate_proxy::{
     FilterEntry, Forwarding, Http1Limits, ProxyConfig, RouteConfigs, TargetBytes, Timeouts, UpgradeProtocol,
 };
 use sidegate_router::RouteTable;
-use sidegate_telemetry::{AccessLog, LogConfig, LogError, LogSinks};
+use sidegate_telemetry::{LogConfig, LogError, LogSinks};
 use sidegate_tls::ListenerTls;
 use sidegate_upstream::{ClusterConfig, Resolver};
 
-pub use access_log::AccessLogConfig;
+pub use access_log::{AccessLogConfig, AccessLogTarget, PluginLog};
 pub use admin::AdminConfig;
 pub(crate) use admin::admin_address;
 pub use metrics::{MetricsConfig, MetricsSink};
@@ -177,7 +177,7 @@ pub struct Listener {
     pub route_configs: Vec<RouteConfigs>,
     /// What its entries say, with [`LoadMode::NoLoad`] too.
     pub chain: Vec<Arc<FilterIdentity>>,
-    /// Not opened yet.
+    /// Not opened yet, if they are files.
     pub access_logs: Vec<AccessLogConfig>,
     /// What clients speak.
     pub downstream: Spoken,
@@ -215,10 +215,7 @@ pub struct OpenListener {
 impl Listener {
     /// Opens the access logs: the one thing a check must not do.
     pub fn open(&self, sinks: &LogSinks) -> Result<OpenListener, LogError> {
-        let opened = self
-            .access_logs
-            .iter()
-            .map(|log| Ok(AccessLog::new(log.format.clone(), sinks.open(&log.target, log.rotation)?)));
+        let opened = self.access_logs.iter().filter_map(|log| log.open(sinks).transpose());
         let proxy = ProxyConfig {
             listener: self.net.name.clone(),
             idle_timeout: self.net.idle_timeout,
@@ -440,7 +437,12 @@ fn finish_listener(
 ) -> Option<Listener> {
     let ReadListener { net, proxy, filters, access_logs, tls } = read;
     let (net, proxy) = (net?, proxy?);
-    let chain = chains.chain(filters, &net.name, router)?;
+    let chain = chains.chain(filters, &net.name, router);
+    let access_logs = match chains.mode {
+        LoadMode::Load => access_log::begin(access_logs, &net.name, chains.registry, chains.env),
+        LoadMode::NoLoad => Some(access_logs.into_iter().map(|(log, _)| log).collect()),
+    };
+    let (chain, access_logs) = (chain?, access_logs?);
     Some(Listener {
         net,
         routes: router.table.clone(),

@@ -67,6 +67,14 @@ fn object(table: &'static Object, registry: &Registry) -> Value {
     if std::ptr::eq(table, &super::STREAM_FILTER) {
         rules.extend(filters(registry));
     }
+    if std::ptr::eq(table, &super::LISTENER_TLS) || std::ptr::eq(table, &super::CLUSTER_TLS) {
+        rules.extend(certificates(registry));
+    }
+    if std::ptr::eq(table, &super::ACCESS_LOG)
+        && let Some(builder) = registry.access_log_builder()
+    {
+        rules.push(json!({"properties": {"plugin": builder.schema()}}));
+    }
     if let Value::Object(schema) = &mut schema {
         if !required.is_empty() {
             schema.insert("required".into(), json!(required));
@@ -157,6 +165,14 @@ fn rule(rule: &'static Rule) -> Option<Value> {
 
 fn pairs(names: &'static [&'static str]) -> impl Iterator<Item = [&'static str; 2]> {
     names.iter().enumerate().flat_map(|(at, one)| names.iter().skip(at + 1).map(|other| [*one, *other]))
+}
+
+/// `extend_verify` is what the extension of `type` takes.
+fn certificates(registry: &Registry) -> impl Iterator<Item = Value> {
+    registry.certificate_builders().map(|(context_type, builder)| {
+        let is_it = json!({"properties": {"type": {"const": context_type}}, "required": ["type"]});
+        json!({"if": is_it, "then": {"properties": {"extend_verify": builder.schema()}}})
+    })
 }
 
 /// An entry names a module, or its type is registered and its `config` is what

@@ -155,12 +155,13 @@ pub(crate) static ACCESS_LOG: Object = Object::new(
     "access_log",
     "`listeners[].access_logs[]`: one line per finished request, also for those whose head was refused.",
     &[
-        required(
+        key(
             "log_path",
             Shape::Name,
-            "a file, stdout or stderr",
+            "",
             "A file, `stdout` or `stderr`; relative paths as for `default_log_path`.",
         ),
+        own("plugin", Shape::Free, "", "In place of `log_path`: a plugin that takes the lines. Its keys are in [access logs to plugins](#access-logs-to-plugins)."),
         key(
             "log_format",
             Shape::Text,
@@ -182,4 +183,4 @@ pub(crate) static ACCESS_LOG: Object = Object::new(
         ),
     ],
 )
-.rules(&[Rule::AtMostOne(&["log_format", "json_format"])]);
+.rules(&[Rule::ExactlyOne(&["log_path", "plugin"]), Rule::AtMostOne(&["log_format", "json_format"])]);

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use sidegate_api::Registry;
 
-use filter::filter;
+use filter::{filter, settings};
 
 use super::{Absent, Key, Object, Shape, Standing, TOP};
 
@@ -22,6 +22,14 @@ pub fn reference(registry: &Registry) -> String {
     page.push_str(FILTERS);
     for (filter_type, builder) in registry.stream_filters() {
         let _ = filter(&mut page, filter_type, &builder.schema());
+    }
+    for (context_type, builder) in registry.certificate_builders() {
+        let _ = write!(page, "\n# TLS contexts of the type `{context_type}`\n");
+        let _ = settings(&mut page, "extend_verify", &builder.schema());
+    }
+    if let Some(builder) = registry.access_log_builder() {
+        page.push_str("\n# Access logs to plugins\n\n`plugin` of an entry of `access_logs`.\n");
+        let _ = settings(&mut page, "plugin", &builder.schema());
     }
     page
 }

@@ -194,7 +194,12 @@ static COMMON: &[Key] = &[
         "Who brings certificate, key and, without `ca_cert`, CAs: `loader` is a plugin, as in MOSN's example. \
          `cert_chain` and `private_key` are not given then.",
     ),
-    key("extend_verify", Shape::Anything, "none", "Its settings; those of `loader` are on the page about TLS."),
+    key(
+        "extend_verify",
+        Shape::Anything,
+        "none",
+        "Its settings, by `type`: those of [`loader`](#tls-contexts-of-the-type-loader).",
+    ),
     key("callbacks", Shape::Text, "none", "Hooks of such an extension."),
     key("sds_source", Shape::Anything, "none", "Certificates of a discovery service; not there yet."),
 ];

@@ -52,7 +52,7 @@ fn json_formats_are_read() {
     );
     let config = load(&text).unwrap();
     let log = &config.listeners[0].access_logs[0];
-    assert_eq!(log.target, LogTarget::File("/a".into()));
+    assert_eq!(log.log(), Some(&LogTarget::File("/a".into())));
     let format = serde_json::json!({"p": "%path%", "n": 1});
     assert_eq!(log.format, AccessLogFormat::json(format.as_object().unwrap()).unwrap());
 }

@@ -143,7 +143,7 @@ fn everything_set() {
     assert_eq!(first.forwarding.forwarded_for, ForwardedFor::Replace);
     assert_eq!(first.forwarding.request_id, RequestIdPolicy::Pass);
     assert_eq!(first.access_logs.len(), 2);
-    assert_eq!(first.access_logs[0].target, LogTarget::Stdout);
+    assert_eq!(first.access_logs[0].log(), Some(&LogTarget::Stdout));
     let filters: Vec<_> = first.filters.iter().map(|f| (&*f.name, f.on_fault)).collect();
     assert_eq!(filters, [("demo", FaultPolicy::Pass), ("libauth", FaultPolicy::Reset)]);
     assert_eq!(config.admin.as_ref().unwrap().address, Address::Unix("/tmp/admin.sock".into()));

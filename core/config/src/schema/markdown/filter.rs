@@ -1,4 +1,4 @@
-//! The configuration of a stream filter, from its JSON Schema.
+//! Settings of extensions, from their JSON Schema.
 
 use std::fmt::{self, Write};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cell;
 
-/// What is known of a filter's keys so far.
+/// What is known of the keys so far.
 #[derive(Default)]
 struct Rows {
     read: String,
@@ -20,13 +20,18 @@ struct Rows {
 /// Adds the section of a filter.
 pub(super) fn filter(page: &mut String, filter_type: &str, schema: &Value) -> fmt::Result {
     write!(page, "\n## Filter `{filter_type}`\n")?;
+    settings(page, "config", schema)
+}
+
+/// Adds what `schema` says, which is that of the value of `key`.
+pub(super) fn settings(page: &mut String, key: &str, schema: &Value) -> fmt::Result {
     if let Some(text) = schema["description"].as_str() {
         write!(page, "\n{}\n", text.trim())?;
     }
     let mut rows = Rows::default();
     rows.properties("", schema)?;
     if !rows.read.is_empty() {
-        write!(page, "\n| key of `config` | value | default | |\n|---|---|---|---|\n{}", rows.read)?;
+        write!(page, "\n| key of `{key}` | value | default | |\n|---|---|---|---|\n{}", rows.read)?;
     }
     if !rows.missing.is_empty() {
         write!(page, "\nErrors, not there yet:\n\n| key | because |\n|---|---|\n{}", rows.missing)?;

@@ -248,6 +248,8 @@ fn example_plugins_speak_the_protocol_of_the_proxy() {
     ] {
         assert_eq!(declarations(repository().join("plugin-examples").join(copy)), ours, "{copy}");
     }
+    let of = |path: &str| declarations(repository().join(path));
+    assert_eq!(of("plugin-examples/python/access_log.proto"), of("proto/sidegate/plugin/v1/access_log.proto"));
 }
 
 #[test]

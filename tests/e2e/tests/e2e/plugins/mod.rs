@@ -1,5 +1,6 @@
 //! Plugins that are processes of their own, by the one in tests/plugins/rust.
 
+mod access_log;
 mod admin;
 mod bounds;
 mod by_modules;
