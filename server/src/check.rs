@@ -180,6 +180,12 @@ fn check_against(args: &CheckArgs, address: &AdminAddress) -> Result<ExitCode, C
             for error in list(&answer["errors"]) {
                 complain(&format_args!("{address}: {}", place_and_message(&error)));
             }
+            // What this side could not know.
+            let said: Vec<Value> = config.warnings.iter().map(|warning| warning.to_json()).collect();
+            let is_new = |warning: &&Value| !said.iter().any(|said| said["message"] == warning["message"]);
+            for warning in list(&answer["warnings"]).iter().filter(is_new) {
+                complain(&format_args!("warning: {address}: {}", place_and_message(warning)));
+            }
             list(&changes["lines"]).iter().for_each(|line| print(&text(line)));
             for cluster in list(&answer["live_edits_dropped"]) {
                 print(&format!("! clusters {}: hosts that were edited are those of the file again", text(&cluster)));

@@ -95,7 +95,13 @@ pub(crate) fn built_in_filters() -> Registry {
 
 /// The same for `file`, with plugins that `host` runs.
 pub(crate) fn filters_with(host: Option<PluginHost>, file: &ConfigFile) -> Registry {
-    filters(&Plugins { host, log_base: file.plugin_log_base() })
+    filters(&Plugins { host, beside: None, log_base: file.plugin_log_base() })
+}
+
+/// The same where `file` is compared with what runs with the plugins of `host`:
+/// none is started, and what those have brought is taken.
+pub(crate) fn filters_beside(host: PluginHost, file: &ConfigFile) -> Registry {
+    filters(&Plugins { host: None, beside: Some(host), log_base: file.plugin_log_base() })
 }
 
 fn filters(plugins: &Plugins) -> Registry {

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use sidegate_config::{Config, ConfigFile, LoadEnv, LoadMode, WireError, diff};
 use sidegate_generic_filter::GenericFilter;
 use sidegate_manager::{Refused, Why};
+use sidegate_plugin::PluginHost;
 use tokio::sync::oneshot;
 
-use crate::compose::built_in_filters;
+use crate::compose::filters_beside;
 use crate::source::{refused, wanted_workers};
 use crate::trust;
 
@@ -23,14 +24,15 @@ struct Shared {
     /// The number of workers of the command line.
     workers: Option<NonZeroUsize>,
     env: LoadEnv,
+    plugins: PluginHost,
     running: Mutex<Option<Arc<Config>>>,
 }
 
 type Planned = Result<Map<String, Value>, Refused>;
 
 impl Plans {
-    pub(crate) fn new(path: PathBuf, workers: Option<NonZeroUsize>, env: LoadEnv) -> Self {
-        Plans(Arc::new(Shared { path, workers, env, running: Mutex::default() }))
+    pub(crate) fn new(path: PathBuf, workers: Option<NonZeroUsize>, env: LoadEnv, plugins: PluginHost) -> Self {
+        Plans(Arc::new(Shared { path, workers, env, plugins, running: Mutex::default() }))
     }
 
     /// This one runs from now on.
@@ -70,7 +72,7 @@ impl Shared {
         if let Some(why) = trust::refusal(&running.module_policy, &wanted) {
             return Err(Refused::because(Why::NeedsRestart, why));
         }
-        let mut registry = built_in_filters();
+        let mut registry = filters_beside(self.plugins.clone(), &file);
         // As the configuration permits, which is not what runs.
         let modules = GenericFilter::new(trust::policy(&wanted));
         let modules = modules.map_err(|error| Refused::because(Why::Environment, error.to_string()))?;

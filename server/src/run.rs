@@ -144,7 +144,7 @@ fn serve(
     let listeners: Vec<RunningListener> = numbered.iter().zip(&bound).map(running_listener).collect();
     let settings = Settings::of(&config);
     let (board, watch) = (Arc::<Board>::default(), Arc::<OnceLock<FileWatch>>::default());
-    let plans = Plans::new(args.config.clone(), args.workers, env.clone());
+    let plans = Plans::new(args.config.clone(), args.workers, env.clone(), plugins.clone());
     let process = Process::new(
         &settings,
         metrics.clone(),

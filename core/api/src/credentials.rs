@@ -59,6 +59,12 @@ pub trait CertificateBuilder: Send + Sync {
         env: &BuildEnv,
     ) -> Result<Option<Arc<dyn CertificateProvider>>, Vec<FilterConfigError>>;
 
+    /// What to warn of where a configuration is only looked at and `settings`
+    /// mean no provider that there is.
+    fn unasked(&self) -> Option<&str> {
+        None
+    }
+
     /// JSON Schema of its settings. What it marks `writeOnly` is a secret.
     fn schema(&self) -> Value;
 }

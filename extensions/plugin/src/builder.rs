@@ -21,6 +21,8 @@ use crate::streaming::StreamingFactory;
 pub struct Plugins {
     /// Who runs the plugins; `None` where configurations are only looked at.
     pub host: Option<PluginHost>,
+    /// Whose certificates such a configuration may have: those that are there.
+    pub beside: Option<PluginHost>,
     /// Folder for the logs of plugins that are made for MOSN; `None`: its
     /// default.
     pub log_base: Option<String>,
@@ -35,12 +37,14 @@ pub fn register(registry: &mut Registry, plugins: &Plugins) {
         Some(base) if base.ends_with('/') => base.to_owned(),
         Some(base) => format!("{base}/"),
     };
+    let loaders =
+        LoaderBuilder { host: plugins.host.clone(), beside: plugins.beside.clone(), log_base: log_base.clone() };
     let builder =
         |table, read: Reader| Arc::new(Builder { table, read, host: plugins.host.clone(), log_base: log_base.clone() });
     registry
         .stream_filter("plugin", builder(&PLUGIN, Settings::plugin))
         .stream_filter("demo_plugin", builder(&DEMO_PLUGIN, Settings::demo_plugin))
-        .certificates("loader", Arc::new(LoaderBuilder { host: plugins.host.clone(), log_base: log_base.clone() }))
+        .certificates("loader", Arc::new(loaders))
         .access_logs(Arc::new(LogBuilder { host: plugins.host.clone(), log_base: log_base.clone() }))
         .stream_filter("pluginfilter", builder(&PLUGIN_FILTER, Settings::plugin_filter))
         .plugins(Arc::new(Callers { host: plugins.host.clone(), log_base: log_base.clone() }));

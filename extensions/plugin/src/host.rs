@@ -216,6 +216,12 @@ impl PluginHost {
         })
     }
 
+    /// The one that brought certificates and that `is_it`.
+    pub(crate) fn known_loader(&self, is_it: impl Fn(&Loader) -> bool) -> Option<Arc<Loader>> {
+        let loaders = self.0.loaders.lock().unwrap_or_else(PoisonError::into_inner);
+        loaders.iter().filter_map(Weak::upgrade).find(|loader| loader.has_begun() && is_it(loader))
+    }
+
     /// The one that is open and that `is_it`, or another.
     pub(crate) fn log(
         &self,

@@ -158,7 +158,7 @@ pub(super) fn access_log<'a>(
 ) -> Option<ReadLog<'a>> {
     let mut object = cursor.object(&schema::ACCESS_LOG)?;
     let path = object.get("log_path");
-    let plugin = object.get("plugin");
+    let plugin = object.get("plugin").filter(|cursor| !cursor.is_empty_section());
     let format = format(&mut object, rotations.style);
     let own = object.text("log_roller").map(|(cursor, _)| (rotation(&cursor), cursor));
     object.finish();

@@ -94,6 +94,11 @@ impl Loader {
         self.begun.get().is_some_and(Result::is_err)
     }
 
+    /// Whether it has brought certificates.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.get().is_some_and(Result::is_ok)
+    }
+
     fn begin(&self) -> Result<Running, String> {
         let (plugin, _) =
             self.host.take(self.settings.plugin.clone(), &self.metrics).map_err(|error| error.to_string())?;

@@ -124,6 +124,8 @@ impl LoaderSettings {
 /// Makes loaders.
 pub(crate) struct LoaderBuilder {
     pub(crate) host: Option<PluginHost>,
+    /// Whose loaders are taken where there is no `host`.
+    pub(crate) beside: Option<PluginHost>,
     pub(crate) log_base: String,
 }
 
@@ -135,6 +137,11 @@ impl CertificateBuilder for LoaderBuilder {
     ) -> Result<Option<Arc<dyn CertificateProvider>>, Vec<FilterConfigError>> {
         let around = Surroundings { env, log_base: &self.log_base };
         let read = settings::read(value, "", &LOADER, &env.regexes, |object| LoaderSettings::read(object, &around))?;
+        if let (Some(beside), Some(read)) = (&self.beside, &read) {
+            return Ok(beside
+                .known_loader(|known| known.is_of(read))
+                .map(|known| known as Arc<dyn CertificateProvider>));
+        }
         let (Some(host), Some(read)) = (&self.host, read) else { return Ok(None) };
         let loader = host.loader(
             |known| known.is_of(&read) && !known.has_failed(),
@@ -151,6 +158,13 @@ impl CertificateBuilder for LoaderBuilder {
             }
         };
         Ok(Some(loader))
+    }
+
+    fn unasked(&self) -> Option<&str> {
+        self.beside.as_ref().map(|_| {
+            "no plugin that runs brings these certificates, and none is started to compare: TLS is left out of what differs \
+             here"
+        })
     }
 
     fn schema(&self) -> Value {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use sidegate_api::{
-    BuildEnv, FilterConfigError, FilterFault, FilterSpec, Fingerprint, Interests, Metrics, RegexRefused, Registry,
-    RouteFilterConfig, StreamFilter, StreamFilterBuilder, StreamFilterFactory, WorkerIndex,
+    AccessLogSink, AccessLogSinkBuilder, BuildEnv, FilterConfigError, FilterFault, FilterSpec, Fingerprint, Interests,
+    Metrics, RegexRefused, Registry, RouteFilterConfig, StreamFilter, StreamFilterBuilder, StreamFilterFactory,
+    WorkerIndex,
 };
 
 use crate::{Config, ConfigErrors, ConfigFile, Diagnostic, LoadEnv, LoadMode};
@@ -146,8 +147,25 @@ impl StreamFilterBuilder for FakeBuilder {
 pub fn registry() -> (Registry, Arc<FakeBuilder>) {
     let builder = Arc::new(FakeBuilder::default());
     let mut registry = Registry::new();
-    registry.stream_filter("demo", builder.clone()).modules(builder.clone());
+    registry.stream_filter("demo", builder.clone()).modules(builder.clone()).access_logs(Arc::new(FakeSinks));
     (registry, builder)
+}
+
+/// Takes any settings, and no lines.
+struct FakeSinks;
+
+impl AccessLogSinkBuilder for FakeSinks {
+    fn check(&self, _: &Value, _: &str, _: &BuildEnv) -> Result<Fingerprint, Vec<FilterConfigError>> {
+        Ok(Fingerprint::SPEC)
+    }
+
+    fn open(&self, _: &Value, _: &str, _: &BuildEnv) -> Result<Option<Arc<dyn AccessLogSink>>, Vec<FilterConfigError>> {
+        Ok(None)
+    }
+
+    fn schema(&self) -> Value {
+        serde_json::json!({"type": "object"})
+    }
 }
 
 pub fn env() -> LoadEnv {

@@ -88,7 +88,12 @@ pub(super) fn identity_from<'a>(
     };
     let Some(value) = value else { return IdentityFrom::Refused };
     match builder.provider(&value, materials.env()) {
-        Ok(None) => IdentityFrom::Unasked,
+        Ok(None) => {
+            if let Some(warning) = builder.unasked() {
+                at.warning(Finding::said(kind::INERT, warning));
+            }
+            IdentityFrom::Unasked
+        }
         Ok(Some(provider)) => {
             if let Some(warning) = provider.warning() {
                 settings.as_ref().unwrap_or(at).warning(Finding::said(kind::BAD_VALUE, warning));

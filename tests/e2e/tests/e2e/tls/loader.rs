@@ -16,32 +16,32 @@ use super::{Ca, dial, with};
 const PROGRAM: &str = "sidegate-test-plugin";
 
 /// A plugin that answers with what stands in a file.
-struct Answers {
+pub(super) struct Answers {
     dir: TempDir,
 }
 
 impl Answers {
-    fn new(context: &Value, ca: &str) -> Answers {
+    pub(super) fn new(context: &Value, ca: &str) -> Answers {
         let answers = Answers { dir: TempDir::new() };
         answers.put(&Answers::json(context, ca));
         answers
     }
 
-    fn json(context: &Value, ca: &str) -> String {
+    pub(super) fn json(context: &Value, ca: &str) -> String {
         json!({"cert_pem": context["cert_chain"], "key_pem": context["private_key"], "ca_pem": ca}).to_string()
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.dir.join("answer.json")
     }
 
     /// At once: it may be read just now.
-    fn put(&self, answer: &str) {
+    pub(super) fn put(&self, answer: &str) {
         fs::write(self.dir.join("next"), answer).unwrap();
         fs::rename(self.dir.join("next"), self.file()).unwrap();
     }
 
-    fn context(&self, how: &str, more: Value) -> Value {
+    pub(super) fn context(&self, how: &str, more: Value) -> Value {
         let settings = json!({
             "command": artifact(PROGRAM).display().to_string(), "args": [how], "name": "keys",
             "env": {"TEST_PLUGIN_ANSWER": self.file()}, "timeout": "15s", "refresh_interval": "20ms",
@@ -51,24 +51,24 @@ impl Answers {
     }
 }
 
-fn config(origin: &Origin, context: Value) -> ConfigBuilder {
+pub(super) fn config(origin: &Origin, context: Value) -> ConfigBuilder {
     ConfigBuilder::to(origin.address()).in_chain("tls_context", context)
 }
 
-fn is_served(proxy: &Proxy, client: &Arc<ClientConfig>) -> bool {
+pub(super) fn is_served(proxy: &Proxy, client: &Arc<ClientConfig>) -> bool {
     let mut connection = dial(client, proxy.address(), "a.test");
     let asked = connection.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
     let mut answer = Vec::new();
     asked.and_then(|()| connection.read_to_end(&mut answer)).is_ok() && answer.starts_with(b"HTTP/1.1 200")
 }
 
-fn refreshes(proxy: &Proxy, result: &str) -> f64 {
+pub(super) fn refreshes(proxy: &Proxy, result: &str) -> f64 {
     let name = format!("sidegate_tls_loader_refreshes_total{{plugin=\"keys\",result=\"{result}\"}}");
     proxy.metric(&name).unwrap_or_default()
 }
 
 /// Waits for more questions than there were.
-fn await_more(proxy: &Proxy, result: &str) {
+pub(super) fn await_more(proxy: &Proxy, result: &str) {
     let before = refreshes(proxy, result);
     until(&format!("answers that are {result}"), || (refreshes(proxy, result) > before + 1.0).then_some(()));
 }
@@ -80,7 +80,7 @@ fn secrets(context: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-fn tells_no_secret(proxy: &Proxy, contexts: &[&Value]) {
+pub(super) fn tells_no_secret(proxy: &Proxy, contexts: &[&Value]) {
     let mut told = proxy.logs();
     for page in ["/api/v1/certs", "/api/v1/plugins", "/api/v1/config_dump", "/metrics"] {
         told.push_str(&proxy.admin_get(page).text());
@@ -185,14 +185,14 @@ fn hosts_are_met_with_what_a_plugin_brings() {
 }
 
 /// The proxy's program in a folder of its own, and the plugin beside it.
-fn beside(dir: &TempDir) -> PathBuf {
+pub(super) fn beside(dir: &TempDir) -> PathBuf {
     let own = dir.join("sidegate");
     fs::copy(binary(), &own).unwrap();
     fs::copy(artifact(PROGRAM), dir.join("loader")).unwrap();
     own
 }
 
-fn options(binary: Option<PathBuf>, how: &str, answer: &Path) -> ProxyOptions {
+pub(super) fn options(binary: Option<PathBuf>, how: &str, answer: &Path) -> ProxyOptions {
     let environment = vec![("TEST_PLUGIN_HOW".into(), how.into()), ("TEST_PLUGIN_ANSWER".into(), answer.into())];
     ProxyOptions { binary, environment, ..ProxyOptions::default() }
 }

@@ -11,6 +11,7 @@ mod https_only;
 mod identity;
 mod identity_header;
 mod loader;
+mod loader_life;
 mod own_ca;
 mod raw;
 mod renewal;
