@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sidegate_harness::{Call, ConfigBuilder, Origin, Proxy, ProxyOptions, TempDir, artifact, binary};
+use sidegate_harness::{Call, ConfigBuilder, Origin, Proxy, ProxyOptions, TempDir, artifact, binary, until};
 
 use super::{PROGRAM, asks, status};
 
@@ -65,6 +65,21 @@ fn demo_plugin_refuses_and_fails_closed() {
     assert_eq!(proxy.call(&asks("deny")).status(), 403);
     assert_eq!(proxy.call(&asks("fail")).status(), 500);
     assert_eq!(origin.count(), 1);
+}
+
+#[test]
+fn one_that_answers_nothing_is_started_again() {
+    let origin = Origin::echo();
+    let dir = TempDir::new();
+    let program = beside(&dir, "pluginfilter");
+    // One that says nothing of its health.
+    dir.write("pluginfilter", format!("#!/bin/sh\nexec {} plain\n", artifact(PROGRAM).display()));
+    let proxy = start(&program, &origin, json!({"type": "pluginfilter"}));
+    // Thirty calls and a second, whatever the machine is busy with.
+    until("another process", || {
+        assert_eq!(proxy.call(&asks("hang")).status(), 200);
+        (status(&proxy)["restarts"].as_u64() > Some(0)).then_some(())
+    });
 }
 
 #[test]
