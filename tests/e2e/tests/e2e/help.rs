@@ -1,6 +1,6 @@
 //! `--help` says what there is.
 
-use sidegate_harness::sidegate;
+use sidegate_harness::{repository, sidegate};
 
 const COMMANDS: [&str; 11] =
     ["run", "check", "health", "inspect", "schema", "cert", "keygen", "sign", "new-filter", "completions", "man"];
@@ -24,4 +24,12 @@ fn a_wrong_command_line_is_explained_too() {
     let outcome = sidegate(["chek", "-c", "x"]);
     assert_eq!(outcome.code, Some(2));
     assert!(outcome.stderr.contains("'check'"), "the nearest right name: {}", outcome.stderr);
+}
+
+#[test]
+fn the_first_page_names_the_module_abi_of_this_build() {
+    let version = sidegate(["--version"]).stdout;
+    let (_, abi) = version.trim_end().trim_end_matches(')').rsplit_once("module ABI ").expect(&version);
+    let page = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    assert!(page.contains(&format!("the module ABI is {abi},")), "expected {abi}");
 }
