@@ -5,6 +5,7 @@
 mod agree;
 mod bounds;
 mod callees;
+mod once;
 mod page;
 mod schema;
 
@@ -123,7 +124,7 @@ impl Manifest {
             let error = printable(error.to_string().as_bytes(), MAX_TEXT);
             format!("expected a JSON object as the book has it: {error}")
         };
-        let value: Value = serde_json::from_slice(text).map_err(not_one)?;
+        let value = once::read(text).map_err(not_one)?;
         if !value.is_object() {
             return Err("expected a JSON object".to_owned());
         }

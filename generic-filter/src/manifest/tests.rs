@@ -53,6 +53,27 @@ fn a_manifest_is_read_and_what_is_unknown_is_left_out() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_refused_by_its_path() {
+    for (text, at) in [
+        (r#"{"description": "a", "description": "b"}"#, "`description`"),
+        (r#"{"filters": [{"name": "a"}, {"name": "b", "name": "c"}]}"#, "`filters[1].name`"),
+        (
+            r#"{"filters": [{"name": "a", "config": {"properties": {"x": {"type": "string", "type": "object"}}}}]}"#,
+            "`filters[0].config.properties.x.type`",
+        ),
+        // However it is written, and where nobody looks.
+        (r#"{"later": {"k": 1, "\u006b": 2}}"#, "`later.k`"),
+    ] {
+        let error = Manifest::parse(text.as_bytes()).unwrap_err();
+        assert!(error.contains(&format!("expected {at} once, found it twice at line 1 column ")), "{error}");
+    }
+    assert!(Manifest::parse(br#"{"later": [{"k": 1}, {"k": 2}]}"#).is_ok(), "in two objects");
+    let numbers = br#"{"later": [null, true, -1, 1, 1.5, "x"]}"#;
+    assert_eq!(once::read(numbers).unwrap(), serde_json::from_slice::<Value>(numbers).unwrap());
+    assert!(once::read(b"{} {}").is_err() && once::read("[".repeat(10_000).as_bytes()).is_err());
+}
+
+#[test]
 fn configurations_are_checked_where_and_without_their_values() {
     let manifest = parse(&auth()).unwrap();
     let schema = manifest.filters[0].schema.as_ref().unwrap();
