@@ -48,7 +48,14 @@ const HEALTH_SERVICE: &str = "plugin";
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     carrier: Carrier,
-    open: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<State>>,
+}
+
+/// Whether a connection is there.
+#[derive(Debug, Clone)]
+enum State {
+    Open,
+    Ended(Arc<str>),
 }
 
 /// Why a call came to nothing.
@@ -105,33 +112,43 @@ impl Connection {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2.initial_stream_window_size(1 << 20).initial_connection_window_size(4 << 20);
         let (sender, connection) = http2.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        let open = Arc::new(watch::Sender::new(true));
-        let (state, mut is_open) = (open.clone(), open.subscribe());
+        let state = Arc::new(watch::Sender::new(State::Open));
+        let (ours, mut of_all) = (state.clone(), state.subscribe());
         tokio::spawn(async move {
             tokio::select! {
-                // Its calls are told what went wrong.
-                _ = connection => {}
-                _ = is_open.wait_for(|open| !open) => {}
+                ended = connection => {
+                    let why = ended.map_or_else(|error| broken(&error), |()| "it closed its connection".into());
+                    ours.send_replace(State::Ended(why));
+                }
+                _ = of_all.wait_for(State::is_ended) => {}
             }
-            state.send_replace(false);
         });
-        Ok(Connection { carrier: Carrier(sender), open })
+        Ok(Connection { carrier: Carrier(sender), state })
     }
 
-    /// Waits for its end.
-    pub(crate) async fn closed(&self) {
-        // The other half is in `self`.
-        let _ = self.open.subscribe().wait_for(|open| !open).await;
+    /// Waits for its end, and says how it came.
+    pub(crate) async fn closed(&self) -> Arc<str> {
+        match self.state.subscribe().wait_for(State::is_ended).await.as_deref() {
+            Ok(State::Ended(why)) => why.clone(),
+            // The other half is in `self`.
+            Ok(State::Open) | Err(_) => "its connection is gone".into(),
+        }
     }
 
     /// Ends it, and the calls that are under way, also those whose requests the
     /// plugin does not read.
     pub(crate) fn close(&self) {
-        self.open.send_replace(false);
+        self.state.send_if_modified(|state| {
+            let is_open = !state.is_ended();
+            if is_open {
+                *state = State::Ended("its connection was given up".into());
+            }
+            is_open
+        });
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        !*self.open.borrow()
+        self.state.borrow().is_ended()
     }
 
     /// MOSN's call. `request` is encoded already; the plugin is told that it
@@ -185,6 +202,23 @@ impl Connection {
         let mut client = GrpcStdioClient::with_origin(self.carrier.clone(), origin());
         client.stream_stdio(Empty {}).await.map(tonic::Response::into_inner)
     }
+}
+
+impl State {
+    fn is_ended(&self) -> bool {
+        matches!(self, State::Ended(_))
+    }
+}
+
+/// What hyper says, whose causes tell who broke HTTP/2 and how.
+fn broken(error: &hyper::Error) -> Arc<str> {
+    let mut why = format!("its connection broke: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        why = format!("{why}: {error}");
+        cause = error.source();
+    }
+    why.into()
 }
 
 impl CallError {

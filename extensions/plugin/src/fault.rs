@@ -19,7 +19,7 @@ pub(crate) enum Fault {
     Handshake,
     /// Its process ended.
     Exit,
-    /// It closed its connection.
+    /// Its connection ended.
     Connection,
     /// It says that it is ill, or says nothing when it is asked.
     Health,

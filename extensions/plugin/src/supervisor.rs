@@ -151,11 +151,11 @@ async fn up(shared: &Arc<Shared>, running: &mut Running, wishes: &mut watch::Rec
             biased;
             () = unwished(wishes) => End::Wished,
             ended = process.ended() => End::Failed(ended.failed()),
-            () = connection.closed() => {
+            why = connection.closed() => {
                 // The reason for that is often on its way.
                 match timeout(Duration::from_millis(100), process.ended()).await {
                     Ok(ended) => End::Failed(ended.failed()),
-                    Err(_) => End::Failed(Fault::Connection.because("it closed its connection")),
+                    Err(_) => End::Failed(Fault::Connection.because(why)),
                 }
             }
             failed = watch => End::Failed(failed),
@@ -166,7 +166,7 @@ async fn up(shared: &Arc<Shared>, running: &mut Running, wishes: &mut watch::Rec
         None => tokio::select! {
             biased;
             () = unwished(wishes) => End::Wished,
-            () = connection.closed() => End::Failed(Fault::Connection.because("it closed its connection")),
+            why = connection.closed() => End::Failed(Fault::Connection.because(why)),
             failed = silent(shared) => End::Failed(failed),
             why = health => End::Failed(Fault::Health.because(why)),
         },

@@ -182,7 +182,7 @@ impl Session {
                 }
             }
             tokio::select! {
-                () = connection.closed() => return End::Lost(Failure::Lost),
+                _ = connection.closed() => return End::Lost(Failure::Lost),
                 order = self.orders.recv() => match order {
                     Some(order) => self.waiting.push_back(order),
                     None => return End::Unused,
@@ -244,7 +244,7 @@ impl Session {
                     }
                     self.waiting.extend(taken.drain(..));
                 },
-                () = connection.closed() => return End::Lost(Failure::Lost),
+                _ = connection.closed() => return End::Lost(Failure::Lost),
                 () = at(give_up) => {
                     let time = self.timeout.max(UNREAD);
                     self.plugin.unread(time);

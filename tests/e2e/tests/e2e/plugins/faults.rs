@@ -1,8 +1,13 @@
 //! Plugins that are not as they should be: each fault is bounded, told, and
 //! traffic goes as `on_error` says.
 
+use std::net::TcpListener;
+use std::thread;
+
 use serde_json::json;
-use sidegate_harness::{Call, ConfigBuilder, Origin, Proxy, TempDir, artifact, until};
+use sidegate_harness::{
+    Call, ConfigBuilder, Frame, Frames, Origin, Proxy, TempDir, Wire, artifact, block, flag, kind, until,
+};
 
 use super::{PROGRAM, asks, await_log, await_state, entry, failures, faults, is_alive, pid_of, start, status};
 
@@ -256,4 +261,45 @@ fn two_filters_may_ask_one_plugin() {
     let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(entry("", json!({}))).filter(second));
     assert_eq!(proxy.call(&Call::get("/")).status(), 200);
     assert_eq!(status(&proxy)["calls"], 2);
+}
+
+/// Who ended the connection, and by what, is what its author needs.
+#[test]
+fn one_that_breaks_http2_is_told_from_one_that_closes() {
+    let origin = Origin::echo();
+    let detected = "its connection broke: http2 error: connection error detected: ";
+    let received = "its connection broke: http2 error: connection error received: ";
+    // HEADERS on a stream that only the client opens, and DATA on none.
+    let odd = Frame::headers(5, flag::END_HEADERS, block(&[(":status", "200")]));
+    for (frame, said) in [
+        (Some(odd), detected),
+        (Some(Frame::data(0, 0, "x")), detected),
+        (Some(Frame::new(kind::PUSH_PROMISE, flag::END_HEADERS, 1, [0, 0, 0, 2])), detected),
+        (Some(Frame::go_away(0, 11)), received),
+        (None, "it closed its connection"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = json!({
+            "address": listener.local_addr().unwrap().to_string(), "name": PROGRAM,
+            "restart_backoff": "1h", "restart_backoff_max": "1h",
+        });
+        let plugin = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut frames = Frames::serve(Wire::over(stream), &[]).unwrap();
+            frames.next_of(|frame| frame.kind == kind::HEADERS).unwrap();
+            if let Some(frame) = frame {
+                frames.send(&frame);
+                // What it is told of that; then it goes.
+                let _ = frames.next_of(|frame| frame.kind == kind::GOAWAY);
+            }
+        });
+        let entry = json!({"type": "plugin", "config": config});
+        let proxy = Proxy::start(&ConfigBuilder::to(origin.address()).filter(entry));
+        let down = await_state(&proxy, "down");
+        assert!(down["last_error"].as_str().unwrap().starts_with(said), "{down}");
+        await_log(&proxy, said);
+        assert_eq!(faults(&proxy, "connection"), 1.0);
+        drop(proxy);
+        plugin.join().unwrap();
+    }
 }
