@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-/// `bytes` on one line: control bytes and what is no UTF-8 as `\xNN`, cut at
+use sidegate_api::is_hidden;
+
+/// `bytes` on one line: hidden characters and what is no UTF-8 as `\xNN`, cut at
 /// about `limit` bytes.
 pub(crate) fn printable(bytes: &[u8], limit: usize) -> String {
     let mut text = String::with_capacity(bytes.len().min(limit));
@@ -12,7 +14,7 @@ pub(crate) fn printable(bytes: &[u8], limit: usize) -> String {
                 text.push('…');
                 break 'all;
             }
-            if c.is_control() {
+            if is_hidden(c) {
                 let mut buffer = [0; 4];
                 escape(&mut text, c.encode_utf8(&mut buffer).as_bytes());
             } else {
@@ -59,6 +61,7 @@ mod tests {
     #[test]
     fn control_and_foreign_bytes_are_escaped_and_long_text_is_cut() {
         assert_eq!(printable(b"a\n\xffb\x00\xc3\xa9", 100), "a\\x0a\\xffb\\x00é");
+        assert_eq!(printable("a\u{202e}b".as_bytes(), 100), "a\\xe2\\x80\\xaeb");
         assert_eq!(printable(b"abcdef", 3), "abc…");
         assert_eq!(hex(&[0, 0xab]), "00ab");
     }

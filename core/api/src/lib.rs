@@ -41,6 +41,7 @@ mod response_flags;
 mod resume;
 #[cfg(test)]
 mod resume_tests;
+mod shown;
 mod slashes;
 mod spoken;
 mod stream;
@@ -90,6 +91,7 @@ pub use regex_budget::{RegexBudget, RegexRefused};
 pub use reply::{LocalReply, RefusedReply, SetReply};
 pub use response_flags::ResponseFlags;
 pub use resume::{ResumeHandle, ResumeOutcome, ResumeSlot};
+pub use shown::{is_hidden, shown};
 pub use slashes::Slashes;
 pub use spoken::Spoken;
 pub use stream::{

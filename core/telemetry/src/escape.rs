@@ -1,5 +1,7 @@
 //! Making foreign text harmless in a line of a log.
 
+use sidegate_api::is_hidden;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `value` for an access log: printable ASCII as it is; quotes,
@@ -85,7 +87,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     let mut utf8 = [0; 4];
     for character in text.chars() {
         let bytes = character.encode_utf8(&mut utf8).as_bytes();
-        if character.is_control() || is_invisible(character) {
+        if is_hidden(character) {
             bytes.iter().for_each(|&byte| write_hex(out, byte));
         } else {
             out.extend_from_slice(bytes);
@@ -110,11 +112,6 @@ const fn plain_bytes() -> [bool; 256] {
         byte += 1;
     }
     plain
-}
-
-/// Line and paragraph separators and bidirectional controls.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn write_hex(out: &mut Vec<u8>, byte: u8) {

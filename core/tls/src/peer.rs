@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
-use sidegate_api::{PeerFact, PeerIdentity};
+use sidegate_api::{PeerFact, PeerIdentity, is_hidden};
 use x509_parser::asn1_rs::Tag;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
@@ -120,7 +120,7 @@ fn list_text(names: &[String]) -> Option<String> {
         for char in name.chars() {
             match char {
                 ',' | '\\' => text.extend(['\\', char]),
-                _ if char.is_control() => push_hex(&mut text, char),
+                _ if is_hidden(char) => push_hex(&mut text, char),
                 _ => text.push(char),
             }
         }
@@ -228,7 +228,7 @@ fn escaped(value: &str) -> String {
         if edge || matches!(char, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
             text.push('\\');
         }
-        match char.is_control() {
+        match is_hidden(char) {
             true => push_hex(&mut text, char),
             false => text.push(char),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Cursor;
 
 use minisign::SignatureBox;
+use sidegate_api::shown;
 
 use crate::key::{KeyId, PublicKey};
 
@@ -43,8 +44,7 @@ impl Signature {
             return Err(SignatureError::Legacy);
         }
         // Shown on terminals and in logs.
-        let shown = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
-        let comment = parts.trusted_comment().map_err(|_| SignatureError::Malformed)?.chars().map(shown).collect();
+        let comment = shown(&parts.trusted_comment().map_err(|_| SignatureError::Malformed)?).into_owned();
         Ok(Signature { parts, comment })
     }
 
@@ -53,7 +53,7 @@ impl Signature {
         KeyId::of(self.parts.keynum())
     }
 
-    /// What the signer says of the file, without control characters but tabs.
+    /// What the signer says of the file, without hidden characters but tabs.
     /// Part of what is signed.
     pub fn comment(&self) -> &str {
         &self.comment

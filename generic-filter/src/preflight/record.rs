@@ -6,6 +6,7 @@ use serde::Serialize;
 use sidegate_abi::{
     ABI_MAJOR, ABI_MINOR, ModuleRecord, PANIC_ABORT, PANIC_NONE, PANIC_UNWIND, RECORD_MAGIC, SYMBOL_RECORD,
 };
+use sidegate_api::is_hidden;
 
 use crate::elf::{Elf, Symbol, View};
 use crate::policy::{Policy, Rule};
@@ -114,5 +115,5 @@ fn field_text(record: View<'_>, at: usize, len: usize) -> Option<String> {
     let field = record.bytes(at as u64, len as u64)?;
     let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
     let text = std::str::from_utf8(&field[..end]).ok()?;
-    (!text.chars().any(char::is_control)).then(|| text.to_owned())
+    (!text.contains(is_hidden)).then(|| text.to_owned())
 }
