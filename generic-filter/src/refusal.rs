@@ -60,7 +60,7 @@ pub enum Reason {
     RevokedFile { sha256: String },
     #[error("expected a signature in {file}, found no such file")]
     SignatureMissing { file: String },
-    #[error("expected a signature in {file}, but {problem}")]
+    #[error("the signature in {file} does not do: {problem}")]
     SignatureInvalid { file: String, problem: String },
     #[error("expected a signature in {file} by one of the trusted keys {}, found one by {found}", List(trusted))]
     SignerUntrusted { file: String, trusted: Vec<String>, found: String },

@@ -39,8 +39,13 @@ pub(crate) fn policy(wanted: &ModulePolicy) -> Policy {
 /// Why a process that runs under `running` does not take `wanted`: it can come to
 /// trust less, and not more.
 pub(crate) fn refusal(running: &ModulePolicy, wanted: &ModulePolicy) -> Option<String> {
-    let keys: Vec<String> = running.loosened_by(wanted).into_iter().map(|key| format!("`modules.{key}`")).collect();
-    let list = keys.join(", ");
-    (!keys.is_empty())
-        .then(|| format!("{list}: modules would be trusted that are not so far; that takes a restart of the process"))
+    let loosened = running.loosened_by(wanted);
+    let list: Vec<String> =
+        loosened.iter().map(|loosened| format!("`modules.{}`: {}", loosened.key, loosened.how)).collect();
+    (!list.is_empty()).then(|| {
+        format!(
+            "{}: modules would be trusted that are not so far; that takes a restart of the process",
+            list.join("; ")
+        )
+    })
 }

@@ -40,7 +40,7 @@ pub use diff::{ConfigDiff, diff, needs_restart};
 pub use dump::{REDACTED, redact};
 pub use file::{ConfigFile, LoadEnv, load};
 pub use resolve::{
-    AccessLogConfig, AccessLogTarget, AdminConfig, Config, ContextMaker, KnownModule, Listener, LoadMode,
+    AccessLogConfig, AccessLogTarget, AdminConfig, Config, ContextMaker, KnownModule, Listener, LoadMode, Loosened,
     MetricsConfig, MetricsSink, ModuleAllowance, ModulePolicy, OpenListener, PluginLog, RouteShape, RouterShape,
     SignatureRule, VirtualHostShape,
 };

@@ -17,12 +17,22 @@ use crate::document::join;
 use crate::nearest::nearest;
 use crate::reader::Cursor;
 
+/// Whether it is known which modules are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    Known,
+    /// There are mistakes in what is said of that.
+    Mistaken,
+}
+
 /// Everything that can be said of a filter without running foreign code;
 /// whether it is good so far.
-pub(super) fn check(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv) -> bool {
+pub(super) fn check(filter: &FilterAt<'_>, registry: &Registry, env: &BuildEnv, trust: Trust) -> bool {
     let mut errors = Vec::new();
     redacted(&filter.spec.config, "config", &mut errors);
     match builder(filter, registry) {
+        // What is wrong with the section is what is said.
+        Some(_) if trust == Trust::Mistaken && filter.spec.module.is_some() => return false,
         Some(builder) if errors.is_empty() => errors.extend(builder.check(&filter.spec, env).err().unwrap_or_default()),
         Some(_) => {}
         None => return false,

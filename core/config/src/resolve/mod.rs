@@ -66,7 +66,7 @@ pub use metrics::{MetricsConfig, MetricsSink};
 pub use module_directory::KnownModule;
 pub(crate) use module_directory::{known_modules, module_directories};
 pub(crate) use module_policy::policy;
-pub use module_policy::{ModuleAllowance, ModulePolicy, SignatureRule};
+pub use module_policy::{Loosened, ModuleAllowance, ModulePolicy, SignatureRule};
 pub(crate) use mosn_filters::GONE as FILTERS_GONE;
 pub use router_shape::{RouteShape, RouterShape, VirtualHostShape};
 pub(crate) use server::processor;
@@ -287,7 +287,9 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let mut names = names::Names::default();
     let mut taken = ListenerNames::default();
     let mut modules = Modules::new(env);
+    let errors_before = report.error_count();
     let (module_policy, directories) = module_section(&mut top, env);
+    let trust = if report.error_count() == errors_before { filters::Trust::Known } else { filters::Trust::Mistaken };
     // What was meant by a mistake may have been not to run some module's code.
     let trusts = !report.has_errors();
     plugin_section(&mut top);
@@ -311,7 +313,7 @@ pub(crate) fn read_all(root: Cursor<'_>, mut chains: Chains<'_>) -> Option<Confi
     let overload = top.get("overload").map(|cursor| overload::overload(&cursor));
     top.finish();
     let server = server?;
-    let good = check_references(&server, registry, env);
+    let good = check_references(&server, registry, env, trust);
     if report.has_errors() {
         if chains.mode == LoadMode::Load && trusts {
             let unnamed = Arc::from("");
@@ -403,7 +405,7 @@ fn resolve_paths(cluster: &mut ClusterConfig, env: &BuildEnv) {
 
 /// What can be checked only once everything is read. Says of each listener's
 /// filters whether nothing is wrong with them so far.
-fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) -> Vec<Vec<bool>> {
+fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv, trust: filters::Trust) -> Vec<Vec<bool>> {
     let mut good = Vec::new();
     // What a check compiles is dropped, and compiled again for good.
     let trial = BuildEnv { regexes: env.regexes.trial(), ..env.clone() };
@@ -412,7 +414,7 @@ fn check_references(server: &Server<'_>, registry: &Registry, env: &BuildEnv) ->
             server.routers.names.check(cursor, "router", name);
         }
         filters::warn_of_namesakes(&read.filters);
-        good.push(read.filters.iter().map(|filter| filters::check(filter, registry, &trial)).collect());
+        good.push(read.filters.iter().map(|filter| filters::check(filter, registry, &trial, trust)).collect());
     }
     for (name, router) in &server.routers.by_name {
         let users = server.listeners.iter().filter(|read| {

@@ -78,39 +78,78 @@ const WORDS: &[(&str, ModuleAllowance)] = &[
     ("writable_directory", ModuleAllowance::WritableDirectory),
 ];
 
+/// A key of `modules` by which more would be trusted than before, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loosened {
+    /// The key, without `modules.`.
+    pub key: &'static str,
+    /// What was expected of it, and what was found.
+    pub how: String,
+}
+
 impl ModulePolicy {
     /// Keys by which `later` would trust more than this.
-    pub fn loosened_by(&self, later: &ModulePolicy) -> Vec<&'static str> {
-        let checks_signatures = !self.trusted_keys.is_empty();
-        let grows = |before: &Option<Vec<PathBuf>>, after: &Option<Vec<PathBuf>>| match (before, after) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(before), Some(after)) => !is_within(after, before),
+    pub fn loosened_by(&self, later: &ModulePolicy) -> Vec<Loosened> {
+        let word = |allowance: &ModuleAllowance| {
+            WORDS.iter().find(|(_, known)| known == allowance).map_or_else(String::new, |(word, _)| (*word).to_owned())
         };
-        let max = |policy: &ModulePolicy| policy.max_bytes.unwrap_or(ModulePolicy::DEFAULT_MAX_BYTES);
-        let loosened = [
-            (!is_within(&later.allowances, &self.allowances), "allow"),
-            (checks_signatures && !is_within(&later.trusted_keys, &self.trusted_keys), "trusted_keys"),
+        let checks_signatures = !self.trusted_keys.is_empty();
+        let folders = |policy: &ModulePolicy| policy.only_from.clone().unwrap_or_default();
+        let trusted = match checks_signatures {
             // Without any key nobody would look at signatures any more.
-            (checks_signatures && later.trusted_keys.is_empty(), "trusted_keys"),
-            (!is_within(&self.revoked_keys, &later.revoked_keys), "revoked_keys"),
-            (!is_within(&self.revoked_files, &later.revoked_files), "revoked_sha256"),
-            (later.signature < self.signature, "require_signature"),
-            (!is_within(&later.needed, &self.needed), "allow_needed"),
-            (max(later) > max(self), "max_size"),
-            (grows(&self.only_from, &later.only_from), "only_directories"),
+            true if later.trusted_keys.is_empty() => Some(format!(
+                "expected one of {} still, found none",
+                list(&self.trusted_keys, |key| key.id().to_string())
+            )),
+            true => added(&self.trusted_keys, &later.trusted_keys, |key| key.id().to_string()),
+            false => None,
+        };
+        let (max, later_max) = (self.max_bytes(), later.max_bytes());
+        let only_directories = match (&self.only_from, &later.only_from) {
+            (None, _) => None,
+            (Some(_), None) => Some("expected true, found false".to_owned()),
+            (Some(_), Some(_)) => added(&folders(self), &folders(later), |folder| folder.display().to_string()),
+        };
+        let loosened = [
+            ("allow", added(&self.allowances, &later.allowances, word)),
+            ("trusted_keys", trusted),
+            ("revoked_keys", removed(&self.revoked_keys, &later.revoked_keys, KeyId::to_string)),
+            ("revoked_sha256", removed(&self.revoked_files, &later.revoked_files, |digest| hex(digest))),
+            ("require_signature", (later.signature < self.signature).then(|| "expected true, found false".to_owned())),
+            ("allow_needed", added(&self.needed, &later.needed, String::clone)),
+            ("max_size", (later_max > max).then(|| format!("expected at most {max}, found {later_max}"))),
+            ("only_directories", only_directories),
         ];
-        let mut keys: Vec<_> = loosened.into_iter().filter_map(|(is, key)| is.then_some(key)).collect();
-        keys.dedup();
-        keys
+        loosened.into_iter().filter_map(|(key, how)| Some(Loosened { key, how: how? })).collect()
+    }
+
+    fn max_bytes(&self) -> u64 {
+        self.max_bytes.unwrap_or(Self::DEFAULT_MAX_BYTES)
     }
 
     /// Bytes of a file where nothing is said.
     pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 }
 
-fn is_within<T: PartialEq>(some: &[T], all: &[T]) -> bool {
-    some.iter().all(|one| all.contains(one))
+/// What `later` has and `before` has not.
+fn added<T: PartialEq>(before: &[T], later: &[T], text: impl Fn(&T) -> String) -> Option<String> {
+    let new: Vec<&T> = later.iter().filter(|one| !before.contains(one)).collect();
+    let expected = if before.is_empty() { "none".to_owned() } else { format!("none but {}", list(before, &text)) };
+    (!new.is_empty()).then(|| format!("expected {expected}, found also {}", list(new, |one| text(one))))
+}
+
+/// What `before` has and `later` has not.
+fn removed<T: PartialEq>(before: &[T], later: &[T], text: impl Fn(&T) -> String) -> Option<String> {
+    let gone: Vec<&T> = before.iter().filter(|one| !later.contains(one)).collect();
+    (!gone.is_empty()).then(|| format!("expected {} still, found it gone", list(gone, |one| text(one))))
+}
+
+fn list<T>(some: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
+    some.into_iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads it, of a section that names `directories`. Mistakes are reported; what

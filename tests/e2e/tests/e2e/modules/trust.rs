@@ -114,6 +114,7 @@ fn a_signature_must_be_there_and_be_of_these_bytes_by_a_trusted_key() {
     ] {
         fs::write(&signature, broken).unwrap();
         folder.refuses(signed_by(&["first.pub"]), "signature_invalid", said);
+        folder.refuses(signed_by(&["first.pub"]), "signature_invalid", "guard.so.minisig does not do: ");
     }
     fs::write(&signature, good).unwrap();
     folder.accepts(signed_by(&["first.pub"]));
@@ -179,6 +180,8 @@ fn mistakes_in_a_policy_are_named_and_no_code_runs() {
         let found = errors.iter().find(|error| error["path"] == at);
         let message = found.map(|error| error["message"].as_str().unwrap()).unwrap_or_default();
         assert!(outcome.code == Some(1) && message.contains(said), "{report:#}");
+        // Whether the module would do is not known then.
+        assert_eq!(errors.len(), 1, "{report:#}");
     }
 }
 
@@ -188,6 +191,9 @@ fn a_process_comes_to_trust_less_and_not_more() {
     folder.sign("first");
     let origin = Origin::echo();
     let to = || ConfigBuilder::to(origin.address());
+    let third = sidegate(["keygen", &folder.path("third"), "--no-password"]);
+    assert_eq!(third.code, Some(0), "{}", third.output());
+    let [first, second, third] = ["first", "second", "third"].map(|name| folder.number(name));
     let both = json!({"require_signature": true, "trusted_keys": ["first.pub", "second.pub"]});
     let config = folder.config(to(), both);
     let file = folder.dir.write("config.json", config.build(folder.dir.path()).to_string());
@@ -195,26 +201,42 @@ fn a_process_comes_to_trust_less_and_not_more() {
     let mut proxy = Proxy::run(dir, &file, &ProxyOptions::default());
     let folder = Folder { dir: TempDir::new() };
     let number = proxy.number();
-    for (modules, key) in [
-        (json!({"require_signature": false, "trusted_keys": ["first.pub", "second.pub"]}), "require_signature"),
-        (json!({}), "trusted_keys"),
+    for (modules, key, how) in [
+        (
+            json!({"require_signature": false, "trusted_keys": ["first.pub", "second.pub"]}),
+            "require_signature",
+            "expected true, found false".to_owned(),
+        ),
+        (json!({}), "trusted_keys", format!("expected one of {first}, {second} still, found none")),
+        (
+            signed_by(&["first.pub", "second.pub", "third.pub"]),
+            "trusted_keys",
+            format!("expected none but {first}, {second}, found also {third}"),
+        ),
         (
             json!({"require_signature": true, "trusted_keys": ["first.pub", "second.pub"], "allow": ["run_path"]}),
             "allow",
+            "expected none, found also run_path".to_owned(),
         ),
         (
             json!({"require_signature": true, "trusted_keys": ["first.pub", "second.pub"], "allow_needed": ["libz.so.1"]}),
             "allow_needed",
+            "expected none, found also libz.so.1".to_owned(),
         ),
         (
             json!({"require_signature": true, "trusted_keys": ["first.pub", "second.pub"], "max_size": 1_000_000_000}),
             "max_size",
+            format!("expected at most {}, found 1000000000", 256 << 20),
         ),
     ] {
         proxy.write(&folder.config(to(), modules));
         let answer = proxy.order("/api/v1/config/reload");
         let text = answer.text();
-        assert!(answer.status() == 422 && text.contains(&format!("`modules.{key}`")), "{} {text}", answer.status());
+        assert!(
+            answer.status() == 422 && text.contains(&format!("`modules.{key}`: {how}")),
+            "{} {text}",
+            answer.status()
+        );
         assert_eq!(proxy.number(), number);
     }
     assert_eq!(proxy.get("/x").status(), 200);
@@ -235,7 +257,8 @@ fn a_process_comes_to_trust_less_and_not_more() {
 fn keys_are_not_written_over_and_passwords_are_asked_for() {
     let folder = Folder::new();
     let again = sidegate(["keygen", &folder.path("first"), "--no-password"]);
-    assert!(again.code == Some(1) && again.stderr.contains("first.key"), "{}", again.output());
+    let said = "first.key: it is there already, and no key is written over: choose another name";
+    assert!(again.code == Some(1) && again.stderr.contains(said), "{}", again.output());
     let nobody = sidegate(["keygen", &folder.path("third")]);
     assert!(nobody.code == Some(1) && nobody.stderr.contains("--password-file"), "{}", nobody.output());
     let password = folder.dir.write("password", "open\n");
@@ -254,4 +277,19 @@ fn keys_are_not_written_over_and_passwords_are_asked_for() {
     let inspected = sidegate(["inspect", "guard", "-c", &config]);
     let line = format!("signed by       {} (for a test)", folder.number("third"));
     assert!(inspected.stdout.contains(&line), "{}", inspected.output());
+}
+
+#[test]
+fn comments_show_what_they_hide() {
+    let folder = Folder::new();
+    let (key, module) = (folder.path("first.key"), folder.path("modules/guard.so"));
+    // A terminal would obey the second, and turn the line by the first.
+    let signed = sidegate(["sign", "--key", &key, "--comment", "by\u{202e}you\u{1b}[1m\u{200b}", &module]);
+    assert_eq!(signed.code, Some(0), "{}", signed.output());
+    folder.accepts(signed_by(&["first.pub"]));
+    for format in ["text", "json"] {
+        let config = folder.path("config.json");
+        let inspected = sidegate(["inspect", "guard", "-c", &config, "--format", format]);
+        assert!(inspected.stdout.contains("by\u{fffd}you\u{fffd}[1m\u{fffd}"), "{}", inspected.output());
+    }
 }
