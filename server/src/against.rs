@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use sidegate_api::shown;
 
 use crate::admin_client::{AdminAddress, Call, CallError};
 
@@ -46,6 +47,7 @@ fn read_answer(address: &AdminAddress, status: u16, text: &[u8]) -> Result<(u16,
         _ if status == 404 || status == 405 => Err(address.strange("one that knows no /api/v1/config/diff").into()),
         _ if status >= 400 => {
             let said = String::from_utf8_lossy(text.get(..1000).unwrap_or(text)).trim().to_owned();
+            let said = shown(&said);
             Err(AgainstError::Refused { address: address.to_string(), said: format!("{status}: {said}") })
         }
         _ => Err(address.strange("something else").into()),

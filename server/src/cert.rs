@@ -12,7 +12,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::cli::CertArgs;
-use crate::{complain, print};
+use crate::output::{Output, complain};
 
 /// Years that the CA is good for.
 const CA_YEARS: i64 = 10;
@@ -37,10 +37,10 @@ enum CertError {
     Make(#[from] rcgen::Error),
 }
 
-pub(crate) fn cert(args: &CertArgs) -> ExitCode {
+pub(crate) fn cert(args: &CertArgs, output: &mut Output) -> ExitCode {
     match make(args) {
         Ok(files) => {
-            files.iter().for_each(|file| print(&file.display()));
+            files.iter().for_each(|file| output.print(&file.display()));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sidegate_api::Metrics;
 use sidegate_api::nearest::hint;
+use sidegate_api::{Metrics, shown};
 use sidegate_config::{Config, ConfigFile, Diagnostic, LoadEnv, LoadMode, Wire};
 use sidegate_generic_filter::{GenericFilter, Lasting, SendsTo, Verdict, inspect_with};
 
@@ -16,35 +16,35 @@ use crate::admin_client::AdminAddress;
 use crate::against::ask;
 use crate::cli::{CheckArgs, Format};
 use crate::compose::{ComposeError, built_in_filters};
+use crate::output::{Output, complain};
 use crate::start::Start;
 use crate::trust::policy;
-use crate::{complain, print};
 
-pub(crate) fn check(args: &CheckArgs, start: &mut Start) -> ExitCode {
+pub(crate) fn check(args: &CheckArgs, start: &mut Start, output: &mut Output) -> ExitCode {
     if let Some(address) = &args.against {
-        return match check_against(args, address) {
+        return match check_against(args, address, output) {
             Ok(code) => code,
-            Err(error) => refused(args.format, &error),
+            Err(error) => refused(args.format, &error, output),
         };
     }
     let mode = if args.no_load { LoadMode::NoLoad } else { LoadMode::Load };
     match start.load(&args.config, None, mode, None, None) {
         Ok(loaded) => {
             let patience = loaded.config.graceful_timeout;
-            accepted(args, loaded.file.path(), &loaded.config, &loaded.modules);
+            accepted(args, loaded.file.path(), &loaded.config, &loaded.modules, output);
             drop((loaded.config, loaded.modules));
             start.settle(patience);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let code = refused(args.format, &error);
+            let code = refused(args.format, &error, output);
             start.settle(Config::GRACEFUL_TIMEOUT);
             code
         }
     }
 }
 
-fn accepted(args: &CheckArgs, path: &Path, config: &Config, modules: &GenericFilter) {
+fn accepted(args: &CheckArgs, path: &Path, config: &Config, modules: &GenericFilter, output: &mut Output) {
     let omitted = config.warnings_omitted;
     let mut unfit = unfit_modules(config);
     unfit.extend(modules.sends_to().iter().flat_map(|needs| clusters_missing(needs, config)));
@@ -53,14 +53,14 @@ fn accepted(args: &CheckArgs, path: &Path, config: &Config, modules: &GenericFil
         Format::Json => {
             let warnings: Vec<_> =
                 config.warnings.iter().map(|w| w.to_json()).chain(unfit.iter().map(Unfit::to_json)).collect();
-            print(
+            output.print(
                 &json!({"ok": true, "errors": [], "warnings": warnings, "omitted": {"errors": 0, "warnings": omitted}}),
             );
         }
         Format::Text => {
             warn_of(&config.warnings, omitted);
             unfit.iter().for_each(|unfit| complain(&format_args!("warning: {}", unfit.message)));
-            print(&format_args!("{}: ok", path.display()));
+            output.print(&format_args!("{}: ok", path.display()));
         }
     }
 }
@@ -74,18 +74,18 @@ fn warn_of(warnings: &[Diagnostic], omitted: usize) {
     }
 }
 
-fn refused(format: Format, error: &ComposeError) -> ExitCode {
+fn refused(format: Format, error: &ComposeError, output: &mut Output) -> ExitCode {
     match (format, error) {
         (Format::Json, ComposeError::Config(found)) => {
             let warnings: Vec<_> = found.warnings.iter().map(|w| w.to_json()).collect();
             let omitted = json!({"errors": found.errors_omitted, "warnings": found.warnings_omitted});
             let errors = found.to_json();
-            print(&json!({"ok": false, "errors": errors, "warnings": warnings, "omitted": omitted}));
+            output.print(&json!({"ok": false, "errors": errors, "warnings": warnings, "omitted": omitted}));
         }
         (Format::Json, other) => {
             let finding = json!({"message": other.to_string(), "kind": "environment"});
             let omitted = json!({"errors": 0, "warnings": 0});
-            print(&json!({"ok": false, "errors": [finding], "warnings": [], "omitted": omitted}));
+            output.print(&json!({"ok": false, "errors": [finding], "warnings": [], "omitted": omitted}));
         }
         (Format::Text, _) => report(error),
     }
@@ -155,7 +155,7 @@ fn unfit_modules(config: &Config) -> Vec<Unfit> {
 }
 
 /// Has a process that runs say what the configuration would change there.
-fn check_against(args: &CheckArgs, address: &AdminAddress) -> Result<ExitCode, ComposeError> {
+fn check_against(args: &CheckArgs, address: &AdminAddress, output: &mut Output) -> Result<ExitCode, ComposeError> {
     let working_dir = std::env::current_dir().map_err(ComposeError::WorkingDir)?;
     let (file, wire) = Wire::read(&args.config, &working_dir).map_err(ComposeError::Config)?;
     // What is wrong with it anywhere is said here, without asking.
@@ -174,21 +174,27 @@ fn check_against(args: &CheckArgs, address: &AdminAddress) -> Result<ExitCode, C
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let would_be_taken = answer["ok"] == true && list(&changes["restart"]).is_empty();
     match args.format {
-        Format::Json => print(&answer),
+        Format::Json => output.print(&answer),
         Format::Text => {
-            let text = |line: &Value| line.as_str().map_or_else(|| line["message"].to_string(), str::to_owned);
+            let text = |line: &Value| {
+                let line = line.as_str().map_or_else(|| line["message"].to_string(), str::to_owned);
+                shown(&line).into_owned()
+            };
             for error in list(&answer["errors"]) {
-                complain(&format_args!("{address}: {}", place_and_message(&error)));
+                complain(&format_args!("{address}: {}", shown(&place_and_message(&error))));
             }
             // What this side could not know.
             let said: Vec<Value> = config.warnings.iter().map(|warning| warning.to_json()).collect();
             let is_new = |warning: &&Value| !said.iter().any(|said| said["message"] == warning["message"]);
             for warning in list(&answer["warnings"]).iter().filter(is_new) {
-                complain(&format_args!("warning: {address}: {}", place_and_message(warning)));
+                complain(&format_args!("warning: {address}: {}", shown(&place_and_message(warning))));
             }
-            list(&changes["lines"]).iter().for_each(|line| print(&text(line)));
+            list(&changes["lines"]).iter().for_each(|line| output.print(&text(line)));
             for cluster in list(&answer["live_edits_dropped"]) {
-                print(&format!("! clusters {}: hosts that were edited are those of the file again", text(&cluster)));
+                output.print(&format!(
+                    "! clusters {}: hosts that were edited are those of the file again",
+                    text(&cluster)
+                ));
             }
         }
     }

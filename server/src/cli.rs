@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::admin_client::AdminAddress;
@@ -267,9 +267,10 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whom").required(true).args(["admin", "config"])))]
 pub(crate) struct HealthArgs {
     /// The admin interface: HOST:PORT or unix:PATH.
-    #[arg(long, value_name = "ADMIN", required_unless_present = "config", conflicts_with = "config", value_parser = AdminAddress::parse)]
+    #[arg(long, value_name = "ADMIN", value_parser = AdminAddress::parse)]
     pub(crate) admin: Option<AdminAddress>,
     /// Configuration of that process, which says where its admin interface is.
     #[arg(short, long, value_name = "FILE")]

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use sidegate_api::{Counter, Gauge, MetricError, Metrics};
 use sidegate_watch::{At, Notice, Role, ThreadReport};
 
-use crate::complain;
+use crate::output::complain;
 
 /// Series of workers, once there are metrics: the watchdog starts before them.
 #[derive(Debug, Clone, Default)]

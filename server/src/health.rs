@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sidegate_api::Address;
+use sidegate_api::{Address, shown};
 use sidegate_config::{ConfigErrors, ConfigFile};
 
 use crate::admin_client::{AdminAddress, Call, CallError};
 use crate::cli::HealthArgs;
-use crate::{complain, print};
+use crate::output::{Output, complain};
 
 /// Why nobody can be asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +25,10 @@ enum HealthError {
     Call(#[from] CallError),
 }
 
-pub(crate) fn health(args: &HealthArgs) -> ExitCode {
+pub(crate) fn health(args: &HealthArgs, output: &mut Output) -> ExitCode {
     match ask(args) {
         Ok((200, said)) => {
-            print(&said);
+            output.print(&said);
             ExitCode::SUCCESS
         }
         Ok((status, said)) => {
@@ -47,13 +47,14 @@ fn ask(args: &HealthArgs) -> Result<(u16, String), HealthError> {
     let address = match (&args.admin, &args.config) {
         (Some(address), _) => address.clone(),
         (None, Some(config)) => of_config(config)?,
+        // The command line has one of them.
         (None, None) => return Err(HealthError::NoAdmin { config: "the command line".to_owned() }),
     };
     let path = if args.live { "/live" } else { "/ready" };
     let patience = Duration::from_secs(args.timeout.into());
     let answer = address.call(&Call { method: "GET", path, token: None, body: b"", patience })?;
-    let said = String::from_utf8_lossy(&answer.body).lines().next().unwrap_or_default().to_owned();
-    Ok((answer.status, said))
+    let said = String::from_utf8_lossy(&answer.body).lines().next().map(|line| shown(line).into_owned());
+    Ok((answer.status, said.unwrap_or_default()))
 }
 
 /// Where the configuration has its admin interface, whatever else it says.

@@ -10,10 +10,10 @@ use sidegate_generic_filter::{Inspection, inspect_with};
 use crate::check::report;
 use crate::cli::{Format, InspectArgs};
 use crate::compose::ComposeError;
+use crate::output::{Output, complain};
 use crate::trust::policy;
-use crate::{complain, print};
 
-pub(crate) fn inspect(args: &InspectArgs) -> ExitCode {
+pub(crate) fn inspect(args: &InspectArgs, output: &mut Output) -> ExitCode {
     let inspection = match &args.config {
         None => sidegate_generic_filter::inspect(&args.file),
         Some(config) => match of_config(config, &args.file) {
@@ -31,19 +31,19 @@ pub(crate) fn inspect(args: &InspectArgs) -> ExitCode {
     if args.markdown {
         return match inspection.to_markdown() {
             Some(page) => {
-                print(&page.trim_end());
+                output.print(&page.trim_end());
                 ExitCode::SUCCESS
             }
             None => {
-                print(&inspection);
+                output.print(&inspection);
                 complain(&format_args!("{}: it has no manifest to make a page of", args.file.display()));
                 ExitCode::FAILURE
             }
         };
     }
     match args.format {
-        Format::Text => print(&inspection),
-        Format::Json => print(&inspection.to_json()),
+        Format::Text => output.print(&inspection),
+        Format::Json => output.print(&inspection.to_json()),
     }
     if inspection.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -22,6 +22,7 @@ mod key_log;
 mod live_edit;
 mod manual;
 mod new_filter;
+mod output;
 mod plans;
 mod ready;
 mod run;
@@ -38,21 +39,35 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::output::{complain, printing};
+
 #[global_allocator]
 static ALLOCATOR: sidegate_memory::Allocator = sidegate_memory::Allocator;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().command {
+    match cli::Cli::try_parse() {
+        Ok(cli) => carry_out(cli.command),
+        Err(wrong) if wrong.use_stderr() => wrong.exit(),
+        // Help and versions.
+        Err(asked) => printing(|output| {
+            output.put(|| asked.print());
+            ExitCode::SUCCESS
+        }),
+    }
+}
+
+fn carry_out(command: cli::Command) -> ExitCode {
+    match command {
         cli::Command::Run(args) => under_init(|| start::with_modules(|start| run::run(&args, start))),
-        cli::Command::Check(args) => start::with_modules(|start| check::check(&args, start)),
-        cli::Command::Health(args) => health::health(&args),
-        cli::Command::Inspect(args) => inspect::inspect(&args),
-        cli::Command::Schema(args) => schema::schema(&args),
-        cli::Command::Cert(args) => cert::cert(&args),
-        cli::Command::Keygen(args) => sign::keygen(&args),
-        cli::Command::Sign(args) => sign::sign(&args),
-        cli::Command::NewFilter(args) => new_filter::new_filter(&args),
-        cli::Command::Completions(args) => manual::completions(&args),
+        cli::Command::Check(args) => start::with_modules(|start| printing(|output| check::check(&args, start, output))),
+        cli::Command::Health(args) => printing(|output| health::health(&args, output)),
+        cli::Command::Inspect(args) => printing(|output| inspect::inspect(&args, output)),
+        cli::Command::Schema(args) => printing(|output| schema::schema(&args, output)),
+        cli::Command::Cert(args) => printing(|output| cert::cert(&args, output)),
+        cli::Command::Keygen(args) => printing(|output| sign::keygen(&args, output)),
+        cli::Command::Sign(args) => printing(|output| sign::sign(&args, output)),
+        cli::Command::NewFilter(args) => printing(|output| new_filter::new_filter(&args, output)),
+        cli::Command::Completions(args) => printing(|output| manual::completions(&args, output)),
         cli::Command::Man(args) => manual::pages(&args),
     }
 }
@@ -68,17 +83,4 @@ fn under_init(work: impl FnOnce() -> ExitCode) -> ExitCode {
         }
     }
     work()
-}
-
-/// Prints an error to stderr. What fails before the log is open, or ends the
-/// process, is said here.
-#[allow(clippy::print_stderr)]
-fn complain(message: &dyn std::fmt::Display) {
-    eprintln!("sidegate: {message}");
-}
-
-/// Prints a result to stdout.
-#[allow(clippy::print_stdout)]
-fn print(text: &dyn std::fmt::Display) {
-    println!("{text}");
 }

@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, CompletionsArgs, ManArgs};
-use crate::{complain, print};
+use crate::output::{Output, complain};
 
-pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
+pub(crate) fn completions(args: &CompletionsArgs, output: &mut Output) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "sidegate", &mut script);
-    print(&String::from_utf8_lossy(&script).trim_end());
+    output.print(&String::from_utf8_lossy(&script).trim_end());
     ExitCode::SUCCESS
 }
 

@@ -37,7 +37,7 @@ use crate::signals::{Order, Signals};
 use crate::source::{Document, FileSource, FollowedCertificates, Made, Settings};
 use crate::start::{Start, end_before_serving};
 use crate::systemd::Notifier;
-use crate::{complain, key_log, ready};
+use crate::{key_log, ready};
 
 /// How long a start waits for the names of hosts. Who cannot be resolved by
 /// then is resolved while the process serves.

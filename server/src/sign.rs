@@ -11,7 +11,7 @@ use sidegate_files::{ReadError, read_regular};
 use sidegate_trust::{EXTENSION, Password, SecretError, SecretKey};
 
 use crate::cli::{KeygenArgs, PasswordArgs, SignArgs};
-use crate::{complain, print};
+use crate::output::{Output, complain};
 
 /// No key and no password is longer, in bytes.
 const MAX_KEY_BYTES: u64 = 4096;
@@ -26,6 +26,8 @@ enum SignError {
     Read { path: PathBuf, error: ReadError },
     #[error("{path}: {error}")]
     Write { path: PathBuf, error: io::Error },
+    #[error("{}: it is there already, and no key is written over: choose another name, or take it away", .0.display())]
+    Exists(PathBuf),
     #[error("{path}: expected text, found other bytes")]
     NotText { path: PathBuf },
     #[error("{path}: {error}")]
@@ -34,18 +36,18 @@ enum SignError {
     NobodyToAsk,
 }
 
-pub(crate) fn keygen(args: &KeygenArgs) -> ExitCode {
-    tell(make_keys(args))
+pub(crate) fn keygen(args: &KeygenArgs, output: &mut Output) -> ExitCode {
+    tell(make_keys(args), output)
 }
 
-pub(crate) fn sign(args: &SignArgs) -> ExitCode {
-    tell(sign_all(args))
+pub(crate) fn sign(args: &SignArgs, output: &mut Output) -> ExitCode {
+    tell(sign_all(args), output)
 }
 
-fn tell(result: Result<Vec<String>, SignError>) -> ExitCode {
+fn tell(result: Result<Vec<String>, SignError>, output: &mut Output) -> ExitCode {
     match result {
         Ok(lines) => {
-            lines.iter().for_each(|line| print(line));
+            lines.iter().for_each(|line| output.print(line));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -59,8 +61,9 @@ fn make_keys(args: &KeygenArgs) -> Result<Vec<String>, SignError> {
     let (secret_file, public_file) = (beside(&args.name, "key"), beside(&args.name, "pub"));
     // Before anybody thinks of a password.
     for path in [&secret_file, &public_file] {
-        if path.exists() {
-            return Err(SignError::Write { path: path.clone(), error: io::ErrorKind::AlreadyExists.into() });
+        // Links that lead nowhere as well.
+        if path.symlink_metadata().is_ok() {
+            return Err(SignError::Exists(path.clone()));
         }
     }
     let password = password(&args.password)?;
@@ -128,7 +131,10 @@ fn read_text(path: &Path) -> Result<String, SignError> {
 fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), SignError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let written = opened.and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| SignError::Write { path: path.to_owned(), error })
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => SignError::Exists(path.to_owned()),
+        _ => SignError::Write { path: path.to_owned(), error },
+    })
 }
 
 /// In place of what is there, at once: a proxy may be looking.

@@ -16,10 +16,10 @@ use sidegate_watch::{HELD_UP, OnThread, Role, Watchdog, Watched, end_now, end_wi
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::complain;
 use crate::compose::{ComposeError, Loaded, load};
 use crate::ending::{Ending, LAST_PATIENCE, in_modules, modules_settled, name_who_is_left};
 use crate::hangs::{Hangs, whereabouts};
+use crate::output::complain;
 use crate::signals::Signals;
 
 /// Exit code of a start that did not come to its end.

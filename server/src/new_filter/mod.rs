@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::NewFilterArgs;
-use crate::{complain, print};
+use crate::output::{Output, complain};
 use templates::{Filler, files, headers};
 
 mod templates;
@@ -31,12 +31,12 @@ enum NewFilterError {
     Io { path: PathBuf, error: io::Error },
 }
 
-pub(crate) fn new_filter(args: &NewFilterArgs) -> ExitCode {
+pub(crate) fn new_filter(args: &NewFilterArgs, output: &mut Output) -> ExitCode {
     match write(args) {
         Ok(folder) => {
             let name = &args.name;
             let (saved, note) = (templates::saved(args.lang), templates::caveat(args.lang));
-            print(&format_args!(
+            output.print(&format_args!(
                 "{}: filter {name:?}\n  make        builds and tests it\n  make run    runs it on 127.0.0.1:2046; \
                  saving a source {saved}{note}",
                 folder.display()

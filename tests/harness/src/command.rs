@@ -41,7 +41,7 @@ pub fn sidegate<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Outcome {
 /// Runs `command` to its end with what is in `file` as its standard input.
 #[track_caller]
 pub fn run_reading(file: &Path, command: &mut Command) -> Outcome {
-    run_from(File::open(file).unwrap().into(), LIMIT, command)
+    run_from(File::open(file).unwrap().into(), None, LIMIT, command)
 }
 
 /// Runs `command` to its end; a command that does not end within a minute is
@@ -54,16 +54,23 @@ pub fn run(command: &mut Command) -> Outcome {
 /// The same with another limit.
 #[track_caller]
 pub fn run_within(limit: Duration, command: &mut Command) -> Outcome {
-    run_from(Stdio::null(), limit, command)
+    run_from(Stdio::null(), None, limit, command)
+}
+
+/// The same with its standard output elsewhere: that of the outcome is empty.
+#[track_caller]
+pub fn run_into(output: Stdio, command: &mut Command) -> Outcome {
+    run_from(Stdio::null(), Some(output), LIMIT, command)
 }
 
 #[track_caller]
-fn run_from(input: Stdio, limit: Duration, command: &mut Command) -> Outcome {
+fn run_from(input: Stdio, output: Option<Stdio>, limit: Duration, command: &mut Command) -> Outcome {
     no_core_files();
     // Files instead of pipes: nothing to drain while we watch the clock.
     let dir = TempDir::new();
     let (out, err) = (dir.join("stdout"), dir.join("stderr"));
-    command.stdin(input).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+    let file = Stdio::from(File::create(&out).unwrap());
+    command.stdin(input).stdout(output.unwrap_or(file)).stderr(File::create(&err).unwrap());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
     let deadline = Instant::now() + limit;
     let status = loop {

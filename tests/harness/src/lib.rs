@@ -41,7 +41,7 @@ pub use background::Background;
 pub use binary::{artifact, binary, repository, target_dir};
 pub use blackhole::BlackHole;
 pub use call::{Begun, Call, Client, Spoken};
-pub use command::{Outcome, run, run_reading, run_within, sidegate};
+pub use command::{Outcome, run, run_into, run_reading, run_within, sidegate};
 pub use config::ConfigBuilder;
 pub use curl::{CurlAnswer, curl};
 pub use dns::Dns;

@@ -47,5 +47,8 @@ fn the_configuration_says_where_to_ask() {
     let any = dir.write("any.yaml", any);
     let outcome = health(&["-c", any.to_str().unwrap()]);
     assert!(outcome.code == Some(1) && outcome.stderr.contains("port 0"), "{}", outcome.output());
-    assert_eq!(health(&[]).code, Some(2), "nobody to ask");
+    let nobody = health(&[]);
+    assert_eq!(nobody.code, Some(2), "{}", nobody.output());
+    assert!(nobody.stderr.contains("--admin <ADMIN>|--config <FILE>"), "{}", nobody.stderr);
+    assert_eq!(health(&["--admin", "127.0.0.1:1", "-c", any.to_str().unwrap()]).code, Some(2), "two of them");
 }

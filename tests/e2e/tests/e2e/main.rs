@@ -45,6 +45,7 @@ mod metrics;
 mod modules;
 mod mosn;
 mod new_filter;
+mod output;
 mod overload;
 mod panics;
 mod plugins;
