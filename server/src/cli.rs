@@ -153,8 +153,8 @@ pub(crate) struct NewFilterArgs {
     /// Where it goes; NAME by default. Must not be there.
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-    /// Folder of the crate sidegate-sdk, for Rust; by default it comes from
-    /// crates.io.
+    /// Folder of the crate sidegate-sdk, for Rust: ffi-api/sdk of a checkout of
+    /// Sidegate. By default it comes from crates.io, which has to have it.
     #[arg(long, value_name = "DIR")]
     pub(crate) sdk: Option<PathBuf>,
 }

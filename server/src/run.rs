@@ -32,6 +32,7 @@ use crate::control::Obedience;
 use crate::ending::{Ending, LAST_PATIENCE, in_modules, modules_settled, name_who_is_left};
 use crate::errands::ModuleErrands;
 use crate::fronts::ProcessFronts;
+use crate::output::complain;
 use crate::plans::Plans;
 use crate::signals::{Order, Signals};
 use crate::source::{Document, FileSource, FollowedCertificates, Made, Settings};

@@ -6,10 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::NewFilterArgs;
+use crate::cli::{Language, NewFilterArgs};
 use crate::output::{Output, complain};
+use reserved::reserved;
 use templates::{Filler, files, headers};
 
+mod reserved;
 mod templates;
 
 /// Bytes of a name: it becomes that of a crate, of a file and of a module.
@@ -23,7 +25,11 @@ enum NewFilterError {
          {MAX_NAME} at most: `my-filter`"
     )]
     Name(String),
-    #[error("{}: it is there already; nothing was written", .0.display())]
+    #[error("{0:?} is a word of {1}, and no name for a filter in it: choose another, `{0}-filter`")]
+    Reserved(String, &'static str),
+    #[error(
+        "{}: it is there already, and nothing was written: name another --folder, or take it away", .0.display()
+    )]
     Exists(PathBuf),
     #[error("{}: expected the folder of the crate sidegate-sdk, found no Cargo.toml in it", .0.display())]
     Sdk(PathBuf),
@@ -35,7 +41,7 @@ pub(crate) fn new_filter(args: &NewFilterArgs, output: &mut Output) -> ExitCode 
     match write(args) {
         Ok(folder) => {
             let name = &args.name;
-            let (saved, note) = (templates::saved(args.lang), templates::caveat(args.lang));
+            let (saved, note) = (templates::saved(args.lang), templates::caveat(args.lang, args.sdk.as_deref()));
             output.print(&format_args!(
                 "{}: filter {name:?}\n  make        builds and tests it\n  make run    runs it on 127.0.0.1:2046; \
                  saving a source {saved}{note}",
@@ -51,10 +57,11 @@ pub(crate) fn new_filter(args: &NewFilterArgs, output: &mut Output) -> ExitCode 
 }
 
 fn write(args: &NewFilterArgs) -> Result<PathBuf, NewFilterError> {
-    let name = checked(&args.name)?;
+    let name = checked(&args.name, args.lang)?;
     let sdk = args.sdk.as_deref().map(sdk_folder).transpose()?;
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(name));
-    if folder.exists() {
+    // Links that lead nowhere as well.
+    if folder.symlink_metadata().is_ok() {
         return Err(NewFilterError::Exists(folder));
     }
     let filler = Filler { name, sdk: sdk.as_deref(), language: args.lang };
@@ -67,15 +74,17 @@ fn write(args: &NewFilterArgs) -> Result<PathBuf, NewFilterError> {
     Ok(folder)
 }
 
-fn checked(name: &str) -> Result<&str, NewFilterError> {
+fn checked(name: &str, language: Language) -> Result<&str, NewFilterError> {
     let fits = name.len() <= MAX_NAME
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')
         && !name.contains("--")
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    // Words that Cargo and Rust keep for themselves.
-    let taken = ["test", "core", "std", "alloc", "proc-macro", "self", "super", "crate", "fn", "mod"];
-    if fits && !taken.contains(&name) { Ok(name) } else { Err(NewFilterError::Name(name.to_owned())) }
+    match reserved(name, language) {
+        _ if !fits => Err(NewFilterError::Name(name.to_owned())),
+        Some(whose) => Err(NewFilterError::Reserved(name.to_owned(), whose)),
+        None => Ok(name),
+    }
 }
 
 fn sdk_folder(folder: &Path) -> Result<PathBuf, NewFilterError> {
@@ -98,10 +107,15 @@ mod tests {
     #[test]
     fn names_are_those_of_crates_files_and_modules() {
         for name in ["a", "my-filter", "auth2"] {
-            assert!(checked(name).is_ok(), "{name}");
+            assert!(checked(name, Language::Rust).is_ok(), "{name}");
         }
-        for name in ["", "A", "2a", "-a", "a-", "a--b", "a_b", "a/b", "../a", "a b", "é", "test", &"a".repeat(49)] {
-            assert!(checked(name).is_err(), "{name}");
+        for name in ["", "A", "2a", "-a", "a-", "a--b", "a_b", "a/b", "../a", "a b", "é", &"a".repeat(49)] {
+            assert!(matches!(checked(name, Language::C), Err(NewFilterError::Name(_))), "{name}");
+        }
+        for name in ["fn", "match", "async", "gen", "self", "core", "test", "proc-macro"] {
+            let Err(refused) = checked(name, Language::Rust) else { panic!("{name}") };
+            assert!(refused.to_string().contains("is a word of Rust"), "{refused}");
+            assert!(checked(name, Language::Cpp).is_ok(), "{name}");
         }
     }
 }

@@ -101,8 +101,12 @@ pub(super) fn saved(language: Language) -> &'static str {
 }
 
 /// What who writes filters in `language` has to know from the beginning.
-pub(super) fn caveat(language: Language) -> &'static str {
+pub(super) fn caveat(language: Language, sdk: Option<&Path>) -> &'static str {
     match language {
+        Language::Rust if sdk.is_none() => {
+            "\nThe crate sidegate-sdk comes from crates.io. Where that does not have it yet: `--sdk DIR`, the folder \
+             ffi-api/sdk of a checkout of Sidegate."
+        }
         Language::Rust | Language::C | Language::Cpp => "",
         Language::Go => {
             "\nGo's runtime never leaves a process and is there once: the proxy takes one module in Go and no second \

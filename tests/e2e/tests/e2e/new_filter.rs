@@ -324,4 +324,27 @@ fn nothing_is_written_over_and_names_are_checked() {
         let outcome = sidegate(["new-filter".as_ref(), std::ffi::OsStr::new(name)]);
         assert!(outcome.code == Some(1) && outcome.stderr.contains("is no name"), "{}", outcome.output());
     }
+    let outcome = sidegate(["new-filter", "match"]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("a word of Rust"), "{}", outcome.output());
+    // A link that leads nowhere is there too.
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    let outcome = new_filter(&link, &[]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("name another --folder"), "{}", outcome.output());
+}
+
+/// crates.io may not have the SDK yet.
+#[test]
+fn who_has_no_sdk_is_told_where_it_is() {
+    let dir = TempDir::new();
+    let folder = dir.path().join("greeter");
+    let outcome = new_filter(&folder, &[]);
+    assert!(outcome.code == Some(0) && outcome.stdout.contains("`--sdk DIR`"), "{}", outcome.output());
+    let made = make(&folder, &["CARGO=false"]).output().unwrap();
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(!made.status.success() && said.contains("ffi-api/sdk of a checkout"), "{said}");
+    assert!(fs::read_to_string(folder.join("README.md")).unwrap().contains("[patch.crates-io]"));
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ffi-api/sdk");
+    let outcome = new_filter(&dir.path().join("other"), &["--sdk", sdk.to_str().unwrap()]);
+    assert!(outcome.code == Some(0) && !outcome.stdout.contains("--sdk"), "{}", outcome.output());
 }
