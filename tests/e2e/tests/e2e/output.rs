@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
-use sidegate_harness::{Outcome, TempDir, binary, run_into, sidegate};
+use sidegate_harness::{ConfigBuilder, Outcome, TempDir, binary, run_into, sidegate};
 
 use crate::modules::Module;
 use crate::support::echo_pair;
@@ -21,7 +21,8 @@ impl Scene {
     fn new(admin: String) -> Self {
         let dir = TempDir::new();
         fs::copy(&Module::compile_file("tests/e2e/modules/refuse.c").file, dir.join("guard.so")).unwrap();
-        dir.write("config.yaml", "servers: []\n");
+        let config = ConfigBuilder::to("127.0.0.1:9".parse().unwrap()).build(dir.path());
+        dir.write("config.json", config.to_string());
         let made = sidegate(["keygen", dir.join("signs").to_str().unwrap(), "--no-password"]);
         assert_eq!(made.code, Some(0), "{}", made.output());
         Scene { dir, admin, round: 0 }
@@ -34,12 +35,12 @@ impl Scene {
         let fresh = |what: &str| format!("{what}{}", self.round);
         let line = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
         vec![
-            (line("check -c config.yaml"), 0),
-            (line("check -c config.yaml --format json"), 0),
+            (line("check -c config.json"), 0),
+            (line("check -c config.json --format json"), 0),
             (line("inspect guard.so"), 0),
             (line("inspect guard.so --format json"), 0),
             // Refused as before: it is no module.
-            (line("inspect config.yaml"), 1),
+            (line("inspect config.json"), 1),
             (line("schema"), 0),
             (line("schema --format markdown"), 0),
             (line(&format!("cert {}", fresh("certs"))), 0),
