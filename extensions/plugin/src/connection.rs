@@ -41,6 +41,8 @@ use crate::address::PluginAddress;
 const MAX_ANSWER: usize = 64 << 20;
 
 const CALL: PathAndQuery = PathAndQuery::from_static("/proto.Plugin/Call");
+/// What is said of a plugin that ended its connection.
+const CLOSED: &str = "it closed its connection";
 /// The service that go-plugin reports its health under.
 const HEALTH_SERVICE: &str = "plugin";
 
@@ -117,7 +119,7 @@ impl Connection {
         tokio::spawn(async move {
             tokio::select! {
                 ended = connection => {
-                    let why = ended.map_or_else(|error| broken(&error), |()| "it closed its connection".into());
+                    let why = ended.map_or_else(|error| broken(&error), |()| CLOSED.into());
                     ours.send_replace(State::Ended(why));
                 }
                 _ = of_all.wait_for(State::is_ended) => {}
@@ -212,8 +214,13 @@ impl State {
 
 /// What hyper says, whose causes tell who broke HTTP/2 and how.
 fn broken(error: &hyper::Error) -> Arc<str> {
-    let mut why = format!("its connection broke: {error}");
     let mut cause = std::error::Error::source(error);
+    let socket = cause.and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if let Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) = socket {
+        // While a call was under way.
+        return CLOSED.into();
+    }
+    let mut why = format!("its connection broke: {error}");
     while let Some(error) = cause {
         why = format!("{why}: {error}");
         cause = error.source();
