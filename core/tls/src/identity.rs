@@ -40,7 +40,7 @@ impl LoadedIdentity {
     ) -> Result<LoadedIdentity, ContextError> {
         let source = &identity.chain;
         let bytes = materials.load(source).map_err(|error| ContextError::read(Part::Chain, source, &error))?;
-        let chain = pem::chain(&bytes).map_err(|problem| ContextError::of(Part::Chain, source, problem))?;
+        let chain = pem::shown_chain(&bytes).map_err(|problem| ContextError::of(Part::Chain, source, problem))?;
         chain.iter().for_each(|certificate| digest.add(certificate.as_ref()));
         let key = signing_key(&identity.key, provider, materials)?;
         let ocsp = match &identity.ocsp {

@@ -62,6 +62,27 @@ pub(crate) fn chain(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemPro
     Ok(chain)
 }
 
+/// Certificates that we show of ourselves: no chain has more, and each
+/// handshake sends all of them.
+const MAX_SHOWN: usize = 100;
+/// Bytes of them in DER.
+const MAX_SHOWN_BYTES: usize = 1 << 20;
+
+/// The certificates of a chain that is shown to peers.
+pub(crate) fn shown_chain(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemProblem> {
+    let chain = chain(bytes)?;
+    let size: usize = chain.iter().map(|certificate| certificate.len()).sum();
+    match chain.len() {
+        found if found > MAX_SHOWN => problem(format!(
+            "expected a chain of {MAX_SHOWN} certificates at most, as each handshake sends all of them; found {found}"
+        )),
+        _ if size > MAX_SHOWN_BYTES => problem(format!(
+            "expected a chain of {MAX_SHOWN_BYTES} bytes at most, as each handshake sends all of them; found {size}"
+        )),
+        _ => Ok(chain),
+    }
+}
+
 /// The one key in `bytes`.
 pub(crate) fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, PemProblem> {
     let text = String::from_utf8_lossy(bytes);
@@ -161,5 +182,30 @@ fn kind_name(kind: SectionKind) -> &'static str {
         SectionKind::Crl => "a revocation list",
         SectionKind::Csr => "a certificate request",
         _ => "PEM of another kind",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One certificate, with this many bytes more than it needs.
+    fn certificate(more: usize) -> String {
+        let mut params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        let padding = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![4; more]);
+        params.custom_extensions = vec![padding];
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn a_chain_that_is_shown_is_bounded_and_a_bundle_of_cas_is_not() {
+        let one = certificate(0);
+        assert_eq!(shown_chain(one.repeat(100).as_bytes()).unwrap().len(), 100);
+        let many = one.repeat(101);
+        assert!(shown_chain(many.as_bytes()).unwrap_err().0.contains("100 certificates at most"));
+        assert_eq!(chain(many.as_bytes()).unwrap().len(), 101);
+        let large = certificate(200_000);
+        assert!(shown_chain(large.repeat(5).as_bytes()).is_ok());
+        assert!(shown_chain(large.repeat(6).as_bytes()).unwrap_err().0.contains("1048576 bytes at most"));
     }
 }
