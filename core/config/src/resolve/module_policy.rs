@@ -135,13 +135,13 @@ impl ModulePolicy {
 fn added<T: PartialEq>(before: &[T], later: &[T], text: impl Fn(&T) -> String) -> Option<String> {
     let new: Vec<&T> = later.iter().filter(|one| !before.contains(one)).collect();
     let expected = if before.is_empty() { "none".to_owned() } else { format!("none but {}", list(before, &text)) };
-    (!new.is_empty()).then(|| format!("expected {expected}, found also {}", list(new, |one| text(one))))
+    (!new.is_empty()).then(|| format!("expected {expected}, found also {}", list(new, text)))
 }
 
 /// What `before` has and `later` has not.
 fn removed<T: PartialEq>(before: &[T], later: &[T], text: impl Fn(&T) -> String) -> Option<String> {
     let gone: Vec<&T> = before.iter().filter(|one| !later.contains(one)).collect();
-    (!gone.is_empty()).then(|| format!("expected {} still, found it gone", list(gone, |one| text(one))))
+    (!gone.is_empty()).then(|| format!("expected {} still, found it gone", list(gone, text)))
 }
 
 fn list<T>(some: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
