@@ -94,16 +94,17 @@ impl StreamFilterBuilder for Builder {
         let plugin = match (&self.host, plugin) {
             (Some(host), Some(plugin)) => {
                 let taken = host.take(plugin, &env.metrics);
-                Some(taken.map_err(|error| {
+                let (plugin, _) = taken.map_err(|error| {
                     vec![FilterConfigError::new("config", error.to_string()).with_kind("plugin_not_up")]
-                })?)
+                })?;
+                Some(plugin)
             }
             _ => None,
         };
         let is_streaming = usage.streaming.is_some();
-        let usage = Use::new(usage, plugin);
+        let usage = Use::new(usage, plugin, env.workers);
         Ok(match is_streaming {
-            true => Arc::new(StreamingFactory::new(usage)),
+            true => Arc::new(StreamingFactory::new(usage, env.workers)),
             false => Arc::new(Factory(usage)),
         })
     }

@@ -1,4 +1,4 @@
-//! One call of a plugin, from a worker to the plugin's thread and back.
+//! One call of a plugin.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::connection::CallError;
 use crate::link::Link;
+use crate::own::Own;
 use crate::plugin::Shared;
-use crate::streaming::Session;
-
-/// Work for the thread `plugins`.
-#[derive(Debug)]
-pub(crate) enum Call {
-    /// One call of MOSN's protocol.
-    Unary(Unary),
-    /// Everything that one use of a plugin does by our own, for as long as there
-    /// is that use.
-    Session(Box<Session>),
-}
 
 /// A call on its way.
 #[derive(Debug)]
-pub(crate) struct Unary {
+pub(crate) struct Call {
     pub(crate) plugin: Arc<Shared>,
     pub(crate) request: Bytes,
     pub(crate) begun: Instant,
@@ -34,6 +24,8 @@ pub(crate) struct Unary {
     /// Whoever waits; gone once the stream has ended.
     pub(crate) answer: oneshot::Sender<Answer>,
     pub(crate) resume: ResumeHandle,
+    /// The connection of the thread that makes it; `None`: the plugin's first.
+    pub(crate) own: Option<Arc<Own>>,
 }
 
 /// What comes back to the stream.
@@ -79,26 +71,15 @@ impl Failure {
 }
 
 impl Call {
-    /// Goes on by itself from here. A task for each kind: one for both would
-    /// take the room of a session for each call.
-    pub(crate) fn begin(self) {
-        match self {
-            Call::Unary(unary) => tokio::spawn(unary.run()),
-            Call::Session(session) => tokio::spawn(session.run()),
-        };
-    }
-}
-
-impl Unary {
     /// Makes the call and wakes the stream. Given up as soon as the stream is
     /// gone, and the plugin is told.
-    async fn run(self) {
-        let Unary { plugin, request, begun, timeout, mut answer, resume } = self;
+    pub(crate) async fn run(self) {
+        let Call { plugin, request, begun, timeout, mut answer, resume, own } = self;
         plugin.metrics.in_flight.add(1);
         let made = tokio::select! {
             biased;
             () = answer.closed() => None,
-            made = make(&plugin, request, begun + timeout, timeout) => Some(made),
+            made = make_over(&plugin, own.as_deref(), request, begun + timeout, timeout) => Some(made),
         };
         plugin.metrics.in_flight.add(-1);
         match made {
@@ -117,17 +98,35 @@ impl Unary {
     }
 }
 
+/// A call over the plugin's first connection.
+pub(crate) async fn make(plugin: &Shared, request: Bytes, deadline: Instant, timeout: Duration) -> Answer {
+    make_over(plugin, None, request, deadline, timeout).await
+}
+
 /// A call that the plugin has not seen is made again with the next connection,
 /// for as long as there is time.
-pub(crate) async fn make(plugin: &Shared, request: Bytes, deadline: Instant, timeout: Duration) -> Answer {
+async fn make_over(
+    plugin: &Shared,
+    mut own: Option<&Own>,
+    request: Bytes,
+    deadline: Instant,
+    timeout: Duration,
+) -> Answer {
     let timed_out = || Failure::Timeout(timeout);
     let mut links = plugin.links();
     loop {
         let link = links.borrow_and_update().clone();
         match link {
-            Link::Up(connection) if !connection.is_closed() => {
+            Link::Up(first) if !first.is_closed() => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                let called = timeout_at(deadline, connection.call(request.clone(), left)).await;
+                let call = async {
+                    let connection = match own {
+                        Some(own) => own.beside(&first).await,
+                        None => first.clone(),
+                    };
+                    connection.call(request.clone(), left).await
+                };
+                let called = timeout_at(deadline, call).await;
                 let called = called.map_err(|_| {
                     plugin.unanswered(timeout);
                     timed_out()
@@ -136,6 +135,11 @@ pub(crate) async fn make(plugin: &Shared, request: Bytes, deadline: Instant, tim
                     Ok(response) => {
                         plugin.answered();
                         return Ok(response);
+                    }
+                    // The first tells whether that is the plugin's end.
+                    Err(CallError::NotSent) if own.is_some() => {
+                        own = None;
+                        continue;
                     }
                     Err(CallError::NotSent) if links.has_changed().unwrap_or(false) => continue,
                     Err(CallError::NotSent) => {}

@@ -19,7 +19,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Instant;
 
 use crate::builder::secret_env;
-use crate::call::{Answer, Call, Failure, Unary};
+use crate::call::{Answer, Call, Failure};
 use crate::fields::separator;
 use crate::host::{Calls, PluginHost};
 use crate::limits::LIMITS;
@@ -158,14 +158,15 @@ impl PluginCaller for Caller {
         wait.poll_resumed(&Context::from_waker(&waker));
         let (tell, answer) = oneshot::channel();
         let begun = Instant::now();
-        calls.send(Call::Unary(Unary {
+        calls.send(Call {
             plugin: plugin.shared.clone(),
             request: written(request),
             begun,
             timeout,
             answer: tell,
             resume,
-        }));
+            own: None,
+        });
         let deadline = begun.checked_add(timeout.saturating_add(GRACE)).unwrap_or(begun);
         Ok(Box::new(Ongoing { answer: Some(answer), timeout, deadline, _wait: wait, _place: place }))
     }

@@ -51,6 +51,9 @@ const HEALTH_SERVICE: &str = "plugin";
 pub(crate) struct Connection {
     carrier: Carrier,
     state: Arc<watch::Sender<State>>,
+    to: Arc<(PluginAddress, Trust)>,
+    /// What servers see as the authority of calls; parsed once.
+    origin: Uri,
 }
 
 /// Whether a connection is there.
@@ -93,11 +96,12 @@ pub(crate) enum Trust {
 impl Connection {
     /// Connects. The connection lives on the runtime of the caller.
     pub(crate) async fn open(address: &PluginAddress, trust: Trust) -> io::Result<Self> {
+        let to = Arc::new((address.clone(), trust));
         match address {
             PluginAddress::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
-                Self::over(stream).await
+                Self::over(stream, to).await
             }
             PluginAddress::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
@@ -105,12 +109,26 @@ impl Connection {
                 if trust == Trust::OwnUser && peer != own {
                     return Err(io::Error::other(format!("user {peer} listens there, expected user {own}")));
                 }
-                Self::over(stream).await
+                Self::over(stream, to).await
             }
         }
     }
 
-    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<Self> {
+    /// Another connection to the same plugin.
+    pub(crate) async fn again(&self) -> io::Result<Self> {
+        let (address, trust) = &*self.to;
+        Self::open(address, *trust).await
+    }
+
+    /// Whether both are one connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        to: Arc<(PluginAddress, Trust)>,
+    ) -> io::Result<Self> {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2.initial_stream_window_size(1 << 20).initial_connection_window_size(4 << 20);
         let (sender, connection) = http2.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -125,7 +143,7 @@ impl Connection {
                 _ = of_all.wait_for(State::is_ended) => {}
             }
         });
-        Ok(Connection { carrier: Carrier(sender), state })
+        Ok(Connection { carrier: Carrier(sender), state, to, origin: Uri::from_static("http://localhost") })
     }
 
     /// Waits for its end, and says how it came.
@@ -140,12 +158,18 @@ impl Connection {
     /// Ends it, and the calls that are under way, also those whose requests the
     /// plugin does not read.
     pub(crate) fn close(&self) {
-        self.state.send_if_modified(|state| {
-            let is_open = !state.is_ended();
-            if is_open {
-                *state = State::Ended("its connection was given up".into());
+        give_up(&self.state);
+    }
+
+    /// Closes it together with another, if it does not end before.
+    pub(crate) fn close_with(&self, other: &Self) {
+        // Nothing that would keep it up.
+        let (state, mut ours, mut theirs) = (self.state.clone(), self.state.subscribe(), other.state.subscribe());
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = ours.wait_for(State::is_ended) => {}
+                _ = theirs.wait_for(State::is_ended) => give_up(&state),
             }
-            is_open
         });
     }
 
@@ -158,7 +182,8 @@ impl Connection {
     pub(crate) async fn call(&self, request: Bytes, timeout: Duration) -> Result<mosn::Response, CallError> {
         let mut request = tonic::Request::new(request);
         request.set_timeout(timeout);
-        let mut grpc = Grpc::with_origin(self.carrier.clone(), origin()).max_decoding_message_size(MAX_ANSWER);
+        let mut grpc =
+            Grpc::with_origin(self.carrier.clone(), self.origin.clone()).max_decoding_message_size(MAX_ANSWER);
         let one = request.map(tokio_stream::once);
         let mut answers = grpc.streaming(one, CALL, Encoded).await.map_err(CallError::of)?.into_inner();
         let first = answers.message().await.map_err(CallError::of)?;
@@ -178,12 +203,12 @@ impl Connection {
 
     /// For calls of other services.
     pub(crate) fn grpc(&self) -> Grpc<Carrier> {
-        Grpc::with_origin(self.carrier.clone(), origin())
+        Grpc::with_origin(self.carrier.clone(), self.origin.clone())
     }
 
     /// Asks for its health.
     pub(crate) async fn health(&self) -> Result<Health, Status> {
-        let mut client = HealthClient::with_origin(self.carrier.clone(), origin());
+        let mut client = HealthClient::with_origin(self.carrier.clone(), self.origin.clone());
         match client.check(HealthCheckRequest { service: HEALTH_SERVICE.to_owned() }).await {
             Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Ok(Health::Serving),
             Ok(_) => Ok(Health::NotServing),
@@ -195,13 +220,13 @@ impl Connection {
 
     /// Asks it to end, as go-plugin's hosts do.
     pub(crate) async fn shut_down(&self) -> Result<(), Status> {
-        let mut client = GrpcControllerClient::with_origin(self.carrier.clone(), origin());
+        let mut client = GrpcControllerClient::with_origin(self.carrier.clone(), self.origin.clone());
         client.shutdown(Empty {}).await.map(drop)
     }
 
     /// What it writes to its standard streams, where it serves that.
     pub(crate) async fn stdio(&self) -> Result<Streaming<StdioData>, Status> {
-        let mut client = GrpcStdioClient::with_origin(self.carrier.clone(), origin());
+        let mut client = GrpcStdioClient::with_origin(self.carrier.clone(), self.origin.clone());
         client.stream_stdio(Empty {}).await.map(tonic::Response::into_inner)
     }
 }
@@ -226,6 +251,16 @@ fn broken(error: &hyper::Error) -> Arc<str> {
         cause = error.source();
     }
     why.into()
+}
+
+fn give_up(state: &watch::Sender<State>) {
+    state.send_if_modified(|state| {
+        let is_open = !state.is_ended();
+        if is_open {
+            *state = State::Ended("its connection was given up".into());
+        }
+        is_open
+    });
 }
 
 impl CallError {

@@ -13,9 +13,9 @@ use sidegate_api::{
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Instant;
 
-use crate::call::{Answer, Call, Failure, Unary};
+use crate::call::{Answer, Call, Failure};
 use crate::fields::{self, Parts};
-use crate::host::Calls;
+use crate::own::Own;
 use crate::plugin::Plugin;
 use crate::settings::{OnError, UseSettings};
 
@@ -30,7 +30,9 @@ const TELL_EACH: Duration = Duration::from_secs(1);
 pub(crate) struct Use {
     pub(crate) settings: UseSettings,
     /// `None` where nothing is to be run.
-    pub(crate) plugin: Option<(Arc<Plugin>, Calls)>,
+    pub(crate) plugin: Option<Arc<Plugin>>,
+    /// Of each worker.
+    owns: Box<[Arc<Own>]>,
     in_flight: AtomicUsize,
     told: Told,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Factory(pub(crate) Arc<Use>);
 
 pub(crate) struct Filter {
     usage: Arc<Use>,
+    worker: WorkerIndex,
     /// The request was shown to the plugin, or need not be.
     asked: bool,
     /// The response is our own refusal.
@@ -67,9 +70,10 @@ struct Waiting {
 pub(crate) struct Place(Arc<Use>);
 
 impl Use {
-    pub(crate) fn new(settings: UseSettings, plugin: Option<(Arc<Plugin>, Calls)>) -> Arc<Self> {
+    pub(crate) fn new(settings: UseSettings, plugin: Option<Arc<Plugin>>, workers: usize) -> Arc<Self> {
         let told = Told { since: Instant::now(), last: AtomicU64::new(0), unsaid: AtomicU64::new(0) };
-        Arc::new(Use { settings, plugin, in_flight: AtomicUsize::new(0), told })
+        let owns = (0..workers).map(|_| Arc::default()).collect();
+        Arc::new(Use { settings, plugin, owns, in_flight: AtomicUsize::new(0), told })
     }
 
     pub(crate) fn place(self: &Arc<Self>) -> Result<Place, Failure> {
@@ -82,7 +86,7 @@ impl Use {
     /// Tells of a failure, with others that came soon before it.
     #[cold]
     pub(crate) fn tell(&self, failure: &Failure) {
-        let plugin = self.plugin.as_ref().map_or("", |(plugin, _)| plugin.shared.name());
+        let plugin = self.plugin.as_ref().map_or("", |plugin| plugin.shared.name());
         let now = (self.told.since.elapsed().as_millis() as u64).max(1);
         let last = self.told.last.load(Ordering::Relaxed);
         let is_time = last == 0 || now.saturating_sub(last) >= TELL_EACH.as_millis() as u64;
@@ -138,8 +142,8 @@ impl StreamFilterFactory for Factory {
         self.0.settings.interests()
     }
 
-    fn create_filter(&self, _worker: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {
-        Ok(Box::new(Filter::new(self.0.clone())))
+    fn create_filter(&self, worker: WorkerIndex) -> Result<Box<dyn StreamFilter>, FilterFault> {
+        Ok(Box::new(Filter::new(self.0.clone(), worker)))
     }
 }
 
@@ -193,13 +197,13 @@ impl StreamFilter for Filter {
 }
 
 impl Filter {
-    pub(crate) fn new(usage: Arc<Use>) -> Self {
-        Filter { usage, asked: false, refused: false, waiting: None }
+    pub(crate) fn new(usage: Arc<Use>, worker: WorkerIndex) -> Self {
+        Filter { usage, worker, asked: false, refused: false, waiting: None }
     }
 
     fn ask(&mut self, cx: &mut FilterCx<'_>, direction: BodyDirection, parts: Parts) -> Status {
         let usage = self.usage.clone();
-        let Some((plugin, calls)) = &usage.plugin else {
+        let Some(plugin) = &usage.plugin else {
             return self.failed(cx, &Failure::Down("nothing is run here".into()));
         };
         let place = match usage.place() {
@@ -214,20 +218,23 @@ impl Filter {
         let timeout = usage.settings.timeout;
         let resume = cx.resume_handle();
         cx.wake_after(timeout.saturating_add(GRACE));
-        calls.send(Call::Unary(Unary {
+        let call = Call {
             plugin: plugin.shared.clone(),
             request,
             begun: Instant::now(),
             timeout,
             answer: tell,
             resume,
-        }));
+            own: usage.owns.get(self.worker.0).cloned(),
+        };
+        // On this worker: nobody else has to wake for it.
+        tokio::spawn(call.run());
         self.waiting = Some(Waiting { answer, direction, parts, _place: place });
         Status::Pending
     }
 
     fn count(&self, failure: Failure) -> Failure {
-        if let Some((plugin, _)) = &self.usage.plugin {
+        if let Some(plugin) = &self.usage.plugin {
             plugin.shared.metrics.failed(&failure);
         }
         failure

@@ -309,7 +309,7 @@ impl Threads {
             runtime.block_on(async {
                 // Ends with the host.
                 while let Some(call) = received.recv().await {
-                    call.begin();
+                    tokio::spawn(call.run());
                 }
             });
         })?;

@@ -6,17 +6,17 @@
 //!  host ▸ supervisor                which plugins there are, and the life of each
 //!      ▸ child, handshake, output   a program as a child process
 //!      ▸ confine, cgroup, usage     what it may take of the machine
-//!      ▸ connection                 gRPC to it
+//!      ▸ connection ▸ own           gRPC to it; that of each worker
 //!  streaming                        our own protocol: many streams over one call
 //!  caller ▸ call                    others that ask, such as modules
-//!  filter ▸ call                    a stream that asks: from its worker to the
-//!                                   thread `plugins` and back
+//!  filter ▸ call                    a stream that asks
 //!  loader                           certificates that a plugin brings
 //!  access_log                       lines of access logs that a plugin takes
 //! ```
 //!
-//! Workers never wait: a call is sent to the thread `plugins`, which makes it
-//! and resumes the stream.
+//! Workers never wait: a call is a task that resumes its stream. Those of
+//! filters are made on their worker, over a connection of its own; the thread
+//! `plugins` has the lives of plugins and the calls of everybody else.
 
 #![forbid(unsafe_code)]
 
@@ -40,6 +40,7 @@ mod loader;
 mod log_line;
 mod metrics;
 mod output;
+mod own;
 mod plugin;
 mod settings;
 mod spec;

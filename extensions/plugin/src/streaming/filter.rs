@@ -5,7 +5,7 @@ mod send;
 
 use std::sync::Arc;
 
-use sidegate_api::{BodyInterest, Completion, EndOfStream, FilterCx, ReceiverPhase, Status, StreamFilter};
+use sidegate_api::{BodyInterest, Completion, EndOfStream, FilterCx, ReceiverPhase, Status, StreamFilter, WorkerIndex};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::filter::{self as unary, Place, Use};
 pub(crate) struct Filter {
     usage: Arc<Use>,
     settings: Arc<StreamingSettings>,
+    worker: WorkerIndex,
     line: Option<Arc<Line>>,
     state: State,
     /// The last hook's number.
@@ -62,7 +63,7 @@ struct InFlight {
 impl InFlight {
     fn new(usage: &Arc<Use>) -> Result<Self, Failure> {
         let place = usage.place()?;
-        if let Some((plugin, _)) = &usage.plugin {
+        if let Some(plugin) = &usage.plugin {
             plugin.shared.metrics.in_flight.add(1);
         }
         Ok(InFlight { usage: usage.clone(), _place: place })
@@ -71,15 +72,30 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some((plugin, _)) = &self.usage.plugin {
+        if let Some(plugin) = &self.usage.plugin {
             plugin.shared.metrics.in_flight.add(-1);
         }
     }
 }
 
 impl Filter {
-    pub(crate) fn new(usage: Arc<Use>, settings: Arc<StreamingSettings>, line: Option<Arc<Line>>) -> Self {
-        Filter { usage, settings, line, state: State::New, hook: 0, sent: [0; 2], waived: [false; 2], waiting: None }
+    pub(crate) fn new(
+        usage: Arc<Use>,
+        settings: Arc<StreamingSettings>,
+        worker: WorkerIndex,
+        line: Option<Arc<Line>>,
+    ) -> Self {
+        Filter {
+            usage,
+            settings,
+            worker,
+            line,
+            state: State::New,
+            hook: 0,
+            sent: [0; 2],
+            waived: [false; 2],
+            waiting: None,
+        }
     }
 
     fn run(&mut self, cx: &mut FilterCx<'_>, hook: Hook) -> Status {
@@ -94,7 +110,7 @@ impl Filter {
         match line.known.speaks() {
             Speaks::Own => {}
             Speaks::Mosn if self.settings.falls_back && matches!(self.state, State::New) => {
-                let mut filter = Box::new(unary::Filter::new(self.usage.clone()));
+                let mut filter = Box::new(unary::Filter::new(self.usage.clone(), self.worker));
                 let status = by_mosn(&mut filter, cx, hook);
                 self.state = State::Mosn(filter);
                 return status;
@@ -171,7 +187,7 @@ impl StreamFilter for Filter {
         let Some(Waiting { mut told, hook, offset, begun, in_flight }) = self.waiting.take() else {
             return Status::Continue;
         };
-        let Some((plugin, line)) = self.usage.plugin.clone().map(|(plugin, _)| plugin).zip(self.line.clone()) else {
+        let Some((plugin, line)) = self.usage.plugin.clone().zip(self.line.clone()) else {
             return Status::Continue;
         };
         let failure = match told.try_recv() {
@@ -212,7 +228,7 @@ impl StreamFilter for Filter {
 impl Drop for Filter {
     fn drop(&mut self) {
         if self.waiting.is_some()
-            && let Some((plugin, _)) = &self.usage.plugin
+            && let Some(plugin) = &self.usage.plugin
         {
             plugin.shared.metrics.cancelled.inc();
         }

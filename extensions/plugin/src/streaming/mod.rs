@@ -6,7 +6,7 @@
 //!  factory ▸ filter        a stream on its worker: which hook is told when
 //!      ▸ encode, apply     from a stream to bytes, from an answer to a stream
 //!  order                   what goes from a worker to the session, and back
-//!  session ▸ table         the call on the thread `plugins`; whose answer is whose
+//!  session ▸ table         the call, on the same worker; whose answer is whose
 //! ```
 
 mod apply;
@@ -21,5 +21,4 @@ mod settings;
 mod table;
 
 pub(crate) use factory::StreamingFactory;
-pub(crate) use session::Session;
 pub(crate) use settings::{STREAMING, StreamingSettings};

@@ -1,5 +1,5 @@
-//! The call that carries the streams of one use of a plugin, on the thread
-//! `plugins`: made anew for as long as there is that use.
+//! The call that carries the streams of one use of a plugin from one worker, on
+//! that worker: made anew for as long as there is that use.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -23,6 +23,7 @@ use super::table::Table;
 use crate::call::{Failure, shown};
 use crate::connection::Connection;
 use crate::link::Link;
+use crate::own::Own;
 use crate::plugin::Shared;
 
 const DESCRIBE: PathAndQuery = PathAndQuery::from_static("/sidegate.plugin.v1.Plugin/Describe");
@@ -36,6 +37,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A plugin that reads nothing for so long, though there is something, hangs; a
 /// longer timeout of its calls holds here too.
 const UNREAD: Duration = Duration::from_secs(10);
+/// How long the ends of streams wait for other events to go with: alone each
+/// would cost a message, and wake the plugin for what it need not know at once.
+const LINGER: Duration = Duration::from_millis(5);
+/// Time for a plugin to end its side of a call that is no longer of use.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Orders that are taken at once.
 const ORDERS: usize = 64;
 /// Bytes of a message, about: what is there is sent together up to here.
@@ -56,6 +62,7 @@ pub(crate) struct Session {
     /// Taken and not carried out yet.
     waiting: VecDeque<Order>,
     links: watch::Receiver<Link>,
+    own: Own,
     table: Table,
 }
 
@@ -75,8 +82,8 @@ impl Session {
         orders: mpsc::UnboundedReceiver<Order>,
     ) -> Self {
         let links = plugin.links();
-        let (waiting, table) = (VecDeque::new(), Table::default());
-        Session { plugin, settings, timeout, known, orders, waiting, links, table }
+        let (waiting, own, table) = (VecDeque::new(), Own::default(), Table::default());
+        Session { plugin, settings, timeout, known, orders, waiting, links, own, table }
     }
 
     /// Ends with its use.
@@ -109,7 +116,7 @@ impl Session {
         loop {
             let link = self.links.borrow_and_update().clone();
             match link {
-                Link::Up(connection) if !connection.is_closed() => return Some(connection),
+                Link::Up(first) if !first.is_closed() => return Some(self.own.beside(&first).await),
                 Link::Up(_) | Link::Starting => {}
                 Link::Down { until, why } => self.fail_waiting(until, &Failure::Down(why)),
                 Link::Disabled => self.fail_waiting(Instant::now() + FOREVER, &Failure::Disabled),
@@ -204,6 +211,9 @@ impl Session {
         let mut incoming: Option<Streaming<v1::PluginMessage>> = None;
         let mut taken = Vec::with_capacity(ORDERS);
         let mut waits_since = None;
+        // Whether what waits is to go now, and until when it may wait if not.
+        let (mut is_due, mut lingers) = (!self.waiting.is_empty(), false);
+        let mut linger = pin!(sleep_until(Instant::now()));
         loop {
             if self.waiting.is_empty() {
                 waits_since = None;
@@ -230,20 +240,27 @@ impl Session {
                     Ok(None) => return End::Lost(Failure::Lost),
                     Err(status) => return End::Lost(failure_of(&status)),
                 },
-                permit = out.reserve(), if !self.waiting.is_empty() => {
+                permit = out.reserve(), if is_due => {
                     let Ok(permit) = permit else { return End::Lost(Failure::Lost) };
                     waits_since = None;
                     let message = self.batch();
+                    (is_due, lingers) = (!self.waiting.is_empty(), false);
                     if !message.is_empty() {
                         permit.send(message);
                     }
                 },
-                count = self.orders.recv_many(&mut taken, ORDERS), if self.waiting.is_empty() => {
-                    if count == 0 {
-                        return End::Unused;
+                count = self.orders.recv_many(&mut taken, ORDERS), if !is_due => {
+                    if count == 0 && self.waiting.is_empty() {
+                        break;
+                    }
+                    is_due = count == 0 || taken.iter().any(|order| !matches!(order, Order::End { .. }));
+                    if !is_due && !lingers {
+                        lingers = true;
+                        linger.as_mut().reset(Instant::now() + LINGER);
                     }
                     self.waiting.extend(taken.drain(..));
                 },
+                () = &mut linger, if lingers => (is_due, lingers) = (true, false),
                 _ = connection.closed() => return End::Lost(Failure::Lost),
                 () = at(give_up) => {
                     let time = self.timeout.max(UNREAD);
@@ -252,6 +269,9 @@ impl Session {
                 }
             }
         }
+        drop(out);
+        farewell(incoming).await;
+        End::Unused
     }
 
     /// What is there, as one message.
@@ -301,6 +321,13 @@ async fn next(incoming: &mut Option<Streaming<v1::PluginMessage>>) -> Result<Opt
     match incoming {
         Some(incoming) => incoming.message().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Lets the plugin hear what was sent, and that there is no more.
+async fn farewell(incoming: Option<Streaming<v1::PluginMessage>>) {
+    if let Some(mut incoming) = incoming {
+        let _ = timeout(LAST_WORDS, async { while let Ok(Some(_)) = incoming.message().await {} }).await;
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) static STREAMING: Table = Table::new(
             "262144",
             "Bytes of one body that are on their way to it at once.",
         ),
-        key("grpc_streams", Shape::Integer(1, 16), "1", "Calls that carry the streams of this filter."),
+        key("grpc_streams", Shape::Integer(1, 16), "1", "Calls of each worker that carry the streams of this filter."),
         key("config", Shape::Any, "`{}`", "Whatever the plugin is configured with."),
     ],
 );

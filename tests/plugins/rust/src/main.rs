@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             while std::io::stdout().write_all(&line).is_ok() {}
             return ExitCode::FAILURE;
         }
-        "" | "unix" | "slow" | "plain" | "forks" | "ill" | "others" | "stdio" | "twice" | "loader" => {
+        "" | "unix" | "slow" | "plain" | "forks" | "ill" | "others" | "stdio" | "twice" | "single" | "loader" => {
             return serve::serve(Behaviour::new(&how));
         }
         // Says its second argument if it names a file from where it stands.

@@ -66,6 +66,11 @@ async fn run(behaviour: Behaviour) -> std::io::Result<()> {
         let (stream, _) = listener.accept().await?;
         // An answer is several small writes.
         stream.set_nodelay(true)?;
+        if behaviour.is("single") {
+            drop(listener);
+            connection(stream, behaviour).await;
+            return Ok(());
+        }
         tokio::spawn(connection(stream, behaviour.clone()));
     }
 }

@@ -47,7 +47,7 @@ impl Filter {
     }
 
     pub(super) fn count(&self, failure: &Failure) {
-        if let Some((plugin, _)) = &self.usage.plugin {
+        if let Some(plugin) = &self.usage.plugin {
             plugin.shared.metrics.failed(failure);
         }
     }

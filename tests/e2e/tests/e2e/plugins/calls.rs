@@ -1,7 +1,7 @@
 //! What goes to a plugin and what comes of its answer.
 
 use serde_json::json;
-use sidegate_harness::{Call, Origin, Reply};
+use sidegate_harness::{Call, Origin, Reply, until};
 
 use super::{asks, config, failures, start, status};
 use sidegate_harness::Proxy;
@@ -16,6 +16,15 @@ fn a_plugin_lets_pass_or_refuses() {
     let line = proxy.access_line("the refusal", |line| line.status == 403);
     assert_eq!(line.details, "plugin_denied");
     assert_eq!(status(&proxy)["calls"], 2);
+}
+
+#[test]
+fn a_plugin_that_takes_one_connection_is_asked_by_that() {
+    let origin = Origin::echo();
+    let proxy = start(&origin, "single", json!({}));
+    // Where another one was tried while it still listened, the call on that is lost.
+    until("an answer on each worker", || (0..20).all(|_| proxy.call(&asks("deny")).status() == 403).then_some(()));
+    assert_eq!(status(&proxy)["restarts"], 0);
 }
 
 #[test]
