@@ -38,10 +38,10 @@ fn a_wildcard_and_its_address_change_places() {
 fn an_old_listener_is_opened_again_where_the_new_one_cannot_be() {
     // Somebody has the port on another address, which the wildcard wants too.
     let mut proxy = Proxy::start(&saying("old"));
-    let other = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
-    let port = other.local_addr().unwrap().port();
-    let one = format!("127.0.0.1:{port}");
-    proxy.reload(&saying("old").in_listener("address", json!(one)));
+    let one = refusing_address();
+    let port = one.port();
+    let other = std::net::TcpListener::bind(("127.0.0.2", port)).unwrap();
+    proxy.reload(&saying("old").in_listener("address", json!(one.to_string())));
     let address = proxy.address();
     let number = proxy.number();
     proxy.write(&saying("new").in_listener("address", json!(format!("0.0.0.0:{port}"))));
