@@ -22,9 +22,8 @@ use crate::builder::secret_env;
 use crate::call::{Answer, Call, Failure};
 use crate::fields::separator;
 use crate::host::{Calls, PluginHost};
-use crate::limits::LIMITS;
 use crate::plugin::Plugin;
-use crate::settings::{COOKIE, Surroundings, number, plugin_called};
+use crate::settings::{Surroundings, number, of_plugin, plugin_called};
 use crate::spec::{PluginSpec, Purpose, Source};
 use crate::wire::{MapField, RequestWriter};
 
@@ -35,21 +34,21 @@ static CALLEE: Table = Table::new(
     "A plugin that a module may call: a program that is started beside the proxy, or one that listens at an address.",
     &[
         key("command", Shape::Name, "", "The program, as in the filter `plugin`."),
-        key("args", Shape::Array(&Shape::Text), "none", "Its arguments."),
+        of_plugin::ARGS,
         key("directory", Shape::Name, "the folder of the configuration file", "Its working directory."),
-        key("env", Shape::Map(&Shape::Text), "none", "Its environment: it has this, and what the handshake needs."),
+        of_plugin::ENV,
         key("address", Shape::Name, "", "In place of `command`: where a plugin listens that somebody else starts."),
         key("name", Shape::Name, "the name that the module has for it", "For status, metrics and logs."),
         key("timeout", Shape::Duration, "1s", "Bound of a call; a module may ask for less."),
-        key("max_procs", Shape::Integer(0, 1024), "1", "`MOSN_PROCS`: processors that a plugin made for MOSN uses."),
+        of_plugin::MAX_PROCS,
         key("max_in_flight", Shape::Integer(1, 100_000), "1024", "Calls of this filter at once; what is more fails."),
-        key("limits", Shape::Object(&LIMITS), "none", "What it may take of the machine."),
+        of_plugin::LIMITS,
         key("max_timeouts", Shape::Integer(0, 1_000_000), "30", "Calls without an answer, until it starts again."),
-        key("start_timeout", Shape::Duration, "60s", "Time until the plugin says where it listens."),
-        key("stop_timeout", Shape::Duration, "2s", "Time from the order to end until it is killed."),
-        key("restart_backoff", Shape::Duration, "100ms", "Pause before a start after a failure; doubles each time."),
-        key("restart_backoff_max", Shape::Duration, "30s", "The longest such pause."),
-        key("cookie", Shape::Object(&COOKIE), "`MOSN_PLUGIN=ON`", "By what it knows that it is started as a plugin."),
+        of_plugin::START_TIMEOUT,
+        of_plugin::STOP_TIMEOUT,
+        of_plugin::RESTART_BACKOFF,
+        of_plugin::RESTART_BACKOFF_MAX,
+        of_plugin::COOKIE,
     ],
 )
 .exactly_one(&["command", "address"]);

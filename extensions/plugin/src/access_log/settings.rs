@@ -6,8 +6,7 @@ use std::time::Duration;
 use sidegate_settings::{Object, Shape, Table, key};
 
 use super::queue::Amount;
-use crate::limits::LIMITS;
-use crate::settings::{COOKIE, Surroundings, plugin_spec};
+use crate::settings::{Surroundings, of_plugin, plugin_spec};
 use crate::spec::{BackoffSpec, PluginSpec, Purpose};
 
 pub(super) static PLUGIN: Table = Table::new(
@@ -16,9 +15,9 @@ pub(super) static PLUGIN: Table = Table::new(
      does not take in time is counted and lost.",
     &[
         key("command", Shape::Name, "", "The program, as in the filter `plugin`."),
-        key("args", Shape::Array(&Shape::Text), "none", "Its arguments."),
+        of_plugin::ARGS,
         key("directory", Shape::Name, "the folder of the configuration file", "Its working directory."),
-        key("env", Shape::Map(&Shape::Text), "none", "Its environment: it has this, and what the handshake needs."),
+        of_plugin::ENV,
         key(
             "address",
             Shape::Name,
@@ -68,14 +67,14 @@ pub(super) static PLUGIN: Table = Table::new(
         ),
         key("retry_backoff", Shape::Duration, "100ms", "Pause before a batch is sent again; doubles each time."),
         key("retry_backoff_max", Shape::Duration, "5s", "The longest such pause."),
-        key("max_procs", Shape::Integer(0, 1024), "1", "`MOSN_PROCS`: processors that a plugin made for MOSN uses."),
-        key("limits", Shape::Object(&LIMITS), "none", "What it may take of the machine."),
+        of_plugin::MAX_PROCS,
+        of_plugin::LIMITS,
         key("max_timeouts", Shape::Integer(0, 1_000_000), "30", "Calls without an answer that make it one that hangs."),
-        key("start_timeout", Shape::Duration, "60s", "Time until the plugin says where it listens."),
-        key("stop_timeout", Shape::Duration, "2s", "Time from the order to end until it is killed."),
-        key("restart_backoff", Shape::Duration, "100ms", "Pause before a start after a failure; doubles each time."),
-        key("restart_backoff_max", Shape::Duration, "30s", "The longest such pause."),
-        key("cookie", Shape::Object(&COOKIE), "`MOSN_PLUGIN=ON`", "By what it knows that it is started as a plugin."),
+        of_plugin::START_TIMEOUT,
+        of_plugin::STOP_TIMEOUT,
+        of_plugin::RESTART_BACKOFF,
+        of_plugin::RESTART_BACKOFF_MAX,
+        of_plugin::COOKIE,
     ],
 )
 .exactly_one(&["command", "address"]);

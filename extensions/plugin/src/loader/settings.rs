@@ -10,8 +10,7 @@ use sidegate_settings::{self as settings, Object, Shape, Table, json_schema, key
 use super::due::Refresh;
 use super::provider::Loader;
 use crate::host::PluginHost;
-use crate::limits::LIMITS;
-use crate::settings::{COOKIE, Surroundings, mosn_plugin, plugin_spec};
+use crate::settings::{Surroundings, mosn_plugin, of_plugin, plugin_spec};
 use crate::spec::{BackoffSpec, Carriers, PluginSpec, Purpose, Source};
 
 static LOADER: Table = Table::new(
@@ -19,9 +18,9 @@ static LOADER: Table = Table::new(
      proxy's own, as in MOSN.",
     &[
         key("command", Shape::Name, "`loader` beside the proxy's own", "The program, as in the filter `plugin`."),
-        key("args", Shape::Array(&Shape::Text), "none", "Its arguments."),
+        of_plugin::ARGS,
         key("directory", Shape::Name, "the folder of the configuration file", "Its working directory."),
-        key("env", Shape::Map(&Shape::Text), "none", "Its environment: it has this, and what the handshake needs."),
+        of_plugin::ENV,
         key("address", Shape::Name, "", "In place of `command`: where a plugin listens, `unix:/path`."),
         key("allow_tcp", Shape::Bool, "false", "Whether keys may come over TCP, on this machine alone."),
         key("name", Shape::Name, "the program's file name, or the address", "For status, metrics and logs."),
@@ -30,14 +29,14 @@ static LOADER: Table = Table::new(
         key("refresh_before", Shape::Duration, "a third of its life", "Asked so long before the certificate expires."),
         key("retry_backoff", Shape::Duration, "1s", "Pause after a question that failed; doubles each time."),
         key("retry_backoff_max", Shape::Duration, "1m", "The longest such pause."),
-        key("max_procs", Shape::Integer(0, 1024), "1", "`MOSN_PROCS`: processors that a plugin made for MOSN uses."),
-        key("limits", Shape::Object(&LIMITS), "none", "What it may take of the machine."),
+        of_plugin::MAX_PROCS,
+        of_plugin::LIMITS,
         key("max_timeouts", Shape::Integer(0, 1_000_000), "30", "Calls without an answer that make it one that hangs."),
-        key("start_timeout", Shape::Duration, "60s", "Time until the plugin says where it listens."),
-        key("stop_timeout", Shape::Duration, "2s", "Time from the order to end until it is killed."),
-        key("restart_backoff", Shape::Duration, "100ms", "Pause before a start after a failure; doubles each time."),
-        key("restart_backoff_max", Shape::Duration, "30s", "The longest such pause."),
-        key("cookie", Shape::Object(&COOKIE), "`MOSN_PLUGIN=ON`", "By what it knows that it is started as a plugin."),
+        of_plugin::START_TIMEOUT,
+        of_plugin::STOP_TIMEOUT,
+        of_plugin::RESTART_BACKOFF,
+        of_plugin::RESTART_BACKOFF_MAX,
+        of_plugin::COOKIE,
     ],
 )
 .at_most_one(&["command", "address"]);

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!  tables            the keys
+//!  of_plugin         those of every plugin, wherever it is named
 //!  mod               what a filter's entry says
 //!  plugin ▸ files    the plugin it means; where its files lie
 //! ```
 
 mod files;
+pub(crate) mod of_plugin;
 mod plugin;
 mod tables;
 
@@ -19,7 +21,7 @@ use crate::spec::{PluginSpec, Purpose};
 use crate::streaming::StreamingSettings;
 
 pub(crate) use plugin::{mosn_plugin, plugin_called, plugin_spec};
-pub(crate) use tables::{COOKIE, DEMO_PLUGIN, PLUGIN, PLUGIN_FILTER};
+pub(crate) use tables::{DEMO_PLUGIN, PLUGIN, PLUGIN_FILTER};
 
 /// A filter's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]

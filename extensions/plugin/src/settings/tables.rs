@@ -2,7 +2,7 @@
 
 use sidegate_settings::{Shape, Table, key};
 
-use crate::limits::LIMITS;
+use super::of_plugin;
 use crate::streaming::STREAMING;
 
 pub(crate) static PLUGIN: Table = Table::new(
@@ -16,7 +16,7 @@ pub(crate) static PLUGIN: Table = Table::new(
             "The program. A relative path is looked up in the folder of the configuration file, then in the working \
              directory; a name without a slash then in `PATH`.",
         ),
-        key("args", Shape::Array(&Shape::Text), "none", "Its arguments."),
+        of_plugin::ARGS,
         key(
             "directory",
             Shape::Name,
@@ -24,7 +24,7 @@ pub(crate) static PLUGIN: Table = Table::new(
             "Its working directory, where relative names of files among `args` begin; itself it begins at the folder \
              of the configuration file.",
         ),
-        key("env", Shape::Map(&Shape::Text), "none", "Its environment: it has this, and what the handshake needs."),
+        of_plugin::ENV,
         key(
             "address",
             Shape::Name,
@@ -78,9 +78,9 @@ pub(crate) static PLUGIN: Table = Table::new(
              plugin serves it and else by MOSN's call.",
         ),
         key("streaming", Shape::Object(&STREAMING), "none", "Of the streaming protocol."),
-        key("max_procs", Shape::Integer(0, 1024), "1", "`MOSN_PROCS`: processors that a plugin made for MOSN uses."),
+        of_plugin::MAX_PROCS,
         key("max_in_flight", Shape::Integer(1, 100_000), "1024", "Calls of this filter at once; what is more fails."),
-        key("limits", Shape::Object(&LIMITS), "none", "What it may take of the machine."),
+        of_plugin::LIMITS,
         key(
             "max_timeouts",
             Shape::Integer(0, 1_000_000),
@@ -88,11 +88,11 @@ pub(crate) static PLUGIN: Table = Table::new(
             "Calls one after the other without an answer in time, over a second or more, after which it is taken for \
              one that hangs and started again; 0: whatever their number.",
         ),
-        key("start_timeout", Shape::Duration, "60s", "Time until the plugin says where it listens."),
-        key("stop_timeout", Shape::Duration, "2s", "Time from the order to end until it is killed."),
-        key("restart_backoff", Shape::Duration, "100ms", "Pause before a start after a failure; doubles each time."),
-        key("restart_backoff_max", Shape::Duration, "30s", "The longest such pause."),
-        key("cookie", Shape::Object(&COOKIE), "`MOSN_PLUGIN=ON`", "By what it knows that it is started as a plugin."),
+        of_plugin::START_TIMEOUT,
+        of_plugin::STOP_TIMEOUT,
+        of_plugin::RESTART_BACKOFF,
+        of_plugin::RESTART_BACKOFF_MAX,
+        of_plugin::COOKIE,
     ],
 )
 .exactly_one(&["command", "address"]);
